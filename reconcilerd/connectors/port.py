@@ -1,0 +1,66 @@
+"""The port every connector fills: readings of feeds, targeted reads, writes.
+
+A connector yields facts page by page through ``emit`` and returns the ``SweepRead`` that proves, or does not
+prove, completeness. It raises only errors of ``reconcilerd.errors``; rows it cannot read become ``FindingRaised``
+(rejected rows) and are never guessed.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from reconcilerd.domain.facts import CorrectionPlanned, Fact, Outcome, SweepRead
+from reconcilerd.domain.names import FeedName, Sku, SlotKey
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The facts of one page of one feed."""
+
+    feed: FeedName
+    facts: tuple[Fact, ...]
+
+
+Emit = Callable[[Page], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAnswer:
+    """What became of one correction of a batch."""
+
+    correction: CorrectionPlanned
+    outcome: Outcome
+    detail: str = ""
+
+
+class Source(Protocol):
+    """A system whose feeds can be read. ``feeds`` lists them; ``order_feed`` is the one with orders."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def feeds(self) -> tuple[FeedName, ...]: ...
+
+    async def sweep(self, feed: FeedName, cursor: str, emit: Emit) -> SweepRead:
+        """Read a feed: the news since ``cursor`` where the feed has cursors, everything if it is empty."""
+        ...
+
+
+class StockSource(Source, Protocol):
+    async def read_stock(self, skus: Sequence[Sku], emit: Emit) -> None:
+        """Read the stock rows of exactly these SKUs now. A SKU without rows yields no fact."""
+        ...
+
+
+class Channel(Source, Protocol):
+    async def read_slots(self, slots: Sequence[SlotKey], emit: Emit) -> None:
+        """Read exactly these slots now."""
+        ...
+
+    async def write(self, corrections: Sequence[CorrectionPlanned], run: str) -> tuple[WriteAnswer, ...]:
+        """Send corrections (at most ``batch_max``), compare-and-set where the channel can. One answer each."""
+        ...
+
+    @property
+    def batch_max(self) -> int: ...

@@ -1,0 +1,81 @@
+"""The names things go by, and instants.
+
+An ``Instant`` is whole milliseconds since 1970-01-01T00:00:00Z: one number that sorts, subtracts exactly and
+has no zone to forget. Text with a zone becomes an Instant at the edge; text without one is refused there.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NewType
+
+Sku = NewType("Sku", str)
+"""The seller's own item code, case folded (Extensiv compares without case)."""
+
+ChannelName = NewType("ChannelName", str)
+"""A sales channel as the configuration names it."""
+
+LocationName = NewType("LocationName", str)
+"""A place where stock lies, as the configuration or Extensiv names it."""
+
+FeedName = NewType("FeedName", str)
+"""One thing that is read again and again, e.g. ``extensiv.stock`` or ``shop-eu.orders``."""
+
+Instant = NewType("Instant", int)
+"""Milliseconds since the Unix epoch, UTC."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+MAX_SKU_LENGTH = 128
+
+
+def sku_of(text: str) -> Sku:
+    """The SKU that a code stands for. Raises ValueError for blank, overlong or unprintable codes."""
+    trimmed = text.strip()
+    if not trimmed or len(trimmed) > MAX_SKU_LENGTH or not trimmed.isprintable():
+        raise ValueError(f"not a SKU: {text[:40]!r}")
+    return Sku(trimmed.casefold())
+
+
+def instant_of(moment: datetime) -> Instant:
+    """Milliseconds of an aware datetime. Raises ValueError for one without a zone."""
+    if moment.tzinfo is None:
+        raise ValueError(f"a time without a zone: {moment.isoformat()}")
+    return Instant((moment - _EPOCH) // _MS)
+
+
+def parse_instant(text: str) -> Instant:
+    """An ISO 8601 time with zone, e.g. ``2026-11-24T08:00:00Z``. Raises ValueError otherwise."""
+    return instant_of(datetime.fromisoformat(text))
+
+
+def format_instant(at: Instant) -> str:
+    """ISO 8601 in UTC, with milliseconds only when there are any."""
+    moment = _EPOCH + timedelta(milliseconds=at)
+    return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds").replace("+00:00", "Z")
+
+
+def after(at: Instant, ms: int) -> Instant:
+    """The instant ``ms`` milliseconds later (earlier if negative)."""
+    return Instant(at + ms)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SlotKey:
+    """One channel location of a listing: what a quantity is read from and written to.
+
+    ``listing`` is the channel's own id of the offer (Shopify: the inventory item), ``place`` the channel's
+    own id of its location (empty where a channel has none).
+    """
+
+    channel: ChannelName
+    listing: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OrderKey:
+    """A channel's order number, as it appears on the channel and, by its pattern, in Extensiv."""
+
+    channel: ChannelName
+    number: str
