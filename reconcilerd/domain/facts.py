@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, OrderKey, Sku, SlotKey
+from reconcilerd.domain.names import FeedName, Instant, LocationName, OrderKey, Sku, SlotKey
 from reconcilerd.domain.quantities import units
 
 EXTENSIV: Final = "extensiv"
@@ -111,7 +111,8 @@ class SweepRead:
 
     @property
     def about(self) -> str:
-        return self.feed
+        # The last complete reading must survive the incomplete ones that follow it.
+        return self.feed if self.complete else f"{self.feed}!"
 
     @property
     def as_of(self) -> Instant:
@@ -270,7 +271,7 @@ class SlotObserved:
 
     @property
     def about(self) -> str:
-        return f"{self.slot.channel}/{self.slot.listing}/{self.slot.place}"
+        return self.slot.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +341,7 @@ class SaleInferred:
 
     @property
     def about(self) -> str:
-        return f"{self.slot.channel}/{self.slot.listing}/{self.slot.place}/{self.to}"
+        return f"{self.slot.path}/{self.to}"
 
     @property
     def as_of(self) -> Instant:
@@ -358,7 +359,7 @@ class SalesBuried:
 
     @property
     def about(self) -> str:
-        return f"{self.slot.channel}/{self.slot.listing}/{self.slot.place}/{self.to}"
+        return f"{self.slot.path}/{self.to}"
 
     @property
     def as_of(self) -> Instant:
@@ -386,7 +387,7 @@ class CorrectionPlanned:
 
     @property
     def about(self) -> str:
-        return self.id
+        return self.slot.path
 
     @property
     def as_of(self) -> Instant:
@@ -407,7 +408,7 @@ class CorrectionSent:
 
     @property
     def about(self) -> str:
-        return self.id
+        return self.slot.path
 
     @property
     def as_of(self) -> Instant:
@@ -427,7 +428,7 @@ class CorrectionSettled:
 
     @property
     def about(self) -> str:
-        return self.id
+        return self.slot.path
 
     @property
     def as_of(self) -> Instant:

@@ -72,6 +72,10 @@ class SlotKey:
     listing: str
     place: str = ""
 
+    @property
+    def path(self) -> str:
+        return f"{self.channel}/{self.listing}/{self.place}"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class OrderKey:

@@ -1,0 +1,283 @@
+"""What each listing should show: integers and the reason for each.
+
+``ideal`` is the policy's split of what is left; ``desired`` is what should be shown now, which keeps the shown
+numbers while they are good enough (writes are not free) and never hides stock for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconcilerd.domain.facts import SlotState
+from reconcilerd.domain.names import SlotKey
+from reconcilerd.domain.policy import MaxUnits, Percent, Rule
+from reconcilerd.domain.position import OfferView, Position
+from reconcilerd.domain.quantities import Rate, expected
+from reconcilerd.domain.room import Room, Shown, level_of, room_of
+
+_FINE = 1_000_000
+"""Steps per unit of weight when levels are searched; what ties within a step goes by priority."""
+
+
+class Because(StrEnum):
+    """Why a listing should show what it should."""
+
+    SHARE = "share"
+    MAX = "max"
+    ALL = "all_available"
+    LOW_STOCK = "low_stock"
+    KEPT = "kept"
+    """What it shows is within a quarter of its share, and the sum is right."""
+    DEAD_BAND = "dead_band"
+    NOT_OURS = "not_ours"
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """For one slot: the policy's share and what it should show now (channel units), with the reason."""
+
+    slot: SlotKey
+    ideal: int
+    desired: int
+    because: Because
+
+
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """One claimant in a split: takes steps of ``step`` eaches by weight, up to ``cap`` steps."""
+
+    slot: SlotKey
+    weight: int
+    cap: int
+    step: int = 1
+
+
+def allocate(position: Position) -> tuple[Allocation, ...]:
+    """Shares and wanted numbers of every listing of the group, in the order of the position's offers."""
+    room = room_of(position)
+    ideal = _split(position, room) if position.split else _shared(position, room)
+    desired = _keep(position, room, ideal) if position.split else _outside_dead_band(position, room, ideal)
+    return tuple(
+        Allocation(
+            offer.slot,
+            ideal[offer.slot],
+            desired[offer.slot],
+            _because(position, offer, desired[offer.slot], ideal[offer.slot]),
+        )
+        for offer in position.offers
+    )
+
+
+def ours(offer: OfferView) -> bool:
+    """Whether the slot is ours to give shares to. Others keep what they show and are counted."""
+    return offer.rule.managed and not offer.ambiguous and offer.state is SlotState.BUYABLE
+
+
+def estimated(position: Position, ideal: Shown) -> dict[SlotKey, int]:
+    """E of every slot; a slot never read counts with its last written number, its cap or its share."""
+    return {
+        offer.slot: next(
+            each
+            for each in (offer.shown, offer.last_written, _cap(offer), ideal.get(offer.slot, 0))
+            if each is not None
+        )
+        for offer in position.offers
+    }
+
+
+def scarcity(position: Position, *, scarce: bool) -> bool:
+    """Whether a shared pool should be split now: at S <= K, and back only above 1.25 K."""
+    if position.split and not scarce:
+        return False
+    slow = max((channel.slow_ms for channel in position.channels), default=0)
+    for component in sorted({name for offer in position.offers for name, _ in offer.uses}):
+        rate = Rate(sum(o.rate.milli_per_hour * o.use_of(component) for o in position.offers))
+        bound = expected(rate, slow, 3) + 1
+        left = level_of(position, component)
+        if left <= bound or (scarce and 4 * left <= 5 * bound):
+            return True
+    return False
+
+
+def fill(room: Room, takers: Sequence[Taker], start: Shown) -> dict[SlotKey, int]:
+    """Give out room by weight from ``start`` up to each cap: the divisor method of D'Hondt under constraints.
+
+    More room never lowers anybody's number within one SKU, and the order of takers does not matter.
+    """
+    given = dict(start)
+    active = {t.slot: t for t in takers if t.weight > 0 and given.get(t.slot, 0) < t.cap}
+    for slot in active:
+        given.setdefault(slot, 0)
+    active = {slot: t for slot, t in active.items() if room.headroom(slot, given, raising=False) >= 1}
+    room = room.of(active)
+    while active:
+        high = max(
+            (min(t.cap, given[s] + max(0, room.headroom(s, given, raising=False))) + 1)
+            * t.step
+            * _FINE
+            // t.weight
+            for s, t in active.items()
+        )
+        level = _highest_level(room, active, given, high + 1)
+        given = _at_level(active, given, level)
+        by_priority = sorted(
+            active.values(), key=lambda t: (-(t.weight * _FINE // (t.step * (given[t.slot] + 1))), t.slot)
+        )
+        stuck = []
+        for taker in by_priority:
+            grown = {**given, taker.slot: given[taker.slot] + 1}
+            if grown[taker.slot] > taker.cap or not room.fits(grown):
+                stuck.append(taker.slot)
+            elif _at_level(active, given, level + 1)[taker.slot] > given[taker.slot]:
+                given = grown
+        for slot in stuck:
+            del active[slot]
+        if not stuck and level >= high:
+            break
+    return given
+
+
+def _highest_level(room: Room, active: Mapping[SlotKey, Taker], given: Shown, high: int) -> int:
+    low = 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        if room.fits(_at_level(active, given, middle)):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _at_level(active: Mapping[SlotKey, Taker], given: Shown, level: int) -> dict[SlotKey, int]:
+    risen = {
+        slot: max(given[slot], min(taker.cap, level * taker.weight // (taker.step * _FINE)))
+        for slot, taker in active.items()
+    }
+    return {**given, **risen}
+
+
+def rule_in_force(position: Position, offer: OfferView) -> tuple[Rule, bool]:
+    """The rule for this moment, and whether it is the one for low stock (at the minimum level counts as low)."""
+    low = offer.rule.low_stock
+    if low is None or not offer.uses:
+        return offer.rule.normal, False
+    level = min(level_of(position, component) // use for component, use in offer.uses)
+    return (low, True) if level <= position.min_level(offer.sku) else (offer.rule.normal, False)
+
+
+def _cap(offer: OfferView) -> int | None:
+    return None if offer.rule.cap is None else offer.rule.cap // offer.rule.units_per_sale
+
+
+def _bounded(offer: OfferView, amount: int) -> int:
+    """Cap and buffer applied; both are eaches of what one channel unit holds."""
+    cap = _cap(offer)
+    capped = amount if cap is None else min(amount, cap)
+    return max(0, capped - -(-offer.rule.buffer // offer.rule.units_per_sale))
+
+
+def _shared(position: Position, room: Room) -> dict[SlotKey, int]:
+    """Extensiv's own formula: each channel a share of all that it may draw on, independent of the others."""
+    shares: dict[SlotKey, int] = {}
+    for offer in position.offers:
+        each = offer.rule.units_per_sale
+        base = room.alone(offer.slot)
+        match rule_in_force(position, offer)[0]:
+            case Percent(permille):
+                eaches = _eaches(room, offer)
+                share = eaches * permille // 1000 // each
+            case MaxUnits(limit):
+                share = min(base, limit // each)
+        share = max(share, min(base, offer.rule.floor // each))
+        shares[offer.slot] = min(base, _bounded(offer, share))
+    return shares
+
+
+def _eaches(room: Room, offer: OfferView) -> int:
+    """What the offer could draw on alone, in eaches of its SKU (a share is taken before units per sale)."""
+    each = offer.rule.units_per_sale
+    spare = [
+        shelf.left * each // use for shelf in room.shelves for name, use in shelf.use if name == offer.slot
+    ]
+    return min(spare, default=0)
+
+
+def _split(position: Position, room: Room) -> dict[SlotKey, int]:
+    """Every unit on one channel only, by weight, floors first; slots that are not ours keep what they show."""
+    rules = {offer.slot: rule_in_force(position, offer)[0] for offer in position.offers}
+    whole = sum(rule.permille for rule in rules.values() if isinstance(rule, Percent))
+    fixed = {o.slot: o.shown or 0 for o in position.offers if not ours(o)}
+    floors, full = [], []
+    for offer in position.offers:
+        if not ours(offer):
+            continue
+        each = offer.rule.units_per_sale
+        cap, weight = room.alone(offer.slot), 1000
+        match rules[offer.slot]:
+            case Percent(permille):
+                weight = permille
+                if whole < 1000:
+                    cap = _eaches(room, offer) * permille // 1000 // each
+            case MaxUnits(limit):
+                cap = min(cap, limit // each)
+        declared = _cap(offer)
+        cap = cap if declared is None else min(cap, declared)
+        floors.append(Taker(offer.slot, max(1, weight), min(cap, offer.rule.floor // each), each))
+        full.append(Taker(offer.slot, weight, cap, each))
+    given = fill(room, full, fill(room, floors, fixed))
+    return {
+        offer.slot: _bounded(offer, given.get(offer.slot, 0)) if ours(offer) else fixed[offer.slot]
+        for offer in position.offers
+    }
+
+
+def _keep(position: Position, room: Room, ideal: Shown) -> dict[SlotKey, int]:
+    """Keep what is shown while the sum is right and nobody is far from its share; give free units to the short."""
+    shown = estimated(position, ideal)
+    mine = [offer for offer in position.offers if ours(offer)]
+    kept = dict(shown)
+    if not room.fits(kept):
+        lowered = {**kept, **{o.slot: min(kept[o.slot], ideal[o.slot]) for o in mine}}
+        back = [Taker(o.slot, max(1, ideal[o.slot]), kept[o.slot], o.rule.units_per_sale) for o in mine]
+        kept = fill(room, back, lowered)
+    short = [Taker(o.slot, max(1, ideal[o.slot]), ideal[o.slot], o.rule.units_per_sale) for o in mine]
+    kept = fill(room, short, kept)
+    if any(_far(kept[offer.slot], ideal[offer.slot]) for offer in mine):
+        return {**shown, **{offer.slot: ideal[offer.slot] for offer in mine}}
+    return kept
+
+
+def _far(shown: int, ideal: int) -> bool:
+    return 4 * abs(shown - ideal) > max(4, ideal) or (shown == 0 and ideal > 0)
+
+
+def _outside_dead_band(position: Position, room: Room, ideal: Shown) -> dict[SlotKey, int]:
+    """Shared and plentiful: changes below the dead band wait; zero never waits."""
+    desired = dict(ideal)
+    for offer in position.offers:
+        if not ours(offer):
+            desired[offer.slot] = offer.shown or 0
+            continue
+        current, target = offer.current, ideal[offer.slot]
+        if current is None or offer.write is not None or 0 in (current, target):
+            continue
+        if abs(current - target) * 1000 < position.pool.dead_band_permille * room.alone(offer.slot):
+            desired[offer.slot] = current
+    return desired
+
+
+def _because(position: Position, offer: OfferView, desired: int, ideal: int) -> Because:
+    if not ours(offer):
+        return Because.NOT_OURS
+    if desired != ideal:
+        return Because.KEPT if position.split else Because.DEAD_BAND
+    rule, low = rule_in_force(position, offer)
+    if low:
+        return Because.LOW_STOCK
+    match rule:
+        case MaxUnits():
+            return Because.MAX
+        case Percent(1000) if not position.split:
+            return Because.ALL
+        case Percent():
+            return Because.SHARE

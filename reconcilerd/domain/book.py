@@ -1,0 +1,456 @@
+"""The fold of all facts in memory, and the position of any pool group read off it.
+
+``take`` is the only way in; it answers what changed (for the ledger) and which SKUs must be looked at again.
+Two books that took the same facts in the same order are equal; a book loaded from the ledger's state stands
+where the old one stood, with ages no better than they were.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from reconcilerd.domain.bundles import BundleLoop, Groups, Uses, explode, group
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    ChannelObserved,
+    CorrectionPlanned,
+    CorrectionSent,
+    CorrectionSettled,
+    EnvelopeApproved,
+    Fact,
+    FindingKind,
+    FindingRaised,
+    FreezeSet,
+    ListingDeclared,
+    LocationObserved,
+    OrderLine,
+    OrderObserved,
+    ProductObserved,
+    RegimeSwitched,
+    SaleInferred,
+    SalesBuried,
+    SlotObserved,
+    StockObserved,
+    SweepRead,
+)
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey, after
+from reconcilerd.domain.orders import OrderBook
+from reconcilerd.domain.policy import ChannelRule, Policy
+from reconcilerd.domain.quantities import Rate
+from reconcilerd.domain.slots import SlotTrack
+
+_Key = TypeVar("_Key")
+_Mapped = TypeVar("_Mapped", ProductObserved, ListingDeclared, LocationObserved)
+
+RATE_WINDOW_MS = 6 * 3_600_000
+RATE_PRIOR_MS = 3_600_000
+
+STOCK_FEED = FeedName("extensiv.stock")
+EXTENSIV_ORDERS = FeedName("extensiv.orders")
+
+
+def orders_feed(channel: ChannelName) -> FeedName:
+    return FeedName(f"{channel}.orders")
+
+
+def slots_feed(channel: ChannelName) -> FeedName:
+    return FeedName(f"{channel}.slots")
+
+
+def code_of(listing_sku: str) -> str:
+    """A listing's SKU as it is compared: trimmed and without case."""
+    return listing_sku.strip().casefold()
+
+
+@dataclass(slots=True)
+class StockTrack:
+    """One stock row through time. ``before_change``: as_of of the last reading that still differed."""
+
+    row: StockObserved
+    before_change: Instant = Instant(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one fact did: whether it is news for the ledger, what follows from it, whom it concerns."""
+
+    news: bool
+    derived: tuple[Fact, ...] = ()
+    dirty: frozenset[Sku] = frozenset()
+    everybody: bool = False
+
+
+_OLD = Taken(news=False)
+
+
+@dataclass(slots=True)
+class Book:
+    """Everything known now. Not shared between threads; every change goes through ``take``."""
+
+    policy: Policy
+    products: dict[Sku, ProductObserved] = field(default_factory=dict)
+    listings: dict[str, ListingDeclared] = field(default_factory=dict)
+    locations: dict[LocationName, LocationObserved] = field(default_factory=dict)
+    stock: dict[tuple[Sku, LocationName], StockTrack] = field(default_factory=dict)
+    slots: dict[SlotKey, SlotTrack] = field(default_factory=dict)
+    orders: OrderBook = field(default_factory=OrderBook)
+    sweeps: dict[FeedName, SweepRead] = field(default_factory=dict)
+    """The last complete reading of each feed."""
+    tried: dict[FeedName, SweepRead] = field(default_factory=dict)
+    """The last reading of each feed, complete or not."""
+    swept_whole: set[FeedName] = field(default_factory=set)
+    """Feeds that were once read completely and from the beginning."""
+    findings: dict[str, FindingRaised] = field(default_factory=dict)
+    frozen: dict[str, FreezeSet] = field(default_factory=dict)
+    envelopes: dict[str, EnvelopeApproved] = field(default_factory=dict)
+    scarce: dict[Sku, bool] = field(default_factory=dict)
+    first_order: dict[ChannelName, Instant] = field(default_factory=dict)
+    corrections: dict[SlotKey, CorrectionPlanned] = field(default_factory=dict)
+    _joins: "Joins | None" = None
+    _places: dict[Sku, list[LocationName]] = field(default_factory=dict)
+    _codes: dict[Sku, set[tuple[ChannelName, str]]] | None = None
+
+    def stock_places(self, sku: Sku) -> list[LocationName]:
+        """Locations that a row of this SKU was ever read of, sorted."""
+        return sorted(self._places.get(sku, ()))
+
+    def codes_taking(self, component: Sku) -> frozenset[tuple[ChannelName, str]]:
+        """Which listing codes of kept orders take units of a component."""
+        if self._codes is None:
+            self._codes = {}
+            for channel, code in self.orders.codes():
+                self._index_code(channel, code)
+        return frozenset(self._codes.get(component, ()))
+
+    def _index_code(self, channel: ChannelName, code: str) -> None:
+        sku = self.sku_of_code(channel, code)
+        if sku is not None and self._codes is not None:
+            for component, _ in self.uses(sku):
+                self._codes.setdefault(component, set()).add((channel, code))
+
+    def _remap(self) -> None:
+        self._joins = self._codes = None
+
+    def joins(self) -> "Joins":
+        """Which slot sells which SKU, recomputed when listings, products or slots changed."""
+        if self._joins is None:
+            self._joins = join(self)
+        return self._joins
+
+    def take(self, fact: Fact) -> Taken:
+        """Fold one fact."""
+        match fact:
+            case SlotObserved():
+                return self._take_slot(fact)
+            case StockObserved():
+                return self._take_stock(fact)
+            case OrderObserved():
+                return self._take_order(fact)
+            case SweepRead():
+                return self._take_sweep(fact)
+            case ProductObserved():
+                return self._take_mapping(self.products, fact.sku, fact)
+            case ListingDeclared():
+                return self._take_mapping(self.listings, fact.about, fact)
+            case LocationObserved():
+                return self._take_mapping(self.locations, fact.location, fact)
+            case CorrectionPlanned():
+                self.corrections[fact.slot] = fact
+                self._track(fact.slot).plan(fact)
+                return Taken(news=True)
+            case CorrectionSent():
+                self._track(fact.slot).answer(fact)
+                return Taken(news=True, dirty=self._skus_of_slot(fact.slot))
+            case CorrectionSettled() | SaleInferred() | SalesBuried():
+                self._track(fact.slot).derive((fact,))
+                return Taken(news=True)
+            case FindingRaised():
+                return self._take_finding(fact)
+            case FreezeSet():
+                self.frozen[fact.channel] = fact
+                return Taken(news=True, everybody=True)
+            case EnvelopeApproved():
+                self.envelopes[fact.id] = fact
+                return Taken(news=True, dirty=frozenset(fact.skus))
+            case RegimeSwitched():
+                self.scarce[Sku(fact.group)] = fact.scarce
+                return Taken(news=True)
+            case ChannelObserved():
+                return Taken(news=True)
+            case _:
+                return Taken(news=True)
+
+    def load(self, facts: Iterable[Fact]) -> None:
+        """Stand where the ledger's state stands. Order: as the ledger gives it, corrections before answers."""
+        for fact in facts:
+            self.take(fact)
+        for sweep in self.sweeps.values():
+            self._lift(sweep)
+
+    def through(self, channel: ChannelName) -> Instant | None:
+        """Up to when every order placed on a channel is known: last complete order read less its lag."""
+        read = self.sweeps.get(orders_feed(channel))
+        return None if read is None else after(read.began, -self.policy.channels[channel].order_lag_ms)
+
+    def rate(self, channel: ChannelName, code: str, now: Instant, prior: Rate) -> Rate:
+        """Sales speed of a listing: what sold in the last hours, leaning on the prior while little is known."""
+        began = self.first_order.get(channel, now)
+        seen_ms = min(RATE_WINDOW_MS, max(0, now - began))
+        units = self.orders.known(channel, code, after(now, -seen_ms), now)
+        milli_ms = units * 1000 * 3_600_000 + prior.milli_per_hour * RATE_PRIOR_MS
+        return Rate(milli_ms // (seen_ms + RATE_PRIOR_MS))
+
+    def sku_of_code(self, channel: ChannelName, code: str) -> Sku | None:
+        """Which SKU an order line means: its listing's, else the SKU that is written so."""
+        mapped = self.joins().codes.get((channel, code))
+        if mapped is not None:
+            return mapped
+        return Sku(code) if Sku(code) in self.products else None
+
+    def _track(self, slot: SlotKey) -> SlotTrack:
+        return self.slots.setdefault(slot, SlotTrack(slot))
+
+    def _take_slot(self, fact: SlotObserved) -> Taken:
+        fact = replace(fact, listing_sku=code_of(fact.listing_sku))
+        channel = self.policy.channels.get(fact.slot.channel)
+        if channel is None:
+            return _OLD
+        known = fact.slot in self.slots and self.slots[fact.slot].seen is not None
+        track = self._track(fact.slot)
+        before = track.seen
+        value_before = track.value
+        if not known or (before is not None and before.listing_sku != fact.listing_sku):
+            self._remap()
+        prior = self.policy.default_sku.rate
+        rate = self.rate(fact.slot.channel, fact.listing_sku, fact.as_of, prior)
+        ours = fact.slot.place in channel.places
+        track.expire(self.through(fact.slot.channel), self.orders)
+        derived = track.observe(fact, self.orders, channel, rate, ours=ours)
+        changed = before is None or value_before != track.value or _other(before, fact)
+        return Taken(changed or bool(derived), derived, self._skus_of_slot(fact.slot))
+
+    def _take_stock(self, fact: StockObserved) -> Taken:
+        key = (fact.sku, fact.location)
+        track = self.stock.get(key)
+        if track is None:
+            self.stock[key] = StockTrack(fact)
+            self._places.setdefault(fact.sku, []).append(fact.location)
+            return Taken(news=True, dirty=frozenset({fact.sku}))
+        old = track.row
+        if fact.as_of < old.as_of:
+            return _OLD
+        track.row = replace(fact, age_of=max(fact.age_of, old.age_of))
+        if _same_stock(old, fact):
+            return Taken(news=False, dirty=frozenset({fact.sku}))
+        track.before_change = old.as_of
+        return Taken(news=True, dirty=frozenset({fact.sku}))
+
+    def _take_order(self, fact: OrderObserved) -> Taken:
+        lines: dict[str, int] = {}
+        for line in fact.lines:
+            lines[code_of(line.listing_sku)] = lines.get(code_of(line.listing_sku), 0) + line.units
+        fact = replace(fact, lines=tuple(OrderLine(code, count) for code, count in lines.items()))
+        old = self.orders.orders.get(fact.key)
+        same = old is not None and _same_order(
+            old.in_extensiv if fact.source == EXTENSIV else old.on_channel, fact
+        )
+        self.orders.take(fact)
+        if fact.source != EXTENSIV:
+            first = self.first_order.get(fact.key.channel)
+            self.first_order[fact.key.channel] = fact.placed if first is None else min(first, fact.placed)
+        dirty: set[Sku] = set()
+        found: list[Fact] = []
+        for code in lines:
+            self._index_code(fact.key.channel, code)
+            sku = self.sku_of_code(fact.key.channel, code)
+            if sku is not None:
+                dirty.update(component for component, _ in self.uses(sku))
+            elif self.products and fact.key.channel in self.policy.channels:
+                found.extend(self._unmapped(fact, code))
+        return Taken(not same, tuple(found), frozenset(dirty))
+
+    def _unmapped(self, fact: OrderObserved, code: str) -> Iterable[Fact]:
+        finding = FindingRaised(
+            FindingKind.UNMAPPED_SKU,
+            f"{fact.key.channel}:{code}",
+            f"order {fact.key.number} sells {code!r}, which no listing in Extensiv maps; map it there",
+            fact.as_of,
+        )
+        if finding.about not in self.findings:
+            self.findings[finding.about] = finding
+            yield finding
+
+    def _take_sweep(self, fact: SweepRead) -> Taken:
+        newest = self.tried.get(fact.feed)
+        if newest is None or fact.began >= newest.began:
+            self.tried[fact.feed] = fact
+        if not fact.complete:
+            return Taken(news=True)
+        last = self.sweeps.get(fact.feed)
+        if last is None or fact.began >= last.began:
+            self.sweeps[fact.feed] = fact
+        if fact.full:
+            self.swept_whole.add(fact.feed)
+        self._lift(fact)
+        channel = fact.feed.rpartition(".")[0]
+        if fact.feed == orders_feed(ChannelName(channel)) and channel in self.policy.channels:
+            through = self.through(ChannelName(channel))
+            for track in self.slots.values():
+                if track.slot.channel == channel:
+                    track.expire(through, self.orders)
+        return Taken(news=True, everybody=last is None)
+
+    def _lift(self, sweep: SweepRead) -> None:
+        """A complete sweep saw every row again; those that it did not report are as they were."""
+        if not (sweep.complete and sweep.full):
+            return
+        if sweep.feed == STOCK_FEED:
+            for stock in self.stock.values():
+                if stock.row.as_of < sweep.began:
+                    stock.row = replace(stock.row, age_of=sweep.began, as_of=sweep.began)
+            return
+        for slot in self.slots.values():
+            if sweep.feed == slots_feed(slot.slot.channel) and slot.seen is not None and not slot.seen.gone:
+                slot.age_of = max(slot.age_of, sweep.began)
+                lag = self.policy.channels[slot.slot.channel].read_lag_ms
+                slot.as_of = max(slot.as_of, after(sweep.began, -lag))
+
+    def _take_finding(self, fact: FindingRaised) -> Taken:
+        old = self.findings.get(fact.about)
+        self.findings[fact.about] = fact
+        news = old is None or (old.detail, old.cleared) != (fact.detail, fact.cleared)
+        return Taken(news)
+
+    def _take_mapping(self, kept: dict[_Key, _Mapped], key: _Key, fact: _Mapped) -> Taken:
+        old = kept.get(key)
+        if old is not None and old.as_of > fact.as_of:
+            return _OLD
+        kept[key] = fact
+        if old is not None and replace(old, as_of=fact.as_of) == fact:
+            return _OLD
+        self._remap()
+        return Taken(news=True, everybody=True)
+
+    def uses(self, sku: Sku) -> Uses:
+        """The eaches one unit of a SKU takes; nothing for a bundle that contains itself."""
+        return self.joins().uses.get(sku) or ((sku, 1),)
+
+    def _skus_of_slot(self, slot: SlotKey) -> frozenset[Sku]:
+        sku = self.joins().sku_of.get(slot)
+        return frozenset() if sku is None else frozenset(component for component, _ in self.uses(sku))
+
+
+@dataclass(frozen=True, slots=True)
+class Joins:
+    """How slots, codes, SKUs and pool groups hang together."""
+
+    sku_of: Mapping[SlotKey, Sku]
+    codes: Mapping[tuple[ChannelName, str], Sku]
+    slots_of: Mapping[Sku, tuple[SlotKey, ...]]
+    ambiguous: frozenset[SlotKey]
+    uses: Mapping[Sku, Uses]
+    groups: Groups
+    sold_as: Mapping[Sku, tuple[Sku, ...]]
+    """Which sold SKUs (itself, bundles) take from a component."""
+    pushed: frozenset[SlotKey]
+    """Slots where Extensiv's native push is on."""
+    unlisted: Mapping[Sku, tuple[ChannelName, ...]]
+    """Channels that declare a listing of a SKU which no reading of the channel has shown yet."""
+
+
+def join(book: Book) -> Joins:
+    """Join listings declared in Extensiv with the slots seen on the channels, exactly, by listing SKU."""
+    channels = {
+        rule.sales_channel_id: name
+        for name, rule in book.policy.channels.items()
+        if rule.sales_channel_id is not None
+    }
+    declared: dict[tuple[ChannelName, str], list[ListingDeclared]] = {}
+    for listing in book.listings.values():
+        name = channels.get(listing.sales_channel_id)
+        if name is None:
+            name = ChannelName(f"{EXTENSIV}-{listing.sales_channel_id}")
+        if listing.active:
+            declared.setdefault((name, code_of(listing.listing_sku)), []).append(listing)
+    codes = {key: found[0].sku for key, found in declared.items() if len({each.sku for each in found}) == 1}
+    sku_of: dict[SlotKey, Sku] = {}
+    seen: dict[tuple[ChannelName, str], list[SlotKey]] = {}
+    twice = {key for key, found in declared.items() if len({each.sku for each in found}) > 1}
+    pushed: set[SlotKey] = set()
+    for slot, track in book.slots.items():
+        if track.seen is None or track.seen.gone:
+            continue
+        key = (slot.channel, track.seen.listing_sku)
+        if not track.seen.listing_sku or key not in declared:
+            continue
+        seen.setdefault(key, []).append(slot)
+        sku_of[slot] = declared[key][0].sku
+        if any(each.push_inventory for each in declared[key]):
+            pushed.add(slot)
+    ambiguous = {
+        slot
+        for key, slots in seen.items()
+        for slot in slots
+        if key in twice or len({each.listing for each in slots}) > 1
+    }
+    uses = _all_uses(book, set(sku_of.values()))
+    slots_of: dict[Sku, list[SlotKey]] = {}
+    for slot, sku in sorted(sku_of.items()):
+        slots_of.setdefault(sku, []).append(slot)
+    sold_as: dict[Sku, list[Sku]] = {}
+    for sku in sorted(slots_of):
+        for component, _ in uses.get(sku, ()):
+            sold_as.setdefault(component, []).append(sku)
+    unlisted: dict[Sku, set[ChannelName]] = {}
+    for (name, code), found in declared.items():
+        if (
+            (name, code) not in seen
+            and name in book.policy.channels
+            and slots_feed(name) not in book.swept_whole
+        ):
+            unlisted.setdefault(found[0].sku, set()).add(name)
+    return Joins(
+        sku_of=sku_of,
+        codes=codes,
+        slots_of={sku: tuple(slots) for sku, slots in slots_of.items()},
+        ambiguous=frozenset(ambiguous),
+        uses=uses,
+        groups=group(
+            [component for component, _ in each]
+            for sku, each in uses.items()
+            if sku in slots_of or len(each) == 1
+        ),
+        sold_as={sku: tuple(each) for sku, each in sold_as.items()},
+        pushed=frozenset(pushed),
+        unlisted={sku: tuple(sorted(names)) for sku, names in unlisted.items()},
+    )
+
+
+def _all_uses(book: Book, sold: set[Sku]) -> dict[Sku, Uses]:
+    uses: dict[Sku, Uses] = {}
+    for sku in sorted(sold | set(book.products) | {listing.sku for listing in book.listings.values()}):
+        try:
+            uses[sku] = explode(sku, book.products)
+        except BundleLoop as loop:
+            finding = FindingRaised(
+                FindingKind.BUNDLE_LOOP, sku, f"bundle contains itself: {loop}", Instant(0)
+            )
+            book.findings.setdefault(finding.about, finding)
+    return uses
+
+
+def _other(before: SlotObserved, now: SlotObserved) -> bool:
+    return replace(before, age_of=now.age_of, as_of=now.as_of) != now
+
+
+def _same_stock(old: StockObserved, new: StockObserved) -> bool:
+    return replace(old, age_of=new.age_of, as_of=new.as_of) == new
+
+
+def _same_order(old: OrderObserved | None, new: OrderObserved) -> bool:
+    return old is not None and replace(old, as_of=new.as_of) == new
+
+
+def slow_ms(rule: ChannelRule) -> int:
+    """How long a sale can stay unseen and a correction unapplied: poll + order lag + slowest apply."""
+    return rule.poll_ms + rule.order_lag_ms + rule.apply_max_ms

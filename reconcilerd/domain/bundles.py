@@ -1,0 +1,78 @@
+"""What a listing takes from the shelf: bundles over several levels, and the groups they tie together.
+
+A bundle has no units of its own here; a unit of it is a claim on its components. A kit's own pre-packed stock is
+not counted (a lower bound, never an invention).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from reconcilerd.domain.facts import ProductObserved, ProductType
+from reconcilerd.domain.names import Sku
+
+MAX_DEPTH = 10
+
+Uses = tuple[tuple[Sku, int], ...]
+"""Component SKUs and how many eaches of each one unit takes, sorted by SKU."""
+
+
+class BundleLoop(ValueError):
+    """A bundle contains itself, or is nested deeper than MAX_DEPTH."""
+
+
+def explode(sku: Sku, products: Mapping[Sku, ProductObserved]) -> Uses:
+    """The eaches one unit of ``sku`` takes. A SKU without components takes one of itself.
+
+    Raises BundleLoop. A component Extensiv does not list is kept as it is: its stock is then unknown.
+    """
+    counts: dict[Sku, int] = {}
+    _add(sku, 1, products, counts, (sku,))
+    return tuple(sorted(counts.items()))
+
+
+def _add(
+    sku: Sku,
+    times: int,
+    products: Mapping[Sku, ProductObserved],
+    counts: dict[Sku, int],
+    path: tuple[Sku, ...],
+) -> None:
+    product = products.get(sku)
+    if product is None or product.type is not ProductType.BUNDLE or not product.components:
+        counts[sku] = counts.get(sku, 0) + times
+        return
+    for component, count in product.components:
+        if component in path or len(path) > MAX_DEPTH:
+            raise BundleLoop(" > ".join((*path, component)))
+        _add(component, times * count, products, counts, (*path, component))
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Pool groups: SKUs tied together by what is sold. ``of`` names each SKU's group by its smallest SKU."""
+
+    of: Mapping[Sku, Sku]
+    members: Mapping[Sku, tuple[Sku, ...]]
+
+
+def group(ties: Iterable[Iterable[Sku]]) -> Groups:
+    """Join all SKUs that appear in one tie, transitively. Independent of the order of ties."""
+    root: dict[Sku, Sku] = {}
+
+    def find(sku: Sku) -> Sku:
+        root.setdefault(sku, sku)
+        while root[sku] != sku:
+            root[sku] = root[root[sku]]
+            sku = root[sku]
+        return sku
+
+    for tie in ties:
+        first, *rest = sorted(set(tie))
+        for other in rest:
+            left, right = sorted((find(first), find(other)))
+            root[right] = left
+        find(first)
+    members: dict[Sku, list[Sku]] = {}
+    for sku in sorted(root):
+        members.setdefault(find(sku), []).append(sku)
+    return Groups({sku: find(sku) for sku in root}, {name: tuple(skus) for name, skus in members.items()})

@@ -1,0 +1,160 @@
+"""What takes units off the shelf of one pool group: orders, inferred and buried sales, dark channels, safety.
+
+Steps 3 and 4 of the rules of knowing. Every claim names the locations it lies in: an order that Extensiv routes
+lies in one, any other in all that its channel may draw on. No unit is claimed twice.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
+from reconcilerd.domain.facts import OrderObserved
+from reconcilerd.domain.names import ChannelName, Instant, Sku
+from reconcilerd.domain.orders import Order, Stage, stage_of
+from reconcilerd.domain.policy import LocationRule
+from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView
+from reconcilerd.domain.quantities import expected
+from reconcilerd.domain.slots import buried_units, open_units
+
+DEFAULT_IMPORT_MAX_MS = 1_800_000
+"""For orders of channels that the configuration does not name."""
+
+
+def order_claims(book: Book, component: Sku, everywhere: Locations) -> Iterator[Claim]:
+    """Open demand on one component, each order in exactly one class (rule 3)."""
+    for order, units in demand(book, component):
+        stage = stage_of(order, _extensiv_began(book), import_max_ms(book, order.key.channel))
+        if stage is Stage.ENDED:
+            continue
+        where = channel_locations(book, order.key.channel, everywhere)
+        ours = order.in_extensiv
+        if ours is not None and ours.location is not None and ours.location in everywhere:
+            where = frozenset({ours.location})
+        if (
+            stage is Stage.SHIPPED
+            and ours is not None
+            and shipment_proven(book, component, where, ended(ours))
+        ):
+            continue
+        yield Claim(ClaimKind(stage.value), component, units, where, order.key.channel, order.key.number)
+
+
+def demand(book: Book, component: Sku) -> Iterator[tuple[Order, int]]:
+    """Every kept order that takes units of a component, with how many, each order once."""
+    keys = {
+        order.key
+        for channel, code in book.codes_taking(component)
+        for order in book.orders.selling(channel, code)
+    }
+    for key in sorted(keys):
+        order = book.orders.orders[key]
+        units = units_of(book, order, component)
+        if units:
+            yield order, units
+
+
+def units_of(book: Book, order: Order, component: Sku) -> int:
+    """Eaches of a component that an order takes, by the newest side that Extensiv, else the channel, shows."""
+    total = 0
+    for line in order.newest.lines:
+        sku = book.sku_of_code(order.key.channel, line.listing_sku)
+        if sku is None:
+            continue
+        each = each_of(book, sku, order.key.channel)
+        total += sum(line.units * each * count for name, count in book.uses(sku) if name == component)
+    return total
+
+
+def each_of(book: Book, sku: Sku, channel: ChannelName) -> int:
+    """Eaches in one sale of a SKU on a channel (1 where the configuration does not know the channel)."""
+    if channel not in book.policy.channels:
+        return 1
+    return book.policy.offer_rule(sku, channel).units_per_sale
+
+
+def channel_locations(book: Book, channel: ChannelName, everywhere: Locations) -> Locations:
+    """All locations a channel may draw on; everywhere where nothing is said."""
+    rule = book.policy.channels.get(channel)
+    named: Locations = frozenset()
+    for place in rule.places.values() if rule else ():
+        if not place:
+            return everywhere
+        named |= place
+    return (named & everywhere) or everywhere
+
+
+def shipment_proven(book: Book, component: Sku, where: Locations, shipped: Instant) -> bool:
+    """Whether the stock rows already lack what was shipped: every row of the order's locations proves it."""
+    rows = [track for (sku, place), track in book.stock.items() if sku == component and place in where]
+    return bool(rows) and all(
+        row_proves(track, book.policy.locations.get(track.row.location, LocationRule()), shipped)
+        for track in rows
+    )
+
+
+def row_proves(track: StockTrack, rule: LocationRule, shipped: Instant) -> bool:
+    """Own on hand: a row begun after the record. A copy: a refresh seen since, or the longest delay passed."""
+    if not rule.mirror:
+        return track.row.as_of > shipped
+    return track.before_change > shipped or track.row.as_of > shipped + rule.mirror_max_ms
+
+
+def ended(order: OrderObserved) -> Instant:
+    """When an order was shipped, by its source's clock; when we saw it, if the source does not say."""
+    return order.ended_at if order.ended_at is not None else order.as_of
+
+
+def inferred_claims(book: Book, offer: OfferView) -> Iterator[Claim]:
+    """Falls of a slot that no order explains yet."""
+    for fall in book.slots[offer.slot].inferred:
+        units = open_units(fall, book.orders, offer.listing_sku)
+        for component, count in offer.uses if units else ():
+            yield Claim(
+                ClaimKind.INFERRED,
+                component,
+                units * count,
+                offer.locations,
+                offer.slot.channel,
+                offer.slot.path,
+            )
+
+
+def buried_claims(book: Book, offer: OfferView, now: Instant, *, compare_and_set: bool) -> Iterator[Claim]:
+    """Sales that could not be seen, kept back from raises only (rule 4)."""
+    track = book.slots[offer.slot]
+    units = sum(buried_units(window, book.orders, offer.listing_sku, offer.rate) for window in track.buried)
+    if track.write is not None and not compare_and_set:
+        known = book.orders.known(offer.slot.channel, offer.listing_sku, track.write.based_on, now)
+        units += max(0, expected(offer.rate, now - track.write.based_on, 1) - known)
+    for component, count in offer.uses if units else ():
+        yield Claim(
+            ClaimKind.BURIED, component, units * count, offer.locations, offer.slot.channel, offer.slot.path
+        )
+
+
+def dark_claims(
+    book: Book, offers: Sequence[OfferView], dark: frozenset[ChannelName], now: Instant
+) -> Iterator[Claim]:
+    """Shared pools: a dark channel's expected sales since its orders were last known, at most what it showed."""
+    for offer in offers:
+        through = book.through(offer.slot.channel)
+        if offer.slot.channel not in dark or through is None:
+            continue
+        units = min(expected(offer.rate, now - through, 1), offer.shown or 0)
+        for component, count in offer.uses if units else ():
+            yield Claim(ClaimKind.DARK, component, units * count, offer.locations, offer.slot.channel)
+
+
+def safety_claims(book: Book, component: Sku, everywhere: Locations) -> Iterator[Claim]:
+    units = book.policy.sku_rule(component).safety_stock
+    if units:
+        yield Claim(ClaimKind.SAFETY, component, units, everywhere)
+
+
+def import_max_ms(book: Book, channel: ChannelName) -> int:
+    rule = book.policy.channels.get(channel)
+    return rule.import_max_ms if rule else DEFAULT_IMPORT_MAX_MS
+
+
+def _extensiv_began(book: Book) -> Instant | None:
+    read = book.sweeps.get(EXTENSIV_ORDERS)
+    return None if read is None else read.began

@@ -1,0 +1,319 @@
+"""Rules that may stop one correction, each a pure function with a verdict. The first that holds is the answer.
+
+Lowering is cheap, raising needs proof: a lower inside the size limits is held by nothing but a person's word or
+a slot that is not ours; a raise needs every input known and fresh.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from reconcilerd.domain.facts import EnvelopeApproved, SlotState
+from reconcilerd.domain.names import ChannelName, Instant
+from reconcilerd.domain.policy import Mode, Publisher, UnreadPeer
+from reconcilerd.domain.position import ORDERED, ClaimKind, OfferView, Position
+
+
+class Verdict(StrEnum):
+    SEND = "send"
+    HOLD_STOP_FILE = "hold_stop_file"
+    HOLD_FROZEN = "hold_frozen"
+    HOLD_MODE = "hold_mode"
+    HOLD_APPROVAL = "hold_approval"
+    HOLD_AMBIGUOUS = "hold_ambiguous"
+    HOLD_NOT_OURS = "hold_not_ours"
+    HOLD_SLOT_OFF = "hold_slot_off"
+    HOLD_UNTRACKED = "hold_untracked"
+    HOLD_NATIVE_PUSH = "hold_native_push"
+    HOLD_UNKNOWN = "hold_unknown"
+    HOLD_PENDING = "hold_pending"
+    HOLD_REREAD = "hold_reread"
+    HOLD_UNEXPLAINED = "hold_unexplained"
+    HOLD_ZEROS = "hold_zeros"
+    HOLD_WINDOW_SLOTS = "hold_window_slots"
+    HOLD_WINDOW_SHARE = "hold_window_share"
+    HOLD_WINDOW_UNITS = "hold_window_units"
+    HOLD_FIRST_RUN = "hold_first_run"
+    HOLD_STORM = "hold_storm"
+    HOLD_DARK = "hold_dark"
+    HOLD_STOCK_STALE = "hold_stock_stale"
+    HOLD_OWN_STALE = "hold_own_stale"
+    HOLD_PEER_STALE = "hold_peer_stale"
+    HOLD_PEER_UNREAD = "hold_peer_unread"
+    HOLD_UNMATCHED = "hold_unmatched"
+    HOLD_HEADROOM = "hold_headroom"
+    HOLD_SUPERSEDED = "hold_superseded"
+
+
+NEEDS_A_PERSON = frozenset(
+    {
+        Verdict.HOLD_APPROVAL,
+        Verdict.HOLD_UNEXPLAINED,
+        Verdict.HOLD_ZEROS,
+        Verdict.HOLD_WINDOW_SLOTS,
+        Verdict.HOLD_WINDOW_SHARE,
+        Verdict.HOLD_WINDOW_UNITS,
+    }
+)
+"""Holds that an approved envelope releases. All others end by themselves or by changing the cause."""
+
+SOON = frozenset(
+    {
+        Verdict.HOLD_PENDING,
+        Verdict.HOLD_REREAD,
+        Verdict.HOLD_STOCK_STALE,
+        Verdict.HOLD_OWN_STALE,
+        Verdict.HOLD_PEER_STALE,
+        Verdict.HOLD_HEADROOM,
+    }
+)
+"""Holds that a reading on its way will end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was changed on one channel within the sliding window, beyond what orders explain."""
+
+    slots: int = 0
+    units: int = 0
+    zeros: int = 0
+    listings: int = 0
+    """How many listings the channel has in all (for the share)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rails:
+    """What stands outside a position: a person's words, and what this window has seen already."""
+
+    mode: Mode
+    stop: bool = False
+    frozen: frozenset[str] = frozenset()
+    """Channel names; the empty name freezes all."""
+    spent: Mapping[ChannelName, Spent] = field(default_factory=lambda: MappingProxyType({}))
+    envelopes: tuple[EnvelopeApproved, ...] = ()
+
+    def after(self, change: "Change") -> "Rails":
+        """These rails once ``change`` is sent."""
+        old = self.spent.get(change.offer.slot.channel, Spent())
+        if not change.unexplained:
+            return self
+        new = replace(
+            old,
+            slots=old.slots + 1,
+            units=old.units + change.unexplained,
+            zeros=old.zeros + (change.target == 0),
+        )
+        return replace(self, spent={**self.spent, change.offer.slot.channel: new})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One correction under judgement, in channel units; ``current`` is what the slot shows now."""
+
+    position: Position
+    offer: OfferView
+    current: int
+    target: int
+
+    @property
+    def lowers(self) -> bool:
+        return self.target < self.current or (self.offer.write or 0) > self.target
+
+    @property
+    def size(self) -> int:
+        return abs(self.target - self.current)
+
+    @property
+    def unexplained(self) -> int:
+        """Units of the change that orders do not account for. Raises are never explained by orders."""
+        if not self.lowers:
+            return self.size
+        return max(0, self.size - explained_units(self.position, self.offer))
+
+
+def explained_units(position: Position, offer: OfferView) -> int:
+    """Sales of the listing that counted orders and inferred sales account for, on its scarcest component."""
+    kinds = ORDERED | {ClaimKind.INFERRED}
+    return max(
+        (
+            sum(c.units for c in position.claims if c.component == component and c.kind in kinds) // use
+            for component, use in offer.uses
+        ),
+        default=0,
+    )
+
+
+Guard = Callable[[Change, Rails], Verdict | None]
+
+
+def stop_file(change: Change, rails: Rails) -> Verdict | None:
+    return Verdict.HOLD_STOP_FILE if rails.stop else None
+
+
+def freeze(change: Change, rails: Rails) -> Verdict | None:
+    stopped = "" in rails.frozen or change.offer.slot.channel in rails.frozen
+    return Verdict.HOLD_FROZEN if stopped else None
+
+
+def observe_only(change: Change, rails: Rails) -> Verdict | None:
+    return Verdict.HOLD_MODE if rails.mode is Mode.OBSERVE else None
+
+
+def ownership(change: Change, rails: Rails) -> Verdict | None:
+    """I17: a slot is written only if we are one of its writers."""
+    offer = change.offer
+    if offer.ambiguous:
+        return Verdict.HOLD_AMBIGUOUS
+    if not offer.rule.managed:
+        return Verdict.HOLD_NOT_OURS
+    extensiv = change.position.channel(offer.slot.channel).publisher is Publisher.EXTENSIV
+    if (offer.pushed or extensiv) and rails.mode is not Mode.NET:
+        return Verdict.HOLD_NATIVE_PUSH
+    match offer.state:
+        case SlotState.UNTRACKED:
+            return Verdict.HOLD_UNTRACKED
+        case SlotState.INACTIVE | SlotState.NOT_ONLINE | SlotState.UNPUBLISHED:
+            return Verdict.HOLD_SLOT_OFF
+        case SlotState.BUYABLE:
+            return None
+
+
+def known_supply(change: Change, rails: Rails) -> Verdict | None:
+    """A component nobody ever counted says nothing, least of all zero (I5)."""
+    unknown = any(component in change.position.unknown for component, _ in change.offer.uses)
+    return Verdict.HOLD_UNKNOWN if unknown else None
+
+
+def one_write_at_a_time(change: Change, rails: Rails) -> Verdict | None:
+    write = change.offer.write
+    if write is None or (change.lowers and write > change.target):
+        return None
+    return Verdict.HOLD_PENDING
+
+
+def reread_before_a_blind_lower(change: Change, rails: Rails) -> Verdict | None:
+    """A blind lower from an old reading is a raise in disguise; compare-and-set needs no such care."""
+    position = change.position
+    if not change.lowers or position.channel(change.offer.slot.channel).compare_and_set:
+        return None
+    old = position.at - change.offer.as_of > position.ages.lower_reread_ms
+    return Verdict.HOLD_REREAD if old else None
+
+
+def unexplained_fall(change: Change, rails: Rails) -> Verdict | None:
+    """Holds a fall of one slot that is both large and large for it, unless orders explain it."""
+    limits = change.position.limits
+    if not change.lowers:
+        return None
+    large = change.unexplained > limits.unexplained_fall_units
+    deep = change.unexplained * 1000 > limits.unexplained_fall_permille * max(1, change.current)
+    return Verdict.HOLD_UNEXPLAINED if large and deep else None
+
+
+def window(change: Change, rails: Rails) -> Verdict | None:
+    """I15: what one channel may change within the sliding window, unless orders explain it."""
+    limits = change.position.limits
+    if not change.unexplained:
+        return None
+    spent = rails.spent.get(change.offer.slot.channel, Spent())
+    if change.target == 0 and spent.zeros >= limits.unexplained_zeros:
+        return Verdict.HOLD_ZEROS
+    if spent.slots >= limits.window_slots:
+        return Verdict.HOLD_WINDOW_SLOTS
+    if spent.slots >= limits.window_min_slots and (spent.slots + 1) * 1000 > limits.window_permille * max(
+        1, spent.listings
+    ):
+        return Verdict.HOLD_WINDOW_SHARE
+    return Verdict.HOLD_WINDOW_UNITS if spent.units + change.unexplained > limits.window_units else None
+
+
+def guarded_mode(change: Change, rails: Rails) -> Verdict | None:
+    """Guarded: only lowers that orders explain go by themselves."""
+    waits = rails.mode is Mode.GUARDED and (not change.lowers or change.unexplained)
+    return Verdict.HOLD_APPROVAL if waits else None
+
+
+def sound_sources(change: Change, rails: Rails) -> Verdict | None:
+    position = change.position
+    channel = position.channel(change.offer.slot.channel)
+    if not position.orders_known or not channel.swept or channel.through is None:
+        return Verdict.HOLD_FIRST_RUN
+    if position.storm:
+        return Verdict.HOLD_STORM
+    if position.stock_dark or channel.dark:
+        return Verdict.HOLD_DARK
+    return Verdict.HOLD_UNMATCHED if channel.unmatched else None
+
+
+def peers_read(change: Change, rails: Rails) -> Verdict | None:
+    """A peer never read may show anything; which pools go on regardless is a person's choice."""
+    position = change.position
+    unread = position.unlisted or any(
+        offer.shown is None and offer.last_written is None and offer.state is SlotState.BUYABLE
+        for offer in position.offers
+    )
+    hold = position.split and position.pool.unread_peer is UnreadPeer.HOLD
+    return Verdict.HOLD_PEER_UNREAD if unread and hold else None
+
+
+def fresh_stock(change: Change, rails: Rails) -> Verdict | None:
+    position = change.position
+    components = {component for component, _ in change.offer.uses}
+    old = any(
+        position.at - row.age_of > position.ages.stock_ms for row in position.stock if row.sku in components
+    )
+    return Verdict.HOLD_STOCK_STALE if old else None
+
+
+def fresh_own_reading(change: Change, rails: Rails) -> Verdict | None:
+    position = change.position
+    return Verdict.HOLD_OWN_STALE if position.at - change.offer.as_of > position.ages.own_slot_ms else None
+
+
+def fresh_peers(change: Change, rails: Rails) -> Verdict | None:
+    return Verdict.HOLD_PEER_STALE if stale_peers(change.position, change.offer) else None
+
+
+def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
+    """Listings of living channels in a split pool that were read too long ago for a raise."""
+    if not position.split:
+        return ()
+    return tuple(
+        peer
+        for peer in position.offers
+        if peer.slot != offer.slot
+        and not position.channel(peer.slot.channel).dark
+        and position.at - peer.as_of > position.ages.peer_slot_ms
+    )
+
+
+STANDING: tuple[Guard, ...] = (stop_file, freeze, observe_only, ownership, known_supply, one_write_at_a_time)
+SIZE: tuple[Guard, ...] = (guarded_mode, unexplained_fall, window)
+LOWERS: tuple[Guard, ...] = (reread_before_a_blind_lower,)
+RAISES: tuple[Guard, ...] = (sound_sources, peers_read, fresh_stock, fresh_own_reading, fresh_peers)
+
+
+def judge(change: Change, rails: Rails) -> Verdict:
+    """The first guard that holds, or SEND. An envelope releases the size guards, never the others."""
+    guards = STANDING + (LOWERS if change.lowers else RAISES)
+    for guard in guards:
+        verdict = guard(change, rails)
+        if verdict is not None:
+            return verdict
+    if released(change, rails.envelopes):
+        return Verdict.SEND
+    return next((verdict for guard in SIZE if (verdict := guard(change, rails)) is not None), Verdict.SEND)
+
+
+def released(change: Change, envelopes: tuple[EnvelopeApproved, ...]) -> bool:
+    """Whether a person's approval covers this change, as it is computed now."""
+    direction = "lower" if change.lowers else "raise"
+    at: Instant = change.position.at
+    return any(
+        change.offer.sku in each.skus
+        and each.direction in {direction, "both"}
+        and change.size <= each.ceiling
+        and each.at <= at < each.until
+        for each in envelopes
+    )

@@ -1,0 +1,170 @@
+"""All corrections of one pass for one pool group: every entry SEND or HOLD with its reason. Immutable.
+
+Lowers are judged first, then raises one after another, each seeing what was granted before it, so that no
+order of arrival at the channels ever shows more than there is (I2, I3).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated, ours
+from reconcilerd.domain.drift import Cause, Drift, diff
+from reconcilerd.domain.guards import Change, Rails, Verdict, judge, stale_peers
+from reconcilerd.domain.names import Instant, Sku, SlotKey
+from reconcilerd.domain.position import OfferView, Position
+from reconcilerd.domain.room import Room, room_of
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One listing's correction, sent or held. ``read`` at ``based_on`` is what a compare-and-set compares."""
+
+    slot: SlotKey
+    sku: Sku
+    listing_sku: str
+    read: int
+    based_on: Instant
+    current: int
+    desired: int
+    target: int
+    lowers: bool
+    verdict: Verdict
+    cause: Cause
+    because: Because
+    unexplained: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """Readings that would let held raises go: SKUs whose stock rows, and slots, to read now."""
+
+    stock: frozenset[Sku] = frozenset()
+    slots: frozenset[SlotKey] = frozenset()
+
+    def __or__(self, other: "Wants") -> "Wants":
+        return Wants(self.stock | other.stock, self.slots | other.slots)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """What to do about one pool group now."""
+
+    position: Position
+    allocations: tuple[Allocation, ...]
+    drifts: tuple[Drift, ...]
+    entries: tuple[Entry, ...]
+    wants: Wants
+    rails: Rails
+    """The rails after all that is sent."""
+
+    @property
+    def sends(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.verdict is Verdict.SEND)
+
+
+def make_plan(position: Position, rails: Rails) -> GroupPlan:
+    """Allocate, compare, judge. Total and deterministic: the same position and rails give the same plan."""
+    allocations = allocate(position)
+    drifts = diff(position, allocations)
+    room = room_of(position)
+    shown = estimated(position, {each.slot: each.ideal for each in allocations})
+    entries: list[Entry] = []
+    wants = Wants()
+    for drift, lowers in _in_order(position, drifts):
+        offer = next(each for each in position.offers if each.slot == drift.slot)
+        allocation = next(each for each in allocations if each.slot == drift.slot)
+        target = drift.desired if lowers else _granted(position, room, offer, drift.desired, shown)
+        change = Change(position, offer, drift.observed, target)
+        verdict = judge(change, rails)
+        if verdict is Verdict.SEND and not lowers and target <= drift.observed:
+            verdict = Verdict.HOLD_HEADROOM
+        if verdict is Verdict.SEND:
+            rails = rails.after(change)
+            # A lower counts only once it is seen; a raise counts from the moment it may be sent.
+            shown[offer.slot] = max(shown[offer.slot], target)
+        wants = wants | _wanted(position, offer, verdict)
+        entries.append(_entry(offer, allocation, drift, change, verdict))
+    return GroupPlan(position, allocations, drifts, tuple(entries), wants, rails)
+
+
+def _in_order(position: Position, drifts: Sequence[Drift]) -> list[tuple[Drift, bool]]:
+    """Lowers before raises; raises by how far below their share they are, so that none waits on chance."""
+    writes = {offer.slot: offer.write or 0 for offer in position.offers}
+    marked = [(each, each.desired < each.observed or writes[each.slot] > each.desired) for each in drifts]
+    return sorted(marked, key=lambda pair: (not pair[1], pair[0].observed - pair[0].ideal, pair[0].slot))
+
+
+def _granted(
+    position: Position, room: Room, offer: OfferView, desired: int, shown: dict[SlotKey, int]
+) -> int:
+    """The part of a raise that has headroom now (I3)."""
+    base = shown[offer.slot]
+    if position.split:
+        spare = room.headroom(offer.slot, shown, raising=True)
+    else:
+        spare = room.alone(offer.slot, raising=True) - base
+    return min(desired, base + max(0, spare))
+
+
+def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
+    """What must be read for this verdict to end. All that a raise needs is asked for at once."""
+    at, ages = position.at, position.ages
+    match verdict:
+        case Verdict.HOLD_REREAD:
+            return Wants(slots=frozenset({offer.slot}))
+        case Verdict.HOLD_STOCK_STALE | Verdict.HOLD_OWN_STALE | Verdict.HOLD_PEER_STALE:
+            components = {component for component, _ in offer.uses}
+            old = {
+                row.sku for row in position.stock if row.sku in components and at - row.age_of > ages.stock_ms
+            }
+            slots = {peer.slot for peer in stale_peers(position, offer)}
+            if at - offer.as_of > ages.own_slot_ms or old:
+                slots.add(offer.slot)
+            return Wants(frozenset(old), frozenset(slots))
+        case _:
+            return Wants()
+
+
+def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Change, verdict: Verdict) -> Entry:
+    return Entry(
+        slot=offer.slot,
+        sku=offer.sku,
+        listing_sku=offer.listing_sku,
+        read=offer.read if offer.read is not None else 0,
+        based_on=offer.as_of,
+        current=drift.observed,
+        desired=drift.desired,
+        target=change.target,
+        lowers=change.lowers,
+        verdict=verdict,
+        cause=drift.cause,
+        because=allocation.because,
+        unexplained=change.unexplained,
+    )
+
+
+def exposure(position: Position) -> int:
+    """Units shown beyond what could leave today: split, the worst shelf; shared, the largest single listing."""
+    room = room_of(
+        replace(position, claims=tuple(c for c in position.claims if c.kind.value != "safety_stock"))
+    )
+    shown = {offer.slot: offer.shown or 0 for offer in position.offers}
+    if position.split:
+        return max(0, room.excess(shown))
+    each = ((shown[o.slot] - room.alone(o.slot)) * o.rule.units_per_sale for o in position.offers)
+    return max(0, max(each, default=0))
+
+
+def hidden(position: Position, allocations: Sequence[Allocation]) -> int:
+    """Units policy would offer that no listing shows (eaches): split, the sum; shared, the worst single listing."""
+    gaps = [
+        max(0, allocation.ideal - (offer.current or 0)) * offer.rule.units_per_sale
+        for offer, allocation in zip(position.offers, allocations, strict=True)
+        if ours(offer)
+    ]
+    if not position.split:
+        return max(gaps, default=0)
+    room = room_of(position)
+    shown = {offer.slot: offer.shown or 0 for offer in position.offers}
+    free = max((s.left - s.taken(shown) for s in room.shelves if s.use), default=0)
+    return max(0, min(sum(gaps), free))

@@ -1,0 +1,159 @@
+"""What is known of one pool group at one moment, and how old it is: all that a decision may look at.
+
+A Position is complete and frozen: recorded with a decision, it replays to the same bytes. Units are eaches
+except where a field says channel units (one sale of a listing is ``uses`` eaches of its components).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconcilerd.domain.bundles import Uses
+from reconcilerd.domain.facts import SlotState
+from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
+from reconcilerd.domain.policy import Ages, Limits, OfferRule, PoolRule, Publisher
+from reconcilerd.domain.quantities import Rate
+
+Locations = frozenset[LocationName]
+
+
+class ClaimKind(StrEnum):
+    """Why a unit on the shelf cannot be offered."""
+
+    IN_FLIGHT = "in_flight"
+    COMMITTED = "committed"
+    SHIPPED = "shipped"
+    INFERRED = "inferred"
+    DARK = "dark"
+    SAFETY = "safety_stock"
+    BURIED = "buried"
+
+
+ORDERED = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED, ClaimKind.SHIPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Units of one component that are taken, somewhere within ``locations``. ``about`` says by what."""
+
+    kind: ClaimKind
+    component: Sku
+    units: int
+    locations: Locations
+    channel: ChannelName | None = None
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StockView:
+    """One component at one location, from the newest row of whoever owns it."""
+
+    sku: Sku
+    location: LocationName
+    on_hand: int
+    unavailable: int
+    allocated: int
+    age_of: Instant
+    as_of: Instant
+
+    @property
+    def sellable(self) -> int:
+        return max(0, self.on_hand - self.unavailable)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelView:
+    """One channel's state. ``through``: every order of it placed up to here is known to us."""
+
+    name: ChannelName
+    publisher: Publisher
+    through: Instant | None
+    swept: bool
+    """Whether its listings were once read completely."""
+    dark: bool
+    unmatched: bool
+    compare_and_set: bool
+    slow_ms: int
+    """Poll + order lag + slowest apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferView:
+    """One slot as a claimant on the group's stock. ``read`` and ``shown`` in channel units."""
+
+    slot: SlotKey
+    listing_sku: str
+    sku: Sku
+    uses: Uses
+    """Eaches of each component that one sale takes (units per sale included)."""
+    locations: Locations
+    rule: OfferRule
+    state: SlotState
+    ambiguous: bool
+    """The channel has this SKU twice, or Extensiv maps it twice: nobody can say which slot is meant."""
+    read: int | None
+    as_of: Instant
+    age_of: Instant
+    known_since: int
+    write: int | None
+    """W: target of a write whose effect is not yet seen."""
+    last_written: int | None
+    rate: Rate
+    surprise: int = 0
+    """Units by which somebody else moved the number since our last write (channel units)."""
+    sells_past_zero: bool = False
+    pushed: bool = False
+    """Extensiv pushes its own number to this listing."""
+
+    @property
+    def current(self) -> int | None:
+        """The reading less orders known since: the channel has already taken these off itself."""
+        return None if self.read is None else max(0, self.read - self.known_since)
+
+    @property
+    def shown(self) -> int | None:
+        """E: the most it may be showing now."""
+        if self.current is None:
+            return self.write
+        return max(self.current, self.write or 0)
+
+    def use_of(self, component: Sku) -> int:
+        return next((count for sku, count in self.uses if sku == component), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One pool group at ``at``. ``split`` is what the pool is now; a shared pool may have turned split."""
+
+    at: Instant
+    group: Sku
+    pool: PoolRule
+    split: bool
+    offers: tuple[OfferView, ...]
+    stock: tuple[StockView, ...]
+    unknown: tuple[Sku, ...]
+    """Components no row was ever read of."""
+    claims: tuple[Claim, ...]
+    channels: tuple[ChannelView, ...]
+    all_locations: Locations
+    min_levels: tuple[tuple[Sku, int], ...]
+    excluded: tuple[tuple[Sku, Locations], ...]
+    """Locations that a SKU may never be sold from."""
+    unlisted: tuple[ChannelName, ...]
+    """Channels with a declared listing of the group that were never read."""
+    orders_known: bool
+    """Whether Extensiv's open orders were once read completely."""
+    storm: bool
+    """More than half of the channels, and at least two, fail together: it is probably us."""
+    stock_dark: bool
+    stock_sweep_ms: int
+    ages: Ages
+    limits: Limits
+
+    def channel(self, name: ChannelName) -> ChannelView:
+        return next(each for each in self.channels if each.name == name)
+
+    def excluded_of(self, sku: Sku) -> Locations:
+        return next((each for name, each in self.excluded if name == sku), frozenset())
+
+    def min_level(self, sku: Sku) -> int:
+        return next((level for name, level in self.min_levels if name == sku), 0)

@@ -1,0 +1,169 @@
+"""Room on the shelf: what every set of locations holds of every component, and what is shown of it already.
+
+Invariants I1 to I3 in arithmetic. For each component and each union of the listings' location sets there is one
+``Shelf``: its stock less every claim that lies wholly inside it. A set of shown quantities fits exactly if it
+fits on every shelf (Hall's condition), so one subtraction per shelf tells what may still be granted.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from reconcilerd.domain.names import Sku, SlotKey
+from reconcilerd.domain.policy import BundleMode
+from reconcilerd.domain.position import ORDERED, ClaimKind, Locations, OfferView, Position
+
+Shown = Mapping[SlotKey, int]
+MAX_LOCATION_SETS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """One component within one union of locations. ``use``: eaches one sale of each listing takes from it."""
+
+    component: Sku
+    locations: Locations
+    stock: int
+    claimed: int
+    unseen: int
+    """Units Extensiv holds for orders beyond all orders we could name."""
+    buried: int
+    use: tuple[tuple[SlotKey, int], ...]
+
+    @property
+    def left(self) -> int:
+        """S: what lowers are measured against."""
+        return max(0, self.stock - self.claimed - self.unseen)
+
+    @property
+    def left_for_raises(self) -> int:
+        return max(0, self.left - self.buried)
+
+    def taken(self, shown: Shown) -> int:
+        return sum(count * shown.get(slot, 0) for slot, count in self.use)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """All shelves of a pool group."""
+
+    shelves: tuple[Shelf, ...]
+
+    def fits(self, shown: Shown) -> bool:
+        return all(shelf.taken(shown) <= shelf.left for shelf in self.shelves)
+
+    def of(self, slots: Collection[SlotKey]) -> "Room":
+        """Only the shelves that some of these slots take from: others cannot stand in their way."""
+        return Room(tuple(s for s in self.shelves if any(name in slots for name, _ in s.use)))
+
+    def excess(self, shown: Shown) -> int:
+        """Units shown beyond what there is, on the worst shelf (exposure of a split pool)."""
+        return max((shelf.taken(shown) - shelf.left for shelf in self.shelves), default=0)
+
+    def headroom(self, slot: SlotKey, shown: Shown, *, raising: bool) -> int:
+        """How many more of ``slot`` fit beside what is shown (negative: too much is shown already)."""
+        spare = [
+            (((shelf.left_for_raises if raising else shelf.left) - shelf.taken(shown)) // use)
+            for shelf in self.shelves
+            for name, use in shelf.use
+            if name == slot
+        ]
+        return min(spare, default=0)
+
+    def alone(self, slot: SlotKey, *, raising: bool = False) -> int:
+        """The most ``slot`` could show if nobody else showed anything."""
+        return max(0, self.headroom(slot, {}, raising=raising))
+
+
+def room_of(position: Position) -> Room:
+    """The shelves of a position, over its listings' own location sets and all their unions."""
+    shelves: list[Shelf] = []
+    components = sorted({component for offer in position.offers for component, _ in offer.uses})
+    for component in components:
+        users = {
+            offer.slot: (offer.locations - position.excluded_of(component), offer.use_of(component))
+            for offer in position.offers
+            if offer.use_of(component)
+        }
+        for union in unions({locations for locations, _ in users.values()}):
+            inside = tuple(
+                (slot, use) for slot, (locations, use) in sorted(users.items()) if locations <= union
+            )
+            shelves.append(_shelf(position, component, union, inside))
+    if position.pool.bundles is BundleMode.PER_WAREHOUSE:
+        shelves.extend(_assembly_shelves(position))
+    return Room(tuple(shelves))
+
+
+def level_of(position: Position, component: Sku) -> int:
+    """Units of a component left at all locations it may be sold from, whatever the channel."""
+    everywhere = frozenset(row.location for row in position.stock if row.sku == component)
+    return _shelf(position, component, everywhere | position.all_locations, ()).left
+
+
+def unions(sets: set[Locations]) -> list[Locations]:
+    """Every union of one or more of the distinct sets. Raises ValueError above MAX_LOCATION_SETS of them."""
+    distinct = sorted(sets, key=sorted)
+    if len(distinct) > MAX_LOCATION_SETS:
+        raise ValueError(
+            f"{len(distinct)} distinct location sets in one pool group; at most {MAX_LOCATION_SETS}"
+        )
+    none: Locations = frozenset()
+    found = {
+        none.union(*some) for size in range(1, len(distinct) + 1) for some in combinations(distinct, size)
+    }
+    return sorted(found, key=sorted)
+
+
+def _shelf(
+    position: Position, component: Sku, union: Locations, use: tuple[tuple[SlotKey, int], ...]
+) -> Shelf:
+    barred = position.excluded_of(component)
+    rows = [
+        row
+        for row in position.stock
+        if row.sku == component and row.location in union and row.location not in barred
+    ]
+    inside = [claim for claim in position.claims if claim.component == component and claim.locations <= union]
+    ordered = sum(claim.units for claim in inside if claim.kind in ORDERED)
+    return Shelf(
+        component=component,
+        locations=union,
+        stock=sum(row.sellable for row in rows),
+        claimed=sum(claim.units for claim in inside if claim.kind is not ClaimKind.BURIED),
+        unseen=max(0, sum(row.allocated for row in rows) - ordered),
+        buried=sum(claim.units for claim in inside if claim.kind is ClaimKind.BURIED),
+        use=use,
+    )
+
+
+def _assembly_shelves(position: Position) -> list[Shelf]:
+    """A bundle ships from one place: what each place could assemble, added up, bounds all its listings."""
+    by_sku: dict[Sku, list[OfferView]] = {}
+    for offer in position.offers:
+        if len(offer.uses) > 1:
+            by_sku.setdefault(offer.sku, []).append(offer)
+    shelves = []
+    for sku, offers in sorted(by_sku.items()):
+        recipe = _recipe(offers)
+        for union in unions({offer.locations for offer in offers}):
+            buildable = sum(_assembled(position, recipe, frozenset({place})) for place in sorted(union))
+            inside = tuple(
+                (each.slot, each.rule.units_per_sale) for each in offers if each.locations <= union
+            )
+            shelves.append(Shelf(sku, union, buildable, 0, 0, 0, tuple(sorted(inside))))
+    return shelves
+
+
+def _recipe(offers: Sequence[OfferView]) -> tuple[tuple[Sku, int], ...]:
+    first = offers[0]
+    return tuple((sku, count // first.rule.units_per_sale) for sku, count in first.uses)
+
+
+def _assembled(position: Position, recipe: tuple[tuple[Sku, int], ...], place: Locations) -> int:
+    whole = []
+    for component, count in recipe:
+        if place <= position.excluded_of(component):
+            return 0
+        whole.append(_shelf(position, component, place, ()).left // count)
+    return min(whole)

@@ -1,0 +1,191 @@
+"""Reads the position of one pool group off the book, at one moment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reconcilerd.domain.book import EXTENSIV_ORDERS, STOCK_FEED, Book, orders_feed, slots_feed, slow_ms
+from reconcilerd.domain.claims import (
+    buried_claims,
+    dark_claims,
+    import_max_ms,
+    inferred_claims,
+    order_claims,
+    safety_claims,
+)
+from reconcilerd.domain.facts import FindingKind
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey
+from reconcilerd.domain.policy import PoolMode, PoolRule
+from reconcilerd.domain.position import ChannelView, Claim, Locations, OfferView, Position, StockView
+from reconcilerd.domain.quantities import Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """The state of every channel and of the stock source at one moment; one for all groups of a pass."""
+
+    at: Instant
+    channels: Mapping[ChannelName, ChannelView]
+    storm: bool
+    stock_dark: bool
+
+
+def weather_of(book: Book, now: Instant) -> Weather:
+    """How the sources stand at ``now``."""
+    channels = {name: _channel(book, name, now) for name in sorted(book.policy.channels)}
+    dark = sum(each.dark for each in channels.values())
+    stock_dark = _age(book, STOCK_FEED, now) > book.policy.ages.max_age_ms
+    return Weather(now, channels, storm=dark >= 2 and 2 * dark > len(channels), stock_dark=stock_dark)
+
+
+def position_of(book: Book, group: Sku, weather: Weather) -> Position:
+    """Everything a decision about one pool group may look at. Reads, never changes, the book."""
+    now = weather.at
+    joins = book.joins()
+    components = joins.groups.members.get(group, (group,))
+    rows = _rows(book, components)
+    everywhere = frozenset(row.location for row in rows)
+    pool = _pool(book, components)
+    sold = sorted({sku for component in components for sku in joins.sold_as.get(component, ())})
+    offers = tuple(
+        offer
+        for sku in sold
+        for slot in joins.slots_of[sku]
+        if (offer := _offer(book, sku, slot, everywhere, now)) is not None
+    )
+    channels = tuple(weather.channels[name] for name in sorted({offer.slot.channel for offer in offers}))
+    split = pool.mode is PoolMode.SPLIT or book.scarce.get(group, False)
+    dark = frozenset(each.name for each in channels if each.dark)
+    return Position(
+        at=now,
+        group=group,
+        pool=pool,
+        split=split,
+        offers=offers,
+        stock=rows,
+        unknown=tuple(each for each in components if not any(row.sku == each for row in rows)),
+        claims=tuple(_claims(book, components, offers, everywhere, frozenset() if split else dark, now)),
+        channels=channels,
+        all_locations=everywhere,
+        min_levels=tuple((sku, book.policy.sku_rule(sku).min_level) for sku in sorted({*sold, *components})),
+        excluded=tuple((each, book.policy.sku_rule(each).excluded_locations) for each in components),
+        unlisted=tuple(sorted({name for sku in sold for name in joins.unlisted.get(sku, ())})),
+        orders_known=EXTENSIV_ORDERS in book.swept_whole,
+        storm=weather.storm,
+        stock_dark=weather.stock_dark,
+        stock_sweep_ms=book.policy.stock_sweep_ms,
+        ages=book.policy.ages,
+        limits=book.policy.limits,
+    )
+
+
+def is_dark(book: Book, channel: ChannelName, now: Instant) -> bool:
+    """Whether a channel's slots or orders were last read completely longer ago than may be."""
+    limit = book.policy.ages.max_age_ms
+    return max(_age(book, slots_feed(channel), now), _age(book, orders_feed(channel), now)) > limit
+
+
+def _age(book: Book, feed: FeedName, now: Instant) -> int:
+    read = book.sweeps.get(feed)
+    return now if read is None else now - read.began
+
+
+def _rows(book: Book, components: Sequence[Sku]) -> tuple[StockView, ...]:
+    found = []
+    for component in components:
+        for location in book.stock_places(component):
+            row = book.stock[component, location].row
+            if not row.gone:
+                found.append(
+                    StockView(
+                        row.sku,
+                        row.location,
+                        row.on_hand,
+                        row.unavailable,
+                        row.allocated,
+                        row.age_of,
+                        row.as_of,
+                    )
+                )
+    return tuple(found)
+
+
+def _pool(book: Book, components: Sequence[Sku]) -> PoolRule:
+    """The group's pool; where bundles tie several pools together, a split one wins."""
+    rules = [
+        book.policy.pools[name] for name in sorted({book.policy.sku_rule(each).pool for each in components})
+    ]
+    return next((rule for rule in rules if rule.mode is PoolMode.SPLIT), rules[0])
+
+
+def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Instant) -> OfferView | None:
+    track = book.slots[slot]
+    seen = track.seen
+    if seen is None:
+        return None
+    rule = book.policy.offer_rule(sku, slot.channel)
+    channel = book.policy.channels[slot.channel]
+    places = channel.places.get(slot.place)
+    if places is None:
+        # A place that the configuration does not give us is somebody else's; what it shows is still counted.
+        managed, locations = False, everywhere
+    else:
+        managed, locations = rule.managed, (places & everywhere) if places else everywhere
+    prior = Rate(book.policy.sku_rule(sku).rate.milli_per_hour // max(1, len(book.policy.channels)))
+    twice = book.findings.get(f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku}")
+    return OfferView(
+        slot=slot,
+        listing_sku=seen.listing_sku,
+        sku=sku,
+        uses=tuple((component, count * rule.units_per_sale) for component, count in book.uses(sku)),
+        locations=locations - rule.excluded_locations - book.policy.sku_rule(sku).excluded_locations,
+        rule=replace(rule, managed=managed),
+        state=seen.state,
+        ambiguous=slot in book.joins().ambiguous or (twice is not None and not twice.cleared),
+        read=track.value,
+        as_of=track.as_of,
+        age_of=track.age_of,
+        surprise=track.surprise,
+        known_since=book.orders.known(slot.channel, seen.listing_sku, track.as_of, now),
+        write=track.write.target if track.write else None,
+        last_written=track.last_written,
+        rate=book.rate(slot.channel, seen.listing_sku, now, prior),
+        sells_past_zero=seen.sells_past_zero,
+        pushed=slot in book.joins().pushed,
+    )
+
+
+def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:
+    rule, limits = book.policy.channels[name], book.policy.limits
+    rate = book.orders.match_rate(
+        name, now, import_max_ms(book, name), limits.match_window_ms, limits.match_orders
+    )
+    return ChannelView(
+        name=name,
+        publisher=rule.publisher,
+        through=book.through(name),
+        swept=slots_feed(name) in book.swept_whole,
+        dark=is_dark(book, name, now),
+        unmatched=rate.bad(limits.match_permyriad, limits.match_floor),
+        compare_and_set=rule.compare_and_set,
+        slow_ms=slow_ms(rule),
+    )
+
+
+def _claims(
+    book: Book,
+    components: Sequence[Sku],
+    offers: Sequence[OfferView],
+    everywhere: frozenset[LocationName],
+    dark: frozenset[ChannelName],
+    now: Instant,
+) -> list[Claim]:
+    claims: list[Claim] = []
+    for component in components:
+        claims.extend(order_claims(book, component, everywhere))
+        claims.extend(safety_claims(book, component, everywhere))
+    for offer in offers:
+        cas = book.policy.channels[offer.slot.channel].compare_and_set
+        claims.extend(inferred_claims(book, offer))
+        claims.extend(buried_claims(book, offer, now, compare_and_set=cas))
+    claims.extend(dark_claims(book, offers, dark, now))
+    return claims
