@@ -77,6 +77,9 @@ class Taken:
     news: bool
     derived: tuple[Fact, ...] = ()
     dirty: frozenset[Sku] = frozenset()
+    """SKUs whose plan may change."""
+    touched: frozenset[Sku] = frozenset()
+    """SKUs of which something was read again, the same or not."""
     everybody: bool = False
 
 
@@ -227,7 +230,9 @@ class Book:
         track.expire(self.through(fact.slot.channel), self.orders)
         derived = track.observe(fact, self.orders, channel, rate, ours=ours)
         changed = before is None or value_before != track.value or _other(before, fact)
-        return Taken(changed or bool(derived), derived, self._skus_of_slot(fact.slot))
+        news = changed or bool(derived)
+        skus = self._skus_of_slot(fact.slot)
+        return Taken(news, derived, skus if news else frozenset(), skus)
 
     def _take_stock(self, fact: StockObserved) -> Taken:
         key = (fact.sku, fact.location)
@@ -241,7 +246,7 @@ class Book:
             return _OLD
         track.row = replace(fact, age_of=max(fact.age_of, old.age_of))
         if _same_stock(old, fact):
-            return Taken(news=False, dirty=frozenset({fact.sku}))
+            return Taken(news=False, touched=frozenset({fact.sku}))
         track.before_change = old.as_of
         return Taken(news=True, dirty=frozenset({fact.sku}))
 
@@ -292,13 +297,43 @@ class Book:
         if fact.full:
             self.swept_whole.add(fact.feed)
         self._lift(fact)
-        channel = fact.feed.rpartition(".")[0]
-        if fact.feed == orders_feed(ChannelName(channel)) and channel in self.policy.channels:
-            through = self.through(ChannelName(channel))
-            for track in self.slots.values():
-                if track.slot.channel == channel:
-                    track.expire(through, self.orders)
-        return Taken(news=True, everybody=last is None)
+        channel = ChannelName(fact.feed.rpartition(".")[0])
+        dirty: set[Sku] = set()
+        found: tuple[Fact, ...] = ()
+        if fact.feed == orders_feed(channel) and channel in self.policy.channels:
+            dirty = self._expire(channel)
+        if fact.full and fact.feed == slots_feed(channel):
+            found = tuple(self._unmapped_slots(channel, fact.began))
+            if last is None:
+                self._remap()  # what was unlisted before the first whole reading is now known not to exist
+        return Taken(news=True, derived=found, dirty=frozenset(dirty), everybody=last is None)
+
+    def _expire(self, channel: ChannelName) -> set[Sku]:
+        """Let windows that the order feed has passed end; the SKUs they held back."""
+        through = self.through(channel)
+        freed: set[Sku] = set()
+        for track in self.slots.values():
+            if track.slot.channel == channel and (track.inferred or track.buried):
+                track.expire(through, self.orders)
+                freed |= self._skus_of_slot(track.slot)
+        return freed
+
+    def _unmapped_slots(self, channel: ChannelName, at: Instant) -> Iterable[Fact]:
+        for slot, track in self.slots.items():
+            if slot.channel != channel or track.seen is None or track.seen.gone:
+                continue
+            mapped = slot in self.joins().sku_of
+            detail = (
+                f"listing {track.seen.listing_sku!r} ({track.seen.title}) is mapped to no SKU in Extensiv"
+            )
+            subject = f"{channel}:{track.seen.listing_sku or slot.listing}"
+            finding = FindingRaised(FindingKind.UNMAPPED_SKU, subject, detail, at, cleared=mapped)
+            old = self.findings.get(finding.about)
+            if (not mapped and (old is None or old.cleared)) or (
+                mapped and old is not None and not old.cleared
+            ):
+                self.findings[finding.about] = finding
+                yield finding
 
     def _lift(self, sweep: SweepRead) -> None:
         """A complete sweep saw every row again; those that it did not report are as they were."""

@@ -201,6 +201,11 @@ def reread_before_a_blind_lower(change: Change, rails: Rails) -> Verdict | None:
     return Verdict.HOLD_REREAD if old else None
 
 
+def comparable_reading(change: Change, rails: Rails) -> Verdict | None:
+    """Orders known since the reading say that its number has moved: a compare against it would fail."""
+    return Verdict.HOLD_REREAD if change.offer.known_since else None
+
+
 def unexplained_fall(change: Change, rails: Rails) -> Verdict | None:
     """Holds a fall of one slot that is both large and large for it, unless orders explain it."""
     limits = change.position.limits
@@ -290,8 +295,15 @@ def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
 
 STANDING: tuple[Guard, ...] = (stop_file, freeze, observe_only, ownership, known_supply, one_write_at_a_time)
 SIZE: tuple[Guard, ...] = (guarded_mode, unexplained_fall, window)
-LOWERS: tuple[Guard, ...] = (reread_before_a_blind_lower,)
-RAISES: tuple[Guard, ...] = (sound_sources, peers_read, fresh_stock, fresh_own_reading, fresh_peers)
+LOWERS: tuple[Guard, ...] = (reread_before_a_blind_lower, comparable_reading)
+RAISES: tuple[Guard, ...] = (
+    sound_sources,
+    peers_read,
+    fresh_stock,
+    fresh_own_reading,
+    fresh_peers,
+    comparable_reading,
+)
 
 
 def judge(change: Change, rails: Rails) -> Verdict:

@@ -112,6 +112,9 @@ def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
     match verdict:
         case Verdict.HOLD_REREAD:
             return Wants(slots=frozenset({offer.slot}))
+        case Verdict.HOLD_PENDING:
+            # Only a reading ends a write whose answer never came; until it is due, nobody needs to ask.
+            return Wants(slots=frozenset({offer.slot})) if at - offer.as_of > ages.own_slot_ms else Wants()
         case Verdict.HOLD_STOCK_STALE | Verdict.HOLD_OWN_STALE | Verdict.HOLD_PEER_STALE:
             components = {component for component, _ in offer.uses}
             old = {

@@ -1,0 +1,1 @@
+"""The stages run continuously: pollers, passes, executors, and what keeps them alive."""

@@ -1,0 +1,160 @@
+"""The daemon: its parts, their order of starting, and an end within a deadline.
+
+It is given everything it needs and builds nothing. The catalogue is read first, because a slot or an order
+means nothing before its SKU is known; then everything runs at once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from reconcilerd.connectors.port import Channel, Source, StockSource
+from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.executors import Executor
+from reconcilerd.daemon.health import Health
+from reconcilerd.daemon.passes import Passes
+from reconcilerd.daemon.pollers import (
+    Pace,
+    feed_the_hungry,
+    poll,
+    read_once,
+    read_wanted_slots,
+    read_wanted_stock,
+)
+from reconcilerd.daemon.supervisor import keep_alive
+from reconcilerd.daemon.windows import Windows
+from reconcilerd.domain.guards import Rails
+from reconcilerd.domain.names import ChannelName, FeedName
+
+log = structlog.get_logger("reconcilerd.daemon")
+
+CATALOGUE = ("extensiv.products", "extensiv.listings", "extensiv.warehouses", "extensiv.channels")
+HUNGRY_EVERY_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plugs:
+    """What connects the daemon to the outside."""
+
+    stock: StockSource
+    channels: Mapping[ChannelName, Channel]
+    paces: Mapping[FeedName, Pace]
+    stop_file: Callable[[], bool]
+    new_id: Callable[[], str]
+    chance: Random
+
+
+class Daemon:
+    """All stages, running continuously and concurrently."""
+
+    def __init__(
+        self, desk: Desk, plugs: Plugs, health: Callable[[Desk, Passes], Health], drain_s: float
+    ) -> None:
+        self.desk = desk
+        self._plugs = plugs
+        self._drain_s = drain_s
+        self.executors: dict[ChannelName, Executor] = {
+            name: Executor(channel, desk, self._stopped, self._on_denied)
+            for name, channel in plugs.channels.items()
+        }
+        self.windows = Windows(desk.book.policy.limits.window_ms)
+        self._refill_windows()
+        self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
+        self.health = health(desk, self.passes)
+        self.started = anyio.Event()
+
+    def rails(self) -> Rails:
+        """A person's words as they stand now."""
+        now, book = self.desk.clock(), self.desk.book
+        frozen = frozenset(
+            f.channel for f in book.frozen.values() if f.on and (f.until is None or f.until > now)
+        )
+        envelopes = tuple(each for each in book.envelopes.values() if each.until > now)
+        return Rails(book.policy.limits.mode, self._plugs.stop_file(), frozen, {}, envelopes)
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Run until ``stop`` is set; then let the executors finish within the deadline."""
+        async with anyio.create_task_group() as outer:
+            for name, executor in self.executors.items():
+                outer.start_soon(keep_alive, f"executor {name}", executor.run)
+            async with anyio.create_task_group() as inner:
+                inner.start_soon(self._everything)
+                await stop.wait()
+                inner.cancel_scope.cancel()
+            await self.drain()
+            outer.cancel_scope.cancel()
+
+    async def drain(self) -> None:
+        """Wait for the executors to empty their queues, at most ``drain_s``."""
+        with anyio.move_on_after(self._drain_s) as scope:
+            for executor in self.executors.values():
+                await executor.drained()
+        log.info("drained", complete=not scope.cancelled_caught)
+
+    async def _everything(self) -> None:
+        """Catalogue first, then all readers, passes and checks at once."""
+        for feed in CATALOGUE:
+            await self._until_read(FeedName(feed))
+        async with anyio.create_task_group() as group:
+            self._start_readers(group)
+            group.start_soon(keep_alive, "passes", self.passes.run)
+            group.start_soon(keep_alive, "restless", self.passes.keep_looking)
+            group.start_soon(keep_alive, "health", self.health.run)
+            self.started.set()
+
+    async def _until_read(self, feed: FeedName) -> None:
+        pause = 1.0
+        while True:
+            complete, error = await read_once(self._plugs.stock, feed, self.desk, whole=True)
+            await self.health.on_trouble(feed, error)
+            if complete:
+                return
+            await self.health.check()
+            await anyio.sleep(pause)
+            pause = min(60.0, pause * 2)
+
+    def _start_readers(self, group: TaskGroup) -> None:
+        plugs = self._plugs
+        sources: list[Source] = [plugs.stock, *plugs.channels.values()]
+        for source in sources:
+            for feed in source.feeds:
+                reader = partial(
+                    poll,
+                    source,
+                    feed,
+                    plugs.paces[feed],
+                    self.desk,
+                    plugs.chance,
+                    self.health.on_trouble,
+                    read_already=feed in CATALOGUE,
+                )
+                group.start_soon(keep_alive, f"poll {feed}", reader)
+        group.start_soon(keep_alive, "stock reader", partial(read_wanted_stock, plugs.stock, self.desk))
+        hungry = self.passes.standing.hungry
+        group.start_soon(keep_alive, "hungry", partial(feed_the_hungry, hungry, self.desk, HUNGRY_EVERY_MS))
+        for name, channel in plugs.channels.items():
+            reader = partial(read_wanted_slots, channel, self.desk)
+            group.start_soon(keep_alive, f"slot reader {name}", reader)
+
+    def _stopped(self, channel: str) -> str | None:
+        """Why nothing may be written now, if so: asked before every call."""
+        if self._plugs.stop_file():
+            return "the STOP file is there"
+        frozen = self.rails().frozen
+        return "writes are frozen" if "" in frozen or channel in frozen else None
+
+    async def _on_denied(self, channel: str, why: str) -> None:
+        await self.health.denied(channel, why)
+
+    def _refill_windows(self) -> None:
+        """Count the last unexplained intents again, as if the window had never been interrupted."""
+        since = self.desk.clock() - self.windows.window_ms
+        for correction in self.desk.book.corrections.values():
+            if correction.at > since:
+                size = abs(correction.target - correction.read)
+                self.windows.count(correction.slot, size, correction.at, zero=correction.target == 0)

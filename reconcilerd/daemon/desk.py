@@ -1,0 +1,124 @@
+"""Where facts come in: folded into the book, written to the ledger, and turned into work to do.
+
+The one place that changes the book, so that memory and ledger take the same facts in the same order. It knows
+no connector and decides nothing.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import anyio
+
+from reconcilerd.connectors.port import Page
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.names import Instant, Sku, SlotKey
+from reconcilerd.domain.plan import Wants
+
+
+class Journal(Protocol):
+    """Where facts are made durable; returns once they are."""
+
+    async def append(self, facts: Sequence[Fact], note: str = "") -> int: ...
+
+
+class Desk:
+    """Takes pages, keeps the dirty set (asking twice is asking once) and the readings that are wanted."""
+
+    def __init__(self, book: Book, journal: Journal, clock: Callable[[], Instant]) -> None:
+        self.book = book
+        self.clock = clock
+        self._journal = journal
+        self._dirty: dict[Sku, None] = {}
+        self._waiting: set[Sku] = set()
+        self._stock: dict[Sku, None] = {}
+        self._slots: dict[SlotKey, None] = {}
+        self._work = anyio.Event()
+        self._reading = anyio.Event()
+        self.changed = 0
+
+    async def page(self, page: Page) -> None:
+        """Fold one page and make its news durable."""
+        await self.take(page.facts)
+
+    async def take(self, facts: Iterable[Fact], note: str = "") -> None:
+        """Fold facts; what is news, and what follows from it, is one ledger entry."""
+        news = self.fold(facts)
+        if news:
+            await self._journal.append(news, note)
+
+    def fold(self, facts: Iterable[Fact]) -> list[Fact]:
+        """Fold facts into the book; the news among them, for the ledger. No await: callers may rely on it."""
+        news: list[Fact] = []
+        dirty: set[Sku] = set()
+        for fact in facts:
+            taken = self.book.take(fact)
+            if taken.news:
+                news.append(fact)
+            news.extend(taken.derived)
+            dirty |= taken.dirty | (taken.touched & self._waiting)
+            if taken.everybody:
+                dirty.update(self.book.joins().groups.of)
+        self.changed += len(news)
+        self.mark(dirty)
+        return news
+
+    async def keep(self, facts: Sequence[Fact], note: str = "") -> None:
+        """Make facts durable that are folded already."""
+        if facts:
+            await self._journal.append(facts, note)
+
+    def mark(self, skus: Iterable[Sku]) -> None:
+        """Have the pool groups of these SKUs looked at again."""
+        groups = self.book.joins().groups.of
+        for sku in skus:
+            self._dirty[groups.get(sku, sku)] = None
+        if self._dirty:
+            self._work.set()
+
+    def everybody(self) -> None:
+        self.mark(self.book.joins().groups.of)
+
+    def wait_for(self, group: Sku, skus: Iterable[Sku], *, waiting: bool) -> None:
+        """Remember whether a group must be looked at again when anything of it is merely read again."""
+        for sku in (group, *skus):
+            (self._waiting.add if waiting else self._waiting.discard)(sku)
+
+    def restless(self) -> None:
+        """Look again at every group that waits for something, time included."""
+        self.mark(tuple(self._waiting))
+
+    @property
+    def settled(self) -> bool:
+        return not self._dirty
+
+    async def groups(self, at_most: int) -> list[Sku]:
+        """Wait for work; the pool groups to look at now, oldest request first."""
+        while not self._dirty:
+            self._work = anyio.Event()
+            await self._work.wait()
+        taken = list(self._dirty)[:at_most]
+        for group in taken:
+            del self._dirty[group]
+        return taken
+
+    def want(self, wants: Wants) -> None:
+        """Ask for targeted readings."""
+        for sku in wants.stock:
+            self._stock[sku] = None
+        for slot in wants.slots:
+            self._slots[slot] = None
+        if wants.stock or wants.slots:
+            self._reading.set()
+
+    def wanted_stock(self, at_most: int) -> list[Sku]:
+        taken = list(self._stock)[:at_most]
+        for sku in taken:
+            del self._stock[sku]
+        return taken
+
+    def wanted_slots(self, channel: str, at_most: int) -> list[SlotKey]:
+        taken = [slot for slot in self._slots if slot.channel == channel][:at_most]
+        for slot in taken:
+            del self._slots[slot]
+        return taken

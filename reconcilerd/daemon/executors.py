@@ -1,0 +1,134 @@
+"""Carries corrections out: one bounded executor per channel, with nothing left to decide.
+
+Before each call it looks once more for a reason not to: the STOP file, a freeze, a newer reading. Each answer is
+written down; what the channel did not confirm is read again.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+import structlog
+
+from reconcilerd.connectors.port import Channel, WriteAnswer
+from reconcilerd.daemon.desk import Desk
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
+from reconcilerd.domain.names import SlotKey
+from reconcilerd.domain.plan import Wants
+from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdError, Refused
+
+log = structlog.get_logger("reconcilerd.executors")
+
+MAX_QUEUE = 5_000
+READ_BACK = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.STALE})
+
+
+class Executor:
+    """The queue and worker of one channel. A slot has at most one correction waiting."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        desk: Desk,
+        stopped: Callable[[str], str | None],
+        on_denied: Callable[[str, str], Awaitable[None]],
+    ) -> None:
+        self._channel = channel
+        self._desk = desk
+        self._stopped = stopped
+        self._on_denied = on_denied
+        self._queue: dict[SlotKey, CorrectionPlanned] = {}
+        self._filled = anyio.Event()
+        self._busy = False
+        self._rested = anyio.Event()
+
+    @property
+    def idle(self) -> bool:
+        return not self._queue and not self._busy
+
+    async def drained(self) -> None:
+        """Wait until nothing is queued or under way."""
+        while not self.idle:
+            self._rested = anyio.Event()
+            await self._rested.wait()
+
+    @property
+    def free(self) -> int:
+        return MAX_QUEUE - len(self._queue)
+
+    def put(self, corrections: Sequence[CorrectionPlanned]) -> None:
+        for correction in corrections:
+            self._queue[correction.slot] = correction
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            if not self._queue:
+                self._filled = anyio.Event()
+                await self._filled.wait()
+            await self.work_once()
+
+    async def work_once(self) -> None:
+        """Send one batch of what waits, lowers first."""
+        self._busy = True
+        try:
+            batch = sorted(self._queue.values(), key=lambda c: (c.target >= c.read, c.at))
+            batch = batch[: self._channel.batch_max]
+            for correction in batch:
+                del self._queue[correction.slot]
+            await self._send(batch)
+        finally:
+            self._busy = False
+            if self.idle:
+                self._rested.set()
+
+    async def _send(self, batch: Sequence[CorrectionPlanned]) -> None:
+        sent = self._desk.clock()
+        why = self._stopped(self._channel.name)
+        fit = [] if why else [each for each in batch if not self._superseded(each)]
+        unfit = [
+            WriteAnswer(c, Outcome.NOT_SENT, why or "a newer reading came") for c in batch if c not in fit
+        ]
+        answers = [*unfit, *(await self._write(fit) if fit else ())]
+        facts = [
+            CorrectionSent(
+                a.correction.id, a.correction.slot, a.outcome, a.detail[:300], sent, self._desk.clock()
+            )
+            for a in answers
+        ]
+        await self._desk.take(facts)
+        for fact in facts:
+            log.info(
+                "correction_answered",
+                id=fact.id,
+                channel=fact.slot.channel,
+                slot=fact.slot.path,
+                outcome=fact.outcome,
+                detail=fact.detail,
+            )
+        self._desk.want(Wants(slots=frozenset(f.slot for f in facts if f.outcome in READ_BACK)))
+
+    def _superseded(self, correction: CorrectionPlanned) -> bool:
+        track = self._desk.book.slots[correction.slot]
+        moved = track.as_of > correction.based_on and track.value != correction.read
+        return moved or track.write is None or track.write.id != correction.id
+
+    async def _write(self, fit: Sequence[CorrectionPlanned]) -> tuple[WriteAnswer, ...]:
+        try:
+            return await self._channel.write(fit, run=fit[0].id)
+        except LedgerFault:
+            raise
+        except Denied as error:
+            await self._on_denied(self._channel.name, str(error))
+            return _all(fit, Outcome.NOT_SENT, str(error))
+        except OutcomeUnknown as error:
+            return _all(fit, Outcome.UNKNOWN, str(error))
+        except Refused as error:
+            return _all(fit, Outcome.REFUSED, str(error))
+        except ReconcilerdError as error:
+            # The call may have left before it broke: only a reading can tell.
+            return _all(fit, Outcome.UNKNOWN, str(error))
+
+
+def _all(fit: Sequence[CorrectionPlanned], outcome: Outcome, detail: str) -> tuple[WriteAnswer, ...]:
+    return tuple(WriteAnswer(correction, outcome, detail) for correction in fit)

@@ -1,0 +1,230 @@
+"""Passes: drain the dirty set at their own pace, in slices; plan, write down, hand over.
+
+A plan's intents are folded into the book in the same breath as they are decided, so that no second plan can
+overlook them, and are durable before an executor sees them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+import anyio.lowlevel
+import structlog
+
+from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.executors import Executor
+from reconcilerd.daemon.windows import Windows
+from reconcilerd.domain.allocation import scarcity
+from reconcilerd.domain.book import STOCK_FEED
+from reconcilerd.domain.drift import Drift
+from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
+from reconcilerd.domain.guards import NEEDS_A_PERSON, SOON, Rails, Verdict
+from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
+from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan
+from reconcilerd.domain.policy import PoolMode
+from reconcilerd.domain.position import ClaimKind, Position
+from reconcilerd.domain.quantities import Rate, expected
+from reconcilerd.domain.room import level_of
+from reconcilerd.domain.survey import Weather, position_of, weather_of
+
+log = structlog.get_logger("reconcilerd.passes")
+
+V = TypeVar("V")
+
+SLICE_GROUPS = 2_000
+SLICE_MS = 20
+MAX_HELD_LISTED = 200
+RESTLESS_S = 5.0
+
+MOVING = frozenset(
+    {ClaimKind.SHIPPED, ClaimKind.INFERRED, ClaimKind.BURIED, ClaimKind.DARK, ClaimKind.IN_FLIGHT}
+)
+"""Claims that end by a reading or by time: their groups are looked at again on every reading."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """What the last plan of each pool group left: drifts, holds, exposure. For status and alerts."""
+
+    drifts: dict[Sku, tuple[tuple[Drift, Verdict], ...]] = field(default_factory=dict)
+    since: dict[SlotKey, Instant] = field(default_factory=dict)
+    """When each present drift was first seen."""
+    exposed: dict[Sku, int] = field(default_factory=dict)
+    hidden: dict[Sku, int] = field(default_factory=dict)
+    hungry: dict[Sku, None] = field(default_factory=dict)
+
+    def note(self, plan: GroupPlan) -> list[tuple[SlotKey, int]]:
+        """Fold a plan; the drifts that ended, with their age in ms."""
+        group, at = plan.position.group, plan.position.at
+        verdicts = {entry.slot: entry.verdict for entry in plan.entries}
+        now = tuple((drift, verdicts[drift.slot]) for drift in plan.drifts)
+        gone = {d.slot for d, _ in self.drifts.get(group, ())} - {d.slot for d, _ in now}
+        _keep(self.drifts, group, now)
+        for drift, _ in now:
+            self.since.setdefault(drift.slot, at)
+        _keep(self.exposed, group, exposure(plan.position))
+        _keep(self.hidden, group, hidden(plan.position, plan.allocations))
+        for component in hungry(plan.position, yes=True):
+            self.hungry[component] = None
+        for component in hungry(plan.position, yes=False):
+            self.hungry.pop(component, None)
+        return [(slot, at - self.since.pop(slot)) for slot in sorted(gone) if slot in self.since]
+
+
+def _keep(kept: dict[Sku, V], group: Sku, value: V) -> None:
+    if value:
+        kept[group] = value
+    else:
+        kept.pop(group, None)
+
+
+class Passes:
+    """Plans what the desk marks and hands the result to the executors."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        executors: Mapping[ChannelName, Executor],
+        windows: Windows,
+        rails: Callable[[], Rails],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._desk = desk
+        self._executors = executors
+        self._windows = windows
+        self._rails = rails
+        self._new_id = new_id
+        self.standing = Standing()
+        self.latest: PlanMade | None = None
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            groups = await self._desk.groups(SLICE_GROUPS)
+            await self.one_pass(groups)
+            # One checkpoint a pass: readings, answers and signals go first.
+            await anyio.lowlevel.checkpoint()
+
+    async def keep_looking(self) -> None:
+        """Time alone ends some holds; look again at what waits."""
+        while True:
+            await anyio.sleep(RESTLESS_S)
+            self._desk.restless()
+
+    async def one_pass(self, groups: list[Sku]) -> tuple[GroupPlan, ...]:
+        """Plan these groups in slices; make intents durable; hand them over."""
+        plans: list[GroupPlan] = []
+        self._windows.listings = Counter(slot.channel for slot in self._desk.book.slots)
+        while groups:
+            began = self._desk.clock()
+            done, slice_plans, facts = 0, [], []
+            weather, rails = weather_of(self._desk.book, began), self._windows.onto(self._rails(), began)
+            for group in groups:
+                plan, made = self._plan_group(group, weather, rails)
+                rails = plan.rails
+                slice_plans.append(plan)
+                facts.extend(made)
+                done += 1
+                if self._desk.clock() - began >= SLICE_MS:
+                    break
+            groups = groups[done:]
+            plans.extend(slice_plans)
+            await self._carry(slice_plans, facts, began)
+            await anyio.lowlevel.checkpoint()
+        return tuple(plans)
+
+    def _plan_group(self, group: Sku, weather: Weather, rails: Rails) -> tuple[GroupPlan, list[Fact]]:
+        book = self._desk.book
+        position = position_of(book, group, weather)
+        facts: list[Fact] = []
+        if position.pool.mode is PoolMode.SHARED and position.pool.scarcity_switch:
+            scarce = book.scarce.get(group, False)
+            if scarcity(position, scarce=scarce) != scarce:
+                facts.extend(self._desk.fold([RegimeSwitched(group, not scarce, weather.at)]))
+                position = position_of(book, group, weather)
+        plan = make_plan(position, rails)
+        planned = [self._intent(entry, weather.at) for entry in plan.sends]
+        facts.extend(self._desk.fold(planned))
+        for entry, intent in zip(plan.sends, planned, strict=True):
+            self._windows.spend(entry, intent.at)
+        moving = any(claim.kind in MOVING for claim in position.claims)
+        skus = {name for offer in position.offers for name, _ in offer.uses}
+        self._desk.wait_for(group, skus, waiting=bool(plan.drifts) or moving)
+        self._desk.want(plan.wants)
+        return plan, facts
+
+    def _intent(self, entry: Entry, at: Instant) -> CorrectionPlanned:
+        return CorrectionPlanned(
+            id=self._new_id(),
+            slot=entry.slot,
+            listing_sku=entry.listing_sku,
+            read=entry.read,
+            based_on=entry.based_on,
+            target=entry.target,
+            cause=entry.cause,
+            reason=entry.because,
+            at=at,
+        )
+
+    async def _carry(self, plans: list[GroupPlan], facts: list[Fact], at: Instant) -> None:
+        verdicts = Counter(entry.verdict for plan in plans for entry in plan.entries)
+        held = [e for plan in plans for e in plan.entries if e.verdict not in SOON | {Verdict.SEND}]
+        ended = [each for plan in plans for each in self.standing.note(plan)]
+        intents = [fact for fact in facts if isinstance(fact, CorrectionPlanned)]
+        made = PlanMade(
+            self._new_id(),
+            at,
+            sum(len(plan.entries) for plan in plans),
+            tuple(sorted((str(verdict), count) for verdict, count in verdicts.items())),
+            tuple((e.slot, e.current, e.desired, str(e.verdict)) for e in held[:MAX_HELD_LISTED]),
+        )
+        if facts or (held and not _same_holds(made, self.latest)):
+            await self._desk.keep([*facts, made], note="plan")
+        self.latest = made
+        for channel, executor in self._executors.items():
+            executor.put([each for each in intents if each.slot.channel == channel])
+        self._tell(plans, made, ended)
+
+    def _tell(self, plans: list[GroupPlan], made: PlanMade, ended: list[tuple[SlotKey, int]]) -> None:
+        for entry in (e for plan in plans for e in plan.sends):
+            log.info(
+                "correction_planned",
+                sku=entry.sku,
+                slot=entry.slot.path,
+                shown=entry.current,
+                target=entry.target,
+                cause=entry.cause,
+                because=entry.because,
+            )
+        for slot, age_ms in ended:
+            log.info("drift_cured", slot=slot.path, age_ms=age_ms)
+        if made.slots:
+            log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
+
+
+def _same_holds(one: PlanMade, other: PlanMade | None) -> bool:
+    return other is not None and one.held == other.held
+
+
+def held_for_a_person(standing: Standing) -> list[tuple[Drift, Verdict]]:
+    """Corrections that wait for an approval."""
+    return [each for group in standing.drifts.values() for each in group if each[1] in NEEDS_A_PERSON]
+
+
+def hungry(position: Position, *, yes: bool) -> list[Sku]:
+    """Components (not) so nearly sold out that one stock sweep could miss their end."""
+    found = []
+    for component in sorted({name for offer in position.offers for name, _ in offer.uses}):
+        rate = Rate(sum(o.rate.milli_per_hour * o.use_of(component) for o in position.offers))
+        bound = expected(rate, position.stock_sweep_ms, 3) + 1
+        if (level_of(position, component) <= bound) is yes:
+            found.append(component)
+    return found
+
+
+def stock_age_ms(desk: Desk) -> int | None:
+    """How long ago the stock was last read completely."""
+    read = desk.book.sweeps.get(STOCK_FEED)
+    return None if read is None else desk.clock() - read.began

@@ -1,0 +1,149 @@
+"""Reads feeds again and again, each on its own clock, and single rows when a decision wants them.
+
+One broken source degrades, never kills: a reading that fails is written down as incomplete, with the reason,
+and tried again later and later.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+
+import anyio
+import structlog
+
+from reconcilerd.connectors.port import Channel, Source, StockSource
+from reconcilerd.daemon.desk import Desk
+from reconcilerd.domain.facts import SweepRead
+from reconcilerd.domain.names import FeedName, Instant, Sku
+from reconcilerd.domain.plan import Wants
+from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError, TryLater
+
+log = structlog.get_logger("reconcilerd.pollers")
+
+READ_TICK_S = 0.5
+READ_BATCH = 50
+BACKOFF_CAP_S = 300.0
+
+OnTrouble = Callable[[FeedName, ReconcilerdError | None], Awaitable[None]]
+"""Told of each failed reading of a feed, and of None when it succeeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a feed is read (seconds), how much that varies, and how often from the beginning."""
+
+    every_s: float
+    jitter: float = 0.1
+    whole_every_s: float = 86_400.0
+
+
+async def poll(
+    source: Source,
+    feed: FeedName,
+    pace: Pace,
+    desk: Desk,
+    chance: Random,
+    on_trouble: OnTrouble,
+    *,
+    read_already: bool = False,
+) -> None:
+    """Read one feed forever."""
+    failures = 0
+    whole_at: Instant | None = None
+    if read_already:
+        whole_at = desk.clock()
+        await anyio.sleep(pace.every_s)
+    while True:
+        began = desk.clock()
+        whole = whole_at is None or began - whole_at >= pace.whole_every_s * 1000
+        complete, error = await read_once(source, feed, desk, whole=whole)
+        if complete and whole:
+            whole_at = began
+        await on_trouble(feed, error)
+        failures = 0 if error is None else failures + 1
+        spent = (desk.clock() - began) / 1000
+        pause = pace.every_s if not failures else min(BACKOFF_CAP_S, max(1.0, pace.every_s / 4) * 2**failures)
+        if isinstance(error, TryLater) and error.after_ms is not None:
+            pause = max(pause if failures > 1 else 0.0, error.after_ms / 1000)
+        await anyio.sleep(max(0.05, (pause - spent) * (1 + pace.jitter * (2 * chance.random() - 1))))
+
+
+async def read_once(
+    source: Source, feed: FeedName, desk: Desk, *, whole: bool
+) -> tuple[bool, ReconcilerdError | None]:
+    """One reading of a feed, from its cursor unless ``whole``. Returns completeness and what went wrong."""
+    began = desk.clock()
+    last = desk.book.sweeps.get(feed)
+    cursor = "" if whole or last is None else last.cursor
+    before = desk.changed
+    try:
+        sweep = await source.sweep(feed, cursor, desk.page)
+    except LedgerFault:
+        raise
+    except ReconcilerdError as error:
+        failed = SweepRead(feed, began, desk.clock(), False, 0, desk.changed - before, str(error)[:300])
+        await desk.take((failed,))
+        log.warning("sweep_failed", feed=feed, error=type(error).__name__, why=str(error)[:300])
+        return False, error
+    await desk.take((sweep,))
+    event = log.info if sweep.complete else log.warning
+    event(
+        "sweep_read",
+        feed=feed,
+        complete=sweep.complete,
+        rows=sweep.rows,
+        changed=desk.changed - before,
+        ms=sweep.ended - sweep.began,
+        why=sweep.why,
+    )
+    return sweep.complete, None if sweep.complete else TryLater(f"{feed}: {sweep.why}")
+
+
+async def read_wanted_stock(source: StockSource, desk: Desk) -> None:
+    """Serve targeted stock readings, all that is wanted at a time in one call."""
+    while True:
+        skus = desk.wanted_stock(READ_BATCH)
+        if skus:
+            await _quietly(source.read_stock(skus, desk.page), "stock", len(skus))
+        else:
+            await anyio.sleep(READ_TICK_S)
+
+
+async def read_wanted_slots(channel: Channel, desk: Desk) -> None:
+    """Serve targeted readings of one channel's slots."""
+    while True:
+        slots = desk.wanted_slots(channel.name, READ_BATCH)
+        if slots:
+            await _quietly(channel.read_slots(slots, desk.page), channel.name, len(slots))
+        else:
+            await anyio.sleep(READ_TICK_S)
+
+
+async def _quietly(reading: Awaitable[None], of: str, count: int) -> None:
+    try:
+        await reading
+    except LedgerFault:
+        raise
+    except Denied as error:
+        log.warning("targeted_read_denied", of=of, why=str(error)[:300])
+        await anyio.sleep(30)
+    except ReconcilerdError as error:
+        # Whoever needs the reading still holds for it and will ask again.
+        log.warning("targeted_read_failed", of=of, count=count, why=str(error)[:300])
+        await anyio.sleep(READ_TICK_S)
+
+
+async def feed_the_hungry(hungry: Mapping[Sku, None], desk: Desk, every_ms: int) -> None:
+    """Keep the rows of nearly sold out SKUs fresh ahead of the sweep (rule 5)."""
+    while True:
+        now = desk.clock()
+        old = frozenset(
+            sku
+            for sku in hungry
+            if any(
+                now - desk.book.stock[sku, place].row.age_of > every_ms * 3 // 4
+                for place in desk.book.stock_places(sku)
+            )
+        )
+        desk.want(Wants(stock=old))
+        await anyio.sleep(every_ms / 4000)

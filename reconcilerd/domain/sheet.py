@@ -1,0 +1,163 @@
+"""One SKU as a person looks at it: supply, channels, what would be done, in plain values ready for JSON.
+
+``None`` is unknown, never zero. Ages are whole seconds. The shape is ``reconcilerd.reconcile/1``.
+"""
+
+from typing import Any
+
+from reconcilerd.domain.allocation import rule_in_force
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.guards import Verdict
+from reconcilerd.domain.names import Instant, Sku, SlotKey, format_instant
+from reconcilerd.domain.plan import GroupPlan, exposure, hidden
+from reconcilerd.domain.policy import MaxUnits, Percent
+from reconcilerd.domain.position import ORDERED, ClaimKind, OfferView, Position, StockView
+
+SCHEMA = "reconcilerd.reconcile/1"
+_OK, _DIFFERS, _INCOMPLETE = 0, 3, 5
+
+
+def sheet_of(book: Book, sku: Sku, plan: GroupPlan) -> dict[str, Any]:
+    """The sheet of one SKU from the plan of its pool group."""
+    position = plan.position
+    product = book.products.get(sku)
+    uses = book.uses(sku)
+    components = [component for component, _ in uses]
+    offers = [offer for offer in position.offers if offer.sku == sku]
+    shown = [offer for offer in offers if offer.shown is not None]
+    return {
+        "sku": product.shown_sku if product else sku,
+        "title": product.name if product else "",
+        "bundle_of": [{"sku": name, "units": count} for name, count in uses] if components != [sku] else [],
+        "pool": book.policy.sku_rule(components[0]).pool,
+        "split": position.split,
+        "shares_stock_with": sorted({offer.sku for offer in position.offers} - {sku}),
+        "supply": {
+            "unknown": [component for component in components if component in position.unknown],
+            "locations": [_location(book, position, row) for row in position.stock if row.sku in components],
+            "in_flight": _claimed(
+                position, components, {ClaimKind.IN_FLIGHT, ClaimKind.INFERRED, ClaimKind.DARK}
+            ),
+            "in_flight_orders": _orders(position, components),
+            "safety_stock": _claimed(position, components, {ClaimKind.SAFETY}),
+        },
+        "channels": [_channel(plan, offer) for offer in offers],
+        "not_read": list(position.unlisted),
+        "exposure": exposure(position) if shown else 0,
+        "hidden": hidden(position, plan.allocations) if shown else 0,
+        "would_do": [_action(entry.slot, plan) for entry in plan.entries if entry.sku == sku],
+    }
+
+
+def exit_code_of(sheets: list[dict[str, Any]]) -> int:
+    """0 in step, 3 differences, 5 too incomplete to say."""
+    if any(sheet["supply"]["unknown"] or sheet["not_read"] for sheet in sheets):
+        return _INCOMPLETE
+    rows = [row for sheet in sheets for row in sheet["channels"]]
+    if any(row["observed"] is None and row["state"] == "buyable" for row in rows):
+        return _INCOMPLETE
+    return _DIFFERS if any(sheet["would_do"] for sheet in sheets) else _OK
+
+
+def _location(book: Book, position: Position, row: StockView) -> dict[str, Any]:
+    here = frozenset({row.location})
+    taken = sum(
+        claim.units
+        for claim in position.claims
+        if claim.component == row.sku and claim.kind in ORDERED and claim.locations == here
+    )
+    known = book.locations.get(row.location)
+    return {
+        "sku": row.sku,
+        "location": row.location,
+        "name": known.name if known else row.location,
+        "on_hand": row.on_hand,
+        "unavailable": row.unavailable,
+        "committed": max(taken, row.allocated),
+        "available": max(0, row.sellable - max(taken, row.allocated)),
+        "counted": row.location not in position.excluded_of(row.sku),
+        "age_s": _age_s(position.at, row.age_of),
+    }
+
+
+def _channel(plan: GroupPlan, offer: OfferView) -> dict[str, Any]:
+    position = plan.position
+    allocation = next(each for each in plan.allocations if each.slot == offer.slot)
+    entry = next((each for each in plan.entries if each.slot == offer.slot), None)
+    drift = next((each for each in plan.drifts if each.slot == offer.slot), None)
+    observed = offer.current
+    return {
+        "channel": offer.slot.channel,
+        "listing": offer.slot.listing,
+        "place": offer.slot.place,
+        "listing_sku": offer.listing_sku,
+        "rule": rule_text(position, offer),
+        "ideal": allocation.ideal,
+        "desired": allocation.desired,
+        "observed": observed,
+        "difference": None if observed is None else allocation.desired - observed,
+        "age_s": _age_s(position.at, offer.as_of),
+        "state": "ambiguous" if offer.ambiguous else str(offer.state),
+        "because": str(allocation.because),
+        "cause": str(drift.cause) if drift else None,
+        "verdict": str(entry.verdict) if entry else None,
+        "units_per_sale": offer.rule.units_per_sale,
+        "buffer": offer.rule.buffer,
+        "write_open": offer.write,
+        "native_push": offer.pushed,
+        "sells_past_zero": offer.sells_past_zero,
+    }
+
+
+def _action(slot: SlotKey, plan: GroupPlan) -> dict[str, Any]:
+    entry = next(each for each in plan.entries if each.slot == slot)
+    return {
+        "channel": slot.channel,
+        "listing": slot.listing,
+        "from": entry.current,
+        "to": entry.target if entry.verdict is Verdict.SEND else entry.desired,
+        "verdict": str(entry.verdict),
+        "cause": str(entry.cause),
+    }
+
+
+def rule_text(position: Position, offer: OfferView) -> str:
+    """A rule in a few words: ``share 60 %``, ``max 10``, with what narrows it."""
+    rule, low = rule_in_force(position, offer)
+    text = ""
+    match rule:
+        case Percent(permille):
+            percent = f"{permille // 10}" if permille % 10 == 0 else f"{permille / 10:.1f}"
+            text = f"{'share' if position.split else 'up to'} {percent} %"
+        case MaxUnits(units):
+            text = f"max {units}"
+    narrowed = [f"cap {offer.rule.cap}"] if offer.rule.cap is not None else []
+    narrowed += [f"buffer {offer.rule.buffer}"] if offer.rule.buffer else []
+    narrowed += ["low stock"] if low else []
+    return ", ".join([text, *narrowed])
+
+
+def _claimed(position: Position, components: list[Sku], kinds: set[ClaimKind]) -> int:
+    return sum(c.units for c in position.claims if c.component in components and c.kind in kinds)
+
+
+def _orders(position: Position, components: list[Sku]) -> list[dict[str, Any]]:
+    return [
+        {"order": claim.about, "channel": claim.channel, "units": claim.units}
+        for claim in position.claims
+        if claim.component in components and claim.kind is ClaimKind.IN_FLIGHT
+    ][:20]
+
+
+def _age_s(now: Instant, then: Instant) -> int:
+    return max(0, now - then) // 1000
+
+
+def heading(book: Book, at: Instant, mode: str) -> dict[str, Any]:
+    """The part of the sheet that does not depend on a SKU."""
+    return {
+        "schema": SCHEMA,
+        "generated_at": format_instant(at),
+        "mode": mode,
+        "policy": book.policy.revision,
+    }
