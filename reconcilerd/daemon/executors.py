@@ -18,7 +18,6 @@ from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdE
 
 log = structlog.get_logger("reconcilerd.executors")
 
-MAX_QUEUE = 5_000
 READ_BACK = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.STALE})
 
 
@@ -52,8 +51,8 @@ class Executor:
             await self._rested.wait()
 
     @property
-    def free(self) -> int:
-        return MAX_QUEUE - len(self._queue)
+    def queued(self) -> int:
+        return len(self._queue)
 
     def put(self, corrections: Sequence[CorrectionPlanned]) -> None:
         for correction in corrections:

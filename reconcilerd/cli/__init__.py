@@ -1,0 +1,1 @@
+"""The command line. Imports late, so that a question to a running daemon costs milliseconds."""

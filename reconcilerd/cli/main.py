@@ -1,0 +1,234 @@
+"""``reconcilerd``: the commands, their options and exit codes. What a command does is imported when it runs."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from reconcilerd import __version__
+from reconcilerd.cli import render
+from reconcilerd.cli.reconcile_entry import EXITS
+from reconcilerd.cli.socket_client import NotReachable, ask, socket_path
+
+P = ParamSpec("P")
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path(os.environ.get("RECONCILERD_CONFIG", "config.toml")),
+    show_default=True,
+    help="The configuration file (also RECONCILERD_CONFIG).",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+
+
+@click.group(epilog=EXITS)
+@click.version_option(__version__, prog_name="reconcilerd")
+def cli() -> None:
+    """Keeps the quantities that channels show in step with Extensiv Order Manager."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; every error of ours becomes one sentence and its exit code."""
+    from reconcilerd.errors import ConfigFault, Denied, LedgerFault, LedgerLocked, ReconcilerdError
+
+    try:
+        code = cli.main(argv, prog_name="reconcilerd", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        code = leave.exit_code
+    except click.Abort:
+        code = 130
+    except click.ClickException as usage:
+        usage.show()
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    except ConfigFault as faults:
+        count = len(faults.faults)
+        click.echo(f"reconcilerd: the configuration has {count} fault{'s' if count > 1 else ''}:", err=True)
+        for fault in faults.faults:
+            click.echo(f"  {fault}", err=True)
+        code = 2
+    except LedgerLocked as locked:
+        click.echo(f"reconcilerd: {locked}", err=True)
+        code = 8
+    except LedgerFault as broken:
+        click.echo(f"reconcilerd: {broken}", err=True)
+        code = 2
+    except Denied as denied:
+        click.echo(f"reconcilerd: {denied}", err=True)
+        code = 4
+    except ReconcilerdError as trouble:
+        click.echo(f"reconcilerd: {trouble}", err=True)
+        code = 5
+    return sys.exit(code if isinstance(code, int) else 0)
+
+
+@cli.command()
+@click.option("--seconds", type=click.IntRange(5, 3600), default=60, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--orders", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="An orders CSV.")
+@json_option
+def demo(seconds: int, seed: int, orders: Path | None, as_json: bool) -> int:
+    """Watch the daemon find and cure drift in a simulated business, over real HTTP."""
+    click.echo("reconcilerd demo: starting a simulated business on this machine ...", err=as_json)
+    from reconcilerd.cli.demo import run_demo
+
+    return run_demo(seconds, seed, orders, as_json=as_json)
+
+
+@cli.command()
+@config_option
+def run(config: Path) -> int:
+    """Run the daemon until SIGTERM or SIGINT."""
+    from reconcilerd.cli.run import run_daemon
+
+    return run_daemon(config)
+
+
+@cli.command("check-config")
+@config_option
+@click.option("--defaults", is_flag=True, help="Print every key with unit, default and reason.")
+def check_config(config: Path, defaults: bool) -> int:
+    """Check the configuration and everything it names; writes nothing."""
+    from reconcilerd.cli.check_config import check, print_defaults
+
+    return print_defaults() if defaults else check(config)
+
+
+@cli.command()
+@config_option
+@json_option
+def status(config: Path, as_json: bool) -> int:
+    """How sources, channels and corrections stand now."""
+    return _show(_ask(config, {"op": "status"}, offline=True), as_json, render.status)
+
+
+@cli.command()
+@click.option("--sku", required=True)
+@click.option("--channel")
+@config_option
+@json_option
+def explain(sku: str, channel: str | None, config: Path, as_json: bool) -> int:
+    """Why each listing of a SKU should show the number it should."""
+    request = {"op": "explain", "sku": sku, "channel": channel}
+    return _show(_ask(config, request, offline=True), as_json, render.explanation)
+
+
+@cli.command()
+@click.option("--sku", required=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=40, show_default=True)
+@config_option
+@json_option
+def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
+    """What was read, planned and answered for a SKU, newest first."""
+    request = {"op": "history", "sku": sku, "limit": limit}
+    return _show(_ask(config, request, offline=True), as_json, render.history)
+
+
+@cli.command()
+@click.argument("id_")
+@click.option("--reason", required=True)
+@config_option
+def approve(id_: str, reason: str, config: Path) -> int:
+    """Release held corrections: a plan's id, ``held`` for all, or one SKU. Lasts two hours."""
+    answer = _ask(config, {"op": "approve", "id": id_, "reason": reason}, offline=False)
+    return _show(
+        answer, False, lambda a, _: f"approved until {a['envelope']['until']}: {a['envelope']['skus']}"
+    )
+
+
+@cli.command()
+@click.option("--channel", help="Only this channel (default: all).")
+@click.option("--for", "for_s", type=float, help="Seconds; without it until unfreeze.")
+@click.option("--reason", required=True)
+@config_option
+def freeze(channel: str | None, for_s: float | None, reason: str, config: Path) -> int:
+    """Stop writing to a channel, or to all."""
+    request = {"op": "freeze", "channel": channel, "for_s": for_s, "reason": reason}
+    return _show(_ask(config, request, offline=False), False, _frozen)
+
+
+@cli.command()
+@click.option("--channel", help="Only this channel (default: the freeze of all).")
+@config_option
+def unfreeze(channel: str | None, config: Path) -> int:
+    """Allow writes again."""
+    return _show(_ask(config, {"op": "unfreeze", "channel": channel}, offline=False), False, _frozen)
+
+
+@cli.group()
+def ledger() -> None:
+    """The ledger: what was seen, decided and done."""
+
+
+@ledger.command()
+@config_option
+@json_option
+def verify(config: Path, as_json: bool) -> int:
+    """Check the hash chain, and that the state is the fold of the entries."""
+    from reconcilerd.cli.ledger_verify import verify_ledger
+
+    return verify_ledger(config, as_json=as_json)
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--orders", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="An orders CSV.")
+@click.option("--faults", type=click.Choice(["none", "mild", "hostile"]), default="none", show_default=True)
+def simulator(port: int, seed: int, orders: Path | None, faults: str) -> int:
+    """Serve the simulated business (Extensiv and three Shopify stores) on loopback."""
+    from reconcilerd.cli.simulator import serve_simulator
+
+    return serve_simulator(port, seed, orders, faults)
+
+
+@cli.command(
+    "reconcile",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def reconcile(args: tuple[str, ...]) -> int:
+    """The same as the ``reconcile`` command."""
+    from reconcilerd.cli.reconcile_entry import main as reconcile_main
+
+    return reconcile_main(list(args))
+
+
+def _ask(config: Path, request: dict[str, Any], *, offline: bool) -> dict[str, Any]:
+    """Through the daemon's socket; where there is none, from the ledger if the question allows it."""
+    path = socket_path(config)
+    if path is not None and path.exists():
+        try:
+            return ask(path, request)
+        except NotReachable as gone:
+            if not offline:
+                return {"error": {"message": str(gone), "exit_code": 8}, "exit_code": 8}
+    from reconcilerd.cli.offline import answer_offline
+
+    return answer_offline(config, request)
+
+
+def _show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], int], str]) -> int:
+    if "error" in answer:
+        message = json.dumps(answer) if as_json else f"reconcilerd: {answer['error']['message']}"
+        click.echo(message, err=True)
+    elif as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        click.echo(text(answer, render.width()))
+    return int(answer["exit_code"])
+
+
+def _frozen(answer: dict[str, Any], _columns: int) -> str:
+    return f"frozen: {', '.join(answer['frozen']) or 'nothing'}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""Sheets, explanations and history as text, from the plain values the daemon answers with.
+
+Standard library only: the thin ``reconcile`` entry prints with it. Numbers stand right, words carry the state,
+unknown is ``?`` and never 0, a SKU is never cut. At most 100 columns.
+"""
+
+import shutil
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+WIDEST = 100
+
+
+def width() -> int:
+    """Columns to use: the terminal's, at most 100."""
+    return max(40, min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns))
+
+
+def sheets(answer: dict[str, Any], columns: int) -> str:
+    """The whole answer to ``reconcile``."""
+    parts = [sheet(each, answer, columns) for each in answer["skus"]]
+    many = answer["looked_at"] > 1 or not parts
+    if many:
+        differ = sum(1 for each in answer["skus"] if each["would_do"])
+        parts.append(f"{answer['looked_at']} SKUs looked at, {differ} differ.")
+    parts.append(_ending(answer))
+    return "\n".join(parts)
+
+
+def sheet(one: dict[str, Any], answer: dict[str, Any], columns: int) -> str:
+    """One SKU: heading, supply, channels, what would be done."""
+    done = "corrected and read back" if answer["applied"] else "check only, nothing was written"
+    lines = [
+        f"{one['sku']}  {one['title']}".rstrip(),
+        f"{done} · mode {answer['mode']} · policy {answer['policy']} · {answer['generated_at']}",
+    ]
+    if one["bundle_of"]:
+        parts = ", ".join(f"{each['units']} x {each['sku']}" for each in one["bundle_of"])
+        lines.append(f"bundle of {parts}")
+    if one["shares_stock_with"]:
+        lines += textwrap.wrap(f"shares stock with {', '.join(one['shares_stock_with'])}", columns)
+    lines += ["", *_supply(one, columns), "", *_channels(one, columns), "", *_would_do(one, answer), ""]
+    return "\n".join(lines)
+
+
+def _supply(one: dict[str, Any], columns: int) -> list[str]:
+    supply = one["supply"]
+    bundle = bool(one["bundle_of"])
+    head = ["location", "on hand", "unavail", "committed", "available", "age", ""]
+    rows = [
+        [
+            f"{row['sku']} {row['name']}" if bundle else str(row["name"]),
+            str(row["on_hand"]),
+            str(row["unavailable"]),
+            str(row["committed"]),
+            str(row["available"]),
+            age(row["age_s"]),
+            "" if row["counted"] else "not for this SKU",
+        ]
+        for row in supply["locations"]
+    ]
+    rows += [[str(name), "?", "-", "-", "?", "-", "never read"] for name in supply["unknown"]]
+    lines = ["SUPPLY", *table(head, rows, columns, left={0, 6})]
+    if supply["in_flight"]:
+        orders = ", ".join(f"{o['order']} ({o['channel']})" for o in supply["in_flight_orders"][:4])
+        more = " ..." if len(supply["in_flight_orders"]) > 4 else ""
+        lines += textwrap.wrap(
+            f"  in flight {supply['in_flight']}: sold, not yet in Extensiv{': ' + orders + more if orders else ''}",
+            columns,
+            subsequent_indent="    ",
+        )
+    if supply["safety_stock"]:
+        lines.append(f"  safety stock {supply['safety_stock']}")
+    return lines
+
+
+def _channels(one: dict[str, Any], columns: int) -> list[str]:
+    head = ["channel", "rule", "desired", "observed", "diff", "age", "state", "cause"]
+    rows = [
+        [
+            str(row["channel"]),
+            str(row["rule"]),
+            number(row["desired"]),
+            number(row["observed"]),
+            "-" if row["difference"] is None else f"{row['difference']:+d}" if row["difference"] else "0",
+            age(row["age_s"]),
+            _state(row),
+            str(row["cause"] or "-"),
+        ]
+        for row in one["channels"]
+    ]
+    rows += [[str(name), "-", "?", "?", "-", "-", "never read", "-"] for name in one["not_read"]]
+    lines = (
+        ["CHANNELS", *table(head, rows, columns, left={0, 1, 6, 7})] if rows else ["CHANNELS  none listed"]
+    )
+    kind = "split" if one["split"] else "shared"
+    return [
+        *lines,
+        f"  pool {one['pool']} ({kind}) · exposure {one['exposure']} · hidden units {one['hidden']}",
+    ]
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["state"] != "buyable":
+        return str(row["state"])
+    if row["native_push"]:
+        return "Extensiv pushes"
+    if row["verdict"] is None:
+        return "in step"
+    return "DRIFT" if row["verdict"] == "send" else "held"
+
+
+def _would_do(one: dict[str, Any], answer: dict[str, Any]) -> list[str]:
+    if not one["would_do"]:
+        return ["WOULD DO  nothing"]
+    verb = "LEFT TO DO" if answer["applied"] else "WOULD DO"
+    lines = [verb]
+    for action in one["would_do"]:
+        verdict = "" if action["verdict"] == "send" else f"  {action['verdict'].replace('_', ' ')}"
+        lines.append(f"  {action['channel']}  {action['from']} -> {action['to']}{verdict}")
+    return lines
+
+
+def _ending(answer: dict[str, Any]) -> str:
+    meaning = {
+        0: "in step",
+        3: "differences remain" if answer["applied"] else "differences found",
+        5: "incomplete: something was never read, or too old to say",
+        7: "a rail holds what is left",
+    }
+    hints = ""
+    if answer["skus"] and answer["exit_code"] == 3 and not answer["applied"]:
+        sku = answer["skus"][0]["sku"]
+        hints = f"Apply: reconcile --sku {sku} --apply    Why: reconcilerd explain --sku {sku}\n"
+    return f"{hints}exit {answer['exit_code']}: {meaning.get(answer['exit_code'], '')}"
+
+
+def explanation(answer: dict[str, Any], columns: int) -> str:
+    """The sentences of ``explain``, one paragraph a listing."""
+    parts = []
+    for listing in answer["listings"]:
+        lines = [f"{listing['sku']} at {listing['slot']}, {listing['at']}"]
+        for sentence in listing["sentences"]:
+            lines += textwrap.wrap(sentence, columns, initial_indent="  ", subsequent_indent="    ")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def history(answer: dict[str, Any], columns: int) -> str:
+    """One line a fact, newest first."""
+    lines = [f"History of {answer['sku']}, newest first"]
+    for row in answer["rows"]:
+        lines += textwrap.wrap(
+            f"{row['at']}  #{row['entry']}  {_fact(row['kind'], row['fact'])}",
+            columns,
+            subsequent_indent="    ",
+        )
+    return "\n".join(lines)
+
+
+def _fact(kind: str, fact: dict[str, Any]) -> str:
+    match kind:
+        case "stock":
+            gone = ", gone" if fact["gone"] else ""
+            return (
+                f"stock {fact['sku']} at {fact['location']}: {fact['on_hand']} on hand, "
+                f"{fact['unavailable']} unavailable, {fact['allocated']} allocated{gone}"
+            )
+        case "slot":
+            return f"{fact['slot']} shows {number(fact['quantity'])} ({fact['state']})"
+        case "correction":
+            return f"{fact['slot']} planned {fact['read']} -> {fact['target']} ({fact['cause']}, {fact['reason']})"
+        case "sent":
+            return f"{fact['slot']} answered {fact['outcome']} {fact['detail']}".rstrip()
+        case _:
+            return f"{fact['slot']} {kind} {fact.get('end', '')}".rstrip()
+
+
+def status(answer: dict[str, Any], columns: int) -> str:
+    """The few figures of ``status``."""
+    lines = [f"mode {answer['mode']} · {answer['skus']} SKUs · {answer['at']}"]
+    if answer["stopped"]:
+        lines.append("STOPPED: the STOP file is there, nothing is written")
+    if answer["frozen"]:
+        lines.append(f"FROZEN: {', '.join(answer['frozen'])}")
+    lines += table(
+        ["channel", "listings", "drifts", "held", "queued"],
+        [
+            [str(each[k]) for k in ("channel", "listings", "drifts", "held", "queued")]
+            for each in answer["channels"]
+        ],
+        columns,
+        left={0},
+    )
+    lines += table(
+        ["feed", "last whole reading", "trouble"],
+        [[each["feed"], age(each["age_s"]), each["why"]] for each in answer["feeds"]],
+        columns,
+        left={0, 2},
+    )
+    lines.append(f"exposed units {answer['exposed_units']} · hidden units {answer['hidden_units']}")
+    if answer["waiting_for_approval"]:
+        lines.append(
+            f"{answer['waiting_for_approval']} corrections wait for: reconcilerd approve held --reason ..."
+        )
+    if answer["findings"]:
+        lines.append("findings: " + ", ".join(f"{k} {v}" for k, v in sorted(answer["findings"].items())))
+    return "\n".join(lines)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left: set[int]) -> list[str]:
+    """Aligned columns, two spaces apart, indented by two. The last column is cut to fit, never the first."""
+    widths = [max(len(str(row[i])) for row in (head, *rows)) for i in range(len(head))]
+    lines = []
+    for row in (head, *rows):
+        cells = [
+            str(cell).ljust(size) if i in left else str(cell).rjust(size)
+            for i, (cell, size) in enumerate(zip(row, widths, strict=True))
+        ]
+        line = ("  " + "  ".join(cells)).rstrip()
+        lines.append(line if len(line) <= columns else _cut(line, row, columns))
+    return lines
+
+
+def _cut(line: str, row: Sequence[str], columns: int) -> str:
+    keep = max(columns, len(str(row[0])) + 2)
+    return line if len(line) <= keep else line[: keep - 1] + "…"
+
+
+def number(value: int | None) -> str:
+    """A number, or ``?`` for unknown."""
+    return "?" if value is None else str(value)
+
+
+def age(seconds: int | None) -> str:
+    """Seconds in the unit a person would use."""
+    if seconds is None:
+        return "never"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,43 @@
+"""One question to a running daemon over its unix socket. Standard library only."""
+
+import json
+import socket
+import tomllib
+from pathlib import Path
+from typing import Any
+
+PATIENCE_S = 600.0
+
+
+class NotReachable(Exception):
+    """No daemon answers at the socket."""
+
+
+def socket_path(config: Path) -> Path | None:
+    """The control socket that a config names, without reading the rest of it."""
+    try:
+        with config.open("rb") as file:
+            daemon = tomllib.load(file).get("daemon", {})
+    except (OSError, tomllib.TOMLDecodeError):
+        return None
+    name = daemon.get("control_socket") if isinstance(daemon, dict) else None
+    if not isinstance(name, str) or not name:
+        return None
+    path = Path(name)
+    return path if path.is_absolute() else config.resolve().parent / path
+
+
+def ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Send one request, return the answer. Raises NotReachable if nobody listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(PATIENCE_S)
+        try:
+            connection.connect(str(path))
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            answer = connection.makefile("rb").readline()
+        except OSError as error:
+            raise NotReachable(f"{path}: {error}") from error
+    if not answer:
+        raise NotReachable(f"{path}: the daemon closed the connection without an answer")
+    value: dict[str, Any] = json.loads(answer)
+    return value

@@ -1,0 +1,301 @@
+"""Answers to a person: sheets, explanations, status, approvals, freezes. The same for the socket and offline.
+
+Every answer is a plain value ready for JSON with an ``exit_code``; an error is ``{"error": {...}}`` with one too.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from reconcilerd.connectors.port import Channel, StockSource
+from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.daemon.passes import held_for_a_person
+from reconcilerd.domain.book import code_of
+from reconcilerd.domain.explain import explain
+from reconcilerd.domain.facts import EnvelopeApproved, Fact, FreezeSet
+from reconcilerd.domain.guards import SOON, Verdict
+from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey, after, format_instant
+from reconcilerd.domain.plan import GroupPlan, make_plan
+from reconcilerd.domain.sheet import exit_code_of, heading, sheet_of
+from reconcilerd.domain.survey import position_of, weather_of
+from reconcilerd.errors import Denied, ReconcilerdError
+
+ENVELOPE_MS = 2 * 3_600_000
+MAX_FREEZE_MS = 7 * 86_400_000
+SETTLE_ROUNDS = 5
+
+History = Callable[[str, str, int], list[tuple[int, Instant, Fact]]]
+"""(kind, about, limit) -> (entry, when written, fact), newest first."""
+
+
+class UnknownName(ReconcilerdError):
+    """No SKU, listing or channel of that name is known."""
+
+
+class Answers:
+    """Serves one request at a time from the daemon's own desk, passes and connectors."""
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        stock: StockSource,
+        channels: dict[ChannelName, Channel],
+        history: History,
+        carry: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``carry`` waits until the executors have done (or, without a daemon, does) what is queued."""
+        self._daemon = daemon
+        self._desk = daemon.desk
+        self._stock = stock
+        self._channels = channels
+        self._history = history
+        self._carry = carry
+
+    async def answer(self, request: dict[str, Any], by: str) -> dict[str, Any]:
+        """Answer one request; unknown or malformed ones get an error, never an exception."""
+        ops: dict[str, Callable[[dict[str, Any], str], Awaitable[dict[str, Any]]]] = {
+            "status": self.status,
+            "reconcile": self.reconcile,
+            "explain": self.explain,
+            "history": self.history,
+            "approve": self.approve,
+            "freeze": self.freeze,
+            "unfreeze": self.freeze,
+        }
+        op = ops.get(str(request.get("op")))
+        if op is None:
+            return error(f"unknown request {request.get('op')!r}; known: {', '.join(sorted(ops))}", 2)
+        try:
+            return await op(request, by)
+        except UnknownName as unknown:
+            return error(str(unknown), 6)
+        except Denied as denied:
+            return error(str(denied), 4)
+        except ReconcilerdError as trouble:
+            return error(str(trouble), 5)
+        except (KeyError, TypeError, ValueError) as malformed:
+            return error(f"malformed request: {malformed}", 2)
+
+    async def status(self, _request: dict[str, Any], _by: str) -> dict[str, Any]:
+        """How everything stands, in a few figures."""
+        book, now, standing = self._desk.book, self._desk.clock(), self._daemon.passes.standing
+        rails = self._daemon.rails()
+        drifts = [each for group in standing.drifts.values() for each in group]
+        return {
+            "schema": "reconcilerd.status/1",
+            "at": format_instant(now),
+            "mode": str(rails.mode),
+            "stopped": rails.stop,
+            "frozen": sorted(name or "all" for name in rails.frozen),
+            "skus": len(book.joins().slots_of),
+            "feeds": [
+                {
+                    "feed": feed,
+                    "complete": feed in book.sweeps,
+                    "age_s": (now - book.sweeps[feed].began) // 1000 if feed in book.sweeps else None,
+                    "why": tried.why,
+                }
+                for feed, tried in sorted(book.tried.items())
+            ],
+            "channels": [
+                {
+                    "channel": name,
+                    "listings": sum(slot.channel == name for slot in book.slots),
+                    "drifts": sum(drift.slot.channel == name for drift, _ in drifts),
+                    "held": sum(d.slot.channel == name and v not in SOON | {Verdict.SEND} for d, v in drifts),
+                    "queued": self._daemon.executors[name].queued if name in self._daemon.executors else 0,
+                }
+                for name in sorted(book.policy.channels)
+            ],
+            "exposed_units": sum(standing.exposed.values()),
+            "hidden_units": sum(standing.hidden.values()),
+            "waiting_for_approval": len(held_for_a_person(standing)),
+            "findings": _counted(str(f.what) for f in book.findings.values() if not f.cleared),
+            "exit_code": 0,
+        }
+
+    async def reconcile(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
+        """Sheets of SKUs; with ``fresh`` after reading them, with ``apply`` after correcting them too."""
+        apply, channel = bool(request.get("apply")), request.get("channel")
+        if channel is not None and channel not in self._desk.book.policy.channels:
+            known = ", ".join(sorted(self._desk.book.policy.channels))
+            raise UnknownName(f"no channel {channel!r}; known: {known}")
+        skus = self._all() if request.get("all") else [self._sku(str(name)) for name in request["skus"]]
+        if request.get("fresh") or apply:
+            await self._read(skus)
+        before = [self._sheet(sku) for sku in skus]
+        refused: list[dict[str, Any]] = []
+        if apply:
+            await self._apply(skus)
+            refused = [
+                a for sku in skus for a in self._sheet(sku)["would_do"] if a["verdict"] != Verdict.SEND
+            ]
+        sheets = [self._sheet(sku) for sku in skus] if apply else before
+        if channel is not None:
+            sheets = [s for s in sheets if any(row["channel"] == channel for row in s["channels"])]
+        if request.get("all"):
+            sheets = [s for s in sheets if s["would_do"] or s["exposure"]]
+        code = exit_code_of(sheets)
+        return {
+            **heading(self._desk.book, self._desk.clock(), str(self._daemon.rails().mode)),
+            "applied": apply,
+            "before": before if apply else None,
+            "looked_at": len(skus),
+            "skus": sheets,
+            "exit_code": 7 if refused and code == 3 else code,
+        }
+
+    async def explain(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
+        """The derivation of every listing's number of one SKU (of one channel, if named)."""
+        sku = self._sku(str(request["sku"]))
+        plan = self._plan(sku)
+        slots = [o.slot for o in plan.position.offers if o.sku == sku]
+        channel = request.get("channel")
+        if channel is not None:
+            slots = [slot for slot in slots if slot.channel == channel]
+        if not slots:
+            raise UnknownName(
+                f"{sku!r} has no listing{f' on {channel}' if channel else ''} that was ever read"
+            )
+        return {"listings": [explain(plan, slot) for slot in slots], "exit_code": 0}
+
+    async def history(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
+        """What was read, planned and answered for one SKU, newest first."""
+        sku, limit = self._sku(str(request["sku"])), int(request.get("limit", 40))
+        book = self._desk.book
+        rows: list[tuple[int, Instant, Fact]] = []
+        for component, _ in book.uses(sku):
+            for place in book.stock_places(component):
+                rows += self._history("stock", f"{component}@{place}", limit)
+        for slot in book.joins().slots_of.get(sku, ()):
+            for kind in ("slot", "correction", "sent", "settled"):
+                rows += self._history(kind, slot.path, limit)
+        rows.sort(key=lambda row: (row[1], row[0]), reverse=True)
+        return {
+            "sku": sku,
+            "rows": [
+                {"entry": seq, "at": format_instant(at), "kind": fact.kind, "fact": _plain(fact)}
+                for seq, at, fact in rows[:limit]
+            ],
+            "exit_code": 0,
+        }
+
+    async def approve(self, request: dict[str, Any], by: str) -> dict[str, Any]:
+        """Release a plan's held corrections (or one SKU's) as an envelope of two hours."""
+        reason = str(request.get("reason") or "").strip()
+        if not reason:
+            return error("an approval needs a reason: --reason TEXT", 2)
+        wanted = str(request["id"])
+        held = held_for_a_person(self._daemon.passes.standing)
+        latest = self._daemon.passes.latest
+        if not (latest is not None and wanted in {latest.id, "held"}):
+            sku = self._sku(wanted)
+            held = [(drift, verdict) for drift, verdict in held if drift.sku == sku]
+        if not held:
+            return error(f"nothing held under {wanted!r}; see reconcilerd status", 6)
+        directions = {"lower" if d.difference < 0 else "raise" for d, _ in held}
+        now = self._desk.clock()
+        envelope = EnvelopeApproved(
+            id=f"{wanted}-{now}",
+            skus=tuple(sorted({drift.sku for drift, _ in held})),
+            direction=directions.pop() if len(directions) == 1 else "both",
+            ceiling=max(abs(drift.difference) for drift, _ in held),
+            by=by,
+            reason=reason,
+            at=now,
+            until=after(now, ENVELOPE_MS),
+        )
+        await self._desk.take((envelope,), note="approve")
+        return {"envelope": _plain(envelope), "exit_code": 0}
+
+    async def freeze(self, request: dict[str, Any], by: str) -> dict[str, Any]:
+        """Stop writes to a channel, or all, or allow them again."""
+        on = request["op"] == "freeze"
+        channel = str(request.get("channel") or "")
+        if channel and channel not in self._desk.book.policy.channels:
+            raise UnknownName(f"no channel {channel!r}")
+        now = self._desk.clock()
+        for_s = request.get("for_s")
+        if for_s is not None and not 0 < float(for_s) * 1000 <= MAX_FREEZE_MS:
+            return error("--for takes up to 7 days", 2)
+        fact = FreezeSet(
+            channel,
+            on,
+            by,
+            str(request.get("reason") or ""),
+            now,
+            after(now, int(float(for_s) * 1000)) if on and for_s is not None else None,
+        )
+        await self._desk.take((fact,), note=str(request["op"]))
+        return {"frozen": sorted(name or "all" for name in self._daemon.rails().frozen), "exit_code": 0}
+
+    def _all(self) -> list[Sku]:
+        return sorted(self._desk.book.joins().slots_of)
+
+    def _sku(self, name: str) -> Sku:
+        """A SKU by its own code, a listing's code, or a channel's listing id."""
+        book, code = self._desk.book, code_of(name)
+        if Sku(code) in book.products or Sku(code) in book.joins().slots_of:
+            return Sku(code)
+        for (_, listing_code), sku in book.joins().codes.items():
+            if listing_code == code:
+                return sku
+        for slot, sku in book.joins().sku_of.items():
+            if slot.listing == name or slot.listing.rpartition("/")[2] == name:
+                return sku
+        raise UnknownName(
+            f"no SKU or listing {name!r} is known; it may be new, misspelled, or mapped nowhere"
+        )
+
+    def _plan(self, sku: Sku) -> GroupPlan:
+        book = self._desk.book
+        component = book.uses(sku)[0][0]
+        group = book.joins().groups.of.get(component, component)
+        now = self._desk.clock()
+        position = position_of(book, group, weather_of(book, now))
+        return make_plan(position, self._daemon.windows.onto(self._daemon.rails(), now))
+
+    def _sheet(self, sku: Sku) -> dict[str, Any]:
+        return sheet_of(self._desk.book, sku, self._plan(sku))
+
+    async def _read(self, skus: list[Sku]) -> None:
+        """Read the stock rows and slots of these SKUs and of all that share their stock."""
+        book = self._desk.book
+        components = sorted({component for sku in skus for component, _ in book.uses(sku)})
+        await self._stock.read_stock(components, self._desk.page)
+        sold = {other for component in components for other in book.joins().sold_as.get(component, ())}
+        slots = [slot for sku in sorted(sold) for slot in book.joins().slots_of.get(sku, ())]
+        for name, channel in self._channels.items():
+            mine: list[SlotKey] = [slot for slot in slots if slot.channel == name]
+            if mine:
+                await channel.read_slots(mine, self._desk.page)
+
+    async def _apply(self, skus: list[Sku]) -> None:
+        """Plan, carry out, read back; again while lowers make room for raises."""
+        book = self._desk.book
+        groups = {book.joins().groups.of.get(c, c) for sku in skus for c, _ in book.uses(sku)}
+        for _ in range(SETTLE_ROUNDS):
+            plans = await self._daemon.passes.one_pass(sorted(groups))
+            await self._carry()
+            if not any(plan.sends for plan in plans):
+                return
+            await self._read(skus)
+
+
+def error(message: str, code: int) -> dict[str, Any]:
+    """The shape of every refusal."""
+    return {"error": {"message": message, "exit_code": code}, "exit_code": code}
+
+
+def _plain(fact: Fact) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in fact.__dataclass_fields__:
+        value = getattr(fact, name)
+        values[name] = value.path if isinstance(value, SlotKey) else value
+    return values
+
+
+def _counted(kinds: Any) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for kind in kinds:
+        counts[kind] = counts.get(kind, 0) + 1
+    return counts
