@@ -1,0 +1,1 @@
+"""The append-only ledger on SQLite. Alone knows sqlite; decides nothing."""

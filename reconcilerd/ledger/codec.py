@@ -1,0 +1,66 @@
+"""Facts to bytes and back: one compact JSON array a fact, decoded strictly by the type its kind names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import msgspec
+
+from reconcilerd.domain.facts import FACT_TYPES, Fact
+from reconcilerd.errors import LedgerFault
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownFact:
+    """A fact of a kind that this version does not know, kept as it was written."""
+
+    kind: str
+    about: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One fact as an entry keeps it. ``previous``: the entry that held the fact before this one (0: none)."""
+
+    kind: str
+    about: str
+    previous: int
+    payload: bytes
+
+
+def encode(fact: Fact) -> bytes:
+    return _encoder.encode(fact)
+
+
+@cache
+def _decoder(kind: str) -> msgspec.json.Decoder[Fact]:
+    return msgspec.json.Decoder(FACT_TYPES[kind])
+
+
+def decode(kind: str, about: str, payload: bytes) -> Fact | UnknownFact:
+    """The fact that was written. Raises LedgerFault for bytes that are not such a fact."""
+    if kind not in FACT_TYPES:
+        return UnknownFact(kind, about, payload)
+    try:
+        return _decoder(kind).decode(payload)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise LedgerFault(f"the ledger holds a {kind} of {about} that cannot be read: {error}") from error
+
+
+def encode_body(rows: Sequence[Row]) -> bytes:
+    return _encoder.encode([(r.kind, r.about, r.previous, msgspec.Raw(r.payload)) for r in rows])
+
+
+_body_decoder: Final = msgspec.json.Decoder(list[tuple[str, str, int, msgspec.Raw]])
+
+
+def decode_body(body: bytes) -> list[Row]:
+    """The rows of an entry. Raises LedgerFault for a body that is not one."""
+    try:
+        return [Row(kind, about, previous, bytes(raw)) for kind, about, previous, raw in _body_decoder.decode(body)]
+    except msgspec.DecodeError as error:
+        raise LedgerFault(f"the ledger holds an entry that cannot be read: {error}") from error

@@ -1,0 +1,84 @@
+"""Group commit: callers wait together, one transaction makes all their entries durable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio import to_thread
+
+from reconcilerd.domain.facts import Fact
+from reconcilerd.errors import LedgerFault
+from reconcilerd.ledger.store import Ledger
+
+MAX_BATCH = 64
+
+
+@dataclass(slots=True)
+class _Waiting:
+    facts: Sequence[Fact]
+    note: str
+    done: anyio.Event = field(default_factory=anyio.Event)
+    seq: int = 0
+    fault: LedgerFault | None = None
+
+
+class Writer:
+    """The async face of a ledger. ``inline``: no thread, for virtual time."""
+
+    def __init__(self, ledger: Ledger, *, inline: bool = False) -> None:
+        self._ledger = ledger
+        self._inline = inline
+        self._waiting: list[_Waiting] = []
+        self._busy = anyio.Lock()
+        self._thread = anyio.CapacityLimiter(1)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._flush()
+
+    async def append(self, facts: Sequence[Fact], note: str = "") -> int:
+        """Write facts as one entry; returns its number once it is durable. Raises LedgerFault.
+
+        A caller that is cancelled leaves its entry in the batch: what was folded must be written.
+        """
+        mine = _Waiting(tuple(facts), note)
+        self._waiting.append(mine)
+        await self._flush_until(mine)
+        if mine.fault is not None:
+            raise mine.fault
+        return mine.seq
+
+    async def _flush_until(self, mine: _Waiting) -> None:
+        while not mine.done.is_set():
+            await self._flush()
+
+    async def _flush(self) -> None:
+        async with self._busy:
+            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            if not batch:
+                return
+            with anyio.CancelScope(shield=True):
+                await self._commit(batch)
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        try:
+            work = [(each.facts, each.note) for each in batch]
+            if self._inline:
+                numbers = self._ledger.append_all(work)
+            else:
+                numbers = await to_thread.run_sync(self._ledger.append_all, work, limiter=self._thread)
+            for each, seq in zip(batch, numbers, strict=True):
+                each.seq = seq
+        except LedgerFault as fault:
+            for each in batch:
+                each.fault = fault
+        finally:
+            for each in batch:
+                each.done.set()
