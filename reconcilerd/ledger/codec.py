@@ -61,6 +61,9 @@ _body_decoder: Final = msgspec.json.Decoder(list[tuple[str, str, int, msgspec.Ra
 def decode_body(body: bytes) -> list[Row]:
     """The rows of an entry. Raises LedgerFault for a body that is not one."""
     try:
-        return [Row(kind, about, previous, bytes(raw)) for kind, about, previous, raw in _body_decoder.decode(body)]
+        return [
+            Row(kind, about, previous, bytes(raw))
+            for kind, about, previous, raw in _body_decoder.decode(body)
+        ]
     except msgspec.DecodeError as error:
         raise LedgerFault(f"the ledger holds an entry that cannot be read: {error}") from error

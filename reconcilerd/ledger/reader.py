@@ -154,7 +154,9 @@ class Reader:
             with faults(self.path):
                 previous, expected, first = GENESIS, 1, True
                 folded: dict[tuple[str, str], tuple[int, int, bytes]] = {}
-                anchor = self._connection.execute("select seq, hash from anchors order by seq desc limit 1").fetchone()
+                anchor = self._connection.execute(
+                    "select seq, hash from anchors order by seq desc limit 1"
+                ).fetchone()
                 if anchor is not None:
                     expected, previous = anchor[0] + 1, bytes(anchor[1])
                 for seq, at, note, before, hashed, body in self._connection.execute(
@@ -164,7 +166,9 @@ class Reader:
                     first = False
                     if seq != expected:
                         return Verification(False, count, expected, f"entry {expected} is missing")
-                    if bytes(before) != previous or chain_hash(previous, seq, at, note, body) != bytes(hashed):
+                    if bytes(before) != previous or chain_hash(previous, seq, at, note, body) != bytes(
+                        hashed
+                    ):
                         return Verification(False, count, seq, f"entry {seq} is not what was written")
                     _fold(folded, seq, decode_body(body))
                     previous, expected, count = bytes(hashed), seq + 1, count + 1

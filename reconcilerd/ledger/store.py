@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from sqlite_utils import Database
+from typing_extensions import override
 
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault, LedgerLocked
-from reconcilerd.ledger.codec import Row, encode, encode_body
+from reconcilerd.ledger.codec import Row, UnknownFact, encode, encode_body
 from reconcilerd.ledger.migrations import NEWEST, migrations
 from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, faults
 
@@ -55,7 +56,9 @@ class Ledger(Reader):
                 os.close(lock)
                 raise
         except OSError as error:
-            raise LedgerFault(f"{path}: cannot be opened ({error.strerror}); check the folder and its rights") from error
+            raise LedgerFault(
+                f"{path}: cannot be opened ({error.strerror}); check the folder and its rights"
+            ) from error
         finally:
             os.umask(old_mask)
 
@@ -81,10 +84,11 @@ class Ledger(Reader):
                 rows = [
                     (fact.kind, fact.about, entry.seq, int(fact.as_of), encode(fact))
                     for fact in entry.facts
-                    if hasattr(fact, "as_of")
+                    if not isinstance(fact, UnknownFact)
                 ]
                 self._connection.executemany(_UPSERT, rows)
 
+    @override
     def close(self) -> None:
         super().close()
         os.close(self._lock)
@@ -105,7 +109,9 @@ class Ledger(Reader):
             note = f"{note} (the clock went back {self._at - now} ms)".strip()
         seq, at = self._seq + 1, max(now, self._at)
         before = self._previous(facts)
-        rows = [Row(fact.kind, fact.about, before.get((fact.kind, fact.about), 0), encode(fact)) for fact in facts]
+        rows = [
+            Row(fact.kind, fact.about, before.get((fact.kind, fact.about), 0), encode(fact)) for fact in facts
+        ]
         body = encode_body(rows)
         hashed = chain_hash(self._hash, seq, at, note, body)
         self._connection.execute(
@@ -134,7 +140,9 @@ class Ledger(Reader):
 
     def _load_head(self) -> None:
         with faults(self.path):
-            row = self._connection.execute("select seq, hash, at from entries order by seq desc limit 1").fetchone()
+            row = self._connection.execute(
+                "select seq, hash, at from entries order by seq desc limit 1"
+            ).fetchone()
         if row:
             self._seq, self._hash, self._at = row[0], bytes(row[1]), row[2]
 

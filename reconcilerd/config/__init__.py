@@ -1,0 +1,1 @@
+"""The configuration: files in, frozen settings and a policy out, every fault at once."""

@@ -1,0 +1,70 @@
+"""A secret that does not show itself, and the redaction of every text that might hold one."""
+
+import re
+from typing import Final, NoReturn
+
+from typing_extensions import override
+
+MASK: Final = "***"
+
+_known: set[str] = set()
+_PATTERNS: Final = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(?<=authorization: )[^\r\n]+",
+        r"(?<=bearer )[\w\-.~+/=]+",
+        r"(?<=basic )[A-Za-z0-9+/=]{8,}",
+        r"(?<=[?&])(?:access_token|client_secret|api_key|code|token|secret)=[^&\s\"']+",
+        r"(?<=\")(?:access_token|client_secret|api_key|routing_key)\"\s*:\s*\"[^\"]+",
+        r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]+",
+        r"(?<=hooks\.slack\.com/services/)[\w/]+",
+        r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)",
+    )
+)
+
+
+class Secret:
+    """A credential. Only ``reveal`` gives it away; text, repr, format and pickle do not."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        if len(value) >= 6:
+            _known.add(value)
+
+    def reveal(self) -> str:
+        return self._value
+
+    @override
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    @override
+    def __str__(self) -> str:
+        return MASK
+
+    @override
+    def __format__(self, _spec: str) -> str:
+        return MASK
+
+    @override
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled")
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    @override
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+
+def redact(text: str) -> str:
+    """The text without any secret this process holds, and without what looks like one."""
+    for value in sorted(_known, key=len, reverse=True):
+        text = text.replace(value, MASK)
+    for pattern in _PATTERNS:
+        text = pattern.sub(MASK, text)
+    return text

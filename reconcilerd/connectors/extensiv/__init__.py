@@ -1,0 +1,1 @@
+"""Extensiv Order Manager: products, listings, stock, orders. Read only."""

@@ -1,0 +1,234 @@
+"""Extensiv's wire rows to facts. Pure: no calls, no clock. What cannot be read is a finding, never a guess.
+
+Quantities must be whole JSON numbers from zero up: a string, a fraction, a boolean or a negative rejects the row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    ChannelObserved,
+    FindingKind,
+    FindingRaised,
+    ListingDeclared,
+    LocationObserved,
+    OrderLine,
+    OrderObserved,
+    OrderStatus,
+    ProductObserved,
+    ProductType,
+    StockTotalObserved,
+)
+from reconcilerd.domain.names import ChannelName, Instant, LocationName, OrderKey, Sku, parse_instant, sku_of
+from reconcilerd.domain.quantities import units
+
+Wire = Mapping[str, Any]
+
+_TYPES: Final = {
+    "CORE_PRODUCT": ProductType.CORE,
+    "VIRTUAL_PRODUCT": ProductType.VIRTUAL,
+    "BUNDLE_KIT": ProductType.BUNDLE,
+}
+
+STATUSES: Final[Mapping[str, OrderStatus]] = {
+    "UNRESOLVED": OrderStatus.OPEN,
+    "AWAITING_PAYMENT": OrderStatus.OPEN,
+    "AWAITING_SHIPMENT": OrderStatus.OPEN,
+    "AWAITING_MC_FULFILLMENT": OrderStatus.OPEN,
+    "AWAITING_3PL_EXPORT": OrderStatus.OPEN,
+    "AWAITING_DROPSHIP": OrderStatus.OPEN,
+    "PENDING_FULFILLMENT": OrderStatus.OPEN,
+    "ON_HOLD": OrderStatus.OPEN,
+    "SKU_UNPROCESSED": OrderStatus.OPEN,
+    "SHIPPED": OrderStatus.SHIPPED,
+    "PROCESSED_OUTSIDE_OF_SKUBANA": OrderStatus.SHIPPED,
+    "CANCELLED": OrderStatus.CANCELLED,
+    "FBA_INBOUND_SHIPMENT_PLAN": OrderStatus.OPEN,
+}
+OPEN_STATUSES: Final = tuple(raw for raw, status in STATUSES.items() if status is OrderStatus.OPEN)
+NOT_OUR_STOCK: Final = frozenset(
+    {"AWAITING_MC_FULFILLMENT", "FBA_INBOUND_SHIPMENT_PLAN", "AWAITING_DROPSHIP"}
+)
+"""Shipped from somebody else's stock: never committed, never in flight."""
+
+
+class Unreadable(ValueError):
+    """A row that says something impossible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One product stock row: one SKU in one bin of one warehouse."""
+
+    stock_id: int
+    sku: Sku
+    location: LocationName
+    quantity: int
+    allocated: int
+    locked: int
+    pickable: bool
+    asked: Instant
+    algebra: str = ""
+    """How the row's own numbers disagree, if they do."""
+
+    @property
+    def unavailable(self) -> int:
+        return self.quantity if not self.pickable else min(self.locked, self.quantity)
+
+
+def rejected(kind: str, row: object, error: Exception, at: Instant) -> FindingRaised:
+    """A finding for a row that cannot be read."""
+    names = ("productStockId", "masterSku", "listingId", "orderNumber", "productId", "id")
+    found = next((row[n] for n in names if isinstance(row, dict) and n in row), "?")
+    return FindingRaised(FindingKind.REJECTED_ROW, f"extensiv:{kind}:{found}", str(error)[:300], at)
+
+
+def product(row: Wire, at: Instant) -> tuple[ProductObserved, tuple[FindingRaised, ...]]:
+    """A product; unknown types are kept raw and reported. Raises ValueError, KeyError, TypeError."""
+    shown = _text(row, "masterSku")
+    raw = str(row.get("type", ""))
+    kind = _TYPES.get(raw, ProductType.BUNDLE if row.get("bundle") is True else ProductType.OTHER)
+    parts = []
+    for item in row.get("bundledItems") or ():
+        inner = item.get("bundledProduct") or item.get("product")
+        parts.append(
+            (
+                sku_of(_text(inner, "masterSku")),
+                units(item["bundledProductQuantity"], "bundledProductQuantity"),
+            )
+        )
+    fact = ProductObserved(
+        sku=sku_of(shown),
+        shown_sku=shown.strip(),
+        product_id=_id(row, "productId"),
+        name=str(row.get("name") or ""),
+        type=kind,
+        raw_type=raw,
+        active=row.get("active") is not False,
+        components=tuple(parts),
+        as_of=at,
+    )
+    return fact, () if raw in _TYPES else (_unknown("product type", raw, fact.shown_sku, at),)
+
+
+def listing(row: Wire, at: Instant) -> ListingDeclared:
+    """A listing's mapping. Raises ValueError, KeyError, TypeError."""
+    return ListingDeclared(
+        sales_channel_id=_id(row, "salesChannelId"),
+        listing_id=_id(row, "listingId"),
+        listing_sku=_text(row, "listingSku").strip(),
+        sku=sku_of(_text(row, "masterSku")),
+        push_inventory=row.get("pushInventory") is True,
+        active=row.get("active") is not False,
+        as_of=at,
+    )
+
+
+def warehouse(row: Wire, at: Instant) -> LocationObserved:
+    return LocationObserved(
+        location=LocationName(str(_id(row, "warehouseId"))),
+        name=str(row.get("name") or row["warehouseId"]),
+        raw_type=str(row.get("type") or ""),
+        active=row.get("active") is not False,
+        as_of=at,
+    )
+
+
+def sales_channel(row: Wire, at: Instant) -> ChannelObserved:
+    return ChannelObserved(
+        sales_channel_id=_id(row, "salesChannelId"),
+        name=str(row.get("name") or ""),
+        raw_type=str(row.get("type") or ""),
+        active=row.get("active") is not False,
+        as_of=at,
+    )
+
+
+def stock_bin(row: Wire, asked: Instant) -> Bin:
+    """One stock row. ``warehouseStockTotals`` repeats on every bin of a warehouse and is not read at all."""
+    place = row["stockLocation"]
+    quantity = units(row["quantity"])
+    allocated = units(row.get("allocatedQuantity", 0), "allocatedQuantity")
+    locked = units(row.get("quantityLocked", 0), "quantityLocked")
+    algebra = ""
+    if "availableQuantity" in row:
+        available = units(row["availableQuantity"], "availableQuantity")
+        expected = max(0, quantity - allocated - locked)
+        if available != expected:
+            algebra = (
+                f"available {available}, but {quantity} on hand - {allocated} allocated - {locked} locked"
+            )
+    return Bin(
+        stock_id=_id(row, "productStockId"),
+        sku=sku_of(_text(row["product"], "masterSku")),
+        location=LocationName(str(_id(place, "warehouseId"))),
+        quantity=quantity,
+        allocated=allocated,
+        locked=locked,
+        pickable=row.get("pickable") is not False and row.get("active") is not False,
+        asked=asked,
+        algebra=algebra,
+    )
+
+
+def stock_total(row: Wire, at: Instant) -> StockTotalObserved:
+    return StockTotalObserved(
+        sku=sku_of(_text(row["product"], "masterSku")),
+        on_hand=units(row["onHandQuantity"], "onHandQuantity"),
+        locked=units(row.get("lockedQuantity", 0), "lockedQuantity"),
+        as_of=at,
+    )
+
+
+def order(
+    row: Wire, at: Instant, channels: Mapping[int, ChannelName]
+) -> tuple[OrderObserved, tuple[FindingRaised, ...]]:
+    """An order; an unknown status counts as open and is reported. Raises ValueError, KeyError, TypeError."""
+    sales_channel_id = _id(row["salesChannel"], "salesChannelId")
+    channel = channels.get(sales_channel_id, ChannelName(f"{EXTENSIV}-{sales_channel_id}"))
+    raw = str(row["orderStatus"])
+    status = STATUSES.get(raw, OrderStatus.UNKNOWN)
+    source = row.get("fulfillmentSource") or {}
+    modified = parse_instant(_text(row, "modifiedDate"))
+    shipped = row.get("shipDate")
+    ended = parse_instant(shipped) if shipped else modified
+    number = _text(row, "orderNumber")
+    fact = OrderObserved(
+        source=EXTENSIV,
+        key=OrderKey(channel, number),
+        placed=parse_instant(_text(row, "orderDate")),
+        modified=modified,
+        status=status,
+        raw_status=raw,
+        lines=tuple(_line(item) for item in row["orderItems"]),
+        as_of=at,
+        location=LocationName(str(source["warehouseId"])) if source.get("warehouseId") is not None else None,
+        eligible=raw not in NOT_OUR_STOCK and not row.get("amzFbaShipmentId"),
+        ended_at=ended if status in {OrderStatus.SHIPPED, OrderStatus.CANCELLED} else None,
+    )
+    return fact, () if status is not OrderStatus.UNKNOWN else (_unknown("order status", raw, number, at),)
+
+
+def _line(item: Wire) -> OrderLine:
+    return OrderLine(_text(item, "listingSku").strip(), units(item["quantityOrdered"], "quantityOrdered"))
+
+
+def _unknown(what: str, raw: str, where: str, at: Instant) -> FindingRaised:
+    detail = f"{what} {raw!r} (seen at {where}) is not known to this version; kept as it is"
+    return FindingRaised(FindingKind.UNKNOWN_VALUE, f"extensiv:{what}:{raw}", detail, at)
+
+
+def _id(row: Wire, name: str) -> int:
+    value = row[name]
+    if type(value) is not int:
+        raise Unreadable(f"{name} must be a whole number, not {value!r}")
+    return value
+
+
+def _text(row: Wire, name: str) -> str:
+    value = row[name]
+    if not isinstance(value, str):
+        raise Unreadable(f"{name} must be text, not {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""Shopify Admin GraphQL: inventory slots, orders, compare-and-set corrections."""

@@ -1,0 +1,195 @@
+"""One Shopify store as a channel: slots, orders, corrections."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final
+
+from reconcilerd.connectors.port import Emit, Page, WriteAnswer
+from reconcilerd.connectors.shopify import rows
+from reconcilerd.connectors.shopify.graphql import GraphQL, Sender
+from reconcilerd.connectors.shopify.writes import Writes
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    Fact,
+    FindingKind,
+    FindingRaised,
+    SlotObserved,
+    SweepRead,
+)
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, SlotKey, after, format_instant
+from reconcilerd.transport.lane import Priority
+
+PAGE: Final = 50
+ORDERS_PAGE: Final = 50
+IDS_A_CALL: Final = 50
+DEPTH_CAP: Final = 25_000
+OVERLAP_MS: Final = 300_000
+FIRST_LOOK_BACK_MS: Final = 2 * 86_400_000
+MAX_CONFIRM: Final = 200
+
+Node = dict[str, Any]
+
+
+class Shopify:
+    """The connector of one store. Keeps the slots of its last complete sweep."""
+
+    def __init__(
+        self,
+        client: Sender,
+        clock: Callable[[], Instant],
+        *,
+        name: ChannelName,
+        places: Collection[str],
+        read_lag_ms: int = 0,
+        batch_max: int = 25,
+        known: Collection[SlotKey] = (),
+    ) -> None:
+        """``places``: location ids that are ours to write. ``known``: slots at the last start."""
+        self._name = name
+        self._clock = clock
+        self._places = frozenset(places)
+        self._lag = read_lag_ms
+        self._batch_max = batch_max
+        self._graphql = GraphQL(client, name)
+        self._writes = Writes(self._graphql)
+        self._known: dict[SlotKey, SlotObserved | None] = dict.fromkeys(known)
+        self.slots_feed = FeedName(f"{name}.slots")
+        self.orders_feed = FeedName(f"{name}.orders")
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def feeds(self) -> tuple[FeedName, ...]:
+        return (self.orders_feed, self.slots_feed)
+
+    @property
+    def batch_max(self) -> int:
+        return self._batch_max
+
+    async def sweep(self, feed: FeedName, cursor: str, emit: Emit) -> SweepRead:
+        """Read all slots, or the orders updated since the cursor."""
+        return await (
+            self._sweep_orders(cursor, emit) if feed == self.orders_feed else self._sweep_slots(emit)
+        )
+
+    async def read_slots(self, slots: Sequence[SlotKey], emit: Emit) -> None:
+        """Read the items of these slots now."""
+        ids = sorted({slot.listing for slot in slots})
+        for start in range(0, len(ids), IDS_A_CALL):
+            began = self._clock()
+            nodes, asked = await self._items(ids[start : start + IDS_A_CALL])
+            facts, _ = self._facts(nodes, began, asked)
+            await emit(Page(self.slots_feed, tuple(facts)))
+
+    async def write(self, corrections: Sequence[CorrectionPlanned], run: str) -> tuple[WriteAnswer, ...]:
+        """Compare-and-set from the reading each correction was computed from."""
+        return await self._writes.send(corrections, run)
+
+    async def _sweep_slots(self, emit: Emit) -> SweepRead:
+        began, seen, cursor, count, why = self._clock(), set[SlotKey](), None, 0, ""
+        while True:
+            variables = {"first": PAGE, "after": cursor}
+            data, asked = await self._graphql.run("inventory_items", variables, Priority.STOCK, guess=700)
+            connection = data["inventoryItems"]
+            facts, slots = self._facts(connection["nodes"], began, asked)
+            seen |= slots
+            count += len(connection["nodes"])
+            await emit(Page(self.slots_feed, tuple(facts)))
+            if not connection["pageInfo"]["hasNextPage"]:
+                break
+            if count >= DEPTH_CAP:
+                why = f"more than {DEPTH_CAP} items: paging does not go deeper"
+                break
+            following = connection["pageInfo"]["endCursor"]
+            if following == cursor or not connection["nodes"]:
+                why = "paging does not move on"
+                break
+            cursor = following
+        why = why or await self._confirm(set(self._known) - seen, began, emit)
+        self._known.update(dict.fromkeys(seen))
+        return SweepRead(self.slots_feed, began, self._clock(), not why, count, 0, why)
+
+    async def _confirm(self, missing: set[SlotKey], began: Instant, emit: Emit) -> str:
+        """Slots of the last sweep that this one lacks: ask for each, twice. Why it stays open, or nothing."""
+        if len(missing) > MAX_CONFIRM:
+            return f"{len(missing)} slots of the last complete reading are missing"
+        if not missing:
+            return ""
+        ids = sorted({slot.listing for slot in missing})
+        found: set[SlotKey] = set()
+        for _ in range(2):
+            for start in range(0, len(ids), IDS_A_CALL):
+                nodes, asked = await self._items(ids[start : start + IDS_A_CALL])
+                facts, slots = self._facts(nodes, began, asked)
+                found |= slots
+                await emit(Page(self.slots_feed, tuple(facts)))
+        gone: list[Fact] = []
+        for slot in sorted(missing - found):
+            last = self._known.pop(slot)
+            if last is not None:
+                now = after(self._clock(), -self._lag)
+                gone.append(
+                    SlotObserved(
+                        slot, last.listing_sku, last.title, None, last.state, False, began, now, gone=True
+                    )
+                )
+        if gone:
+            await emit(Page(self.slots_feed, tuple(gone)))
+        return ""
+
+    async def _items(self, ids: Sequence[str]) -> tuple[list[Node], Instant]:
+        data, asked = await self._graphql.run("items_by_id", {"ids": list(ids)}, Priority.RAISE, guess=700)
+        return [node for node in data["nodes"] if node], asked
+
+    def _facts(
+        self, nodes: Sequence[Node], began: Instant, asked: Instant
+    ) -> tuple[list[Fact], set[SlotKey]]:
+        facts: list[Fact] = []
+        seen: set[SlotKey] = set()
+        as_of = after(asked, -self._lag)
+        for node in nodes:
+            try:
+                slots, findings = rows.slots(node, self._name, self._places, began, as_of)
+            except (ValueError, KeyError, TypeError) as error:
+                subject = f"{self._name}:{node.get('id', '?')}"
+                facts.append(FindingRaised(FindingKind.REJECTED_ROW, subject, str(error)[:300], asked))
+                continue
+            facts.extend((*slots, *findings))
+            for slot in slots:
+                seen.add(slot.slot)
+                self._known[slot.slot] = slot
+        return facts, seen
+
+    async def _sweep_orders(self, cursor: str, emit: Emit) -> SweepRead:
+        began = self._clock()
+        since = after(Instant(int(cursor)), -OVERLAP_MS) if cursor else after(began, -FIRST_LOOK_BACK_MS)
+        query = f"updated_at:>='{format_instant(Instant(since - since % 1000))}'"
+        after_cursor, count, why = None, 0, ""
+        while True:
+            variables = {"first": ORDERS_PAGE, "after": after_cursor, "query": query}
+            data, asked = await self._graphql.run("orders", variables, Priority.ORDERS, guess=700)
+            connection = data["orders"]
+            await emit(Page(self.orders_feed, tuple(self._order_facts(connection["nodes"], asked))))
+            count += len(connection["nodes"])
+            if not connection["pageInfo"]["hasNextPage"]:
+                break
+            following = connection["pageInfo"]["endCursor"]
+            if following == after_cursor or count >= DEPTH_CAP:
+                why = "paging does not move on"
+                break
+            after_cursor = following
+        cursor = str(began) if not why else cursor
+        return SweepRead(self.orders_feed, began, self._clock(), not why, count, 0, why, cursor, full=True)
+
+    def _order_facts(self, nodes: Sequence[Node], asked: Instant) -> list[Fact]:
+        facts: list[Fact] = []
+        for node in nodes:
+            try:
+                fact, findings = rows.order(node, self._name, asked)
+            except (ValueError, KeyError, TypeError) as error:
+                subject = f"{self._name}:order {node.get('name', '?')}"
+                facts.append(FindingRaised(FindingKind.REJECTED_ROW, subject, str(error)[:300], asked))
+                continue
+            facts.extend((fact, *findings))
+        return facts

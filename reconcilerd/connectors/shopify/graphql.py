@@ -1,0 +1,125 @@
+"""GraphQL calls to one store: documents from files, cost points, and the errors that come with status 200."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, Protocol
+
+import anyio
+
+from reconcilerd.domain.names import Instant
+from reconcilerd.errors import Denied, MalformedReply, Refused, TryLater
+from reconcilerd.transport.client import Call, Reply, json_of
+from reconcilerd.transport.lane import Lane, LaneSpec, Priority
+
+VERSION: Final = "2026-10"
+PATH: Final = f"/admin/api/{VERSION}/graphql.json"
+LANE: Final = LaneSpec("graphql", rate_per_s=100, burst=2000, model="cost")
+"""The smallest plan's bucket; the first reply tells the real one."""
+
+MAX_THROTTLED: Final = 8
+
+
+class Sender(Protocol):
+    """What this connector needs of a client."""
+
+    async def send(self, call: Call) -> Reply: ...
+
+    def lane(self, name: str) -> Lane: ...
+
+
+@cache
+def document(name: str) -> str:
+    """A document with the fragments it uses."""
+    folder = files("reconcilerd.connectors.shopify") / "documents"
+    text = (folder / f"{name}.graphql").read_text("utf-8")
+    return text + (folder / "slot_fields.graphql").read_text("utf-8") if "...ItemFields" in text else text
+
+
+class GraphQL:
+    """One store's endpoint."""
+
+    def __init__(self, client: Sender, store: str) -> None:
+        self._client = client
+        self._store = store
+        self._cost: dict[str, float] = {}
+
+    async def run(
+        self,
+        name: str,
+        variables: Mapping[str, object],
+        priority: Priority,
+        *,
+        guess: float,
+        idempotent: bool = True,
+    ) -> tuple[dict[str, Any], Instant]:
+        """Run a document; its data and when it was asked. Waits out THROTTLED, a bounded number of times.
+
+        ``guess``: cost points of the first such call; later ones use what the store last asked for.
+        """
+        where = f"{self._store} {name}"
+        lane = self._client.lane(LANE.name)
+        for _ in range(MAX_THROTTLED):
+            call = Call(
+                "POST",
+                PATH,
+                LANE.name,
+                priority,
+                json={"query": document(name), "variables": dict(variables)},
+                cost=self._cost.get(name, guess),
+                idempotent=idempotent,
+            )
+            reply = await self._client.send(call)
+            self._check_version(reply, where)
+            body = json_of(reply, dict[str, Any], where)
+            wait_s = self._learn(name, body, lane)
+            codes = _codes(body)
+            if "THROTTLED" in codes:
+                lane.throttled += 1
+                await anyio.sleep(max(0.05, wait_s))
+                continue
+            _raise(codes, body, where)
+            data = body.get("data")
+            if not isinstance(data, dict):
+                raise MalformedReply(f"{where}: a reply without data")
+            return data, reply.asked_at
+        raise TryLater(f"{where}: throttled {MAX_THROTTLED} times in a row")
+
+    def _learn(self, name: str, body: Mapping[str, Any], lane: Lane) -> float:
+        """Take over what the store says of its bucket; seconds until this call would fit."""
+        cost = (body.get("extensions") or {}).get("cost") or {}
+        status = cost.get("throttleStatus") or {}
+        if not status:
+            return 1.0
+        available, rate = float(status["currentlyAvailable"]), float(status["restoreRate"])
+        lane.told_bucket(float(status["maximumAvailable"]), available, rate)
+        asked = float(cost.get("requestedQueryCost") or 0)
+        if asked:
+            self._cost[name] = min(asked, float(status["maximumAvailable"]))
+        return max(0.0, (asked - available) / rate) if rate else 1.0
+
+    def _check_version(self, reply: Reply, where: str) -> None:
+        version = reply.headers.get("x-shopify-api-version")
+        if version is not None and version != VERSION:
+            raise MalformedReply(
+                f"{where}: answered by API version {version}, not {VERSION}; upgrade reconcilerd"
+            )
+
+
+def _codes(body: Mapping[str, Any]) -> set[str]:
+    return {
+        str((error.get("extensions") or {}).get("code") or "UNKNOWN")
+        for error in body.get("errors") or ()
+        if isinstance(error, dict)
+    }
+
+
+def _raise(codes: set[str], body: Mapping[str, Any], where: str) -> None:
+    if not codes:
+        return
+    said = "; ".join(str(error.get("message", ""))[:200] for error in body["errors"])
+    if "ACCESS_DENIED" in codes or "SHOP_INACTIVE" in codes:
+        raise Denied(f"{where}: {said}")
+    if "INTERNAL_SERVER_ERROR" in codes:
+        raise TryLater(f"{where}: {said}")
+    raise Refused(f"{where}: {said}")
