@@ -1,0 +1,167 @@
+"""The only place that builds things: clients, connectors, ledger, desk, daemon, from settings or by hand."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+
+import httpx
+
+from reconcilerd.config.secret import Secret
+from reconcilerd.connectors.extensiv.client import LANES, Extensiv
+from reconcilerd.connectors.port import Channel
+from reconcilerd.connectors.shopify.client import Shopify
+from reconcilerd.connectors.shopify.graphql import LANE
+from reconcilerd.daemon.daemon import Daemon, Plugs
+from reconcilerd.daemon.desk import Desk, Journal
+from reconcilerd.daemon.health import Alerts, Health
+from reconcilerd.daemon.passes import Passes
+from reconcilerd.daemon.pollers import Pace
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku
+from reconcilerd.domain.policy import Policy
+from reconcilerd.transport.client import Client, RetryRule
+from reconcilerd.transport.credentials import ClientCredentials, TokenHeader, TokenRequest
+from reconcilerd.transport.lane import Lane
+
+Clock = Callable[[], Instant]
+TransportFor = Callable[[], httpx.AsyncBaseTransport]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a system is and how a token for it is asked for."""
+
+    base_url: str
+    token_url: str
+    client_id: Secret
+    client_secret: Secret
+    client_auth: str = "basic"
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Everything the daemon is built from."""
+
+    policy: Policy
+    extensiv: Endpoint
+    channels: Mapping[ChannelName, Endpoint]
+    paces: Mapping[FeedName, Pace]
+    clock: Clock
+    transport: TransportFor
+    stop_file: Callable[[], bool]
+    seed: int = 0
+    drain_s: float = 20.0
+    drift_after_ms: int = 900_000
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A daemon ready to run, and the clients it speaks through (for traffic figures and closing)."""
+
+    daemon: Daemon
+    stock: Extensiv
+    channels: dict[ChannelName, Channel]
+    clients: Mapping[str, Client]
+
+
+def assemble(wiring: Wiring, journal: Journal, alerts: Alerts, state: Sequence[Fact] = ()) -> Assembled:
+    """Build a daemon. ``state``: what the ledger holds, in the order of its kinds."""
+    book = Book(wiring.policy)
+    book.load(state)
+    desk = Desk(book, journal, wiring.clock)
+    clients = {"extensiv": _extensiv_client(wiring)}
+    ids = {
+        rule.sales_channel_id: name
+        for name, rule in wiring.policy.channels.items()
+        if rule.sales_channel_id is not None
+    }
+    stock = Extensiv(clients["extensiv"], wiring.clock, channels=ids, known_stock=_known_stock(book))
+    channels: dict[ChannelName, Channel] = {}
+    for name, endpoint in wiring.channels.items():
+        clients[name] = _shopify_client(name, endpoint, wiring)
+        rule = wiring.policy.channels[name]
+        channels[name] = Shopify(
+            clients[name],
+            wiring.clock,
+            name=name,
+            places=tuple(rule.places),
+            read_lag_ms=rule.read_lag_ms,
+            known=[slot for slot in book.slots if slot.channel == name],
+        )
+    chance = Random(wiring.seed)
+    plugs = Plugs(
+        stock=stock,
+        channels=channels,
+        paces=wiring.paces,
+        stop_file=wiring.stop_file,
+        new_id=partial(_new_id, chance),
+        chance=chance,
+    )
+    limits = dict.fromkeys(_watched(channels), wiring.policy.ages.max_age_ms)
+
+    def health(desk: Desk, passes: Passes) -> Health:
+        return Health(desk, passes, alerts, limits, wiring.drift_after_ms)
+
+    return Assembled(Daemon(desk, plugs, health, wiring.drain_s), stock, channels, clients)
+
+
+def _watched(channels: Mapping[ChannelName, Channel]) -> list[FeedName]:
+    return [
+        FeedName("extensiv.stock"),
+        FeedName("extensiv.orders"),
+        *(feed for channel in channels.values() for feed in channel.feeds),
+    ]
+
+
+def _new_id(chance: Random) -> str:
+    """Ids come from the seeded chance, so that a run replays."""
+    return str(uuid.UUID(int=chance.getrandbits(128), version=4))
+
+
+def _known_stock(book: Book) -> dict[Sku, frozenset[LocationName]]:
+    known: dict[Sku, set[LocationName]] = {}
+    for (sku, place), track in book.stock.items():
+        if not track.row.gone:
+            known.setdefault(sku, set()).add(place)
+    return {sku: frozenset(places) for sku, places in known.items()}
+
+
+def _extensiv_client(wiring: Wiring) -> Client:
+    lanes = [Lane(spec, wiring.clock) for spec in LANES]
+    return _client("extensiv", wiring.extensiv, lanes, wiring, TokenHeader())
+
+
+def _shopify_client(name: str, endpoint: Endpoint, wiring: Wiring) -> Client:
+    header = TokenHeader("X-Shopify-Access-Token", "")
+    return _client(name, endpoint, [Lane(LANE, wiring.clock)], wiring, header)
+
+
+def _client(
+    name: str, endpoint: Endpoint, lanes: Sequence[Lane], wiring: Wiring, header: TokenHeader
+) -> Client:
+    ask = TokenRequest(
+        endpoint.token_url,
+        endpoint.client_id,
+        endpoint.client_secret,
+        "post" if endpoint.client_auth == "post" else "basic",
+    )
+    made: list[Client] = []
+
+    async def fetch(request: httpx.Request) -> httpx.Response:
+        return await made[0].fetch(request)
+
+    client = Client(
+        name,
+        endpoint.base_url,
+        transport=wiring.transport(),
+        auth=ClientCredentials(ask, fetch, wiring.clock, header),
+        lanes=lanes,
+        clock=wiring.clock,
+        retry=RetryRule(seed=wiring.seed),
+    )
+    made.append(client)
+    return client

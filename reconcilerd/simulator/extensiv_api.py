@@ -1,0 +1,262 @@
+"""Extensiv Order Manager as an ASGI app over the truth: bare arrays, substring filters, limits per endpoint."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from reconcilerd.domain.names import Instant, format_instant, parse_instant
+from reconcilerd.simulator.faults import Fault, FaultPlan
+from reconcilerd.simulator.openapi import extensiv_openapi
+from reconcilerd.simulator.truth import Bin, Order, World
+from reconcilerd.simulator.wire import LIST_FAULTS, Bucket, Clock, Tokens, grant, json_response, strike
+
+Row = dict[str, Any]
+B2B_CHANNEL = 900
+MOST: dict[str, int] = {"totals": 200, "orders": 500, "listings": 500}
+
+
+class ExtensivApi:
+    """The vendor's side of the world. ``traffic`` counts what it was asked, by endpoint."""
+
+    def __init__(
+        self,
+        world: World,
+        clock: Clock,
+        faults: FaultPlan,
+        *,
+        token_life_s: int = 300,
+        rate_scale: float = 1.0,
+    ) -> None:
+        self.world = world
+        self.tokens = Tokens(clock, token_life_s, world.config.seed)
+        self.sent = 0
+        self.throttled = 0
+        self._clock = clock
+        self._faults = faults
+        self._buckets = {
+            "read": Bucket(5 * rate_scale, 5, clock),
+            "totals": Bucket(10 * rate_scale, 10, clock),
+        }
+
+    def app(self) -> Starlette:
+        lists: list[tuple[str, str, Callable[[Request], list[Row]]]] = [
+            ("v1.1/products", "read", self._products),
+            ("v1/listings", "read", self._listings),
+            ("v1/inventory", "read", self._inventory),
+            ("v1/productstocks/total", "totals", self._totals),
+            ("v1/warehouses", "read", self._warehouses),
+            ("v1/saleschannels", "read", self._channels),
+            ("v1.1/orders", "read", self._orders),
+        ]
+        routes = [Route("/oauth/token", self._token, methods=["GET", "POST"])]
+        routes += [
+            Route(prefix + path, self._endpoint(path, lane, rows), methods=["GET"])
+            for path, lane, rows in lists
+            for prefix in ("/", "/service/")
+        ]
+        routes.append(Route("/openapi.json", self._openapi))
+        return Starlette(routes=routes)
+
+    async def _token(self, request: Request) -> Response:
+        return await grant(request, self.tokens)
+
+    async def _openapi(self, _request: Request) -> Response:
+        return json_response(extensiv_openapi())
+
+    def _endpoint(
+        self, path: str, lane: str, rows: Callable[[Request], list[Row]]
+    ) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            now = self._clock()
+            self.world.advance(now)
+            self.sent += 1
+            scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not self.tokens.good(token):
+                return JSONResponse(
+                    {"error": "invalid_token", "error_description": "expired or unknown"}, 401
+                )
+            wait_s = self._buckets[lane].take()
+            if wait_s:
+                return self._too_many(wait_s)
+            fault = self._faults.pick("extensiv", LIST_FAULTS, now, path)
+
+            async def effect() -> Response:
+                return json_response(_page(request, rows(request), lane, path, fault))
+
+            return await strike(fault, self.tokens, effect, lambda: self._too_many(1.0))
+
+        return endpoint
+
+    def _too_many(self, wait_s: float) -> Response:
+        self.throttled += 1
+        wait_ms = str(int(wait_s * 1000) + 1)
+        return JSONResponse({"message": "quota exceeded"}, 429, {"x-skubana-quota-retryAfter": wait_ms})
+
+    def _ref(self, sku: str) -> Row:
+        product = self.world.products[sku]
+        return {
+            "productId": product.id,
+            "masterSku": sku,
+            "name": product.name,
+            "productType": self._type(sku),
+        }
+
+    def _type(self, sku: str) -> str:
+        return "BUNDLE_KIT" if self.world.products[sku].components else "CORE_PRODUCT"
+
+    def _products(self, request: Request) -> list[Row]:
+        return [
+            {
+                **self._ref(product.sku),
+                "type": self._type(product.sku),
+                "bundle": bool(product.components),
+                "bundledItems": [
+                    {"bundleItemId": i, "bundledProductQuantity": n, "bundledProduct": self._ref(sku)}
+                    for i, (sku, n) in enumerate(product.components, 1)
+                ],
+                "active": True,
+                "createdDate": "2010-01-01T00:00:00Z",
+                "modifiedDate": "2010-01-01T00:00:00Z",
+            }
+            for product in self.world.products.values()
+            if _fits(request, product.sku)
+        ]
+
+    def _listings(self, _request: Request) -> list[Row]:
+        return [
+            {
+                "listingId": item.listing_id,
+                "listingSku": item.listing_sku,
+                "masterSku": item.sku,
+                "productId": self.world.products[item.sku].id,
+                "salesChannelId": store.sales_channel_id,
+                "active": True,
+                "pushInventory": item.push,
+                "created": "2010-01-01T00:00:00Z",
+                "lastModified": "2010-01-01T00:00:00Z",
+            }
+            for store in self.world.stores.values()
+            for item in store.items.values()
+        ]
+
+    def _inventory(self, request: Request) -> list[Row]:
+        return [self._stock_row(each) for each in self.world.bins.values() if _fits(request, each.sku)]
+
+    def _stock_row(self, each: Bin) -> Row:
+        available = max(0, each.copied - each.allocated - each.locked)
+        return {
+            "productStockId": each.id,
+            "active": True,
+            "quantity": each.copied,
+            "availableQuantity": available,
+            "allocatedQuantity": each.allocated,
+            "quantityLocked": each.locked,
+            "pickable": True,
+            "receivable": True,
+            "product": self._ref(each.sku),
+            "stockLocation": {"stockLocationId": each.id, "location": "GLOBAL", "warehouseId": each.place},
+            "warehouseStockTotals": {
+                "onHandQuantity": each.copied,
+                "availableQuantity": available,
+                "allocatedQuantity": each.allocated,
+                "lockedQuantity": each.locked,
+                "inTransitQuantity": 0,
+            },
+        }
+
+    def _totals(self, request: Request) -> list[Row]:
+        totals: dict[str, Row] = {}
+        for each in self.world.bins.values():
+            if _fits(request, each.sku):
+                row = totals.setdefault(
+                    each.sku,
+                    {
+                        "product": self._ref(each.sku),
+                        "onHandQuantity": 0,
+                        "lockedQuantity": 0,
+                        "inTransitQuantity": 0,
+                    },
+                )
+                row["onHandQuantity"] += each.copied
+                row["lockedQuantity"] += each.locked
+        return list(totals.values())
+
+    def _warehouses(self, _request: Request) -> list[Row]:
+        return [
+            {
+                "warehouseId": place.id,
+                "name": place.name,
+                "type": "THIRD_PARTY_LOGISTICS" if place.mirror else "DIRECT_FULFILLMENT",
+                "active": True,
+            }
+            for place in self.world.places.values()
+        ]
+
+    def _channels(self, _request: Request) -> list[Row]:
+        return [
+            {"salesChannelId": store.sales_channel_id, "name": store.name, "type": "SHOPIFY", "active": True}
+            for store in self.world.stores.values()
+        ]
+
+    def _orders(self, request: Request) -> list[Row]:
+        statuses = {s for value in request.query_params.getlist("status") for s in value.split(",")}
+        since = request.query_params.get("modifiedDateFrom")
+        first = parse_instant(since) if since else Instant(0)
+        return [
+            self._order_row(order)
+            for order in self.world.orders.values()
+            if order.imported is not None
+            and (not statuses or order.ext_status in statuses)
+            and order.ext_modified >= first
+        ]
+
+    def _order_row(self, order: Order) -> Row:
+        # Dates have whole seconds on this wire; a modification is never shown as older than it is.
+        modified = format_instant(Instant(-(-order.ext_modified // 1000) * 1000))
+        return {
+            "orderId": order.id,
+            "orderNumber": order.number,
+            "orderStatus": order.ext_status,
+            "external": False,
+            "salesChannel": {"salesChannelId": order.sales_channel_id, "name": order.store or "B2B"},
+            "fulfillmentSource": {"warehouseId": order.ext_place},
+            "orderDate": format_instant(Instant(order.placed - order.placed % 1000)),
+            "createdDate": modified,
+            "modifiedDate": modified,
+            "shipDate": format_instant(Instant(-(-order.shipped // 1000) * 1000)) if order.shipped else None,
+            "orderItems": [
+                {"orderItemId": i, "listingSku": code, "quantityOrdered": units}
+                for i, (code, units) in enumerate(order.lines, 1)
+            ],
+        }
+
+
+def _fits(request: Request, sku: str) -> bool:
+    """The vendor's sku filter matches substrings."""
+    wanted = request.query_params.get("sku")
+    if wanted is None:
+        return True
+    parts = [part.strip('"').casefold() for part in wanted.split(",")]
+    return any(part and part in sku.casefold() for part in parts)
+
+
+def _page(request: Request, rows: list[Row], lane: str, path: str, fault: Fault | None) -> list[Row]:
+    if path in {"v1/warehouses", "v1/saleschannels"}:
+        return rows
+    most = MOST.get(lane if lane == "totals" else path.rpartition("/")[2], 1000)
+    limit = max(1, min(most, int(request.query_params.get("limit", "100"))))
+    number = max(1, int(request.query_params.get("page", "1")))
+    page = rows[(number - 1) * limit : number * limit]
+    match fault:
+        case Fault.MISSING_PAGE:
+            return []
+        case Fault.SHIFTED_ROWS:
+            return rows[max(0, (number - 1) * limit - 1) : max(0, number * limit - 1)]
+        case Fault.HALF_A_PAGE:
+            return page[: len(page) // 2]
+        case _:
+            return page

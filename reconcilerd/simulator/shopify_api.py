@@ -1,0 +1,330 @@
+"""One Shopify store as an ASGI app over the truth: GraphQL with cost points, compare-and-set, idempotency."""
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    build_schema,
+    execute_sync,
+    get_directive_values,
+    parse,
+    validate,
+)
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from reconcilerd.domain.names import Instant, format_instant, parse_instant
+from reconcilerd.simulator.faults import Fault, FaultPlan
+from reconcilerd.simulator.truth import Item, Order, Store, World
+from reconcilerd.simulator.wire import (
+    LIST_FAULTS,
+    WRITE_FAULTS,
+    Bucket,
+    Clock,
+    Tokens,
+    grant,
+    json_response,
+    strike,
+)
+
+VERSION = "2026-10"
+PLUS_RATE, PLUS_SIZE = 1000.0, 20_000.0
+MOST_A_CALL = 250
+Node = dict[str, Any]
+Info = GraphQLResolveInfo[Any]
+
+
+@cache
+def schema() -> GraphQLSchema:
+    """Our own subset of the vendor's schema."""
+    return build_schema((files("reconcilerd.simulator") / "schema" / "shopify.graphql").read_text("utf-8"))
+
+
+class ShopifyApi:
+    """One store. ``stale_until``: reads answer from an old copy until then."""
+
+    def __init__(
+        self,
+        world: World,
+        store: Store,
+        clock: Clock,
+        faults: FaultPlan,
+        *,
+        token_life_s: int = 86_399,
+        rate: float = PLUS_RATE,
+        size: float = PLUS_SIZE,
+    ) -> None:
+        self.world = world
+        self.store = store
+        self.tokens = Tokens(clock, token_life_s, world.config.seed + store.sales_channel_id)
+        self.sent = 0
+        self.throttled = 0
+        self.bucket = Bucket(rate, size, clock)
+        self._clock = clock
+        self._faults = faults
+        self._keys: dict[str, tuple[bytes, Node]] = {}
+        self._stale: dict[str, int] = {}
+        self._stale_until = Instant(0)
+        self._not_applied = False
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/admin/oauth/access_token", self._token, methods=["POST"]),
+                Route(f"/admin/api/{VERSION}/graphql.json", self._graphql, methods=["POST"]),
+            ]
+        )
+
+    def read_stale_for(self, ms: int) -> None:
+        """Answer reads from a copy of now for a while."""
+        self._stale = {item.id: item.quantity for item in self.store.items.values()}
+        self._stale_until = Instant(self._clock() + ms)
+
+    async def _token(self, request: Request) -> Response:
+        return await grant(request, self.tokens)
+
+    async def _graphql(self, request: Request) -> Response:
+        now = self._clock()
+        self.world.advance(now)
+        self.sent += 1
+        if not self.tokens.good(request.headers.get("x-shopify-access-token", "")):
+            return JSONResponse({"errors": "[API] Invalid API key or access token"}, 401)
+        body = msgspec.json.decode(await request.body())
+        text, variables = body["query"], body.get("variables") or {}
+        document = parse(text)
+        mutates = "mutation" in text
+        cost = 10.0 if mutates else _cost(variables)
+        wait_s = self.bucket.take(cost)
+        extensions = self._extensions(cost)
+        if wait_s:
+            self.throttled += 1
+            error = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
+            return self._answer({"errors": [error], "extensions": extensions})
+        possible = WRITE_FAULTS if mutates else LIST_FAULTS
+        fault = self._faults.pick(
+            self.store.name, possible - {Fault.MISSING_PAGE, Fault.SHIFTED_ROWS}, now, text[:30]
+        )
+
+        async def effect() -> Response:
+            self._not_applied = fault is Fault.NOT_APPLIED
+            return self._answer({**self._execute(document, variables), "extensions": extensions})
+
+        return await strike(fault, self.tokens, effect, lambda: JSONResponse({}, 429, {"Retry-After": "1"}))
+
+    def _answer(self, value: Node) -> Response:
+        return json_response(value, {"X-Shopify-API-Version": VERSION})
+
+    def _extensions(self, cost: float) -> Node:
+        return {
+            "cost": {
+                "requestedQueryCost": cost,
+                "actualQueryCost": cost,
+                "throttleStatus": {
+                    "maximumAvailable": self.bucket.size,
+                    "currentlyAvailable": max(0.0, self.bucket.level),
+                    "restoreRate": self.bucket.rate_per_s,
+                },
+            }
+        }
+
+    def _execute(self, document: DocumentNode, variables: Node) -> Node:
+        problems = validate(schema(), document)
+        if problems:
+            return {"errors": [{"message": each.message} for each in problems]}
+        root: Node = {
+            "inventoryItems": self._items,
+            "inventoryItem": lambda _info, id: self._node(id),  # noqa: A006 - the vendor's argument name
+            "nodes": lambda _info, ids: [self._node(each) for each in ids],
+            "orders": self._orders,
+            "inventorySetQuantities": self._set,
+        }
+        result = execute_sync(schema(), document, root, variable_values=variables, type_resolver=_type_of)
+        assert isinstance(result, ExecutionResult)
+        answer: Node = {"data": result.data}
+        if result.errors:
+            answer["errors"] = [{"message": each.message} for each in result.errors]
+        return answer
+
+    def _shown(self, item: Item) -> int:
+        return self._stale.get(item.id, item.quantity) if self._clock() < self._stale_until else item.quantity
+
+    def _node(self, listing: str) -> Node | None:
+        item = self.store.items.get(listing)
+        return None if item is None else self._item_node(item)
+
+    def _item_node(self, item: Item) -> Node:
+        product = self.world.products.get(item.sku)
+        same = sum(other.listing_sku == item.listing_sku for other in self.store.items.values())
+        level = {
+            "__typename": "InventoryLevel",
+            "id": item.id.replace("InventoryItem", "InventoryLevel"),
+            "isActive": item.active,
+            "location": {"id": self.store.place, "name": "Main", "fulfillsOnlineOrders": True},
+            "quantities": lambda _info, names: [
+                {"name": name, "quantity": self._shown(item)} for name in names if name == "available"
+            ],
+        }
+        variant = {
+            "id": item.id.replace("InventoryItem", "ProductVariant"),
+            "displayName": product.name if product else item.listing_sku,
+            "inventoryPolicy": "CONTINUE" if item.continues else "DENY",
+        }
+        end = {"hasNextPage": False, "endCursor": None}
+        return {
+            "__typename": "InventoryItem",
+            "id": item.id,
+            "sku": item.listing_sku,
+            "tracked": item.tracked,
+            "duplicateSkuCount": same,
+            "variants": {"nodes": [variant], "pageInfo": end},
+            "inventoryLevels": {"nodes": [level], "pageInfo": end},
+        }
+
+    def _items(
+        self,
+        _info: Info,
+        first: int = 50,
+        after: str | None = None,
+        query: str | None = None,  # noqa: ARG002 - accepted, as the vendor does; nobody here filters by it
+    ) -> Node:
+        items = list(self.store.items.values())
+        return _connection(items, first, after, self._item_node)
+
+    def _orders(
+        self,
+        _info: Info,
+        first: int = 50,
+        after: str | None = None,
+        query: str | None = None,
+        sortKey: str | None = None,  # noqa: ARG002, N803 - the vendor's name; there is one order
+    ) -> Node:
+        now = self._clock()
+        found = re.search(r"updated_at:>='([^']+)'", query or "")
+        since = parse_instant(found[1]) if found else Instant(0)
+        orders = [o for o in self.store.orders if o.visible <= now and max(o.updated, o.visible) >= since]
+        return _connection(sorted(orders, key=lambda o: (o.updated, o.id)), first, after, self._order_node)
+
+    def _order_node(self, order: Order) -> Node:
+        lines = [
+            {
+                "id": f"gid://shopify/LineItem/{order.id}{i}",
+                "sku": code,
+                "currentQuantity": units,
+                "isGiftCard": False,
+                "requiresShipping": True,
+            }
+            for i, (code, units) in enumerate(order.lines)
+        ]
+        return {
+            "__typename": "Order",
+            "id": f"gid://shopify/Order/{order.id}",
+            "name": f"#{order.number}",
+            "createdAt": format_instant(order.placed),
+            "updatedAt": format_instant(order.updated),
+            "cancelledAt": format_instant(order.cancelled) if order.cancelled is not None else None,
+            "displayFulfillmentStatus": "FULFILLED" if order.fulfilled else "UNFULFILLED",
+            "test": order.test,
+            "sourceName": "web",
+            "lineItems": {"nodes": lines, "pageInfo": {"hasNextPage": False, "endCursor": None}},
+        }
+
+    def _set(self, info: Info, input: Node) -> Node:  # noqa: A002 - the vendor's argument name
+        key = _idempotency_key(info)
+        if key is None:
+            raise GraphQLError("The @idempotent directive is required")
+        asked = msgspec.json.encode(input)
+        if key in self._keys:
+            before, answer = self._keys[key]
+            return answer if before == asked else _payload([("IDEMPOTENCY_KEY_PARAMETER_MISMATCH", None)])
+        answer = self._set_once(input)
+        self._keys[key] = (asked, answer)
+        return answer
+
+    def _set_once(self, asked: Node) -> Node:
+        errors: list[tuple[str, int | None]] = []
+        pairs = [(line["inventoryItemId"], line["locationId"]) for line in asked["quantities"]]
+        if asked["name"] != "available":
+            errors.append(("INVALID_NAME", None))
+        if len(set(pairs)) != len(pairs):
+            errors.append(("NO_DUPLICATE_INVENTORY_ITEM_ID_GROUP_ID_PAIR", None))
+        if len(pairs) > MOST_A_CALL:
+            raise GraphQLError(f"at most {MOST_A_CALL} quantities")
+        for index, line in enumerate(asked["quantities"]):
+            if "changeFromQuantity" not in line:
+                raise GraphQLError("changeFromQuantity is required; null skips the comparison")
+            code = self._refusal(line)
+            if code:
+                errors.append((code, index))
+        if errors:
+            return _payload(errors)
+        for line in () if self._not_applied else asked["quantities"]:
+            self.world.set_quantity(
+                self.store.items[line["inventoryItemId"]], line["quantity"], self._clock()
+            )
+        self.world.score.writes += len(pairs)
+        return {
+            "inventoryAdjustmentGroup": {"id": f"gid://shopify/InventoryAdjustmentGroup/{len(self._keys)}"},
+            "userErrors": [],
+        }
+
+    def _refusal(self, line: Node) -> str | None:
+        item = self.store.items.get(line["inventoryItemId"])
+        if item is None:
+            return "INVALID_INVENTORY_ITEM"
+        if line["locationId"] != self.store.place:
+            return "INVALID_LOCATION"
+        if line["quantity"] < 0:
+            return "INVALID_QUANTITY_NEGATIVE"
+        before = line["changeFromQuantity"]
+        return "CHANGE_FROM_QUANTITY_STALE" if before is not None and before != item.quantity else None
+
+
+def _payload(errors: list[tuple[str, int | None]]) -> Node:
+    return {
+        "inventoryAdjustmentGroup": None,
+        "userErrors": [
+            {
+                "code": code,
+                "field": ["input", "quantities", *([str(index)] if index is not None else [])],
+                "message": code.replace("_", " ").lower(),
+            }
+            for code, index in errors
+        ],
+    }
+
+
+def _idempotency_key(info: Info) -> str | None:
+    directive = schema().get_directive("idempotent")
+    assert directive is not None
+    values = get_directive_values(directive, info.field_nodes[0], info.variable_values)
+    return None if values is None else str(values["key"])
+
+
+def _connection(rows: list[Any], first: int, after: str | None, node: Any) -> Node:
+    start = int(after or 0)
+    page = rows[start : start + min(first, MOST_A_CALL)]
+    end = start + len(page)
+    return {
+        "nodes": [node(each) for each in page],
+        "pageInfo": {"hasNextPage": end < len(rows), "endCursor": str(end) if page else None},
+    }
+
+
+def _cost(variables: Node) -> float:
+    """Roughly the vendor's sum: a point for each object and page."""
+    count = len(variables["ids"]) if "ids" in variables else int(variables.get("first") or 1)
+    return float(2 + 5 * count)
+
+
+def _type_of(value: Any, _info: Info, _type: Any) -> str:
+    return str(value["__typename"])

@@ -1,0 +1,447 @@
+"""The one truth: what lies on the shelves, what was sold, what each store shows; and the score of it all.
+
+Synchronous and deterministic. Time comes in with each call; lags are events that fall due. Extensiv and the
+stores see only parts of it, late: that is what the daemon has to live with.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from reconcilerd.domain.names import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class WorldConfig:
+    """Lags in milliseconds (least, most); ``push_lost``: share of native pushes that never arrive."""
+
+    seed: int = 1
+    import_ms: tuple[int, int] = (30_000, 600_000)
+    allocate_ms: tuple[int, int] = (30_000, 300_000)
+    ship_ms: tuple[int, int] = (600_000, 5_400_000)
+    mirror_ms: int = 900_000
+    index_lag_ms: tuple[int, int] = (0, 20_000)
+    push_ms: tuple[int, int] = (60_000, 600_000)
+    push_lost: float = 0.05
+    cancel_share: float = 0.03
+
+
+@dataclass(slots=True)
+class Product:
+    id: int
+    sku: str
+    name: str
+    components: tuple[tuple[str, int], ...] = ()
+    split: bool = False
+
+
+@dataclass(slots=True)
+class Place:
+    """A warehouse. ``mirror``: Extensiv holds a late copy of somebody else's count."""
+
+    id: int
+    name: str
+    mirror: bool = False
+
+
+@dataclass(slots=True)
+class Bin:
+    id: int
+    sku: str
+    place: int
+    on_hand: int
+    locked: int = 0
+    copied: int = 0
+    """What Extensiv says is on hand."""
+    allocated: int = 0
+
+
+@dataclass(slots=True)
+class Item:
+    """One listing at one store, with the quantity it shows (sales units)."""
+
+    id: str
+    store: str
+    listing_id: int
+    listing_sku: str
+    sku: str
+    quantity: int
+    each: int = 1
+    tracked: bool = True
+    continues: bool = False
+    active: bool = True
+    push: bool = False
+    updated: Instant = Instant(0)
+
+
+@dataclass(slots=True)
+class Store:
+    name: str
+    sales_channel_id: int
+    place: str
+    items: dict[str, Item] = field(default_factory=dict)
+    by_sku: dict[str, Item] = field(default_factory=dict)
+    orders: list["Order"] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Order:
+    """One order. ``lines``: (listing SKU, units). The ``ext_`` fields are Extensiv's side of it."""
+
+    id: int
+    number: str
+    store: str
+    sales_channel_id: int
+    lines: list[tuple[str, int]]
+    placed: Instant
+    updated: Instant
+    visible: Instant
+    cancelled: Instant | None = None
+    fulfilled: bool = False
+    test: bool = False
+    imported: Instant | None = None
+    ext_status: str = ""
+    ext_modified: Instant = Instant(0)
+    ext_place: int | None = None
+    shipped: Instant | None = None
+    allocated: bool = False
+
+
+@dataclass(slots=True)
+class Score:
+    """Measured against the truth. ``hidden`` and ``exposed`` in unit-milliseconds."""
+
+    orders: int = 0
+    sold: int = 0
+    oversold: int = 0
+    refused: int = 0
+    hidden: int = 0
+    exposed: int = 0
+    writes: int = 0
+
+
+@dataclass(slots=True)
+class _Standing:
+    since: Instant
+    hidden: int = 0
+    exposed: int = 0
+
+
+class World:
+    """The business. Every method that changes it takes the time."""
+
+    def __init__(self, config: WorldConfig, start: Instant) -> None:
+        self.config = config
+        self.now = start
+        self.chance = Random(config.seed)
+        self.products: dict[str, Product] = {}
+        self.places: dict[int, Place] = {}
+        self.bins: dict[tuple[str, int], Bin] = {}
+        self.stores: dict[str, Store] = {}
+        self.orders: dict[int, Order] = {}
+        self.score = Score()
+        self.unmapped_sold: set[str] = set()
+        self._events: list[tuple[Instant, int, Callable[[Instant], None]]] = []
+        self._number = 0
+        self._demand: dict[str, int] = {}
+        self._standing: dict[str, _Standing] = {}
+
+    def advance(self, now: Instant) -> None:
+        """Let everything happen that is due by ``now``."""
+        while self._events and self._events[0][0] <= now:
+            due, _, event = heapq.heappop(self._events)
+            self.now = max(self.now, due)
+            event(self.now)
+        self.now = max(self.now, now)
+
+    @property
+    def next_due(self) -> Instant | None:
+        return self._events[0][0] if self._events else None
+
+    def at(self, due: int, event: Callable[[Instant], None]) -> None:
+        """Have ``event`` happen at ``due``."""
+        self._number += 1
+        heapq.heappush(self._events, (Instant(due), self._number, event))
+
+    def add_product(self, product: Product) -> None:
+        self.products[product.sku] = product
+
+    def add_stock(self, sku: str, place: int, on_hand: int, locked: int = 0) -> None:
+        number = 5000 + len(self.bins)
+        self.bins[sku, place] = Bin(number, sku, place, on_hand, locked, copied=on_hand)
+        self._settle(sku)
+
+    def add_item(
+        self, store: str, sku: str, quantity: int, *, each: int = 1, listing_sku: str = "", push: bool = False
+    ) -> Item:
+        owner = self.stores[store]
+        number = owner.sales_channel_id * 100_000 + len(owner.items) + 1
+        item = Item(
+            f"gid://shopify/InventoryItem/{number}",
+            store,
+            number,
+            listing_sku or sku,
+            sku,
+            quantity,
+            each,
+            push=push,
+        )
+        owner.items[item.id] = item
+        owner.by_sku[item.listing_sku] = item
+        self._settle(sku)
+        return item
+
+    def uses(self, sku: str) -> dict[str, int]:
+        """Eaches of each component that one unit takes."""
+        product = self.products.get(sku)
+        if product is None or not product.components:
+            return {sku: 1}
+        counts: dict[str, int] = {}
+        for component, count in product.components:
+            for name, inner in self.uses(component).items():
+                counts[name] = counts.get(name, 0) + count * inner
+        return counts
+
+    def shippable(self, sku: str) -> int:
+        """Units that could leave today and nobody has bought."""
+        spare = [
+            (sum(max(0, b.on_hand - b.locked) for b in self._bins(name)) - self._demand.get(name, 0)) // count
+            for name, count in self.uses(sku).items()
+        ]
+        return max(0, min(spare))
+
+    def place_order(
+        self, store: str, number: str, wanted: Sequence[tuple[str, int]], now: Instant
+    ) -> Order | None:
+        """A visitor buys what is shown of what they want. None if nothing was to be had."""
+        self.advance(now)
+        owner = self.stores[store]
+        lines: list[tuple[str, int]] = []
+        for code, units in wanted:
+            item = owner.by_sku.get(code)
+            if item is None:
+                self.unmapped_sold.add(code)
+                lines.append((code, units))
+                continue
+            taken = units if item.continues or not item.tracked else min(units, max(0, item.quantity))
+            there = self.shippable(item.sku) // item.each
+            self.score.refused += min(units - taken, max(0, there - taken))
+            if not taken:
+                continue
+            self.score.oversold += max(0, taken - there) * item.each
+            self.score.sold += taken * item.each
+            item.quantity -= taken
+            item.updated = now
+            self._claim(item.sku, taken * item.each)
+            lines.append((code, taken))
+        if not lines:
+            return None
+        return self._take(owner, number, lines, now)
+
+    def cancel(self, order: Order, now: Instant) -> None:
+        """A customer cancels: the store restocks; Extensiv hears of it, if it ever knew the order."""
+        if order.cancelled is not None or order.shipped is not None:
+            return
+        order.cancelled = order.updated = now
+        order.visible = Instant(now + self._between(self.config.index_lag_ms))
+        for item, units in self._items_of(order):
+            item.quantity += units
+            item.updated = now
+            self._claim(item.sku, -units * item.each)
+        if order.imported is not None:
+            self.at(
+                now + self._between(self.config.import_ms), lambda at: self._cancel_in_extensiv(order, at)
+            )
+
+    def enter_order(self, sku: str, units: int, now: Instant) -> Order:
+        """An order typed straight into Extensiv, on no channel."""
+        self._number += 1
+        order = Order(self._number, f"B2B-{self._number}", "", 900, [(sku, units)], now, now, now)
+        self.orders[order.id] = order
+        self._claim(sku, units)
+        self._import(order, now)
+        return order
+
+    def damage(self, sku: str, units: int, now: Instant) -> None:
+        """Units are gone from the shelf; whoever counts there knows at once, a mirror later."""
+        for each in self._bins(sku):
+            lost = min(units, each.on_hand)
+            each.on_hand -= lost
+            units -= lost
+            if not self.places[each.place].mirror:
+                each.copied = each.on_hand
+        self._stock_moved(sku, now)
+
+    def receive(self, sku: str, place: int, units: int, now: Instant) -> None:
+        each = self.bins[sku, place]
+        each.on_hand += units
+        if not self.places[place].mirror:
+            each.copied = each.on_hand
+        self._stock_moved(sku, now)
+
+    def set_quantity(self, item: Item, quantity: int, now: Instant) -> None:
+        """Somebody writes what a listing shows."""
+        item.quantity, item.updated = quantity, now
+        self._settle(item.sku)
+
+    def start_mirrors(self) -> None:
+        """Begin the refreshing of copied stock."""
+        if any(place.mirror for place in self.places.values()):
+            self.at(self.now + self.config.mirror_ms, self._refresh)
+
+    def finish_score(self, now: Instant) -> Score:
+        """The score up to ``now``."""
+        self.advance(now)
+        for sku in list(self._standing):
+            self._settle(sku)
+        return self.score
+
+    def items_of(self, sku: str) -> list[Item]:
+        return [i for store in self.stores.values() for i in store.items.values() if i.sku == sku]
+
+    def native_number(self, sku: str) -> int:
+        """What Extensiv would push: 100 % of what it believes is available."""
+        spare = [
+            sum(max(0, b.copied - b.locked - b.allocated) for b in self._bins(name)) // count
+            for name, count in self.uses(sku).items()
+        ]
+        return max(0, min(spare))
+
+    def _take(self, store: Store, number: str, lines: list[tuple[str, int]], now: Instant) -> Order:
+        self._number += 1
+        self.score.orders += 1
+        seen = Instant(now + self._between(self.config.index_lag_ms))
+        order = Order(self._number, number, store.name, store.sales_channel_id, lines, now, now, seen)
+        store.orders.append(order)
+        self.orders[order.id] = order
+        self.at(now + self._between(self.config.import_ms), lambda at: self._import(order, at))
+        return order
+
+    def _import(self, order: Order, now: Instant) -> None:
+        if order.cancelled is not None:
+            return
+        order.imported = order.ext_modified = now
+        order.ext_status = "AWAITING_SHIPMENT"
+        order.ext_place = self._route(order)
+        self.at(now + self._between(self.config.allocate_ms), lambda at: self._allocate(order, at))
+        self.at(now + self._between(self.config.ship_ms), lambda at: self._ship(order, at))
+
+    def _route(self, order: Order) -> int:
+        """The first place that has all of it, else the first."""
+        needs = self._needs(order)
+        for place in self.places:
+            if all(
+                (b := self.bins.get((sku, place))) and b.on_hand - b.locked >= n for sku, n in needs.items()
+            ):
+                return place
+        return next(iter(self.places))
+
+    def _allocate(self, order: Order, now: Instant) -> None:
+        if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None:
+            return
+        order.allocated = True
+        for sku, units in self._needs(order).items():
+            each = self.bins.get((sku, order.ext_place))
+            if each is not None:
+                each.allocated += units
+                self._push_later(sku, now)
+
+    def _ship(self, order: Order, now: Instant) -> None:
+        if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None:
+            return
+        order.ext_status, order.shipped, order.ext_modified = "SHIPPED", now, now
+        order.fulfilled, order.updated = True, now
+        order.visible = max(order.visible, now)
+        for sku, units in self._needs(order).items():
+            self._unallocate(order, sku, units)
+            self._demand[sku] = self._demand.get(sku, 0) - units
+            left = units
+            for each in self._bins(sku, first=order.ext_place):
+                out = min(left, each.on_hand)
+                each.on_hand -= out
+                left -= out
+                if not self.places[each.place].mirror:
+                    each.copied = each.on_hand
+            self._stock_moved(sku, now)
+
+    def _unallocate(self, order: Order, sku: str, units: int) -> None:
+        each = self.bins.get((sku, order.ext_place or 0))
+        if order.allocated and each is not None:
+            each.allocated = max(0, each.allocated - units)
+
+    def _cancel_in_extensiv(self, order: Order, now: Instant) -> None:
+        if order.ext_status == "AWAITING_SHIPMENT":
+            order.ext_status, order.ext_modified = "CANCELLED", now
+            for sku, units in self._needs(order).items():
+                self._unallocate(order, sku, units)
+                self._push_later(sku, now)
+
+    def _refresh(self, now: Instant) -> None:
+        for each in self.bins.values():
+            if self.places[each.place].mirror and each.copied != each.on_hand:
+                each.copied = each.on_hand
+                self._push_later(each.sku, now)
+        self.at(now + self.config.mirror_ms, self._refresh)
+
+    def _push_later(self, sku: str, now: Instant) -> None:
+        for item in self._affected(sku):
+            if item.push and self.chance.random() >= self.config.push_lost:
+                self.at(now + self._between(self.config.push_ms), lambda at, item=item: self._push(item, at))  # type: ignore[misc]
+
+    def _push(self, item: Item, now: Instant) -> None:
+        number = self.native_number(item.sku) // item.each
+        if number:
+            self.set_quantity(item, number, now)
+
+    def _affected(self, component: str) -> Iterable[Item]:
+        for store in self.stores.values():
+            for item in store.items.values():
+                if component in self.uses(item.sku):
+                    yield item
+
+    def _needs(self, order: Order) -> dict[str, int]:
+        needs: dict[str, int] = {}
+        for code, units in order.lines:
+            item = self.stores[order.store].by_sku.get(code) if order.store else None
+            sku, each = (item.sku, item.each) if item else (code, 1)
+            if sku not in self.products:
+                continue
+            for name, count in self.uses(sku).items():
+                needs[name] = needs.get(name, 0) + units * each * count
+        return needs
+
+    def _items_of(self, order: Order) -> list[tuple[Item, int]]:
+        by_sku = self.stores[order.store].by_sku
+        return [(by_sku[code], units) for code, units in order.lines if code in by_sku]
+
+    def _bins(self, sku: str, first: int | None = None) -> list[Bin]:
+        found = [self.bins[sku, place] for place in self.places if (sku, place) in self.bins]
+        return sorted(found, key=lambda each: each.place != first) if first is not None else found
+
+    def _claim(self, sku: str, units: int) -> None:
+        for name, count in self.uses(sku).items():
+            self._demand[name] = self._demand.get(name, 0) + units * count
+            self._settle(name)
+        self._settle(sku)
+
+    def _stock_moved(self, sku: str, now: Instant) -> None:
+        self._settle(sku)
+        self._push_later(sku, now)
+
+    def _settle(self, sku: str) -> None:
+        """Add up what was hidden and exposed since the last change; note what is now."""
+        old = self._standing.get(sku)
+        if old is not None:
+            span = self.now - old.since
+            self.score.hidden += old.hidden * span
+            self.score.exposed += old.exposed * span
+        items = self.items_of(sku)
+        shown = [max(0, item.quantity) * item.each for item in items]
+        left = self.shippable(sku) if items else 0
+        product = self.products.get(sku)
+        total = (sum(shown) if product and product.split else max(shown, default=0)) if items else 0
+        self._standing[sku] = _Standing(self.now, max(0, left - total), max(0, total - left))
+
+    def _between(self, span: tuple[int, int]) -> int:
+        return self.chance.randint(*span)
