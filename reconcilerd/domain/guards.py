@@ -202,8 +202,8 @@ def reread_before_a_blind_lower(change: Change, rails: Rails) -> Verdict | None:
 
 
 def comparable_reading(change: Change, rails: Rails) -> Verdict | None:
-    """Orders known since the reading say that its number has moved: a compare against it would fail."""
-    return Verdict.HOLD_REREAD if change.offer.known_since else None
+    """Orders known since the reading, or a failed compare, say that its number has moved: read it again first."""
+    return Verdict.HOLD_REREAD if change.offer.known_since or change.offer.suspect else None
 
 
 def unexplained_fall(change: Change, rails: Rails) -> Verdict | None:

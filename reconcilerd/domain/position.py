@@ -98,6 +98,8 @@ class OfferView:
     """W: target of a write whose effect is not yet seen."""
     last_written: int | None
     rate: Rate
+    suspect: bool = False
+    """A compare against the reading failed: it must be read again before anything is sent."""
     surprise: int = 0
     """Units by which somebody else moved the number since our last write (channel units)."""
     sells_past_zero: bool = False

@@ -47,6 +47,8 @@ class SlotTrack:
     value: int | None = None
     write: OpenWrite | None = None
     last_written: int | None = None
+    suspect_since: Instant | None = None
+    """A compare failed at this moment: the reading is known to be wrong, until a newer one comes."""
     surprise: int = 0
     """What others added (or took, beyond any order) since our last write."""
     inferred: list[SaleInferred] = field(default_factory=list)
@@ -79,6 +81,8 @@ class SlotTrack:
             elif seen.quantity > before and since < seen.as_of:
                 derived.append(SalesBuried(seen.slot, since, seen.as_of))
                 self.surprise += seen.quantity - before
+        if self.suspect_since is not None and seen.as_of >= self.suspect_since:
+            self.suspect_since = None
         self.seen, self.value = seen, seen.quantity
         self.as_of, self.age_of = seen.as_of, max(self.age_of, seen.age_of)
         self.derive(derived)
@@ -113,7 +117,10 @@ class SlotTrack:
                 self.as_of = max(self.as_of, sent.sent)
                 self.age_of = max(self.age_of, sent.sent)
                 self.write = None
-            case Outcome.STALE | Outcome.REFUSED | Outcome.NOT_SENT:
+            case Outcome.STALE:
+                self.write = None
+                self.suspect_since = sent.sent
+            case Outcome.REFUSED | Outcome.NOT_SENT:
                 self.write = None
             case Outcome.ACCEPTED | Outcome.UNKNOWN:
                 self.last_written = self.write.target
