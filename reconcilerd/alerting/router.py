@@ -1,0 +1,117 @@
+"""One stable key per kind and subject; each change is written down, then told to every receiver, in order.
+
+A receiver that fails keeps its message in a bounded outbox and gets it again; it never holds up the caller.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+import structlog
+
+from reconcilerd.domain.facts import AlertChanged
+from reconcilerd.domain.names import Instant
+
+log = structlog.get_logger("reconcilerd.alerts")
+
+MAX_OUTBOX = 1_000
+RETRY_S = 5.0
+RETRY_CAP_S = 300.0
+
+
+class Permanent(Exception):
+    """A receiver will never take this message; trying again is useless."""
+
+
+class Receiver(Protocol):
+    """Somewhere alerts are told. ``tell`` raises Permanent, or anything else to be tried again."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def tell(self, alert: AlertChanged, details: Mapping[str, str]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    alert: AlertChanged
+    details: Mapping[str, str]
+
+
+class Router:
+    """Where the daemon's alerts go. ``journal`` makes a change durable before anybody is told."""
+
+    def __init__(
+        self,
+        receivers: Sequence[Receiver],
+        journal: Callable[[AlertChanged], Awaitable[object]],
+        clock: Callable[[], Instant],
+        standing: Iterable[AlertChanged] = (),
+    ) -> None:
+        """``standing``: the last change of every alert, from the ledger."""
+        self._journal = journal
+        self._clock = clock
+        self._firing = {each.key: each for each in standing if each.firing}
+        self._outboxes: dict[str, deque[_Message]] = {
+            each.name: deque(maxlen=MAX_OUTBOX) for each in receivers
+        }
+        self._receivers = receivers
+        self._filled = {each.name: anyio.Event() for each in receivers}
+
+    @property
+    def firing(self) -> frozenset[str]:
+        return frozenset(self._firing)
+
+    async def raise_(
+        self, kind: str, subject: str, severity: str, summary: str, details: Mapping[str, str]
+    ) -> None:
+        """Raise an alert; one that fires already is not told again."""
+        key = f"reconcilerd/{kind}/{subject}"
+        if key not in self._firing:
+            await self._change(AlertChanged(key, True, severity, summary, self._clock()), details)
+
+    async def resolve(self, kind: str, subject: str) -> None:
+        """Resolve an alert, if it fires."""
+        old = self._firing.get(f"reconcilerd/{kind}/{subject}")
+        if old is not None:
+            await self._change(AlertChanged(old.key, False, old.severity, old.summary, self._clock()), {})
+
+    async def run(self) -> None:
+        """Deliver until cancelled, each receiver at its own pace."""
+        async with anyio.create_task_group() as group:
+            for receiver in self._receivers:
+                group.start_soon(self._deliver, receiver)
+
+    async def _change(self, alert: AlertChanged, details: Mapping[str, str]) -> None:
+        if alert.firing:
+            self._firing[alert.key] = alert
+        else:
+            del self._firing[alert.key]
+        await self._journal(alert)
+        event = log.warning if alert.firing else log.info
+        event("alert_raised" if alert.firing else "alert_resolved", key=alert.key, summary=alert.summary)
+        for name, outbox in self._outboxes.items():
+            outbox.append(_Message(alert, details))
+            self._filled[name].set()
+
+    async def _deliver(self, receiver: Receiver) -> None:
+        outbox, pause = self._outboxes[receiver.name], RETRY_S
+        while True:
+            if not outbox:
+                self._filled[receiver.name] = anyio.Event()
+                await self._filled[receiver.name].wait()
+            message = outbox[0]
+            try:
+                await receiver.tell(message.alert, message.details)
+            except Permanent as refused:
+                log.error("alert_refused", receiver=receiver.name, key=message.alert.key, why=str(refused))
+            except Exception as error:
+                log.warning("alert_not_delivered", receiver=receiver.name, why=type(error).__name__)
+                await anyio.sleep(pause)
+                pause = min(RETRY_CAP_S, pause * 2)
+                continue
+            pause = RETRY_S
+            if outbox and outbox[0] is message:
+                outbox.popleft()

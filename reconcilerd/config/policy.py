@@ -1,0 +1,102 @@
+"""Settings and rules to the policy that decisions look at. Its revision is a hash of all that it says."""
+
+import hashlib
+from pathlib import Path
+from types import MappingProxyType
+
+from reconcilerd.config.rules import Rules, read_rules
+from reconcilerd.config.settings import ChannelSection, Settings
+from reconcilerd.domain.names import ChannelName, LocationName
+from reconcilerd.domain.policy import (
+    Ages,
+    BundleMode,
+    ChannelRule,
+    Limits,
+    LocationRule,
+    Mode,
+    OfferRule,
+    Percent,
+    Policy,
+    PoolMode,
+    PoolRule,
+    Publisher,
+    SkuRule,
+    UnreadPeer,
+)
+
+
+def policy_of(settings: Settings, folder: Path) -> Policy:
+    """The policy of a configuration; rules are read from beside it. Raises ConfigFault."""
+    offers = {ChannelName(each.name): _offer(each) for each in settings.channels}
+    rules, text = Rules(), ""
+    if settings.rules_csv:
+        path = folder / settings.rules_csv
+        rules = read_rules(path, settings, offers)
+        text = path.read_text("utf-8")
+    default_pool = next(each.name for each in settings.pools if each.default)
+    digest = hashlib.sha256((settings.model_dump_json() + text).encode()).hexdigest()
+    return Policy(
+        revision=digest[:12],
+        pools={
+            each.name: PoolRule(
+                mode=PoolMode(each.mode),
+                bundles=BundleMode(each.bundles),
+                unread_peer=UnreadPeer(each.unread_peer),
+                scarcity_switch=each.scarcity_switch,
+                dead_band_permille=round(each.dead_band_percent * 10),
+            )
+            for each in settings.pools
+        },
+        channels={ChannelName(each.name): _channel(each, offers) for each in settings.channels},
+        skus=MappingProxyType(rules.skus),
+        offers=MappingProxyType(rules.offers),
+        default_sku=SkuRule(pool=default_pool),
+        locations={
+            LocationName(name): LocationRule(each.mirror, _ms(each.mirror_max_s))
+            for name, each in settings.locations.items()
+        },
+        ages=Ages(
+            stock_ms=_ms(settings.ages.stock_s),
+            own_slot_ms=_ms(settings.ages.own_slot_s),
+            peer_slot_ms=_ms(settings.ages.peer_slot_s),
+            max_age_ms=_ms(settings.ages.max_age_s),
+        ),
+        limits=Limits(
+            mode=Mode(settings.limits.mode),
+            window_ms=_ms(settings.limits.window_s),
+            window_slots=settings.limits.window_slots,
+            window_permille=round(settings.limits.window_percent * 10),
+            window_units=settings.limits.window_units,
+            unexplained_zeros=settings.limits.unexplained_zeros,
+            unexplained_fall_units=settings.limits.unexplained_fall_units,
+        ),
+        stock_sweep_ms=_ms(settings.extensiv.stock_poll_s),
+    )
+
+
+def _offer(channel: ChannelSection) -> OfferRule:
+    return OfferRule(
+        normal=Percent(round(channel.percent * 10)),
+        cap=channel.cap,
+        floor=channel.floor,
+        buffer=channel.buffer,
+        units_per_sale=channel.units_per_sale,
+    )
+
+
+def _channel(channel: ChannelSection, offers: dict[ChannelName, OfferRule]) -> ChannelRule:
+    return ChannelRule(
+        publisher=Publisher(channel.publisher),
+        sales_channel_id=channel.sales_channel_id,
+        places={place: frozenset(LocationName(w) for w in draws) for place, draws in channel.places.items()},
+        poll_ms=_ms(channel.poll_s),
+        order_lag_ms=_ms(channel.order_lag_s),
+        import_max_ms=_ms(channel.import_max_s),
+        apply_max_ms=_ms(channel.apply_max_s),
+        compare_and_set=True,
+        offer=offers[ChannelName(channel.name)],
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
