@@ -6,7 +6,7 @@ overlook them, and are durable before an executor sees them.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import anyio
@@ -21,6 +21,7 @@ from reconcilerd.domain.book import STOCK_FEED
 from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
 from reconcilerd.domain.guards import NEEDS_A_PERSON, SOON, Rails, Verdict
+from reconcilerd.domain.invariants import Violation, check_plan
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan
 from reconcilerd.domain.policy import PoolMode
@@ -36,6 +37,7 @@ V = TypeVar("V")
 SLICE_GROUPS = 2_000
 SLICE_MS = 20
 MAX_HELD_LISTED = 200
+MAX_VIOLATIONS = 1_000
 RESTLESS_S = 5.0
 
 MOVING = frozenset(
@@ -98,6 +100,7 @@ class Passes:
         self._new_id = new_id
         self.standing = Standing()
         self.latest: PlanMade | None = None
+        self.violations: list[Violation] = []
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -145,6 +148,12 @@ class Passes:
                 facts.extend(self._desk.fold([RegimeSwitched(group, not scarce, weather.at)]))
                 position = position_of(book, group, weather)
         plan = make_plan(position, rails)
+        broken = check_plan(plan)
+        if broken:
+            # A bug, caught before it could do harm: nothing of this group is sent, the evidence is kept.
+            self.violations.extend(broken[: MAX_VIOLATIONS - len(self.violations)])
+            log.critical("invariant_broken", group=group, broken=[(v.invariant, v.what) for v in broken])
+            plan = replace(plan, entries=(), rails=rails)
         planned = [self._intent(entry, weather.at) for entry in plan.sends]
         facts.extend(self._desk.fold(planned))
         for entry, intent in zip(plan.sends, planned, strict=True):

@@ -268,9 +268,9 @@ class ShopifyApi:
         if errors:
             return _payload(errors)
         for line in () if self._not_applied else asked["quantities"]:
-            self.world.set_quantity(
-                self.store.items[line["inventoryItemId"]], line["quantity"], self._clock()
-            )
+            item = self.store.items[line["inventoryItemId"]]
+            self.world.set_quantity(item, line["quantity"], self._clock())
+            item.written, item.written_at = item.quantity, self._clock()
         self.world.score.writes += len(pairs)
         return {
             "inventoryAdjustmentGroup": {"id": f"gid://shopify/InventoryAdjustmentGroup/{len(self._keys)}"},

@@ -73,6 +73,9 @@ class Item:
     active: bool = True
     push: bool = False
     updated: Instant = Instant(0)
+    written: int = 0
+    """The last number our side wrote, and when."""
+    written_at: Instant = Instant(0)
 
 
 @dataclass(slots=True)
@@ -284,6 +287,11 @@ class World:
         """Somebody writes what a listing shows."""
         item.quantity, item.updated = quantity, now
         self._settle(item.sku)
+
+    @property
+    def exposed_now(self) -> int:
+        """Units shown beyond what could ship, over all SKUs."""
+        return sum(each.exposed for each in self._standing.values())
 
     def start_mirrors(self) -> None:
         """Begin the refreshing of copied stock."""

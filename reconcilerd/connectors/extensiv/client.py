@@ -82,7 +82,7 @@ class Walk:
 
 PAGINGS: Final[Mapping[FeedName, Paging]] = {
     PRODUCTS: Paging("/v1.1/products", 100, "productId"),
-    LISTINGS: Paging("/v1/listings", 100, "listingId"),
+    LISTINGS: Paging("/v1/listings", 500, "listingId"),
     STOCK: Paging("/v1/inventory", 100, "productStockId"),
     TOTALS: Paging("/v1/productstocks/total", 200, "product", lane="totals"),
     ORDERS: Paging("/v1.1/orders", 500, "orderId", priority=Priority.ORDERS),

@@ -1,0 +1,114 @@
+"""Answers without a daemon: from the ledger alone, or under its lock where something is read or written."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from reconcilerd.assemble import Assembled, assemble
+from reconcilerd.cli.wall import now
+from reconcilerd.cli.wiring import Plan, wire
+from reconcilerd.config.secret import redact
+from reconcilerd.daemon.answers import Answers
+from reconcilerd.daemon.logs import configure
+from reconcilerd.daemon.pollers import read_once
+from reconcilerd.domain.facts import Fact
+from reconcilerd.ledger.reader import Reader, open_reader
+from reconcilerd.ledger.store import Ledger
+from reconcilerd.ledger.writer import Writer
+
+WRITES = frozenset({"approve", "freeze", "unfreeze"})
+
+
+def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Answer one request by ourselves. Raises ConfigFault, LedgerFault, LedgerLocked."""
+    from reconcilerd.errors import ConfigFault, LedgerFault, LedgerLocked
+
+    try:
+        plan = wire(config)
+        configure("error", now, redact)
+        if request.get("fresh") or request.get("apply") or request["op"] in WRITES:
+            with Ledger.open(plan.ledger, clock=now) as ledger:
+                return anyio.run(_under_lock, plan, ledger, request)
+        reader = open_reader(plan.ledger)
+        try:
+            return anyio.run(_from_ledger, plan, reader, request)
+        finally:
+            reader.close()
+    except ConfigFault as fault:
+        return _failed("\n  ".join(("the configuration has faults:", *fault.faults)), 2)
+    except LedgerLocked as locked:
+        return _failed(str(locked), 8)
+    except LedgerFault as fault:
+        return _failed(str(fault), 2)
+
+
+async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> dict[str, Any]:
+    built = assemble(plan.wiring, _Nowhere(), _Silent(), list(reader.everything()))
+    await _plan_everything(built)
+    return await _answers(built, reader).answer(request, "the command line")
+
+
+async def _under_lock(plan: Plan, ledger: Ledger, request: dict[str, Any]) -> dict[str, Any]:
+    async with Writer(ledger) as writer:
+        built = assemble(plan.wiring, writer, _Silent(), list(ledger.everything()))
+        try:
+            if request.get("fresh") or request.get("apply"):
+                await _read_what_is_missing(built)
+            await _plan_everything(built)
+            return await _answers(built, ledger).answer(request, "the command line")
+        finally:
+            with anyio.CancelScope(shield=True):
+                for client in built.clients.values():
+                    await client.aclose()
+
+
+async def _read_what_is_missing(built: Assembled) -> None:
+    """Without a daemon nobody keeps the feeds fresh: read what a decision needs."""
+    desk = built.daemon.desk
+    for source in (built.stock, *built.channels.values()):
+        for feed in source.feeds:
+            if feed != "extensiv.totals":
+                await read_once(source, feed, desk, whole=feed not in desk.book.sweeps)
+
+
+async def _plan_everything(built: Assembled) -> None:
+    """Fill the standing (drifts, exposure) without handing anything to an executor."""
+    from reconcilerd.domain.plan import make_plan
+    from reconcilerd.domain.survey import position_of, weather_of
+
+    daemon = built.daemon
+    weather = weather_of(daemon.desk.book, now())
+    for group in daemon.desk.book.joins().groups.members:
+        position = position_of(daemon.desk.book, group, weather)
+        if position.offers:
+            daemon.passes.standing.note(make_plan(position, daemon.rails()))
+
+
+def _answers(built: Assembled, reader: Reader) -> Answers:
+    async def carry() -> None:
+        for executor in built.daemon.executors.values():
+            while not executor.idle:
+                await executor.work_once()
+
+    return Answers(built.daemon, built.stock, built.channels, reader.history, carry)
+
+
+class _Nowhere:
+    """Nothing is written where nothing was asked to be."""
+
+    async def append(self, facts: Sequence[Fact], note: str = "") -> int:  # noqa: ARG002
+        return 0
+
+
+class _Silent:
+    async def raise_(
+        self, kind: str, subject: str, severity: str, summary: str, details: Mapping[str, str]
+    ) -> None: ...
+
+    async def resolve(self, kind: str, subject: str) -> None: ...
+
+
+def _failed(message: str, code: int) -> dict[str, Any]:
+    return {"error": {"message": message, "exit_code": code}, "exit_code": code}

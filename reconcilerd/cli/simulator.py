@@ -1,0 +1,60 @@
+"""``simulator``: serves the pretend business, trading all the time, until it is interrupted."""
+
+import signal
+from pathlib import Path
+
+import anyio
+import click
+from starlette.routing import Route
+
+from reconcilerd.cli.wall import now
+from reconcilerd.errors import ConfigFault
+from reconcilerd.simulator.faults import LEVELS
+from reconcilerd.simulator.scene import Scene, set_scene
+from reconcilerd.simulator.serve import serve
+
+
+def serve_simulator(port: int, seed: int, orders: Path | None, faults: str, seconds: float = 3600.0) -> int:
+    """Serve on loopback. Raises ConfigFault for a bad orders file or a taken port."""
+    scene = set_scene(seconds, seed, orders, now)
+    scene.business.faults.rates = LEVELS[faults]
+    try:
+        anyio.run(_serve, scene, port, True)
+    except OSError as error:
+        raise ConfigFault((f"port {port}: {error.strerror}; name another with --port",)) from error
+    return 0
+
+
+async def _serve(scene: Scene, port: int, trade_at_once: bool) -> None:
+    app = scene.business.app
+    app.router.routes[:0] = [route for route in scene.routes() if isinstance(route, Route)]
+    async with anyio.create_task_group() as group:
+        got = await group.start(serve, app, port)
+        click.echo(f"http://127.0.0.1:{got}", err=False)
+        click.echo(
+            f"Extensiv at /extensiv, stores at /shopify/{{{','.join(scene.business.stores)}}}", err=True
+        )
+        if trade_at_once:
+            scene.go.set()
+        group.start_soon(scene.run)
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for _ in signals:
+                group.cancel_scope.cancel()
+                return
+
+
+def child(port_pipe: int, seconds: float, seed: int, orders: Path | None) -> None:
+    """The demo's child process: reports its port through a pipe and trades when it is told to."""
+    import os
+
+    async def main() -> None:
+        scene = set_scene(seconds, seed, orders, now)
+        app = scene.business.app
+        app.router.routes[:0] = [route for route in scene.routes() if isinstance(route, Route)]
+        async with anyio.create_task_group() as group:
+            port = await group.start(serve, app, 0)
+            os.write(port_pipe, f"{port}\n".encode())
+            os.close(port_pipe)
+            await scene.run()
+
+    anyio.run(main)

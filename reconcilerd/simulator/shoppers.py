@@ -1,0 +1,169 @@
+"""Real orders replayed: a CSV of order lines becomes visitors at the stores, cancels and write-offs included."""
+
+import csv
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from random import Random
+
+from reconcilerd.domain.names import Instant, parse_instant
+from reconcilerd.errors import ConfigFault
+from reconcilerd.simulator.truth import Order, Place, Product, Store, World, WorldConfig
+
+COLUMNS = ("invoice", "stock_code", "description", "quantity", "ordered_at", "unit_price_gbp", "country")
+NOT_PRODUCTS = frozenset({"POST", "DOT", "M", "C2", "D", "S", "BANK CHARGES", "AMAZONFEE", "CRUK", "PADS"})
+"""Codes of postage, fees and corrections: sold, but mapped to nothing."""
+MAX_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    code: str
+    name: str
+    units: int
+    write_off: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """One order, or (``cancels``) the cancel of one."""
+
+    number: str
+    at: Instant
+    lines: tuple[Line, ...]
+    cancels: bool
+
+
+def read_invoices(path: Path | None) -> list[Invoice]:
+    """All invoices of a file (None: the one that ships), in time order. Raises ConfigFault for every bad row."""
+    if path is not None:
+        return _read(path)
+    with as_file(files("reconcilerd.simulator") / "data" / "online_retail_2010-12.csv") as own:
+        return _read(own)
+
+
+def _read(path: Path) -> list[Invoice]:
+    faults: list[str] = []
+    found: dict[str, tuple[Instant, list[Line]]] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in COLUMNS[:6] if name not in (reader.fieldnames or ())]
+            if missing:
+                raise ConfigFault((f"{path.name}:1: lacks the columns {', '.join(missing)}",))
+            for row in reader:
+                _take(row, f"{path.name}:{reader.line_num}", found, faults)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigFault((f"{path}: cannot be read: {error}",)) from error
+    if faults:
+        more = [f"... and {len(faults) - MAX_FAULTS} more"] if len(faults) > MAX_FAULTS else []
+        raise ConfigFault(tuple(faults[:MAX_FAULTS] + more))
+    if not found:
+        raise ConfigFault((f"{path}: holds no order lines",))
+    invoices = [Invoice(n, at, tuple(lines), n.upper().startswith("C")) for n, (at, lines) in found.items()]
+    return sorted(invoices, key=lambda each: (each.at, each.number))
+
+
+def _take(
+    row: dict[str, str], where: str, found: dict[str, tuple[Instant, list[Line]]], faults: list[str]
+) -> None:
+    try:
+        number, code = (row["invoice"] or "").strip(), (row["stock_code"] or "").strip()
+        if not number:
+            raise ValueError("invoice is blank")
+        if not code:
+            raise ValueError("stock_code is blank")
+        text = (row["quantity"] or "").strip()
+        if not text.lstrip("-").isdigit() or int(text) == 0:
+            raise ValueError(f"quantity must be a whole number other than 0, not {text!r}")
+        try:
+            at = parse_instant((row["ordered_at"] or "").strip())
+        except ValueError:
+            raise ValueError(f"ordered_at must be a time with zone, not {row['ordered_at']!r}") from None
+        price = float(row["unit_price_gbp"] or 0)
+    except (ValueError, TypeError) as error:
+        faults.append(f"{where}: {error}")
+        return
+    units = int(text)
+    line = Line(code, row["description"] or code, abs(units), units < 0 and price == 0)
+    found.setdefault(number, (at, []))[1].append(line)
+
+
+def busy_hour(invoices: Sequence[Invoice]) -> list[Invoice]:
+    """The invoices of the busiest hour on the last day."""
+    day = invoices[-1].at // 86_400_000
+    today = [each for each in invoices if each.at // 86_400_000 == day]
+    hours: dict[int, list[Invoice]] = {}
+    for each in today:
+        hours.setdefault(each.at // 3_600_000, []).append(each)
+    return max(hours.values(), key=lambda some: (sum(len(each.lines) for each in some), some[0].at))
+
+
+STORES = (("shop-uk", 101), ("shop-eu", 102), ("shop-us", 103))
+PLACES = (Place(1, "Main warehouse"), Place(2, "3PL", mirror=True))
+
+
+def world_of(invoices: Iterable[Invoice], config: WorldConfig, start: Instant, *, push: bool) -> World:
+    """A world that sells what these invoices name: scarce enough that some of it sells out."""
+    world = World(config, start)
+    world.places = {place.id: Place(place.id, place.name, place.mirror) for place in PLACES}
+    for name, channel in STORES:
+        world.stores[name] = Store(name, channel, f"gid://shopify/Location/{channel}")
+    sold: dict[str, int] = {}
+    names: dict[str, str] = {}
+    for invoice in invoices:
+        for line in invoice.lines:
+            if line.code.upper() not in NOT_PRODUCTS:
+                sold[line.code] = sold.get(line.code, 0) + (0 if invoice.cancels else line.units)
+                names[line.code] = line.name
+    chance = Random(config.seed)
+    for number, (code, units) in enumerate(sorted(sold.items()), 1):
+        world.add_product(Product(number, code, names[code], split=is_split(code)))
+        total = max(3, round(units * chance.uniform(0.6, 2.2)))
+        world.add_stock(code, 1, total - total // 4)
+        world.add_stock(code, 2, total // 4)
+        for store, _ in STORES:
+            world.add_item(store, code, total, push=push)
+    world.start_mirrors()
+    return world
+
+
+def is_split(code: str) -> bool:
+    """Which SKUs are in the split pool: a third of them, the same in every run."""
+    return zlib.crc32(code.encode()) % 3 == 0
+
+
+def store_of(invoice: Invoice) -> str:
+    """Every invoice is an order at one store, the same in every run."""
+    return STORES[(0, 0, 1, 1, 2)[zlib.crc32(invoice.number.encode()) % 5]][0]
+
+
+@dataclass(slots=True)
+class Replay:
+    """Plays invoices into a world."""
+
+    world: World
+    placed: dict[str, list[Order]]
+
+    def play(self, invoice: Invoice, now: Instant) -> None:
+        """One invoice: an order, a cancel of the newest order with the same goods, or a write-off."""
+        if invoice.cancels:
+            self._cancel(invoice, now)
+            return
+        wanted = [(line.code, line.units) for line in invoice.lines if not line.write_off]
+        for line in invoice.lines:
+            if line.write_off and line.code in self.world.products:
+                self.world.damage(line.code, line.units, now)
+        if wanted:
+            order = self.world.place_order(store_of(invoice), invoice.number, wanted, now)
+            for code, _ in order.lines if order else ():
+                self.placed.setdefault(code, []).append(order)  # type: ignore[arg-type]
+
+    def _cancel(self, invoice: Invoice, now: Instant) -> None:
+        for line in invoice.lines:
+            for order in reversed(self.placed.get(line.code, [])):
+                if order.cancelled is None and order.shipped is None:
+                    self.world.cancel(order, now)
+                    return
