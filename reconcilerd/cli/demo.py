@@ -228,9 +228,9 @@ def _live(built: Assembled, watched: Watched, elapsed: int, seconds: int, say: C
         per.append(f"{name}: {listings} listings, {drifts} differ, {tokens:.0f} tokens left")
     done = min(100, 100 * elapsed // seconds)
     phase = "draining" if truth["over"] else f"{done:3d} %"
-    say(
-        f"{phase}  {truth['played']}/{truth['invoices']} orders, {truth['with']['writes']} corrections | {' | '.join(per)}"
-    )
+    say(f"{phase}  {truth['played']}/{truth['invoices']} orders, {truth['with']['writes']} corrections")
+    for line in per:
+        say(f"       {line}")
 
 
 def _result(built: Assembled, watched: Watched) -> dict[str, Any]:

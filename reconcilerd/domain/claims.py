@@ -7,7 +7,7 @@ lies in one, any other in all that its channel may draw on. No unit is claimed t
 from collections.abc import Iterator, Sequence
 
 from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
-from reconcilerd.domain.facts import OrderObserved
+from reconcilerd.domain.facts import OrderObserved, OrderStatus
 from reconcilerd.domain.names import ChannelName, Instant, Sku
 from reconcilerd.domain.orders import Order, Stage, stage_of
 from reconcilerd.domain.policy import LocationRule
@@ -50,6 +50,16 @@ def demand(book: Book, component: Sku) -> Iterator[tuple[Order, int]]:
         units = units_of(book, order, component)
         if units:
             yield order, units
+
+
+def sold_since(book: Book, component: Sku, now: Instant) -> int:
+    """Eaches of a component in orders placed within the sliding window, cancelled ones left out."""
+    since = now - book.policy.limits.window_ms
+    return sum(
+        units
+        for order, units in demand(book, component)
+        if order.newest.placed > since and order.newest.status is not OrderStatus.CANCELLED
+    )
 
 
 def units_of(book: Book, order: Order, component: Sku) -> int:

@@ -133,11 +133,19 @@ class Change:
 
 
 def explained_units(position: Position, offer: OfferView) -> int:
-    """Sales of the listing that counted orders and inferred sales account for, on its scarcest component."""
+    """Sales that orders and inferred sales account for, on the component that sold most (channel units).
+
+    Orders of the window count whatever became of them: what has shipped is gone from the shelf, and no claim.
+    """
+    sold = dict(position.sold)
     kinds = ORDERED | {ClaimKind.INFERRED}
     return max(
         (
-            sum(c.units for c in position.claims if c.component == component and c.kind in kinds) // use
+            max(
+                sum(c.units for c in position.claims if c.component == component and c.kind in kinds),
+                sold.get(component, 0),
+            )
+            // use
             for component, use in offer.uses
         ),
         default=0,

@@ -135,6 +135,8 @@ class Position:
     unknown: tuple[Sku, ...]
     """Components no row was ever read of."""
     claims: tuple[Claim, ...]
+    sold: tuple[tuple[Sku, int], ...]
+    """Units of each component in all orders of the sliding window, whatever became of them."""
     channels: tuple[ChannelView, ...]
     all_locations: Locations
     min_levels: tuple[tuple[Sku, int], ...]

@@ -11,6 +11,7 @@ from reconcilerd.domain.claims import (
     inferred_claims,
     order_claims,
     safety_claims,
+    sold_since,
 )
 from reconcilerd.domain.facts import FindingKind
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey
@@ -64,6 +65,7 @@ def position_of(book: Book, group: Sku, weather: Weather) -> Position:
         stock=rows,
         unknown=tuple(each for each in components if not any(row.sku == each for row in rows)),
         claims=tuple(_claims(book, components, offers, everywhere, frozenset() if split else dark, now)),
+        sold=tuple((each, sold_since(book, each, now)) for each in components),
         channels=channels,
         all_locations=everywhere,
         min_levels=tuple((sku, book.policy.sku_rule(sku).min_level) for sku in sorted({*sold, *components})),

@@ -12,7 +12,17 @@ from reconcilerd.config.secret import Secret
 from reconcilerd.daemon.pollers import Pace
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName
-from reconcilerd.domain.policy import ChannelRule, LocationRule, Limits, Mode, OfferRule, Percent, Policy, PoolMode, PoolRule
+from reconcilerd.domain.policy import (
+    ChannelRule,
+    Limits,
+    LocationRule,
+    Mode,
+    OfferRule,
+    Percent,
+    Policy,
+    PoolMode,
+    PoolRule,
+)
 from reconcilerd.simulator.app import Business, build, keep_world
 from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.truth import Item, Place, Product, Store, World, WorldConfig
@@ -66,7 +76,9 @@ class Stage:
         return {item.store: item.quantity for item in self.world.items_of(sku)}
 
 
-def small_world(config: WorldConfig, split: bool, skus: Sequence[str] = ("a", "b"), units: int = 100) -> World:
+def small_world(
+    config: WorldConfig, split: bool, skus: Sequence[str] = ("a", "b"), units: int = 100
+) -> World:
     world = World(config, START)
     world.places = {1: Place(1, "main"), 2: Place(2, "3pl", mirror=True)}
     for name, channel, _ in STORES:
@@ -84,7 +96,9 @@ def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits:
     channels = {
         ChannelName(name): ChannelRule(
             sales_channel_id=number,
-            places=MappingProxyType({f"gid://shopify/Location/{number}": frozenset({LocationName("1"), LocationName("2")})}),
+            places=MappingProxyType(
+                {f"gid://shopify/Location/{number}": frozenset({LocationName("1"), LocationName("2")})}
+            ),
             compare_and_set=True,
             poll_ms=poll_ms,
             order_lag_ms=120_000,
@@ -93,7 +107,12 @@ def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits:
         )
         for name, number, share in STORES
     }
-    wide = {"window_slots": 100_000, "window_units": 10_000_000, "unexplained_zeros": 1_000, "window_permille": 100_000}
+    wide = {
+        "window_slots": 100_000,
+        "window_units": 10_000_000,
+        "unexplained_zeros": 1_000,
+        "window_permille": 100_000,
+    }
     return Policy(
         revision="test",
         pools={"default": PoolRule(PoolMode.SPLIT if split else PoolMode.SHARED)},
@@ -118,7 +137,10 @@ def play(
         business = build(world, clock, faults or FaultPlan())
         credentials = (Secret("simulator"), Secret("simulator-secret"))
         base = "http://127.0.0.1"
-        paces = {FeedName(f"extensiv.{feed}"): Pace(3600) for feed in ("products", "listings", "warehouses", "channels")}
+        paces = {
+            FeedName(f"extensiv.{feed}"): Pace(3600)
+            for feed in ("products", "listings", "warehouses", "channels")
+        }
         paces |= {
             FeedName("extensiv.orders"): Pace(30),
             FeedName("extensiv.stock"): Pace(600),
@@ -131,7 +153,12 @@ def play(
             policy=rules,
             extensiv=Endpoint(f"{base}/extensiv", f"{base}/extensiv/oauth/token", *credentials),
             channels={
-                name: Endpoint(f"{base}/shopify/{name}", f"{base}/shopify/{name}/admin/oauth/access_token", *credentials, "post")
+                name: Endpoint(
+                    f"{base}/shopify/{name}",
+                    f"{base}/shopify/{name}/admin/oauth/access_token",
+                    *credentials,
+                    "post",
+                )
                 for name in rules.channels
             },
             paces=paces,
@@ -157,7 +184,9 @@ def play(
     return stages[0]
 
 
-async def shop(stage: Stage, minutes: float, per_minute: float, seed: int, skus: Sequence[str] = ("a",)) -> None:
+async def shop(
+    stage: Stage, minutes: float, per_minute: float, seed: int, skus: Sequence[str] = ("a",)
+) -> None:
     """Visitors who buy one unit at a time, by chance."""
     chance = Random(seed)
     end = stage.clock() + minutes * 60_000

@@ -1,0 +1,225 @@
+"""Rules of the ledger: nothing changes, nothing is lost, two ways of folding agree, one writer."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconcilerd.domain.facts import FACT_TYPES, SlotObserved, SlotState, StockObserved
+from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
+from reconcilerd.errors import LedgerFault, LedgerLocked
+from reconcilerd.ledger.codec import decode, encode
+from reconcilerd.ledger.reader import open_reader
+from reconcilerd.ledger.store import Ledger
+from reconcilerd.ledger.writer import Writer
+
+
+def clock() -> Instant:
+    return Instant(1_000)
+
+
+def stock(sku: str, on_hand: int, as_of: int) -> StockObserved:
+    return StockObserved(Sku(sku), LocationName("1"), on_hand, 0, 0, Instant(as_of), Instant(as_of))
+
+
+readings = st.lists(
+    st.builds(stock, st.sampled_from("abc"), st.integers(0, 9), st.integers(0, 20)), max_size=12
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(pages=st.lists(readings, max_size=6))
+def test_state_is_the_newest_reading_of_each_subject_by_both_paths(
+    tmp_path_factory: pytest.TempPathFactory, pages: list[list[StockObserved]]
+) -> None:
+    expected: dict[str, StockObserved] = {}
+    with Ledger.open(tmp_path_factory.mktemp("l") / "l.db", clock=clock, durable=False) as ledger:
+        for page in pages:
+            ledger.append(page)
+            for fact in page:
+                if fact.about not in expected or fact.as_of >= expected[fact.about].as_of:
+                    expected[fact.about] = fact
+        assert {fact.about: fact for fact in ledger.state(StockObserved)} == expected
+        assert ledger.verify().ok
+        ledger.rebuild_state()
+        assert {fact.about: fact for fact in ledger.state(StockObserved)} == expected
+
+
+@given(
+    st.builds(
+        SlotObserved,
+        slot=st.builds(SlotKey, st.text(min_size=1).map(ChannelName), st.text(), st.text()),
+        listing_sku=st.text(),
+        title=st.text(),
+        quantity=st.none() | st.integers(0, 10**9),
+        state=st.sampled_from(SlotState),
+        sells_past_zero=st.booleans(),
+        age_of=st.integers(0, 2**52).map(Instant),
+        as_of=st.integers(0, 2**52).map(Instant),
+    )
+)
+def test_a_fact_survives_its_bytes(fact: SlotObserved) -> None:
+    assert decode(fact.kind, fact.about, encode(fact)) == fact
+
+
+def test_every_kind_of_fact_has_its_own_name() -> None:
+    assert all(name == kind.kind for name, kind in FACT_TYPES.items())
+
+
+def test_history_walks_back_newest_first(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        for number in range(5):
+            ledger.append([stock("a", number, number), stock("b", 1, 1)])
+        history = ledger.history("stock", "a@1", 3)
+    assert [fact.on_hand for _, _, fact in history if isinstance(fact, StockObserved)] == [4, 3, 2]
+
+
+def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
+    with (
+        Ledger.open(tmp_path / "l.db", clock=clock),
+        pytest.raises(LedgerLocked, match=f"process {os.getpid()}"),
+    ):
+        Ledger.open(tmp_path / "l.db", clock=clock)
+
+
+def test_entries_can_be_neither_changed_nor_deleted(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        ledger.append([stock("a", 1, 1)])
+    other = sqlite3.connect(tmp_path / "l.db")
+    for sql in ("update entries set note = 'x'", "delete from entries"):
+        with pytest.raises(sqlite3.IntegrityError):
+            other.execute(sql)
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "sql", ["update entries set body = x'5b5d' where seq = 2", "delete from entries where seq = 2"]
+)
+def test_verify_names_the_entry_that_was_tampered_with(tmp_path: Path, sql: str) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        for number in range(3):
+            ledger.append([stock("a", number, number)])
+    other = sqlite3.connect(tmp_path / "l.db")
+    other.executescript("drop trigger entries_never_change; drop trigger entries_stay;")
+    other.execute(sql)
+    other.commit()
+    other.close()
+    reader = open_reader(tmp_path / "l.db")
+    found = reader.verify()
+    reader.close()
+    assert (found.ok, found.first_bad) == (False, 2)
+
+
+def test_verify_finds_a_state_that_the_entries_do_not_say(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        ledger.append([stock("a", 1, 1)])
+        ledger._connection.execute(
+            "update state set payload = ? where about = 'a@1'", (encode(stock("a", 9, 1)),)
+        )
+        assert "a@1" in ledger.verify().why
+
+
+def test_files_are_ours_alone_whatever_the_umask(tmp_path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        with Ledger.open(tmp_path / "deep" / "l.db", clock=clock) as ledger:
+            ledger.append([stock("a", 1, 1)])
+            modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "deep").iterdir()}
+    finally:
+        os.umask(old)
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
+    Ledger.open(tmp_path / "l.db", clock=clock).close()
+    other = sqlite3.connect(tmp_path / "l.db")
+    other.execute(
+        "insert into _sqlite_migrations (migration_set, name, applied_at) values ('reconcilerd', 'm999', '')"
+    )
+    other.commit()
+    other.close()
+    with pytest.raises(LedgerFault, match="newer reconcilerd"):
+        Ledger.open(tmp_path / "l.db", clock=clock)
+
+
+def test_a_corrupt_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    path.write_bytes(b"not a ledger" * 500)
+    before = path.read_bytes()
+    with pytest.raises(LedgerFault, match="restore a backup"):
+        Ledger.open(path, clock=clock)
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_writes_nothing_of_the_step(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        ledger.append([stock("a", 1, 1)])
+        pages = ledger._connection.execute("pragma page_count").fetchone()[0]
+        ledger._connection.execute(f"pragma max_page_count = {pages + 2}")
+        with pytest.raises(LedgerFault, match="disk is full"):
+            ledger.append([stock(f"sku-{number}", 1, 1) for number in range(5_000)])
+        assert ledger.latest_seq == 1
+        assert ledger.verify().ok
+
+
+def test_a_clock_that_goes_back_is_noted_and_time_stands_still(tmp_path: Path) -> None:
+    times = iter([5_000, 3_000, 6_000])
+    with Ledger.open(tmp_path / "l.db", clock=lambda: Instant(next(times))) as ledger:
+        for number in range(3):
+            ledger.append([stock("a", number, number)])
+        assert [entry.at for entry in ledger.entries()] == [5_000, 5_000, 6_000]
+        assert "went back" in [entry.note for entry in ledger.entries()][1]
+
+
+async def test_many_callers_share_commits_and_each_gets_its_own_entry(tmp_path: Path) -> None:
+    got: list[int] = []
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        async with Writer(ledger) as writer, anyio.create_task_group() as group:
+
+            async def one(number: int) -> None:
+                got.append(await writer.append([stock(f"s{number}", 1, 1)]))
+
+            for number in range(40):
+                group.start_soon(one, number)
+        assert sorted(got) == list(range(1, 41))
+        assert ledger.verify().ok
+
+
+KILLED = """
+import sys, itertools
+from pathlib import Path
+from tests.ledger.test_ledger import stock, clock
+from reconcilerd.ledger.store import Ledger
+with Ledger.open(Path(sys.argv[1]), clock=clock) as ledger:
+    for number in itertools.count(ledger.latest_seq + 1):
+        ledger.append([stock(f"s{i}", number, number) for i in range(20)])
+        print(number, flush=True)
+"""
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    for kill_after in (1, 3, 7, 12, 20):
+        process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path / "l.db")],
+            cwd=root,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        last = 0
+        for _ in range(kill_after):
+            last = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+            assert ledger.latest_seq >= last
+            assert ledger.verify().ok

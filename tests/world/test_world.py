@@ -1,0 +1,145 @@
+"""The whole daemon against a pretend business, hours in virtual time. Asserted on the world, not on calls."""
+
+import os
+
+import anyio
+import pytest
+
+from reconcilerd.domain.facts import FreezeSet
+from reconcilerd.domain.policy import Mode
+from reconcilerd.simulator.faults import MILD, FaultPlan
+from reconcilerd.simulator.truth import WorldConfig
+from tests.world.stage import STORES, Stage, play, policy, shop, small_world
+
+WORLDS = int(os.environ.get("RECONCILERD_WORLDS", "2"))
+
+
+async def settle(stage: Stage, seconds: float = 400) -> None:
+    await anyio.sleep(seconds)
+
+
+def test_a_split_pool_is_divided_by_its_shares() -> None:
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), settle)
+    assert stage.shown("a") == {"shop-uk": 50, "shop-eu": 30, "shop-us": 20}
+
+
+def test_a_shared_pool_shows_everything_everywhere() -> None:
+    stage = play(small_world(WorldConfig(), split=False), policy(split=False), settle)
+    assert stage.shown("a") == {"shop-uk": 100, "shop-eu": 100, "shop-us": 100}
+
+
+@pytest.mark.parametrize("seed", range(1, WORLDS + 1))
+@pytest.mark.parametrize("split", [True, False])
+def test_an_hour_of_trade_breaks_no_invariant_and_converges(seed: int, split: bool) -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(120)
+        await shop(stage, 60, 1.0, seed)
+        await anyio.sleep(1200)
+
+    world = small_world(WorldConfig(seed=seed), split)
+    stage = play(world, policy(split), scene)
+    assert stage.built.daemon.passes.violations == []
+    shown, left = stage.shown("a"), world.shippable("a")
+    assert (sum(shown.values()) if split else max(shown.values())) <= left
+    assert world.score.oversold == 0
+    assert world.score.sold > 30
+
+
+def test_raises_still_happen_on_a_hot_sku() -> None:
+    """Waiting for the order feed before each raise would never raise anything: a receipt must show."""
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(120)
+        stage.business.world.at(stage.clock() + 300_000, lambda now: stage.world.receive("a", 1, 200, now))
+        await shop(stage, 40, 3.0, 7)
+
+    world = small_world(WorldConfig(), split=True, units=60)
+    stage = play(world, policy(split=True), scene)
+    assert world.score.sold > 80, "the receipt of 200 units was never shown"
+    assert stage.built.daemon.passes.violations == []
+
+
+def test_a_foreign_write_is_found_and_cured() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(300)
+        stage.world.set_quantity(stage.item("shop-eu", "a"), 500, stage.clock())
+        await anyio.sleep(300)
+
+    stage = play(small_world(WorldConfig(), split=False), policy(split=False), scene)
+    assert stage.shown("a")["shop-eu"] == 100
+
+
+def test_a_converged_world_is_left_alone() -> None:
+    seen: list[int] = []
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        seen.append(stage.world.score.writes)
+        await anyio.sleep(3600)
+        seen.append(stage.world.score.writes)
+
+    play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert seen[0] == seen[1]
+
+
+def test_observe_writes_nothing() -> None:
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True, mode=Mode.OBSERVE), settle)
+    assert stage.world.score.writes == 0
+    assert stage.built.daemon.passes.standing.drifts
+
+
+def test_native_push_means_the_slot_is_not_ours() -> None:
+    world = small_world(WorldConfig(), split=False)
+    for store, _, _ in STORES:
+        for item in world.stores[store].items.values():
+            item.push = True
+    stage = play(world, policy(split=False), settle)
+    assert stage.world.score.writes == 0
+
+
+def test_a_frozen_channel_is_not_written_and_the_others_are() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(1)
+        await stage.built.daemon.desk.take([FreezeSet("shop-uk", True, "test", "why not", stage.clock())])
+        await anyio.sleep(400)
+
+    stage = play(small_world(WorldConfig(), split=False), policy(split=False), scene)
+    assert stage.shown("a")["shop-uk"] == 0
+    assert stage.shown("a")["shop-eu"] == 100
+
+
+def test_faults_on_every_system_delay_but_do_not_break() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(120)
+        await shop(stage, 40, 1.0, 3)
+        stage.business.faults.rates = {}
+        await anyio.sleep(1500)
+
+    world = small_world(WorldConfig(), split=True)
+    faults = FaultPlan(5, {fault: rate * 5 for fault, rate in MILD.items()})
+    stage = play(world, policy(split=True), scene, faults)
+    assert faults.done, "the plan struck nothing: the test proves nothing"
+    assert stage.built.daemon.passes.violations == []
+    assert sum(stage.shown("a").values()) <= world.shippable("a")
+
+
+def test_a_code_that_no_listing_maps_is_reported_not_guessed() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(120)
+        stage.world.place_order("shop-uk", "77", [("POST", 1)], stage.clock())
+        await anyio.sleep(300)
+
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert any("post" in subject for subject in stage.built.daemon.desk.book.findings)
+
+
+def test_an_unexplained_collapse_of_one_listing_waits_for_a_person() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(300)
+        stage.world.damage("a", 5000, stage.clock())
+        await anyio.sleep(1300)
+
+    world = small_world(WorldConfig(mirror_ms=60_000), split=False, units=5000)
+    stage = play(world, policy(split=False), scene)
+    assert max(stage.shown("a").values()) == 5000
+    assert any(kind == "held_plan" for kind, _, _ in stage.alerts.raised)
