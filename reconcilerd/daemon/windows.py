@@ -23,7 +23,7 @@ class Windows:
     def spend(self, entry: Entry, at: Instant) -> None:
         """Count a correction that goes out."""
         if entry.unexplained:
-            self.count(entry.slot, entry.unexplained, at, zero=entry.target == 0)
+            self.count(entry.slot, entry.unexplained, at, zero=entry.sold_out)
 
     def count(self, slot: SlotKey, units: int, at: Instant, *, zero: bool) -> None:
         self._changes.setdefault(slot.channel, deque()).append((at, slot, units, zero))

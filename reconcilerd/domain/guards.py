@@ -102,7 +102,7 @@ class Rails:
             old,
             slots=old.slots + 1,
             units=old.units + change.unexplained,
-            zeros=old.zeros + (change.target == 0),
+            zeros=old.zeros + change.sold_out,
         )
         return replace(self, spent={**self.spent, change.offer.slot.channel: new})
 
@@ -115,6 +115,8 @@ class Change:
     offer: OfferView
     current: int
     target: int
+    sold_out: bool = False
+    """Nothing at all is left that this slot could show (a small share of little is no zero stock)."""
 
     @property
     def lowers(self) -> bool:
@@ -230,7 +232,7 @@ def window(change: Change, rails: Rails) -> Verdict | None:
     if not change.unexplained:
         return None
     spent = rails.spent.get(change.offer.slot.channel, Spent())
-    if change.target == 0 and spent.zeros >= limits.unexplained_zeros:
+    if change.sold_out and spent.zeros >= limits.unexplained_zeros:
         return Verdict.HOLD_ZEROS
     if spent.slots >= limits.window_slots:
         return Verdict.HOLD_WINDOW_SLOTS

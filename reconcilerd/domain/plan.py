@@ -32,6 +32,7 @@ class Entry:
     cause: Cause
     because: Because
     unexplained: int
+    sold_out: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ def make_plan(position: Position, rails: Rails) -> GroupPlan:
         offer = next(each for each in position.offers if each.slot == drift.slot)
         allocation = next(each for each in allocations if each.slot == drift.slot)
         target = drift.desired if lowers else _granted(position, room, offer, drift.desired, shown)
-        change = Change(position, offer, drift.observed, target)
+        sold_out = target == 0 and room.alone(offer.slot) == 0
+        change = Change(position, offer, drift.observed, target, sold_out)
         verdict = judge(change, rails)
         if verdict is Verdict.SEND and not lowers and target <= drift.observed:
             verdict = Verdict.HOLD_HEADROOM
@@ -143,6 +145,7 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
         cause=drift.cause,
         because=allocation.because,
         unexplained=change.unexplained,
+        sold_out=change.sold_out,
     )
 
 

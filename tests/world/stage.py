@@ -30,6 +30,7 @@ from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
 from reconcilerd.transport.pool import in_process_transport
 
 START = Instant(1_291_550_400_000)
+BOTH = frozenset({LocationName("1"), LocationName("2")})
 STORES = (("shop-uk", 101, 500), ("shop-eu", 102, 300), ("shop-us", 103, 200))
 
 
@@ -89,6 +90,7 @@ def small_world(
         world.add_stock(sku, 2, units // 4)
         for name, _, _ in STORES:
             world.add_item(name, sku, 0)
+    world.start_mirrors()
     return world
 
 
@@ -160,6 +162,7 @@ def play(
                     "post",
                 )
                 for name in rules.channels
+                for shop in (f"{base}/shopify/{name}",)
             },
             paces=paces,
             clock=clock,
