@@ -1,0 +1,142 @@
+"""Properties of plans over arbitrary positions: headroom, caps, exact splits, determinism, no invention."""
+
+from itertools import chain, combinations
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from reconcilerd.domain.allocation import allocate
+from reconcilerd.domain.guards import Rails, Verdict
+from reconcilerd.domain.invariants import check_plan
+from reconcilerd.domain.names import LocationName
+from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.policy import Limits, Mode, Percent
+from reconcilerd.domain.position import ClaimKind, Position
+from reconcilerd.domain.room import room_of
+from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position, row
+
+AUTO = Rails(Mode.AUTO)
+WIDE = Limits(window_units=10**9, window_slots=10**6, unexplained_zeros=10**6, unexplained_fall_units=10**9)
+places = st.sampled_from([frozenset({A}), frozenset({B}), EVERYWHERE])
+small = st.integers(0, 40)
+
+
+@st.composite
+def positions(draw: st.DrawFn, *, split: bool | None = None) -> Position:
+    names = draw(st.lists(st.sampled_from(["eu", "uk", "us", "jp"]), min_size=1, max_size=4, unique=True))
+    offers = [
+        offer(
+            name,
+            Percent(1000 // len(names)),
+            shown=draw(small),
+            locations=draw(places),
+            write=draw(st.none() | small),
+            cap=draw(st.none() | small),
+        )
+        for name in names
+    ]
+    claims = [
+        claim(
+            draw(st.integers(0, 9)),
+            draw(st.sampled_from([ClaimKind.COMMITTED, ClaimKind.BURIED])),
+            where=draw(places),
+        )
+        for _ in range(draw(st.integers(0, 3)))
+    ]
+    rows = [row(A, draw(small), allocated=draw(st.integers(0, 5))), row(B, draw(small))]
+    return position(offers, rows, claims, split=draw(st.booleans()) if split is None else split, limits=WIDE)
+
+
+def left_in(where: Position, union: frozenset[LocationName], *, raising: bool) -> int:
+    """An independent count of what a union holds."""
+    stock = sum(max(0, r.on_hand - r.unavailable) for r in where.stock if r.location in union)
+    inside = [c for c in where.claims if c.locations <= union]
+    ordered = sum(c.units for c in inside if c.kind is ClaimKind.COMMITTED)
+    unseen = max(0, sum(r.allocated for r in where.stock if r.location in union) - ordered)
+    buried = sum(c.units for c in inside if c.kind is ClaimKind.BURIED)
+    return max(0, max(0, stock - ordered - unseen) - (buried if raising else 0))
+
+
+def all_unions(where: Position) -> list[frozenset[LocationName]]:
+    sets = sorted({each.locations for each in where.offers}, key=sorted)
+    some = chain.from_iterable(combinations(sets, size) for size in range(1, len(sets) + 1))
+    return [frozenset[LocationName]().union(*each) for each in some]
+
+
+@given(positions(split=True))
+def test_a_raise_stays_within_the_headroom_of_its_recorded_inputs(where: Position) -> None:
+    shown = {each.slot: each.shown or 0 for each in where.offers}
+    by_slot = {each.slot: each for each in where.offers}
+    for entry in make_plan(where, AUTO).entries:
+        if entry.verdict is not Verdict.SEND or entry.lowers:
+            continue
+        mine = by_slot[entry.slot].locations
+        headroom = min(
+            left_in(where, union, raising=True)
+            - sum(shown[other.slot] for other in where.offers if other.locations <= union)
+            for union in all_unions(where)
+            if mine <= union
+        )
+        assert entry.target <= min(entry.desired, shown[entry.slot] + max(0, headroom))
+        shown[entry.slot] = max(shown[entry.slot], entry.target)
+
+
+@given(positions())
+def test_no_plan_breaks_an_invariant(where: Position) -> None:
+    assert check_plan(make_plan(where, AUTO)) == ()
+
+
+@given(positions())
+def test_the_same_position_gives_the_same_plan(where: Position) -> None:
+    assert make_plan(where, AUTO) == make_plan(where, AUTO)
+
+
+@given(st.integers(0, 500), st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_a_split_is_exact(stock: int, weights: list[int]) -> None:
+    total = sum(weights)
+    shares = [1000 * weight // total for weight in weights]
+    shares[0] += 1000 - sum(shares)
+    offers = [offer(f"c{i}", Percent(share)) for i, share in enumerate(shares)]
+    assert sum(each.ideal for each in allocate(position(offers, [row(A, stock)], split=True))) == stock
+
+
+@given(st.integers(0, 200), st.lists(st.integers(1, 9), min_size=1, max_size=4), places, places)
+def test_more_stock_never_lowers_a_share(
+    stock: int, weights: list[int], one: frozenset[LocationName], other: frozenset[LocationName]
+) -> None:
+    total = sum(weights)
+    offers = [
+        offer(f"c{i}", Percent(1000 * weight // total), locations=one if i % 2 else other)
+        for i, weight in enumerate(weights)
+    ]
+    assume(sum(1000 * weight // total for weight in weights) == 1000)
+    less = allocate(position(offers, [row(A, stock), row(B, 20)], split=True))
+    more = allocate(position(offers, [row(A, stock + 1), row(B, 20)], split=True))
+    assert all(a.ideal <= b.ideal for a, b in zip(less, more, strict=True))
+
+
+@given(positions(split=True))
+def test_ideal_shares_always_fit_on_the_shelves(where: Position) -> None:
+    ideal = {each.slot: each.ideal for each in allocate(where)}
+    room = room_of(where)
+    assert room.fits(ideal)
+    for union in all_unions(where):
+        inside = sum(ideal[each.slot] for each in where.offers if each.locations <= union)
+        assert inside <= left_in(where, union, raising=False)
+
+
+def test_a_component_nobody_counted_is_never_written() -> None:
+    plan = make_plan(position([offer("uk", shown=5)], [], limits=WIDE), AUTO)
+    assert [entry.verdict for entry in plan.entries] in ([], [Verdict.HOLD_UNKNOWN])
+
+
+def test_a_sale_on_a_channel_causes_no_write_on_it() -> None:
+    """The channel has taken the unit off itself: reading 50, one ordered since, 49 of 99 is right."""
+    offers = [offer("uk", Percent(500), shown=50, known_since=1), offer("eu", Percent(500), shown=50)]
+    where = position(offers, [row(A, 100)], [claim(1, ClaimKind.IN_FLIGHT)], split=True, limits=WIDE)
+    assert make_plan(where, AUTO).entries == ()
+
+
+def test_observe_holds_everything() -> None:
+    plan = make_plan(position([offer("uk", shown=5)], [row(A, 9)], limits=WIDE), Rails(Mode.OBSERVE))
+    assert {entry.verdict for entry in plan.entries} == {Verdict.HOLD_MODE}
