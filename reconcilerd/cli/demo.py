@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import anyio
 import click
 
 from reconcilerd.assemble import Assembled, assemble
+from reconcilerd.cli import render
 from reconcilerd.cli.simulator import child
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
@@ -309,8 +311,13 @@ def _summary(result: dict[str, Any], config: Path) -> None:
 
 
 def _sayer(as_json: bool) -> Callable[[str], None]:
+    columns = render.width()
+
     def say(text: str) -> None:
-        click.echo(text, err=as_json)
+        for line in textwrap.wrap(text, columns, subsequent_indent="          ", drop_whitespace=False) or [
+            ""
+        ]:
+            click.echo(line.rstrip(), err=as_json)
 
     return say
 

@@ -10,7 +10,7 @@ from reconcilerd.domain.book import Book
 from reconcilerd.domain.guards import Verdict
 from reconcilerd.domain.names import Instant, Sku, SlotKey, format_instant
 from reconcilerd.domain.plan import GroupPlan, exposure, hidden
-from reconcilerd.domain.policy import MaxUnits, Percent
+from reconcilerd.domain.policy import MaxUnits, Percent, PoolMode
 from reconcilerd.domain.position import ORDERED, ClaimKind, OfferView, Position, StockView
 
 SCHEMA = "reconcilerd.reconcile/1"
@@ -128,7 +128,12 @@ def rule_text(position: Position, offer: OfferView) -> str:
     match rule:
         case Percent(permille):
             percent = f"{permille // 10}" if permille % 10 == 0 else f"{permille / 10:.1f}"
-            text = f"{'share' if position.split else 'up to'} {percent} %"
+            scarce = position.split and position.pool.mode is PoolMode.SHARED
+            text = (
+                f"scarce, part {percent}"
+                if scarce
+                else f"{'share' if position.split else 'up to'} {percent} %"
+            )
         case MaxUnits(units):
             text = f"max {units}"
     narrowed = [f"cap {offer.rule.cap}"] if offer.rule.cap is not None else []

@@ -36,4 +36,5 @@ async def serve(app: ASGIApp, port: int, *, task_status: Any = anyio.TASK_STATUS
             await anyio.sleep_forever()
         finally:
             server.should_exit = True
+            listener.close()
             group.cancel_scope.cancel()
