@@ -34,6 +34,8 @@ from reconcilerd.transport.fetch import Fetcher
 
 DRAIN_S = 60.0
 QUIET_S = 4.0
+TOLERATED_AFTER_MS = 10_000
+"""Two polls and a margin: what the daemon has not called a drift by then, it will not."""
 SHARES = {"shop-uk": 50, "shop-eu": 30, "shop-us": 20}
 
 
@@ -42,6 +44,8 @@ class Watched:
     """What was seen of the run from outside the daemon."""
 
     found: set[str] = field(default_factory=set)
+    tolerated: set[str] = field(default_factory=set)
+    """Drifts so small that policy leaves them: the pool is sound and the daemon has nothing to do."""
     truth: dict[str, Any] = field(default_factory=dict)
     converged: bool = False
 
@@ -210,8 +214,11 @@ async def _watch(
         for drift in watched.truth["drifts"]:
             sku = str(drift["sku"]).casefold()
             if sku in drifting or drift["cured"] is not None:
-                watched.found.add(f"{drift['at']}{drift['slot']}")
-        rest = watched.truth["over"] and _at_rest(built) and all(d["cured"] for d in watched.truth["drifts"])
+                watched.found.add(_name(drift))
+            elif now() - drift["at"] > TOLERATED_AFTER_MS and drift["fits"]:
+                watched.tolerated.add(_name(drift))
+        open_ = [d for d in watched.truth["drifts"] if not d["cured"] and _name(d) not in watched.tolerated]
+        rest = watched.truth["over"] and _at_rest(built) and not open_
         quiet = quiet + 0.5 if rest else 0.0
         elapsed = (now() - began) // 1000
         if elapsed >= said + 5:
@@ -242,8 +249,8 @@ def _result(built: Assembled, watched: Watched) -> dict[str, Any]:
     for drift in truth["drifts"]:
         row = by_cause.setdefault(drift["fault"], {"injected": 0, "found": 0, "cured": 0})
         row["injected"] += 1
-        row["found"] += f"{drift['at']}{drift['slot']}" in watched.found
-        row["cured"] += drift["cured"] is not None
+        row["found"] += _name(drift) in watched.found | watched.tolerated
+        row["cured"] += drift["cured"] is not None or _name(drift) in watched.tolerated
     pair = {"with": truth["with"], "without": truth["without"]}
     violations = [
         {"invariant": v.invariant, "at": v.at, "what": v.what} for v in built.daemon.passes.violations
@@ -255,6 +262,9 @@ def _result(built: Assembled, watched: Watched) -> dict[str, Any]:
         "hidden_unit_hours": {side: round(score["hidden"] / 3_600_000, 2) for side, score in pair.items()},
         "drifts": {key: sum(row[key] for row in by_cause.values()) for key in ("injected", "found", "cured")},
         "drifts_by_cause": by_cause,
+        "drifts_within_tolerance": sum(
+            d["cured"] is None and _name(d) in watched.tolerated for d in truth["drifts"]
+        ),
         "feeds_spoilt": truth["spoilt"],
         "time_to_cure_s": {"p50": _percentile(cured, 0.5), "p99": _percentile(cured, 0.99)},
         "requests": {
@@ -267,6 +277,10 @@ def _result(built: Assembled, watched: Watched) -> dict[str, Any]:
         "converged": watched.converged,
         "cured_sku": next((d["sku"] for d in truth["drifts"] if d["cured"]), None),
     }
+
+
+def _name(drift: dict[str, Any]) -> str:
+    return f"{drift['at']}{drift['slot']}"
 
 
 def _percentile(values: list[float], share: float) -> float | None:
@@ -287,6 +301,10 @@ def _summary(result: dict[str, Any], config: Path) -> None:
     click.echo("")
     drifts = result["drifts"]
     click.echo(f"  drifts: {drifts['injected']} injected, {drifts['found']} found, {drifts['cured']} cured")
+    if result["drifts_within_tolerance"]:
+        click.echo(
+            f"    {result['drifts_within_tolerance']} of them small enough that policy leaves them as they are"
+        )
     for cause, counts in sorted(result["drifts_by_cause"].items()):
         click.echo(f"    {cause:<24} {counts['cured']} of {counts['injected']} cured")
     for text in result["feeds_spoilt"]:

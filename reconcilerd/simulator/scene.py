@@ -53,6 +53,8 @@ class Drift:
     slot: str
     written_before: int
     cured: Instant | None = None
+    fits: bool = False
+    """Whether the SKU's listings show no more than there is."""
 
 
 @dataclass(slots=True)
@@ -144,15 +146,21 @@ class Scene:
             await anyio.sleep(CURE_TICK_S)
             world = self.business.world
             for drift in self.drifts:
+                drift.fits = self._fits(world, drift)
                 if drift.cured is None and self._sound(world, drift):
                     drift.cured = self.clock()
 
     def _sound(self, world: World, drift: Drift) -> bool:
-        items = world.items_of(drift.sku)
-        shown, left = [max(0, each.quantity) for each in items], world.shippable(drift.sku)
+        if not self._fits(world, drift):
+            return False
         if world.products[drift.sku].split:
-            return sum(shown) <= left and any(each.written_at > drift.at for each in items)
-        return max(shown) <= left and world.stores[drift.store].items[drift.slot].written_at > drift.at
+            return any(each.written_at > drift.at for each in world.items_of(drift.sku))
+        return world.stores[drift.store].items[drift.slot].written_at > drift.at
+
+    def _fits(self, world: World, drift: Drift) -> bool:
+        shown = [max(0, each.quantity) for each in world.items_of(drift.sku)]
+        total = sum(shown) if world.products[drift.sku].split else max(shown)
+        return total <= world.shippable(drift.sku)
 
     async def truth(self, _request: Request) -> Response:
         """Everything measured so far."""
