@@ -137,6 +137,13 @@ def test_a_sale_on_a_channel_causes_no_write_on_it() -> None:
     assert make_plan(where, AUTO).entries == ()
 
 
+def test_a_write_nobody_has_seen_yet_counts_as_shown() -> None:
+    """E is the larger of reading and open write: the peer gets no room that the write may be taking."""
+    offers = [offer("uk", Percent(500), shown=0, write=10), offer("eu", Percent(500), shown=0)]
+    plan = make_plan(position(offers, [row(A, 10)], split=True, limits=WIDE), AUTO)
+    assert [entry.slot.channel for entry in plan.sends if not entry.lowers] == []
+
+
 def test_observe_holds_everything() -> None:
     plan = make_plan(position([offer("uk", shown=5)], [row(A, 9)], limits=WIDE), Rails(Mode.OBSERVE))
     assert {entry.verdict for entry in plan.entries} == {Verdict.HOLD_MODE}
