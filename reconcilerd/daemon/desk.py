@@ -88,10 +88,6 @@ class Desk:
         """Look again at every group that waits for something, time included."""
         self.mark(tuple(self._waiting))
 
-    @property
-    def settled(self) -> bool:
-        return not self._dirty
-
     async def groups(self, at_most: int) -> list[Sku]:
         """Wait for work; the pool groups to look at now, oldest request first."""
         while not self._dirty:

@@ -12,7 +12,6 @@ from reconcilerd.errors import Denied, ReconcilerdError
 
 CHECK_EVERY_S = 5.0
 EXPOSURE_AFTER_MS = 120_000
-DRIFT_AFTER_MS = 900_000
 
 
 class Alerts(Protocol):

@@ -17,7 +17,6 @@ from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.allocation import scarcity
-from reconcilerd.domain.book import STOCK_FEED
 from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
 from reconcilerd.domain.guards import NEEDS_A_PERSON, SOON, Rails, Verdict
@@ -231,9 +230,3 @@ def hungry(position: Position, *, yes: bool) -> list[Sku]:
         if (level_of(position, component) <= bound) is yes:
             found.append(component)
     return found
-
-
-def stock_age_ms(desk: Desk) -> int | None:
-    """How long ago the stock was last read completely."""
-    read = desk.book.sweeps.get(STOCK_FEED)
-    return None if read is None else desk.clock() - read.began

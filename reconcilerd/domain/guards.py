@@ -43,7 +43,6 @@ class Verdict(StrEnum):
     HOLD_PEER_UNREAD = "hold_peer_unread"
     HOLD_UNMATCHED = "hold_unmatched"
     HOLD_HEADROOM = "hold_headroom"
-    HOLD_SUPERSEDED = "hold_superseded"
 
 
 NEEDS_A_PERSON = frozenset(

@@ -11,9 +11,6 @@ from enum import StrEnum
 from reconcilerd.domain.facts import EXTENSIV, OrderObserved, OrderStatus
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey
 
-KEEP_ENDED_MS = 2 * 86_400_000
-"""Ended orders stay known this long: they still explain falls and count in the match rate."""
-
 
 class Stage(StrEnum):
     IN_FLIGHT = "in_flight"
@@ -136,12 +133,6 @@ class OrderBook:
             and now - window_ms <= order.on_channel.placed <= now - import_max_ms
         )[-newest:]
         return MatchRate(len(old), sum(1 for _, matched, _ in old if not matched))
-
-    def forget(self, key: OrderKey) -> None:
-        """Drop an order that can no longer matter."""
-        order = self.orders.pop(key)
-        for code in _codes(order):
-            self._by_listing.get(code, {}).pop(key, None)
 
 
 def _codes(order: Order) -> set[tuple[ChannelName, str]]:

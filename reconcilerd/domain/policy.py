@@ -43,14 +43,6 @@ class UnreadPeer(StrEnum):
     IGNORE = "ignore"
 
 
-class Dark(StrEnum):
-    """What a dark source's last good stock counts for, once ``dark_grace`` is over and a person chose."""
-
-    HOLD = "hold"
-    KEEP = "keep"
-    DROP = "drop"
-
-
 @dataclass(frozen=True, slots=True)
 class Percent:
     """A share of what is available, in tenths of a percent (0 to 1000)."""
@@ -146,7 +138,6 @@ class Ages:
     own_slot_ms: int = 10_000
     peer_slot_ms: int = 90_000
     max_age_ms: int = 1_800_000
-    dark_grace_ms: int = 3_600_000
     lower_reread_ms: int = 3_000
 
 
@@ -169,8 +160,6 @@ class Limits:
     match_floor: int = 5
     match_orders: int = 2_000
     match_window_ms: int = 7 * 86_400_000
-    max_plan: int = 5_000
-    max_location_sets: int = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with anyio.CancelScope(shield=True):
-            await self._flush()
+            while self._waiting:
+                await self._flush()
 
     async def append(self, facts: Sequence[Fact], note: str = "") -> int:
         """Write facts as one entry; returns its number once it is durable. Raises LedgerFault.

@@ -15,7 +15,6 @@ from reconcilerd.simulator.truth import Bin, Order, World
 from reconcilerd.simulator.wire import LIST_FAULTS, Bucket, Clock, Tokens, grant, json_response, strike
 
 Row = dict[str, Any]
-B2B_CHANNEL = 900
 MOST: dict[str, int] = {"totals": 200, "orders": 500, "listings": 500}
 
 

@@ -51,7 +51,6 @@ class Drift:
     store: str
     sku: str
     slot: str
-    written_before: int
     cured: Instant | None = None
     fits: bool = False
     """Whether the SKU's listings show no more than there is."""
@@ -127,7 +126,7 @@ class Scene:
             case _:
                 item = chance.choice(items)
                 item, number = self._spoil(fault, item, items, chance)
-                self.drifts.append(Drift(fault, now, store, item.sku, item.id, item.written))
+                self.drifts.append(Drift(fault, now, store, item.sku, item.id))
                 for each in (world, self.without):
                     twin = each.stores[store].items[item.id]
                     each.set_quantity(twin, number, now)

@@ -270,7 +270,7 @@ class ShopifyApi:
         for line in () if self._not_applied else asked["quantities"]:
             item = self.store.items[line["inventoryItemId"]]
             self.world.set_quantity(item, line["quantity"], self._clock())
-            item.written, item.written_at = item.quantity, self._clock()
+            item.written_at = self._clock()
         self.world.score.writes += len(pairs)
         return {
             "inventoryAdjustmentGroup": {"id": f"gid://shopify/InventoryAdjustmentGroup/{len(self._keys)}"},

@@ -24,7 +24,6 @@ class WorldConfig:
     index_lag_ms: tuple[int, int] = (0, 20_000)
     push_ms: tuple[int, int] = (60_000, 600_000)
     push_lost: float = 0.05
-    cancel_share: float = 0.03
 
 
 @dataclass(slots=True)
@@ -73,9 +72,8 @@ class Item:
     active: bool = True
     push: bool = False
     updated: Instant = Instant(0)
-    written: int = 0
-    """The last number our side wrote, and when."""
     written_at: Instant = Instant(0)
+    """When our side last wrote it."""
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from reconcilerd.domain.facts import (
     Fact,
     FindingKind,
     FindingRaised,
+    ListingDeclared,
     ProductObserved,
     StockObserved,
     SweepRead,
@@ -212,6 +213,8 @@ class Extensiv:
             products = [fact for fact in facts if isinstance(fact, ProductObserved)]
             self._virtual = {each.sku for each in products if each.type == "virtual"}
             facts.extend(_collisions(products, began))
+        if feed == LISTINGS:
+            facts.extend(_mapped_twice([fact for fact in facts if isinstance(fact, ListingDeclared)], began))
         await emit(Page(feed, tuple(facts)))
         keys = frozenset(_key_of(row, PAGINGS[feed].key) for row, _ in walk.rows)
         missing = self._keys.get(feed, frozenset()) - keys
@@ -353,6 +356,24 @@ def _key_of(row: Wire, key: str) -> object:
 def _whole_s(at: Instant) -> Instant:
     """Extensiv's dates have whole seconds."""
     return Instant(at - at % 1000)
+
+
+def _mapped_twice(listings: Sequence[ListingDeclared], at: Instant) -> list[FindingRaised]:
+    """One listing SKU of one channel that means several SKUs: none of its slots is written."""
+    meant: dict[tuple[int, str], set[Sku]] = {}
+    for each in listings:
+        if each.active:
+            meant.setdefault((each.sales_channel_id, each.listing_sku.casefold()), set()).add(each.sku)
+    return [
+        FindingRaised(
+            FindingKind.LISTING_MAPPED_TWICE,
+            f"{channel}:{code}",
+            f"listing {code!r} of sales channel {channel} is mapped to {', '.join(sorted(skus))}; keep one",
+            at,
+        )
+        for (channel, code), skus in sorted(meant.items())
+        if len(skus) > 1
+    ]
 
 
 def _collisions(products: Sequence[ProductObserved], at: Instant) -> list[FindingRaised]:
