@@ -4,10 +4,12 @@ No redirects, no proxies from the environment, https only except on loopback. Er
 """
 
 import ipaddress
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from random import Random
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -30,9 +32,17 @@ from reconcilerd.errors import (
     TryLater,
 )
 from reconcilerd.transport.lane import Lane, Priority
+from reconcilerd.transport.library_logs import redact_library_logs
 
 T = TypeVar("T")
 EXCERPT = 200
+JSON_EXCERPT = 80
+REDACTED_BYTES = 4_096
+"""Redaction comes before cutting, or half a secret would pass; this much of a body is looked at."""
+
+TOKEN_TIMEOUT_S = 30.0
+TOKEN_BYTES = 2**20
+CLOSE_S = 5.0
 DEFAULT_GATE_MS = 1_000
 
 
@@ -64,11 +74,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class RetryRule:
-    """How often and how long. The jitter's chance is seeded, so that a run can be replayed."""
+    """How often and how long: no try begins later than ``deadline_s`` after the first began to wait.
+
+    The jitter's chance is seeded, so that a run can be replayed.
+    """
 
     tries: int = 4
     base_s: float = 0.5
     cap_s: float = 30.0
+    deadline_s: float = 120.0
     seed: int = 0
 
 
@@ -109,6 +123,7 @@ class Client:
         max_body_bytes: int = 32 * 2**20,
     ) -> None:
         check_url(name, base_url)
+        redact_library_logs()
         self.name = name
         self.traffic = Traffic()
         self._lanes = {lane.spec.name: lane for lane in lanes}
@@ -124,6 +139,7 @@ class Client:
             trust_env=False,
             follow_redirects=False,
             timeout=httpx.Timeout(None),
+            event_hooks={"request": [_mark_sent]},
             headers={"User-Agent": f"reconcilerd/{__version__}", "Accept": "application/json"},
         )
 
@@ -134,9 +150,17 @@ class Client:
         await self._http.aclose()
 
     async def fetch(self, request: httpx.Request) -> httpx.Response:
-        """Send a token request: no auth, no lane, no retry; at most 30 s."""
-        with anyio.fail_after(30):
-            return await self._http.send(request, auth=None)
+        """Send a token request: no auth, no lane, no retry, bounded. Raises TryLater, MalformedReply."""
+        try:
+            with anyio.fail_after(TOKEN_TIMEOUT_S):
+                async with self._open(request, None) as response:
+                    body = await _body(f"{self.name}: the token request", response, TOKEN_BYTES)
+        except (httpx.TransportError, TimeoutError) as error:
+            text = redact(str(error)) or type(error).__name__
+            raise TryLater(f"{self.name}: no token can be had ({text})") from None
+        except httpx.HTTPError as error:
+            raise MalformedReply(f"{self.name}: the token reply: {redact(str(error))}") from None
+        return httpx.Response(response.status_code, content=body, request=request)
 
     async def send(self, call: Call) -> Reply:
         """Send a call until it succeeds or no try is left.
@@ -148,16 +172,21 @@ class Client:
             if not isinstance(error, _Again):
                 return False
             tries.append(error)
-            return error.wait_s if error.wait_s is not None else self._pause(len(tries))
+            wait_s = error.wait_s if error.wait_s is not None else self._pause(len(tries))
+            closed_s = (error.error.after_ms or 0) / 1000 if isinstance(error.error, TryLater) else 0.0
+            begins_s = anyio.current_time() + max(wait_s, closed_s)
+            return wait_s if begins_s <= began_s + self._retry.deadline_s else False
 
         tries: list[_Again] = []
+        began_s = anyio.current_time()
         try:
             async for attempt in stamina.retry_context(on=again, attempts=self._retry.tries, timeout=None):
                 with attempt:
-                    return await self._once(call)
+                    return await self._once(call, len(tries))
         except _Again as last:
             self.traffic.failed += 1
-            raise last.error from last.error.__cause__
+            # What the library said is in the text already, redacted; its own exception may hold a header.
+            raise last.error from None
         raise AssertionError("stamina always tries once")
 
     def _pause(self, tried: int) -> float:
@@ -165,72 +194,77 @@ class Client:
         most = min(self._retry.cap_s, self._retry.base_s * 2.0 ** (tried - 1))
         return most * (0.5 + 0.5 * self._chance.random())
 
-    async def _once(self, call: Call) -> Reply:
+    async def _once(self, call: Call, failed: int) -> Reply:
+        """One try, after ``failed`` others."""
         lane = self._lanes[call.lane]
-        await lane.acquire(call.priority, call.cost)
-        async with self._gate:
+        async with self._seat(lane, call):
             asked = self._clock()
             self.traffic.sent += 1
-            with self._border(call):
+            request = self._request(call)
+            with self._border(call, request):
                 with anyio.fail_after(call.timeout_s):
-                    async with self._stream(call) as response:
-                        body = await self._body(call, response)
+                    async with self._open(request, self._auth) as response:
+                        body = await _body(self._where(call), response, self._max)
                 answered = self._clock()
                 self.traffic.milliseconds += answered - asked
                 self.traffic.by_status[response.status_code] = (
                     self.traffic.by_status.get(response.status_code, 0) + 1
                 )
-                self._sort(call, lane, response, body)
+                self._sort(call, lane, response, body, failed)
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status_code, headers, body, asked, answered)
 
     @asynccontextmanager
-    async def _stream(self, call: Call) -> AsyncIterator[httpx.Response]:
+    async def _seat(self, lane: Lane, call: Call) -> AsyncIterator[None]:
+        """Tokens of the lane and one of the few places at the connections."""
+        seat = object()
+        await lane.acquire(call.priority, call.cost, partial(self._gate.acquire_on_behalf_of, seat))
+        try:
+            yield
+        finally:
+            self._gate.release_on_behalf_of(seat)
+
+    def _request(self, call: Call) -> httpx.Request:
         content = None if call.json is None else msgspec.json.encode(call.json)
         headers = {"Content-Type": "application/json"} if content is not None else {}
-        request = self._http.build_request(
+        return self._http.build_request(
             call.method,
             call.path,
             params=httpx.QueryParams(list(call.query)),
             content=content,
             headers=headers,
         )
-        response = await self._http.send(request, auth=self._auth, stream=True)
+
+    @asynccontextmanager
+    async def _open(self, request: httpx.Request, auth: httpx.Auth | None) -> AsyncIterator[httpx.Response]:
+        response = await self._http.send(request, auth=auth, stream=True)
         try:
             yield response
         finally:
-            with anyio.CancelScope(shield=True):
+            # Shielded so that a cancel gives the connection back; bounded so that it cannot hang there.
+            with anyio.move_on_after(CLOSE_S, shield=True):
                 await response.aclose()
 
-    async def _body(self, call: Call, response: httpx.Response) -> bytes:
-        parts, size = [], 0
-        async for part in response.aiter_bytes():
-            size += len(part)
-            if size > self._max:
-                raise MalformedReply(
-                    f"{self._where(call)} answered more than {self._max // 2**20} MiB; the rest was not read"
-                )
-            parts.append(part)
-        return b"".join(parts)
+    def _border(self, call: Call, request: httpx.Request) -> "_Border":
+        return _Border(self, call, request)
 
-    def _border(self, call: Call) -> "_Border":
-        return _Border(self, call)
-
-    def _sort(self, call: Call, lane: Lane, response: httpx.Response, body: bytes) -> None:
+    def _sort(self, call: Call, lane: Lane, response: httpx.Response, body: bytes, failed: int) -> None:
         """Nothing for a success; else the error that says what to do next."""
         status, where = response.status_code, self._where(call)
-        excerpt = redact(body[:EXCERPT].decode("utf-8", "replace")).strip()
         if 200 <= status < 300:
             return
+        excerpt = excerpt_of(body, EXCERPT)
+        told_ms = retry_after_ms(response.headers, self._clock())
         if status == 429:
             self.traffic.throttled += 1
-            wait_ms = retry_after_ms(response.headers, self._clock())
-            lane.retry_after(wait_ms if wait_ms is not None else DEFAULT_GATE_MS)
-            error = TryLater(f"{where}: over its rate limit", after_ms=wait_ms)
-            raise _Again(error, 0.0 if wait_ms is not None else None)
+            wait_ms = told_ms if told_ms is not None else DEFAULT_GATE_MS * 2**failed
+            lane.retry_after(wait_ms)
+            # The lane's gate does the waiting.
+            raise _Again(TryLater(f"{where}: over its rate limit", after_ms=wait_ms), 0.0)
         if status >= 500:
             if call.idempotent:
-                raise _Again(TryLater(f"{where} answered {status}: {excerpt}"), None)
+                error = TryLater(f"{where} answered {status}: {excerpt}", after_ms=told_ms)
+                raise _Again(error, None if told_ms is None else told_ms / 1000)
             raise OutcomeUnknown(f"{where} answered {status}; whether it had its effect is not known")
         if status in {401, 403}:
             raise Denied(f"{where} answered {status}: credentials refused or lacking a permission. {excerpt}")
@@ -247,26 +281,56 @@ class Client:
 class _Border:
     """Maps what httpx and anyio raise to our errors, in one place."""
 
-    def __init__(self, client: Client, call: Call) -> None:
+    def __init__(self, client: Client, call: Call, request: httpx.Request) -> None:
         self._client = client
         self._call = call
+        self._request = request
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, TryLater):
+            raise _Again(error, None) from None  # no token now: the call itself has not left
         if error is None or isinstance(error, (ReconcilerdError, _Again)):
             return
         where = self._client._where(self._call)
         text = redact(str(error)) or type(error).__name__
         if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
-            raise _Again(TryLater(f"{where}: cannot be reached ({text})"), None) from error
+            raise _Again(TryLater(f"{where}: cannot be reached ({text})"), None) from None
         if isinstance(error, (httpx.TransportError, TimeoutError)):
-            if self._call.idempotent:
-                raise _Again(TryLater(f"{where}: {text}"), None) from error
-            raise OutcomeUnknown(f"{where}: {text}; whether it had its effect is not known") from error
+            if self._call.idempotent or not self._request.extensions.get(SENT):
+                raise _Again(TryLater(f"{where}: {text}"), None) from None
+            raise OutcomeUnknown(f"{where}: {text}; whether it had its effect is not known") from None
         if isinstance(error, httpx.HTTPError):
-            raise MalformedReply(f"{where}: {text}") from error
+            raise MalformedReply(f"{where}: {text}") from None
+
+
+SENT = "reconcilerd.sent"
+
+
+async def _mark_sent(request: httpx.Request) -> None:
+    """Called by httpx when credentials are in hand: from here on a request may have had its effect."""
+    request.extensions[SENT] = True
+
+
+async def _body(where: str, response: httpx.Response, most: int) -> bytes:
+    parts, size = [], 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > most:
+            raise MalformedReply(f"{where} answered more than {_size(most)}; the rest was not read")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _size(count: int) -> str:
+    return f"{count // 2**20} MiB" if count >= 2**20 else f"{count} bytes"
+
+
+def excerpt_of(body: bytes, most: int) -> str:
+    """How a body begins, without secrets: ``most`` characters."""
+    return redact(body[:REDACTED_BYTES].decode("utf-8", "replace")).strip()[:most]
 
 
 def json_of(reply: Reply, shape: type[T], where: str) -> T:
@@ -278,25 +342,31 @@ def json_of(reply: Reply, shape: type[T], where: str) -> T:
     try:
         return msgspec.json.decode(reply.body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedReply(f"{where}: {redact(str(error))}") from error
+        began = excerpt_of(reply.body, JSON_EXCERPT)
+        raise MalformedReply(f"{where}: {redact(str(error))}; the reply begins {began!r}") from None
 
 
 def retry_after_ms(headers: Mapping[str, str], now: Instant) -> int | None:
     """When the other side may be asked again: Extensiv's header in milliseconds, else Retry-After."""
-    quota = headers.get("x-skubana-quota-retryafter")
-    if quota is not None and quota.strip().isdigit():
-        return int(quota)
+    for header, unit in (("x-skubana-quota-retryafter", 1), ("retry-after", 1000)):
+        told = _milliseconds(headers.get(header), unit)
+        if told is not None:
+            return told
     text = headers.get("retry-after")
     if text is None:
         return None
     try:
-        return max(0, round(float(text) * 1000))
-    except ValueError:
-        pass
-    try:
         return max(0, instant_of(parsedate_to_datetime(text)) - now)
     except (TypeError, ValueError):
         return None
+
+
+def _milliseconds(text: str | None, unit: int) -> int | None:
+    try:
+        value = float(text or "") * unit
+    except ValueError:
+        return None
+    return max(0, round(value)) if math.isfinite(value) else None
 
 
 def check_url(name: str, url: str) -> None:

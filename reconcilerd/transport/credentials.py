@@ -16,10 +16,11 @@ from typing_extensions import override
 
 from reconcilerd.config.secret import Secret
 from reconcilerd.domain.names import Instant
-from reconcilerd.errors import Denied, MalformedReply
+from reconcilerd.errors import Denied, MalformedReply, ReconcilerdError, Refused, TryLater
 
 AHEAD_S = 60
 AHEAD_SHARE = 0.8
+LONGEST_LIFE_S = 10 * 365 * 86_400.0
 
 Fetch = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
@@ -42,9 +43,19 @@ class TokenHeader:
     name: str = "Authorization"
     prefix: str = "Bearer "
 
+    def put(self, request: httpx.Request, token: Secret) -> None:
+        """Sign a request. Raises Denied for a token that a header cannot carry; libraries would quote it."""
+        value = token.reveal()
+        if not value.isascii() or not value.isprintable():
+            raise Denied(
+                f"the token for {request.url.host} holds a line break or another character that no header can "
+                "carry; store it again without"
+            )
+        request.headers[self.name] = self.prefix + value
+
 
 class _Token(msgspec.Struct):
-    access_token: str
+    access_token: str = ""
     expires_in: float | None = None
 
 
@@ -57,12 +68,15 @@ class StaticToken(httpx.Auth):
 
     @override
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        request.headers[self._header.name] = self._header.prefix + self._token.reveal()
+        self._header.put(request, self._token)
         yield request
 
 
 class ClientCredentials(httpx.Auth):
-    """OAuth2 client credentials. ``fetch`` sends the token request, without auth."""
+    """OAuth2 client credentials. ``fetch`` sends the token request, without auth; it raises our own errors.
+
+    A call raises Denied where the credentials are refused, TryLater where no token can be had now.
+    """
 
     requires_response_body = False
 
@@ -77,6 +91,8 @@ class ClientCredentials(httpx.Auth):
         self._refresh_at: Instant | None = None
         self._generation = 0
         self._one = anyio.Lock()
+        self._failures = 0
+        self._failed: tuple[type[ReconcilerdError], str] | None = None
 
     @override
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
@@ -91,7 +107,7 @@ class ClientCredentials(httpx.Auth):
 
     def _sign(self, request: httpx.Request) -> None:
         assert self._token is not None
-        request.headers[self._header.name] = self._header.prefix + self._token.reveal()
+        self._header.put(request, self._token)
 
     async def _fresh(self) -> int:
         due = self._refresh_at is not None and self._clock() >= self._refresh_at
@@ -100,17 +116,29 @@ class ClientCredentials(httpx.Auth):
         return self._generation
 
     async def _refresh(self, seen: int) -> None:
-        """Ask for a token unless somebody did since generation ``seen``."""
+        """Ask for a token unless somebody did since generation ``seen``; whoever waited shares the outcome."""
+        failures = self._failures
         async with self._one:
             if self._generation != seen:
                 return
-            token = await self._ask_for_token()
-            self._token = Secret(token.access_token)
-            self._refresh_at = None
-            if token.expires_in is not None:
-                life_s = max(token.expires_in - AHEAD_S, token.expires_in * AHEAD_SHARE)
-                self._refresh_at = Instant(self._clock() + int(life_s * 1000))
-            self._generation += 1
+            if self._failures != failures and self._failed is not None:
+                kind, text = self._failed
+                raise kind(text)
+            try:
+                self._keep(await self._ask_for_token())
+            except ReconcilerdError as error:
+                self._failures += 1
+                self._failed = type(error), str(error)
+                raise
+
+    def _keep(self, token: _Token) -> None:
+        self._token = Secret(token.access_token)
+        self._refresh_at = None
+        if token.expires_in is not None:
+            expires_s = min(LONGEST_LIFE_S, token.expires_in)
+            life_s = max(expires_s - AHEAD_S, expires_s * AHEAD_SHARE)
+            self._refresh_at = Instant(self._clock() + int(life_s * 1000))
+        self._generation += 1
 
     async def _ask_for_token(self) -> _Token:
         ask = self._ask
@@ -122,14 +150,24 @@ class ClientCredentials(httpx.Auth):
             pair = f"{ask.client_id.reveal()}:{ask.client_secret.reveal()}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         response = await self._fetch(httpx.Request("POST", ask.url, data=form, headers=headers))
-        if response.status_code in {400, 401, 403}:
+        self._refuse(response)
+        try:
+            # Some servers write the seconds as text.
+            token = msgspec.json.decode(response.content, type=_Token, strict=False)
+        except msgspec.DecodeError as error:
+            raise MalformedReply(f"{ask.url}: the token reply cannot be read ({error})") from None
+        if not token.access_token:
+            raise Denied(f"{ask.url}: the token reply holds no access_token; check the app's grant type")
+        return token
+
+    def _refuse(self, response: httpx.Response) -> None:
+        status, url = response.status_code, self._ask.url
+        if status in {400, 401, 403}:
             raise Denied(
-                f"{response.request.url.host} refuses the client credentials (HTTP {response.status_code}); "
+                f"{url} refuses the client credentials (HTTP {status}); "
                 "check client id and secret, and that the app is installed"
             )
-        if response.status_code >= 500 or response.status_code == 429:
-            raise httpx.RemoteProtocolError(f"token request answered {response.status_code}")
-        try:
-            return msgspec.json.decode(response.content, type=_Token)
-        except msgspec.DecodeError as error:
-            raise MalformedReply(f"{ask.url}: the token reply cannot be read ({error})") from error
+        if status >= 500 or status == 429:
+            raise TryLater(f"{url}: the token request was answered {status}")
+        if not 200 <= status < 300:
+            raise Refused(f"{url}: the token request was answered {status}; is token_url right?")

@@ -5,7 +5,7 @@ bucket, because there small requests would starve large ones. Tokens are never r
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
@@ -58,47 +58,70 @@ class Lane:
         self._queue: list[_Ticket] = []
         self._held = False
         self._numbers = 0
-        self._closed_until = Instant(0)
-        self._told_left: float | None = None
-        self._drain = 0.0
+        self._closed_until_s = 0.0
+        self._born_full = False
+        self._left, self._left_at = float(spec.burst), clock()
 
     @property
     def tokens_left(self) -> float:
-        """What the other side last said is left, else what our own bucket holds."""
-        return self._told_left if self._told_left is not None else self._size
+        """What our own use, the other side's last word and the time since then leave."""
+        elapsed_s = max(0, self._clock() - self._left_at) / 1000
+        return min(self._size, self._left + self._rate * elapsed_s)
 
-    async def acquire(self, priority: Priority, cost: float = 1) -> None:
-        """Wait for ``cost`` tokens. Raises Refused for a cost that the bucket can never hold."""
-        if cost > self._size:
-            raise Refused(f"{self.spec.name}: a call of cost {cost} never fits a bucket of {self._size:g}")
+    async def acquire(
+        self, priority: Priority, cost: float = 1, door: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        """Wait for ``cost`` tokens. Raises Refused for a cost that the bucket can never hold.
+
+        ``door`` is what else must be waited for before sending. The turn is held until it opens: were it waited
+        for afterwards, a stall would gather callers who hold tokens and then send all at once.
+        """
+        self._refuse_oversize(cost)
         await self._turn(priority)
         try:
-            while (wait_ms := self._closed_until - self._clock()) > 0:
-                await anyio.sleep(wait_ms / 1000)
-            if self._drain:
-                # A new bucket is born full; the other side's is not. It holds this at once, without waiting.
-                drain, self._drain = self._drain, 0.0
-                await self._bucket.acquire(drain)
-            await self._bucket.acquire(cost)
+            await self._take(cost)
+            if door is not None:
+                await door()
             self.sent += 1
         finally:
             self._pass_on()
 
     def retry_after(self, ms: float) -> None:
-        """Close the gate: the other side said when it may be asked again."""
+        """Close the gate: the other side said when it may be asked again. At most five minutes."""
         self.throttled += 1
-        until = Instant(self._clock() + round(min(MAX_GATE_MS, max(0.0, ms))))
-        self._closed_until = max(self._closed_until, until)
+        until_s = anyio.current_time() + min(MAX_GATE_MS, max(0.0, ms)) / 1000
+        self._closed_until_s = max(self._closed_until_s, until_s)
 
     def told_bucket(self, maximum: float, available: float, restore_per_s: float) -> None:
         """Adopt what the other side says of its bucket; a changed size or rate gets a new, drained bucket."""
-        self._told_left = available
         if restore_per_s <= 0 or maximum <= 0:
             return
+        self._left, self._left_at = available, self._clock()
         if (maximum, restore_per_s) != (self._size, self._rate):
             self._size, self._rate = maximum, restore_per_s
             self._bucket = AsyncLimiter(maximum, maximum / restore_per_s)
-            self._drain = max(0.0, maximum - available)
+            self._born_full = True
+
+    async def _take(self, cost: float) -> None:
+        """Tokens of the bucket that is in force, with the gate open, at the moment of having them."""
+        while True:
+            while (closed_s := self._closed_until_s - anyio.current_time()) > 0:
+                await anyio.sleep(closed_s)
+            # The bucket may have shrunk since this call queued.
+            self._refuse_oversize(cost)
+            bucket = self._bucket
+            if self._born_full:
+                # The other side's is not full. A new bucket holds this at once, without waiting.
+                self._born_full = False
+                await bucket.acquire(min(self._size, max(0.0, self._size - self.tokens_left)))
+            await bucket.acquire(cost)
+            if bucket is self._bucket and self._closed_until_s <= anyio.current_time():
+                self._left, self._left_at = self.tokens_left - cost, self._clock()
+                return
+
+    def _refuse_oversize(self, cost: float) -> None:
+        if cost > self._size:
+            raise Refused(f"{self.spec.name}: a call of cost {cost:g} never fits a bucket of {self._size:g}")
 
     async def _turn(self, priority: Priority) -> None:
         if not self._held and not self._queue:

@@ -14,6 +14,8 @@ import httpx
 import truststore
 from typing_extensions import override
 
+from reconcilerd.transport.library_logs import redact_library_logs
+
 MAX_CONNECTIONS = 6
 KEEP_ALIVE_S = 30.0
 
@@ -73,6 +75,7 @@ class NetworkTransport(httpx.AsyncBaseTransport):
     """HTTP/1.1 over a small httpcore2 pool."""
 
     def __init__(self, max_connections: int = MAX_CONNECTIONS) -> None:
+        redact_library_logs()
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls_context(),
             max_connections=max_connections,
