@@ -1,16 +1,23 @@
 """Where secrets come from: $CREDENTIALS_DIRECTORY, a file only we can read, or the environment. Nowhere else."""
 
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import Auth, Settings
 from reconcilerd.errors import ConfigFault
 
-BUILT_IN_ID = "simulator"
-BUILT_IN_SECRET = "simulator-secret"  # noqa: S105 - valid on loopback only, against the simulator
+BUILT_IN_ID: Final = "simulator"
+BUILT_IN_SECRET: Final = "simulator-secret"  # noqa: S105 - valid on loopback only, against the simulator
+MAX_BYTES: Final = 65_536
+
+_ANYONE_ELSE: Final = stat.S_IRWXG | stat.S_IRWXO
+_STRANGERS: Final = stat.S_IRWXO
+"""In $CREDENTIALS_DIRECTORY the group's bits are the mask of the access list by which systemd lets us in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,57 +28,78 @@ class Pair:
 
 def credentials(settings: Settings, env: Mapping[str, str]) -> dict[str, Pair]:
     """Client credentials by system name. Raises ConfigFault naming every one that is missing."""
-    auths: dict[str, Auth] = {"extensiv": settings.extensiv.auth}
-    auths |= {channel.name: channel.auth for channel in settings.channels}
+    auths: list[tuple[str, str, Auth]] = [("extensiv", "extensiv", settings.extensiv.auth)]
+    auths += [(each.name, f"channels[{number}]", each.auth) for number, each in enumerate(settings.channels)]
     faults: list[str] = []
     found: dict[str, Pair] = {}
-    for system, auth in auths.items():
+    for system, where, auth in auths:
         if settings.environment == "simulator" and not auth.client_id:
-            found[system] = Pair(Secret(BUILT_IN_ID), Secret(BUILT_IN_SECRET))
+            found[system] = Pair(Secret(BUILT_IN_ID, public=True), Secret(BUILT_IN_SECRET))
             continue
-        values = [
-            resolve(name, env, f"{system}.auth", faults) for name in (auth.client_id, auth.client_secret)
-        ]
-        if values[0] is not None and values[1] is not None:
-            found[system] = Pair(values[0], values[1])
+        ours = resolve(auth.client_id, env, f"{where}.auth.client_id", faults)
+        secret = resolve(auth.client_secret, env, f"{where}.auth.client_secret", faults)
+        if ours is not None and secret is not None:
+            found[system] = Pair(ours, secret)
     if faults:
         raise ConfigFault(tuple(faults))
     return found
 
 
 def resolve(name: str, env: Mapping[str, str], where: str, faults: list[str]) -> Secret | None:
-    """One secret by name: ``NAME`` (credentials directory, then environment), ``file:PATH`` or ``env:NAME``."""
+    """One secret by name: ``NAME`` (credentials directory, then environment), ``file:PATH`` or ``env:NAME``.
+
+    None if there is none; then ``faults`` has one more, opened by ``where``.
+    """
     if name.startswith("env:"):
-        value = env.get(name[4:])
-        return _kept(value, f"{where}: the environment has no {name[4:]}", faults)
+        return _kept(
+            env.get(name[4:]), f"{where}: the environment has no {name[4:]}, or it is empty", where, faults
+        )
     if name.startswith("file:"):
-        return _from_file(Path(name[5:]), where, faults)
+        return _from_file(Path(name[5:]), _ANYONE_ELSE, where, faults)
     folder = env.get("CREDENTIALS_DIRECTORY")
-    if folder and (Path(folder) / name).is_file():
-        return _from_file(Path(folder) / name, where, faults)
+    if folder and os.path.lexists(Path(folder) / name):
+        return _from_file(Path(folder) / name, _STRANGERS, where, faults)
     looked = f"{folder}/{name}" if folder else "$CREDENTIALS_DIRECTORY (not set)"
-    upper = name.upper().replace("-", "_")
-    return _kept(
-        env.get(upper),
-        f"{where}: no credential {name!r}; looked at {looked} and the environment's {upper}",
-        faults,
+    upper = name.upper().replace("-", "_").replace(".", "_")
+    missing = (
+        f"{where}: no credential {name!r}; looked at {looked} and the environment's {upper}; "
+        "or name a file with file:/PATH, a variable with env:NAME"
     )
+    return _kept(env.get(upper), missing, where, faults)
 
 
-def _from_file(path: Path, where: str, faults: list[str]) -> Secret | None:
+def _from_file(path: Path, forbidden: int, where: str, faults: list[str]) -> Secret | None:
     try:
-        mode = path.stat().st_mode
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            faults.append(f"{where}: {path} can be read by others; run: chmod 600 {path}")
+        # Looked at through the opened file: what was checked is what is read. A pipe must not make us wait.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                faults.append(f"{where}: {path} is not a plain file")
+                return None
+            if mode & forbidden:
+                faults.append(f"{where}: {path} can be read by others; run: chmod 600 {path}")
+                return None
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            faults.append(f"{where}: {path} is larger than {MAX_BYTES} bytes; it should hold one secret")
             return None
-        return _kept(path.read_text("utf-8").strip(), f"{where}: {path} is empty", faults)
-    except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"{where}: {path} cannot be read: {error}")
-        return None
-
-
-def _kept(value: str | None, fault: str, faults: list[str]) -> Secret | None:
-    if value:
-        return Secret(value)
-    faults.append(fault)
+        return _kept(raw.decode("utf-8").strip(), f"{where}: {path} is empty", where, faults)
+    except UnicodeDecodeError:
+        faults.append(f"{where}: {path} is not text (UTF-8)")
+    except FileNotFoundError:
+        faults.append(f"{where}: {path}: there is no such file")
+    except (OSError, ValueError) as error:
+        faults.append(f"{where}: {path} cannot be read: {getattr(error, 'strerror', None) or error}")
     return None
+
+
+def _kept(value: str | None, missing: str, where: str, faults: list[str]) -> Secret | None:
+    if not value:
+        faults.append(missing)
+        return None
+    if not value.isprintable():
+        faults.append(
+            f"{where}: the secret has control characters or more than one line; it is one line of text"
+        )
+        return None
+    return Secret(value)

@@ -1,95 +1,192 @@
-"""Reads the configuration whole: every fault at once, with its place and, where it helps, what was meant."""
+"""Reads the configuration whole: every fault at once, with its place and, where it helps, what was meant.
 
-import difflib
+Never repeats a value that could be a secret: those stand under ``auth`` and ``alerts``, and tables are not shown.
+"""
+
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from reconcilerd.config.settings import Settings
+from reconcilerd.config.agreement import Loc, Parts, disagreements, meant, place_of
+from reconcilerd.config.defaults import describe, model_in
+from reconcilerd.config.fields import warehouse_id
+from reconcilerd.config.secret import redact
+from reconcilerd.config.settings import (
+    AgesSection,
+    ChannelSection,
+    ExtensivSection,
+    LedgerSection,
+    PoolSection,
+    Section,
+    Settings,
+)
 from reconcilerd.errors import ConfigFault
+
+MAX_FAULTS: Final = 50
+MAX_BYTES: Final = 1_000_000
+_SHY: Final = frozenset({"auth", "alerts"})
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 def load(path: Path) -> Settings:
     """The settings of a file. Raises ConfigFault with all that is wrong."""
+    return parse(_toml(path), path.name)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    raw = _bytes(path)
     try:
-        text = path.read_text("utf-8")
+        # Some editors open a file with a byte order mark, which TOML does not know.
+        return tomllib.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigFault((f"{path}: not UTF-8 (at line {line}); save it as UTF-8",)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigFault((f"{path}: not TOML: {error}",)) from None
+    except (RecursionError, ValueError):
+        # tomllib lets two limits of Python through as they are: depth, and digits of an integer.
+        raise ConfigFault(
+            (f"{path}: not TOML: nested too deeply, or a number with too many digits",)
+        ) from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigFault((f"{path}: there is no such file; name one with --config",)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigFault((f"{path}: cannot be read: {error}",)) from error
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigFault((f"{path}: not TOML: {error}",)) from error
-    return parse(content, path.name)
+    except OSError as error:
+        raise ConfigFault((f"{path}: cannot be read: {error.strerror or error}",)) from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigFault(
+            (f"{path}: larger than {MAX_BYTES} bytes; rules for single SKUs go into the rules_csv",)
+        )
+    return raw
 
 
 def parse(content: Mapping[str, Any], name: str) -> Settings:
-    """Settings from parsed TOML; ``name`` opens each fault."""
+    """Settings from parsed TOML; ``name`` opens each fault. Raises ConfigFault with all that is wrong."""
+    faults: list[str] = []
+    settings: Settings | None = None
     try:
-        return Settings.model_validate(dict(content))
+        settings = Settings.model_validate(dict(content))
     except ValidationError as error:
-        raise ConfigFault(tuple(_faults(error, name))) from error
+        faults.extend(_told(each) for each in error.errors(include_url=False))
+    faults.extend(disagreements(_parts(content)))
+    if faults or settings is None:
+        more = [f"... and {len(faults) - MAX_FAULTS} more"] if len(faults) > MAX_FAULTS else []
+        raise ConfigFault(tuple(f"{name}: {fault}" for fault in faults[:MAX_FAULTS] + more))
+    return settings
 
 
-def _faults(error: ValidationError, name: str) -> Iterator[str]:
-    for each in error.errors():
-        place = _place(each["loc"])
-        if each["type"] == "extra_forbidden":
-            yield f"{name}: {place}: no such key{_meant(each['loc'])}"
-        elif each["type"] == "missing":
-            yield f"{name}: {place}: is missing"
-        elif each["type"] == "value_error":
-            message = str(each["ctx"]["error"]) if "ctx" in each else each["msg"]
-            yield from (f"{name}: {place + ': ' if place else ''}{line}" for line in message.splitlines())
-        else:
-            yield f"{name}: {place}: {each['msg'][:1].lower()}{each['msg'][1:]} (got {each['input']!r:.80})"
+def _told(error: ErrorDetails) -> str:
+    loc, kind = error["loc"], error["type"]
+    place = place_of(loc)
+    if kind == "extra_forbidden":
+        model = _model_at(loc[:-1])
+        return f"{place}: no such key{_close(str(loc[-1]), list(model.model_fields) if model else [])}"
+    if kind == "missing":
+        return f"{place}: is missing"
+    if kind == "value_error":
+        return f"{place}: {redact(str(error.get('ctx', {}).get('error', error['msg'])))}"
+    message = f"{place}: {error['msg'][:1].lower()}{error['msg'][1:]}{_got(loc, error['input'])}"
+    if kind == "literal_error" and isinstance(error["input"], str):
+        message += _close(error["input"], re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected"))))
+    return message
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
+def _close(text: str, known: list[str]) -> str:
+    found = meant(text, known)
+    return found if "did you mean" in found else ""
 
 
-def _meant(loc: tuple[int | str, ...]) -> str:
-    """The known key that is written most like this one."""
-    model: Any = Settings
-    for part in loc[:-1]:
-        if isinstance(part, str) and isinstance(model, type) and issubclass(model, BaseModel):
-            field = model.model_fields.get(part)
-            model = None if field is None else _model_in(field.annotation)
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+def _got(loc: Loc, value: object) -> str:
+    if not _SHY.isdisjoint(loc):
         return ""
-    close = difflib.get_close_matches(str(loc[-1]), list(model.model_fields), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    match value:
+        case dict():
+            shown = "a table"
+        case list():
+            shown = "an array"
+        case str():
+            shown = redact(ascii(value[:80]))
+        case int() if not isinstance(value, bool) and abs(value) >= 10**40:
+            shown = "a huge number"
+        case _:
+            shown = f"{value!r:.80}"
+    return f" (got {shown})"
 
 
-def _model_in(annotation: Any) -> Any:
-    for each in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(each, type) and issubclass(each, BaseModel):
-            return each
-    return None
+def _model_at(loc: Loc) -> type[BaseModel] | None:
+    """The section that stands at a place; numbers and the names of tables in between are passed over."""
+    model: type[BaseModel] | None = Settings
+    table = False
+    for part in loc:
+        if isinstance(part, int) or table or model is None:
+            table = False
+            continue
+        field = model.model_fields.get(part)
+        model = None if field is None else model_in(field.annotation)
+        table = field is not None and str(field.annotation).startswith("dict[")
+    return model
 
 
-def defaults(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """(key, default, reason) of every key, in the order of the file."""
-    for name, field in model.model_fields.items():
-        inner = _model_in(field.annotation)
-        key = f"{prefix}{name}"
-        if inner is not None:
-            dots = (
-                "[]."
-                if "list" in str(field.annotation)
-                else ".ID."
-                if "dict" in str(field.annotation)
-                else "."
-            )
-            yield from defaults(inner, key + dots)
-        else:
-            default = "required" if field.is_required() else repr(field.default)
-            yield key, default, field.description or ""
+def _parts(content: Mapping[str, Any]) -> Parts:
+    """The sections that can be read in spite of the faults elsewhere."""
+    channels, pools = _tables(content, "channels"), _tables(content, "pools")
+    read = [(number, _section(ChannelSection, each)) for number, each in channels]
+    read_pools = [(number, _section(PoolSection, each)) for number, each in pools]
+    sound = [(number, each) for number, each in read if each is not None]
+    sound_pools = [(number, each) for number, each in read_pools if each is not None]
+    environment = content.get("environment")
+    return Parts(
+        environment=environment if environment in ("simulator", "sandbox", "live") else None,
+        extensiv=_section(ExtensivSection, content.get("extensiv")),
+        channels=sound,
+        pools=sound_pools if pools and len(sound_pools) == len(pools) else None,
+        locations=_sound_ids(content.get("locations")),
+        ages=_section(AgesSection, content.get("ages", {})),
+        ledger=_section(LedgerSection, content.get("ledger", {})),
+        all_channels=bool(channels) and len(sound) == len(channels),
+    )
+
+
+def _sound_ids(table: object) -> list[str]:
+    found = []
+    for each in table if isinstance(table, dict) else ():
+        with suppress(ValueError):
+            found.append(warehouse_id(each))
+    return found
+
+
+def _tables(content: Mapping[str, Any], key: str) -> list[tuple[int, Any]]:
+    found = content.get(key)
+    return list(enumerate(found)) if isinstance(found, list) else []
+
+
+def _section(model: type[SectionT], raw: object) -> SectionT | None:
+    """One section without those of its values that are faulty; None if it cannot do without them."""
+    if not isinstance(raw, dict):
+        return None
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        bad = {each["loc"][0] for each in error.errors(include_url=False) if each["loc"]}
+    try:
+        return model.model_validate({key: value for key, value in raw.items() if key not in bad})
+    except ValidationError:
+        return None
+
+
+def defaults() -> Iterator[tuple[str, str, str]]:
+    """(key, default with its unit, reason) of every key, in the order of the file."""
+    for row in describe():
+        yield row.key, f"{row.default} {row.unit}", row.reason

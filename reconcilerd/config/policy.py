@@ -1,10 +1,17 @@
-"""Settings and rules to the policy that decisions look at. Its revision is a hash of all that it says."""
+"""Settings and rules to the policy that decisions look at. Its revision is a hash of all that it says.
+
+The hash is of the policy itself: comments, order of lines and paths do not change it, every rule does.
+"""
 
 import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from reconcilerd.config.rules import Rules, read_rules
+from reconcilerd.config.rules import Rules, default_sku, read_rules
 from reconcilerd.config.settings import ChannelSection, Settings
 from reconcilerd.domain.names import ChannelName, LocationName
 from reconcilerd.domain.policy import (
@@ -20,7 +27,6 @@ from reconcilerd.domain.policy import (
     PoolMode,
     PoolRule,
     Publisher,
-    SkuRule,
     UnreadPeer,
 )
 
@@ -28,15 +34,40 @@ from reconcilerd.domain.policy import (
 def policy_of(settings: Settings, folder: Path) -> Policy:
     """The policy of a configuration; rules are read from beside it. Raises ConfigFault."""
     offers = {ChannelName(each.name): _offer(each) for each in settings.channels}
-    rules, text = Rules(), ""
+    rules = Rules()
     if settings.rules_csv:
-        path = folder / settings.rules_csv
-        rules = read_rules(path, settings, offers)
-        text = path.read_text("utf-8")
-    default_pool = next(each.name for each in settings.pools if each.default)
-    digest = hashlib.sha256((settings.model_dump_json() + text).encode()).hexdigest()
+        rules = read_rules(folder / settings.rules_csv, settings, offers)
+    policy = _policy(settings, rules, offers)
+    return replace(policy, revision=revision_of(policy))
+
+
+def revision_of(policy: Policy) -> str:
+    """Twelve hex digits that are the same for policies that say the same."""
+    said = json.dumps(_plain(replace(policy, revision="")), sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; a record with its name, sets sorted, tables as sorted pairs."""
+    if is_dataclass(value):
+        return [
+            type(value).__name__,
+            {each.name: _plain(getattr(value, each.name)) for each in fields(value)},
+        ]
+    match value:
+        case Mapping():
+            return sorted([_plain(key), _plain(each)] for key, each in value.items())
+        case frozenset():
+            return sorted(value)
+        case tuple():
+            return [_plain(each) for each in value]
+        case _:
+            return value
+
+
+def _policy(settings: Settings, rules: Rules, offers: dict[ChannelName, OfferRule]) -> Policy:
     return Policy(
-        revision=digest[:12],
+        revision="",
         pools={
             each.name: PoolRule(
                 mode=PoolMode(each.mode),
@@ -50,7 +81,7 @@ def policy_of(settings: Settings, folder: Path) -> Policy:
         channels={ChannelName(each.name): _channel(each, offers) for each in settings.channels},
         skus=MappingProxyType(rules.skus),
         offers=MappingProxyType(rules.offers),
-        default_sku=SkuRule(pool=default_pool),
+        default_sku=default_sku(settings),
         locations={
             LocationName(name): LocationRule(each.mirror, _ms(each.mirror_max_s))
             for name, each in settings.locations.items()
@@ -60,15 +91,22 @@ def policy_of(settings: Settings, folder: Path) -> Policy:
             own_slot_ms=_ms(settings.ages.own_slot_s),
             peer_slot_ms=_ms(settings.ages.peer_slot_s),
             max_age_ms=_ms(settings.ages.max_age_s),
+            lower_reread_ms=_ms(settings.ages.lower_reread_s),
         ),
         limits=Limits(
             mode=Mode(settings.limits.mode),
             window_ms=_ms(settings.limits.window_s),
             window_slots=settings.limits.window_slots,
             window_permille=round(settings.limits.window_percent * 10),
+            window_min_slots=settings.limits.window_min_slots,
             window_units=settings.limits.window_units,
             unexplained_zeros=settings.limits.unexplained_zeros,
             unexplained_fall_units=settings.limits.unexplained_fall_units,
+            unexplained_fall_permille=round(settings.limits.unexplained_fall_percent * 10),
+            match_permyriad=round(settings.limits.match_percent * 100),
+            match_floor=settings.limits.match_floor,
+            match_orders=settings.limits.match_orders,
+            match_window_ms=_ms(settings.limits.match_window_s),
         ),
         stock_sweep_ms=_ms(settings.extensiv.stock_poll_s),
     )
@@ -91,6 +129,7 @@ def _channel(channel: ChannelSection, offers: dict[ChannelName, OfferRule]) -> C
         places={place: frozenset(LocationName(w) for w in draws) for place, draws in channel.places.items()},
         poll_ms=_ms(channel.poll_s),
         order_lag_ms=_ms(channel.order_lag_s),
+        read_lag_ms=_ms(channel.read_lag_s),
         import_max_ms=_ms(channel.import_max_s),
         apply_max_ms=_ms(channel.apply_max_s),
         compare_and_set=True,

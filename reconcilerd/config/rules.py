@@ -2,21 +2,30 @@
 
 import csv
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
+from reconcilerd.config.agreement import meant
 from reconcilerd.config.settings import Settings
 from reconcilerd.domain.names import ChannelName, LocationName, Sku, sku_of
 from reconcilerd.domain.policy import MaxUnits, OfferRule, Percent, Rule, SkuRule
-from reconcilerd.domain.quantities import Rate
+from reconcilerd.domain.quantities import MAX_UNITS, Rate
 from reconcilerd.errors import ConfigFault
 
-COLUMNS = (
-    "sku", "channel", "pool", "percent", "max", "low_stock_percent", "low_stock_max", "min_level", "cap", "floor",
-    "buffer", "safety_stock", "units_per_sale", "exclude_locations", "managed", "rate_per_day",
+SKU_COLUMNS: Final = ("pool", "min_level", "safety_stock", "rate_per_day")
+LISTING_COLUMNS: Final = (
+    "percent", "max", "low_stock_percent", "low_stock_max", "cap", "floor", "buffer", "units_per_sale", "managed",
 )  # fmt: skip
-MAX_FAULTS = 50
+COLUMNS: Final = ("sku", "channel", "exclude_locations", *SKU_COLUMNS, *LISTING_COLUMNS)
+MAX_FAULTS: Final = 50
+
+_WHOLE: Final = re.compile(r"[0-9]{1,10}")
+_PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]))?")
+
+Offers = Mapping[ChannelName, OfferRule]
 
 
 @dataclass(slots=True)
@@ -28,160 +37,247 @@ class Rules:
 
 
 @dataclass(slots=True)
-class _Line:
-    """One row under reading; ``fault`` collects what is wrong with it."""
+class _Sheet:
+    """The file under reading: what was taken from it, on which line, and what is wrong with it."""
 
-    where: str
+    name: str
+    settings: Settings
+    default: Offers
+    base: SkuRule
+    rules: Rules = field(default_factory=Rules)
+    lines: dict[tuple[Sku, str], int] = field(default_factory=dict)
+    doubtful: set[Sku] = field(default_factory=set)
+    """SKUs with a fault: their shares are not added up."""
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def pools(self) -> list[str]:
+        return [each.name for each in self.settings.pools]
+
+    @property
+    def warehouses(self) -> list[str]:
+        drawn = {w for each in self.settings.channels for draws in each.places.values() for w in draws}
+        return sorted(drawn)
+
+
+@dataclass(slots=True)
+class _Line:
+    """One row under reading; every fault is told with its column."""
+
+    sheet: _Sheet
+    number: int
     row: Mapping[str, str]
-    faults: list[str]
+
+    def text(self, column: str) -> str:
+        return (self.row.get(column) or "").strip()
 
     def fault(self, column: str, text: str) -> None:
-        self.faults.append(f"{self.where}: {column}: {text}")
+        self.sheet.faults.append(f"{self.sheet.name}:{self.number}: {column}: {text}")
 
-    def number(self, column: str, least: int = 0) -> int | None:
-        text = (self.row.get(column) or "").strip()
-        if not text:
-            return None
-        if not text.isascii() or not text.isdigit() or int(text) < least or int(text) > 1_000_000_000:
-            self.fault(column, f"a whole number from {least} up, not {text!r}")
-            return None
-        return int(text)
+    def whole(self, column: str, default: int, least: int = 0, most: int = MAX_UNITS) -> int:
+        """The number in a column, or ``default`` where there is none."""
+        text = self.text(column)
+        if text and not (_WHOLE.fullmatch(text) and least <= int(text) <= most):
+            self.fault(column, f"a whole number from {least} to {most} (got {text[:40]!r})")
+            return default
+        return int(text) if text else default
 
     def percent(self, column: str) -> Percent | None:
-        text = (self.row.get(column) or "").strip()
+        text = self.text(column)
         if not text:
             return None
-        try:
-            permille = round(float(text) * 10)
-            if abs(permille - float(text) * 10) > 1e-6:
-                raise ValueError
-            return Percent(permille)
-        except (ValueError, OverflowError):
-            self.fault(column, f"a percentage from 0 to 100 with at most one decimal, not {text!r}")
+        found = _PERCENT.fullmatch(text)
+        permille = int(found[1]) * 10 + int(found[2] or 0) if found else -1
+        if not 0 <= permille <= 1000:
+            self.fault(column, f"a percentage from 0 to 100 with at most one decimal (got {text[:40]!r})")
             return None
+        return Percent(permille)
 
     def rule(self, percent: str, most: str) -> Rule | None:
-        share, units = self.percent(percent), self.number(most)
-        if share is not None and units is not None:
-            self.fault(most, f"{percent} and {most} exclude each other")
-        return share if share is not None else MaxUnits(units) if units is not None else None
+        if self.text(percent) and self.text(most):
+            self.fault(most, f"{percent} and {most} exclude each other; leave one empty")
+            return None
+        return MaxUnits(self.whole(most, 0)) if self.text(most) else self.percent(percent)
+
+    def locations(self) -> frozenset[LocationName]:
+        """The warehouses named, separated by ``;``."""
+        named = [part.strip() for part in self.text("exclude_locations").split(";") if part.strip()]
+        known = self.sheet.warehouses
+        for each in named:
+            if each not in known:
+                self.fault(
+                    "exclude_locations", f"no channel draws on warehouse {each[:40]!r}{meant(each, known)}"
+                )
+        return frozenset(LocationName(each) for each in named)
+
+    def refuse(self, columns: Sequence[str], why: str) -> None:
+        for column in columns:
+            if self.text(column):
+                self.fault(column, why)
 
 
-def read_rules(path: Path, settings: Settings, default: Mapping[ChannelName, OfferRule]) -> Rules:
+def default_sku(settings: Settings) -> SkuRule:
+    """What holds for a SKU that no row names."""
+    base = settings.sku_defaults
+    return SkuRule(
+        safety_stock=base.safety_stock,
+        min_level=base.min_level,
+        rate=_rate(base.rate_per_day),
+        pool=next(each.name for each in settings.pools if each.default),
+    )
+
+
+def _rate(a_day: int) -> Rate:
+    return Rate(a_day * 1000 // 24)
+
+
+def read_rules(path: Path, settings: Settings, default: Offers) -> Rules:
     """Raises ConfigFault with every fault (at most MAX_FAULTS are listed)."""
-    faults: list[str] = []
-    rules = Rules()
+    sheet = _Sheet(path.name, settings, default, default_sku(settings))
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            _check_header(path.name, reader.fieldnames or (), faults)
-            for row in reader:
-                _take(_Line(f"{path.name}:{reader.line_num}", row, faults), settings, default, rules)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        faults.append(f"{path}: cannot be read: {error}")
-    if not faults:
-        faults.extend(_split_sums(path.name, settings, rules, default))
-    if faults:
-        more = [f"... and {len(faults) - MAX_FAULTS} more"] if len(faults) > MAX_FAULTS else []
-        raise ConfigFault(tuple(faults[:MAX_FAULTS] + more))
-    return rules
+            _take_all(sheet, csv.DictReader(file))
+    except FileNotFoundError:
+        sheet.faults.append(f"{path}: there is no such file; rules_csv names it")
+    except UnicodeDecodeError:
+        sheet.faults.append(f"{path}: not UTF-8; save it as CSV UTF-8")
+    except OSError as error:
+        sheet.faults.append(f"{path}: cannot be read: {error.strerror or error}")
+    if sheet.faults:
+        more = len(sheet.faults) - MAX_FAULTS
+        raise ConfigFault((*sheet.faults[:MAX_FAULTS], *([f"... and {more} more"] if more > 0 else [])))
+    return sheet.rules
 
 
-def _check_header(name: str, columns: object, faults: list[str]) -> None:
-    for column in list(columns):  # type: ignore[call-overload]
-        if column not in COLUMNS:
-            close = difflib.get_close_matches(str(column), COLUMNS, 1)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
-            faults.append(f"{name}:1: no such column {column!r}{meant}")
-
-
-def _take(line: _Line, settings: Settings, default: Mapping[ChannelName, OfferRule], rules: Rules) -> None:
+def _take_all(sheet: _Sheet, reader: "csv.DictReader[str]") -> None:
     try:
-        sku = sku_of(line.row.get("sku") or "")
+        if not _header_serves(sheet, reader.fieldnames or ()):
+            return
+        misspelt = bool(sheet.faults)
+        for row in reader:
+            _take(_Line(sheet, reader.line_num, row))
+    except csv.Error as error:
+        sheet.faults.append(f"{sheet.name}:{reader.line_num + 1}: not CSV: {error}")
+        return
+    # Where a column was not understood, sums over it would only be false alarms.
+    if not misspelt:
+        _add_up(sheet)
+
+
+def _header_serves(sheet: _Sheet, columns: Sequence[str]) -> bool:
+    """Whether rows can be told by it; a misspelt column is a fault, but the others can still be read."""
+    for number, column in enumerate(columns):
+        if column in columns[:number]:
+            sheet.faults.append(f"{sheet.name}:1: column {column!r} is there twice")
+        elif column not in COLUMNS:
+            close = difflib.get_close_matches(column, COLUMNS, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(COLUMNS)}"
+            sheet.faults.append(f"{sheet.name}:1: no such column {column[:40]!r}{hint}")
+    if "sku" not in columns:
+        sheet.faults.append(f"{sheet.name}:1: the column 'sku' is missing; the first line names the columns")
+        return False
+    return True
+
+
+def _take(line: _Line) -> None:
+    sheet = line.sheet
+    try:
+        sku = sku_of(line.text("sku"))
     except ValueError:
-        line.fault("sku", "is blank or not a SKU")
+        line.fault("sku", f"is {'not a SKU' if line.text('sku') else 'blank'}")
         return
-    channel = (line.row.get("channel") or "").strip()
-    if channel and ChannelName(channel) not in default:
-        line.fault("channel", f"no channel {channel!r}; known: {', '.join(sorted(default))}")
+    before = len(sheet.faults)
+    _take_sku(line, sku)
+    if len(sheet.faults) > before:
+        sheet.doubtful.add(sku)
+
+
+def _take_sku(line: _Line, sku: Sku) -> None:
+    sheet, channel = line.sheet, ChannelName(line.text("channel"))
+    # DictReader keeps what lies beyond the last column under None.
+    if None in line.row:
+        line.fault("row", "more cells than the header has columns; quote a cell that holds a comma")
+    if channel and channel not in sheet.default:
+        line.fault("channel", f"no channel {channel[:40]!r}{meant(channel, sorted(sheet.default))}")
         return
-    key = (sku, ChannelName(channel))
-    if key in rules.offers or (not channel and sku in rules.skus):
-        line.fault("sku", f"{sku!r} has a row for {channel or 'all channels'} already")
+    if (sku, channel) in sheet.lines:
+        first = sheet.lines[sku, channel]
+        line.fault("sku", f"{sku!r} has a row for {channel or 'all channels'} already, on line {first}")
         return
+    sheet.lines[sku, channel] = line.number
     if channel:
-        rules.offers[key] = _offer(line, default[ChannelName(channel)])
+        sheet.rules.offers[sku, channel] = _offer(line, sheet.default[channel])
     else:
-        rules.skus[sku] = _sku_rule(line, settings)
+        sheet.rules.skus[sku] = _sku_rule(line, sheet.base)
 
 
 def _offer(line: _Line, default: OfferRule) -> OfferRule:
-    for column in ("pool", "min_level", "safety_stock", "rate_per_day"):
-        if (line.row.get(column) or "").strip():
-            line.fault(column, "belongs to the SKU: put it in a row without a channel")
-    managed = (line.row.get("managed") or "").strip().casefold()
+    line.refuse(SKU_COLUMNS, "belongs to the SKU: put it in a row without a channel")
+    managed = line.text("managed").casefold()
     if managed not in {"", "yes", "no"}:
-        line.fault("managed", f"yes or no, not {managed!r}")
-    cap, floor, buffer = line.number("cap"), line.number("floor"), line.number("buffer")
-    each = line.number("units_per_sale", 1)
+        line.fault("managed", f"yes or no (got {managed[:40]!r})")
+    cap = line.whole("cap", 0) if line.text("cap") else default.cap
+    floor = line.whole("floor", default.floor)
+    if cap is not None and floor > cap:
+        line.fault("floor", f"{floor} is above the cap of {cap}")
     return replace(
         default,
         normal=line.rule("percent", "max") or default.normal,
         low_stock=line.rule("low_stock_percent", "low_stock_max"),
-        cap=default.cap if cap is None else cap,
-        floor=default.floor if floor is None else floor,
-        buffer=default.buffer if buffer is None else buffer,
-        units_per_sale=default.units_per_sale if each is None else each,
-        excluded_locations=_locations(line),
+        cap=cap,
+        floor=floor,
+        buffer=line.whole("buffer", default.buffer),
+        units_per_sale=line.whole("units_per_sale", default.units_per_sale, 1, 100_000),
+        excluded_locations=line.locations(),
         managed=managed != "no",
     )
 
 
-def _sku_rule(line: _Line, settings: Settings) -> SkuRule:
-    for column in ("percent", "max", "cap", "floor", "buffer", "units_per_sale", "managed"):
-        if (line.row.get(column) or "").strip():
-            line.fault(column, "belongs to a listing: put it in a row with a channel")
-    pool = (line.row.get("pool") or "").strip() or next(p.name for p in settings.pools if p.default)
-    if pool not in {each.name for each in settings.pools}:
-        line.fault("pool", f"no pool {pool!r}; known: {', '.join(each.name for each in settings.pools)}")
-    a_day = line.number("rate_per_day")
+def _sku_rule(line: _Line, base: SkuRule) -> SkuRule:
+    line.refuse(LISTING_COLUMNS, "belongs to a listing: put it in a row with a channel")
+    pool, pools = line.text("pool") or base.pool, line.sheet.pools
+    if pool not in pools:
+        line.fault("pool", f"no pool {pool[:40]!r}{meant(pool, pools)}")
     return SkuRule(
-        safety_stock=line.number("safety_stock") or 0,
-        min_level=line.number("min_level") or 0,
-        excluded_locations=_locations(line),
-        rate=Rate(1000) if a_day is None else Rate(a_day * 1000 // 24),
+        safety_stock=line.whole("safety_stock", base.safety_stock),
+        min_level=line.whole("min_level", base.min_level),
+        excluded_locations=line.locations(),
+        rate=_rate(line.whole("rate_per_day", 0)) if line.text("rate_per_day") else base.rate,
         pool=pool,
     )
 
 
-def _locations(line: _Line) -> frozenset[LocationName]:
-    return frozenset(
-        LocationName(part.strip())
-        for part in (line.row.get("exclude_locations") or "").split(";")
-        if part.strip()
-    )
+def _add_up(sheet: _Sheet) -> None:
+    """In a split pool percentages must fit into one hundred, in both regimes, and a maximum is no share."""
+    split = {each.name for each in sheet.settings.pools if each.mode == "split"}
+    for sku in sorted({sku for sku, _ in sheet.lines} - sheet.doubtful):
+        pool = sheet.rules.skus.get(sku, sheet.base).pool
+        if pool in split:
+            offers = {name: sheet.rules.offers.get((sku, name), rule) for name, rule in sheet.default.items()}
+            normal = {name: offer.normal for name, offer in offers.items()}
+            low = {name: offer.low_stock or offer.normal for name, offer in offers.items()}
+            _shares(sheet, sku, pool, "", normal)
+            if low != normal:
+                _shares(sheet, sku, pool, "low_stock_", low)
 
 
-def _split_sums(
-    name: str, settings: Settings, rules: Rules, default: Mapping[ChannelName, OfferRule]
-) -> list[str]:
-    """In a split pool percentages must fit into one hundred, and a maximum is no share."""
-    split = {each.name for each in settings.pools if each.mode == "split"}
-    base = next(each.name for each in settings.pools if each.default)
-    faults = []
-    for sku in sorted({*rules.skus, *(sku for sku, _ in rules.offers)}):
-        pool = rules.skus[sku].pool if sku in rules.skus else base
-        if pool not in split:
-            continue
-        total = 0
-        for channel, rule in default.items():
-            match rules.offers.get((sku, channel), rule).normal:
-                case Percent(permille):
-                    total += permille
-                case MaxUnits():
-                    faults.append(
-                        f"{name}: {sku}: max on {channel} in split pool {pool!r}; use percent with cap"
-                    )
-        if total > 1000:
-            faults.append(f"{name}: {sku}: percentages in split pool {pool!r} add up to {total / 10:g}")
-    return faults
+def _shares(sheet: _Sheet, sku: Sku, pool: str, regime: str, shares: Mapping[ChannelName, Rule]) -> None:
+    total = 0
+    for channel, rule in shares.items():
+        line = sheet.lines.get((sku, channel), 0)
+        match rule:
+            case Percent(permille):
+                total += permille
+            case MaxUnits() if regime and sheet.rules.offers[sku, channel].low_stock is None:
+                pass  # told already, as the fault of the normal rule
+            case MaxUnits():
+                sheet.faults.append(
+                    f"{sheet.name}:{line}: {regime}max: {sku!r} on {channel} is in the split pool {pool!r}; "
+                    f"use {regime}percent with cap"
+                )
+    if total > 1000:
+        line = min(number for (each, _), number in sheet.lines.items() if each == sku)
+        sheet.faults.append(
+            f"{sheet.name}:{line}: {regime}percent: the percentages of {sku!r} in the split pool {pool!r} "
+            f"add up to {total / 10:g} over {', '.join(sorted(shares))}; at most 100"
+        )

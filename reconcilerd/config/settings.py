@@ -1,37 +1,47 @@
-"""The shape of ``config.toml``. Every field says its unit (in its name), its default and the reason for it."""
+"""The shape of ``config.toml``. Every field says its unit, its default and the reason for it.
 
-from collections.abc import Sequence
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+Knows one value at a time; what several of them must agree on is in ``agreement``.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from reconcilerd.config.fields import (
+    Count,
+    Eaches,
+    FilePath,
+    FinePercentage,
+    Lag,
+    Name,
+    Percentage,
+    Seconds,
+    SecretName,
+    Unit,
+    Url,
+    Warehouse,
+)
 
 
 class Section(BaseModel):
     """Strict: no unknown keys, no number for a text, no text for a number, ``true`` is not 1."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
-Units = Annotated[int, Field(ge=0, le=1_000_000_000)]
-PercentNumber = Annotated[float, Field(ge=0, le=100)]
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class Auth(Section):
     """OAuth2 client credentials. The values name secrets; they are never the secrets themselves."""
 
-    token_url: str = Field(description="where a token is asked for")
-    client_id: str = Field("", description="name of the secret; built in for the simulator")
-    client_secret: str = Field("", description="name of the secret; built in for the simulator")
+    token_url: Url = Field(description="where a token is asked for")
+    client_id: SecretName = Field("", description="name of the secret; built in for the simulator")
+    client_secret: SecretName = Field("", description="name of the secret; built in for the simulator")
     client_auth: Literal["basic", "post"] = Field(
         "basic", description="credentials in the header or the form"
     )
 
 
 class ExtensivSection(Section):
-    base_url: str = Field(description="the API's root")
+    base_url: Url = Field(description="the API's root")
     auth: Auth
     catalogue_poll_s: Seconds = Field(900, description="products and listings change rarely")
     orders_poll_s: Seconds = Field(30, description="a new order moves every listing of its SKU")
@@ -39,16 +49,20 @@ class ExtensivSection(Section):
         600, description="the slow, whole reading; scarce SKUs are read every minute"
     )
     totals_poll_s: Seconds = Field(3600, description="only a cross-check")
+    expected_skus: Annotated[Count, Field(ge=1)] = Field(
+        10_000, description="the catalogue for which the time of a stock reading is reckoned"
+    )
 
 
 class ChannelSection(Section):
     name: Name = Field(description="how commands, logs and rules call it")
     kind: Literal["shopify"] = Field(description="which connector")
-    base_url: str = Field(description="the store's root")
+    base_url: Url = Field(description="the store's root")
     auth: Auth
-    sales_channel_id: int = Field(gt=0, description="its id in Extensiv")
-    places: dict[str, list[str]] = Field(
-        min_length=1,
+    sales_channel_id: Annotated[Count, Field(ge=1)] = Field(description="its id in Extensiv")
+    places: Annotated[
+        dict[Warehouse, Annotated[list[Warehouse], Field(min_length=1)]], Field(min_length=1), Unit("ids")
+    ] = Field(
         description="the channel's locations that are ours, and the warehouse ids each may draw on",
     )
     publisher: Literal["reconcilerd", "extensiv"] = Field(
@@ -56,13 +70,14 @@ class ChannelSection(Section):
     )
     poll_s: Seconds = Field(60, description="how often slots and orders are read")
     order_lag_s: Seconds = Field(120, description="how late an order may show in the channel's own list")
+    read_lag_s: Lag = Field(0, description="how old what it answers may already be")
     import_max_s: Seconds = Field(1800, description="the longest an order takes into Extensiv")
     apply_max_s: Seconds = Field(40, description="the longest a write takes to show")
-    percent: PercentNumber = Field(100.0, description="Extensiv's own default: all that is available")
-    cap: Units | None = Field(None, description="never show more (eaches)")
-    floor: Units = Field(0, description="the first units, before shares (eaches)")
-    buffer: Units = Field(0, description="withheld for our own delay (eaches)")
-    units_per_sale: int = Field(1, ge=1, le=100_000, description="eaches in one sale")
+    percent: Percentage = Field(100.0, description="Extensiv's own default: all that is available")
+    cap: Eaches | None = Field(None, description="never show more")
+    floor: Eaches = Field(0, description="the first units, before shares")
+    buffer: Eaches = Field(0, description="withheld for our own delay")
+    units_per_sale: Annotated[Eaches, Field(ge=1, le=100_000)] = Field(1, description="what one sale takes")
 
 
 class PoolSection(Section):
@@ -76,7 +91,7 @@ class PoolSection(Section):
         "hold", description="a listing never read may show anything"
     )
     scarcity_switch: bool = Field(True, description="shared pools turn split while nearly sold out")
-    dead_band_percent: PercentNumber = Field(5.0, description="smaller changes wait: halves the writes")
+    dead_band_percent: Percentage = Field(5.0, description="smaller changes wait: halves the writes")
 
 
 class LocationSection(Section):
@@ -84,16 +99,38 @@ class LocationSection(Section):
     mirror_max_s: Seconds = Field(1800, description="how old that copy may be")
 
 
+class SkuDefaultsSection(Section):
+    """What holds for every SKU whose row in the rules does not say otherwise."""
+
+    safety_stock: Eaches = Field(0, description="never offered anywhere")
+    min_level: Eaches = Field(0, description="at or below it the low-stock rules are in force")
+    rate_per_day: Annotated[Count, Unit("eaches a day")] = Field(
+        24, description="the guess of sales where none were seen yet"
+    )
+
+
 class LimitsSection(Section):
     mode: Literal["observe", "guarded", "auto"] = Field(
         "observe", description="a new tenant is only looked at"
     )
     window_s: Seconds = Field(1800, description="the sliding window of the four limits below")
-    window_slots: int = Field(200, ge=1, description="listings changed beyond what orders explain")
-    window_percent: PercentNumber = Field(30.0, description="the same, as a share of the channel's listings")
-    window_units: Units = Field(5000, description="units changed beyond what orders explain")
-    unexplained_zeros: int = Field(5, ge=0, description="listings set to zero without orders that explain it")
-    unexplained_fall_units: Units = Field(1000, description="a larger unexplained fall of one listing waits")
+    window_slots: Annotated[Count, Field(ge=1)] = Field(
+        200, description="listings changed beyond what orders explain"
+    )
+    window_percent: Percentage = Field(30.0, description="the same, as a share of the channel's listings")
+    window_min_slots: Count = Field(10, description="of fewer changes the share is not judged")
+    window_units: Eaches = Field(5000, description="units changed beyond what orders explain")
+    unexplained_zeros: Count = Field(5, description="listings set to zero without orders that explain it")
+    unexplained_fall_units: Eaches = Field(1000, description="a larger unexplained fall of one listing waits")
+    unexplained_fall_percent: Percentage = Field(
+        90.0, description="if it is also this share of what was shown"
+    )
+    match_percent: FinePercentage = Field(99.9, description="fewer orders found in Extensiv: no raises there")
+    match_floor: Count = Field(5, description="but fewer strays than this prove nothing")
+    match_orders: Annotated[Count, Field(ge=1)] = Field(
+        2_000, description="how many last orders are compared"
+    )
+    match_window_s: Seconds = Field(604_800, description="and how far back: a week")
 
 
 class AgesSection(Section):
@@ -101,23 +138,30 @@ class AgesSection(Section):
     own_slot_s: Seconds = Field(10, description="and its own reading")
     peer_slot_s: Seconds = Field(90, description="and, in a split pool, its peers'")
     max_age_s: Seconds = Field(1800, description="older than this a source is dark")
+    lower_reread_s: Seconds = Field(3, description="a blind lower needs a reading this young")
 
 
 class DaemonSection(Section):
-    control_socket: str = Field("reconcilerd.sock", description="beside the config, or an absolute path")
-    stop_file: str = Field("STOP", description="while it exists nothing is written")
+    control_socket: Annotated[FilePath, Field(min_length=1)] = Field(
+        "reconcilerd.sock", description="beside the config, or an absolute path"
+    )
+    stop_file: Annotated[FilePath, Field(min_length=1)] = Field(
+        "STOP", description="while it exists nothing is written"
+    )
     drain_s: Seconds = Field(20.0, description="how long a stop waits for writes under way")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is said")
 
 
 class LedgerSection(Section):
-    path: str = Field("reconcilerd.db", description="beside the config, or an absolute path")
+    path: Annotated[FilePath, Field(min_length=1)] = Field(
+        "reconcilerd.db", description="beside the config, or an absolute path"
+    )
 
 
 class AlertsSection(Section):
-    slack_webhook: str = Field("", description="name of the secret; empty: no Slack")
-    pagerduty_routing_key: str = Field("", description="name of the secret; empty: no PagerDuty")
-    pagerduty_url: str = Field("https://events.pagerduty.com", description="the EU has another")
+    slack_webhook: SecretName = Field("", description="name of the secret; empty: no Slack")
+    pagerduty_routing_key: SecretName = Field("", description="name of the secret; empty: no PagerDuty")
+    pagerduty_url: Url = Field("https://events.pagerduty.com", description="the EU has another")
     unresolved_drift_s: Seconds = Field(900, description="a drift this old is an alert")
 
 
@@ -125,7 +169,7 @@ class Settings(Section):
     """The whole file. ``environment`` says what is forbidden.
 
     simulator: only loopback hosts; the built-in credentials are valid. sandbox: https, own credentials, not the
-    production hosts of Extensiv. live: https, own credentials.
+    production hosts of Extensiv. live: https, own credentials, a ledger that outlives a reboot.
     """
 
     environment: Literal["simulator", "sandbox", "live"] = Field(
@@ -134,81 +178,11 @@ class Settings(Section):
     extensiv: ExtensivSection
     channels: list[ChannelSection] = Field(min_length=1, description="one table each")
     pools: list[PoolSection] = Field(min_length=1, description="one table each, one of them default")
-    locations: dict[str, LocationSection] = Field({}, description="by warehouse id")
+    locations: dict[Warehouse, LocationSection] = Field({}, description="by warehouse id")
+    sku_defaults: SkuDefaultsSection = SkuDefaultsSection()
     limits: LimitsSection = LimitsSection()
     ages: AgesSection = AgesSection()
     daemon: DaemonSection = DaemonSection()
     ledger: LedgerSection = LedgerSection()
     alerts: AlertsSection = AlertsSection()
-    rules_csv: str = Field("", description="rules for single SKUs, beside the config")
-
-    @model_validator(mode="after")
-    def _hangs_together(self) -> Self:
-        faults = [*_names(self), *_hosts(self), *_credentials(self)]
-        if faults:
-            raise ValueError("\n".join(faults))
-        return self
-
-
-def _names(settings: Settings) -> list[str]:
-    faults = [
-        *_twice("channels.name", [each.name for each in settings.channels]),
-        *_twice("channels.sales_channel_id", [each.sales_channel_id for each in settings.channels]),
-        *_twice("pools.name", [each.name for each in settings.pools]),
-    ]
-    defaults = [each.name for each in settings.pools if each.default]
-    if len(defaults) != 1:
-        faults.append(f"pools: exactly one has default = true, not {len(defaults)}")
-    split = {each.name for each in settings.pools if each.mode == "split"}
-    total = sum(each.percent for each in settings.channels)
-    if total > 100 and split & set(defaults):
-        faults.append(f"channels.percent: the default pool is split, and the percentages add up to {total:g}")
-    return faults
-
-
-def _twice(where: str, values: Sequence[object]) -> list[str]:
-    return [
-        f"{where}: {text!r} is there twice"
-        for text in sorted({str(v) for v in values if values.count(v) > 1})
-    ]
-
-
-def _hosts(settings: Settings) -> list[str]:
-    faults = []
-    for where, url in urls(settings):
-        parts = urlsplit(url)
-        loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        if parts.scheme not in {"https", "http"} or not parts.hostname:
-            faults.append(f"{where}: {url!r} is not a URL")
-        elif parts.scheme == "http" and not loopback:
-            faults.append(f"{where}: http:// is refused off loopback; use https://{parts.netloc}")
-        elif settings.environment == "simulator" and not loopback:
-            faults.append(f"{where}: environment simulator speaks to loopback only, not to {parts.hostname}")
-        elif settings.environment == "sandbox" and parts.hostname in {"api.skubana.com", "app.skubana.com"}:
-            faults.append(f"{where}: {parts.hostname} is production; environment sandbox forbids it")
-    return faults
-
-
-def urls(settings: Settings) -> list[tuple[str, str]]:
-    """Every URL of the settings, with its place."""
-    found = [
-        ("extensiv.base_url", settings.extensiv.base_url),
-        ("extensiv.auth.token_url", settings.extensiv.auth.token_url),
-    ]
-    for number, channel in enumerate(settings.channels):
-        found.append((f"channels[{number}].base_url", channel.base_url))
-        found.append((f"channels[{number}].auth.token_url", channel.auth.token_url))
-    return found
-
-
-def _credentials(settings: Settings) -> list[str]:
-    if settings.environment == "simulator":
-        return []
-    auths = [("extensiv", settings.extensiv.auth)]
-    auths += [(f"channels[{number}]", channel.auth) for number, channel in enumerate(settings.channels)]
-    return [
-        f"{where}.auth.{name}: name a secret; the built-in credentials are for environment simulator"
-        for where, auth in auths
-        for name in ("client_id", "client_secret")
-        if not getattr(auth, name)
-    ]
+    rules_csv: FilePath = Field("", description="rules for single SKUs, beside the config")

@@ -1,0 +1,107 @@
+"""The kinds of value that ``config.toml`` holds, each with its unit and its check. Knows no section."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_SECRET_NAME: Final = re.compile(
+    r"file:/[^\x00-\x1f]+|env:[A-Za-z_][A-Za-z0-9_]*|[A-Za-z][A-Za-z0-9_.-]{0,63}"
+)
+_LITERAL_SECRET: Final = re.compile(
+    r"(shp[a-z]{2}_|xox[a-z]-|sk_|pk_|gh[a-z]_|eyJ)|(?=[a-z_-]*[0-9])[A-Za-z0-9]{24,}", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number counts, for the list of all keys."""
+
+    name: str
+
+
+def _decimals(places: int) -> Callable[[float], float]:
+    def check(value: float) -> float:
+        if abs(round(value, places) - value) > 1e-9:
+            raise ValueError(f"at most {places} decimal{'s' * (places > 1)} (got {value!r})")
+        return value
+
+    return check
+
+
+def _url(value: str) -> str:
+    """An address without credentials or query; http only to this machine. The value is told only if harmless."""
+    try:
+        parts = urlsplit(value)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds credentials; name them under auth instead")
+    if parts.query or parts.fragment:
+        raise ValueError("a URL without ? and #")
+    if parts.scheme not in {"https", "http"} or not host or not value.isprintable() or " " in value:
+        raise ValueError(f"{value[:80]!r} is not a URL")
+    if parts.scheme == "http" and host not in LOOPBACK:
+        raise ValueError(f"http:// is refused off loopback; use https://{parts.netloc}{parts.path}")
+    return value
+
+
+def _secret_name(value: str) -> str:
+    """Refuses what is no name, and what looks like the secret itself. Never repeats the value."""
+    if not value:
+        return value
+    if not _SECRET_NAME.fullmatch(value):
+        raise ValueError("is not the name of a secret; write a NAME, file:/PATH or env:NAME")
+    if ":" not in value and _LITERAL_SECRET.match(value):
+        raise ValueError(
+            "looks like the secret itself; write a NAME, file:/PATH or env:NAME, and replace the secret"
+        )
+    return value
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"1 to 64 of A-Z, a-z, 0-9, - and _, no - or _ in front (got {value[:80]!a})")
+    return value
+
+
+def warehouse_id(value: str) -> str:
+    """An id as the vendor has it. Rules separate several by semicolons."""
+    if (
+        value != value.strip()
+        or not 0 < len(value) <= 64
+        or not value.isprintable()
+        or set(value) & {";", ","}
+    ):
+        raise ValueError(f"an id of 1 to 64 visible characters, no comma or semicolon (got {value[:80]!a})")
+    return value
+
+
+def _path(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("a path without control characters")
+    return value
+
+
+Seconds = Annotated[float, Field(ge=0.001, le=31_536_000, allow_inf_nan=False), Unit("s")]
+Lag = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False), Unit("s")]
+"""A lag, which may be nothing."""
+Eaches = Annotated[int, Field(ge=0, le=1_000_000_000), Unit("eaches")]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000), Unit("count")]
+Percentage = Annotated[
+    float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(_decimals(1)), Unit("%")
+]
+FinePercentage = Annotated[
+    float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(_decimals(2)), Unit("%")
+]
+Name = Annotated[str, AfterValidator(_name), Unit("name")]
+Warehouse = Annotated[str, AfterValidator(warehouse_id), Unit("id")]
+Url = Annotated[str, Field(max_length=2_000), AfterValidator(_url), Unit("URL")]
+SecretName = Annotated[str, AfterValidator(_secret_name), Unit("name of a secret")]
+FilePath = Annotated[str, Field(max_length=4_000), AfterValidator(_path), Unit("path")]
