@@ -3,19 +3,33 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
+from reconcilerd.simulator.extensiv_writes import ADJUST_EVERY_S, adjust, reroute
 from reconcilerd.simulator.faults import Fault, FaultPlan
 from reconcilerd.simulator.openapi import extensiv_openapi
 from reconcilerd.simulator.truth import Bin, Order, World
-from reconcilerd.simulator.wire import LIST_FAULTS, Bucket, Clock, Tokens, grant, json_response, strike
+from reconcilerd.simulator.wire import (
+    LIST_FAULTS,
+    READ_FAULTS,
+    WRITE_FAULTS,
+    Bucket,
+    Clock,
+    Tokens,
+    grant,
+    json_response,
+    strike,
+)
 
 Row = dict[str, Any]
-MOST: dict[str, int] = {"totals": 200, "orders": 500, "listings": 500}
+MOST: dict[str, int] = {"totals": 200, "orders": 500, "listings": 500, "shipments": 50}
+WHOLE = frozenset({"v1/warehouses", "v1/saleschannels"})
+"""Answered in one piece, so no fault of paging can befall them."""
 
 
 class ExtensivApi:
@@ -39,6 +53,7 @@ class ExtensivApi:
         self._buckets = {
             "read": Bucket(5 * rate_scale, 5, clock),
             "totals": Bucket(10 * rate_scale, 10, clock),
+            "adjust": Bucket(rate_scale / ADJUST_EVERY_S, 1, clock),
         }
 
     def app(self) -> Starlette:
@@ -50,11 +65,21 @@ class ExtensivApi:
             ("v1/warehouses", "read", self._warehouses),
             ("v1/saleschannels", "read", self._channels),
             ("v1.1/orders", "read", self._orders),
+            ("v1/shipments", "read", self._shipments),
+        ]
+        writes: list[tuple[str, str, Callable[[World, bytes, Instant], Row]]] = [
+            ("v1.1/inventory/adjust", "adjust", adjust),
+            ("v1.1/orders", "read", reroute),
         ]
         routes = [Route("/oauth/token", self._token, methods=["GET", "POST"])]
         routes += [
             Route(prefix + path, self._endpoint(path, lane, rows), methods=["GET"])
             for path, lane, rows in lists
+            for prefix in ("/", "/service/")
+        ]
+        routes += [
+            Route(prefix + path, self._write_endpoint(path, lane, apply), methods=["POST"])
+            for path, lane, apply in writes
             for prefix in ("/", "/service/")
         ]
         routes.append(Route("/openapi.json", self._openapi))
@@ -71,24 +96,53 @@ class ExtensivApi:
     ) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
             now = self._clock()
-            self.world.advance(now)
-            self.sent += 1
-            scheme, _, token = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not self.tokens.good(token):
-                return JSONResponse(
-                    {"error": "invalid_token", "error_description": "expired or unknown"}, 401
-                )
-            wait_s = self._buckets[lane].take()
-            if wait_s:
-                return self._too_many(wait_s)
-            fault = self._faults.pick("extensiv", LIST_FAULTS, now, path)
+            refusal = self._admit(request, lane, now)
+            if refusal is not None:
+                return refusal
+            try:
+                found = rows(request)
+                limit, number = _number(request, "limit", 100), _number(request, "page", 1)
+            except ValueError as error:
+                return _bad_request(error)
+            fault = self._faults.pick("extensiv", READ_FAULTS if path in WHOLE else LIST_FAULTS, now, path)
 
             async def effect() -> Response:
-                return json_response(_page(request, rows(request), lane, path, fault))
+                return json_response(found if path in WHOLE else _page(found, limit, number, path, fault))
 
             return await strike(fault, self.tokens, effect, lambda: self._too_many(1.0))
 
         return endpoint
+
+    def _write_endpoint(
+        self, path: str, lane: str, apply: Callable[[World, bytes, Instant], Row]
+    ) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            now = self._clock()
+            refusal = self._admit(request, lane, now)
+            if refusal is not None:
+                return refusal
+            body = await request.body()
+            fault = self._faults.pick("extensiv", WRITE_FAULTS - {Fault.NOT_APPLIED}, now, path)
+
+            async def effect() -> Response:
+                try:
+                    return json_response(apply(self.world, body, self._clock()))
+                except (msgspec.DecodeError, ValueError) as error:
+                    return _bad_request(error)
+
+            return await strike(fault, self.tokens, effect, lambda: self._too_many(1.0))
+
+        return endpoint
+
+    def _admit(self, request: Request, lane: str, now: Instant) -> Response | None:
+        """Why a request is not let in, if it is not."""
+        self.world.advance(now)
+        self.sent += 1
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not self.tokens.good(token):
+            return JSONResponse({"error": "invalid_token", "error_description": "expired or unknown"}, 401)
+        wait_s = self._buckets[lane].take()
+        return self._too_many(wait_s) if wait_s else None
 
     def _too_many(self, wait_s: float) -> Response:
         self.throttled += 1
@@ -105,7 +159,10 @@ class ExtensivApi:
         }
 
     def _type(self, sku: str) -> str:
-        return "BUNDLE_KIT" if self.world.products[sku].components else "CORE_PRODUCT"
+        product = self.world.products[sku]
+        return (
+            "BUNDLE_KIT" if product.components else "VIRTUAL_PRODUCT" if product.virtual else "CORE_PRODUCT"
+        )
 
     def _products(self, request: Request) -> list[Row]:
         return [
@@ -125,7 +182,7 @@ class ExtensivApi:
             if _fits(request, product.sku)
         ]
 
-    def _listings(self, _request: Request) -> list[Row]:
+    def _listings(self, request: Request) -> list[Row]:
         return [
             {
                 "listingId": item.listing_id,
@@ -140,10 +197,17 @@ class ExtensivApi:
             }
             for store in self.world.stores.values()
             for item in store.items.values()
+            if _is(request, "salesChannelId", store.sales_channel_id)
+            and _is(request, "listingSku", item.listing_sku)
+            and _is(request, "masterSku", item.sku)
         ]
 
     def _inventory(self, request: Request) -> list[Row]:
-        return [self._stock_row(each) for each in self.world.bins.values() if _fits(request, each.sku)]
+        return [
+            self._stock_row(each)
+            for each in self.world.bins.values()
+            if _fits(request, each.sku) and _is(request, "warehouseId", each.place)
+        ]
 
     def _stock_row(self, each: Bin) -> Row:
         available = max(0, each.copied - each.allocated - each.locked)
@@ -170,7 +234,7 @@ class ExtensivApi:
     def _totals(self, request: Request) -> list[Row]:
         totals: dict[str, Row] = {}
         for each in self.world.bins.values():
-            if _fits(request, each.sku):
+            if _fits(request, each.sku) and _is(request, "warehouseId", each.place):
                 row = totals.setdefault(
                     each.sku,
                     {
@@ -203,14 +267,37 @@ class ExtensivApi:
 
     def _orders(self, request: Request) -> list[Row]:
         statuses = {s for value in request.query_params.getlist("status") for s in value.split(",")}
-        since = request.query_params.get("modifiedDateFrom")
-        first = parse_instant(since) if since else Instant(0)
+        first = _moment(request, "modifiedDateFrom", Instant(0))
+        last = _moment(request, "modifiedDateTo", Instant(1 << 62))
         return [
             self._order_row(order)
             for order in self.world.orders.values()
             if order.imported is not None
             and (not statuses or order.ext_status in statuses)
-            and order.ext_modified >= first
+            and first <= order.ext_modified <= last
+            and _is(request, "orderId", order.id)
+            and _is(request, "orderNumber", order.number)
+            and _is(request, "salesChannelId", order.sales_channel_id)
+        ]
+
+    def _shipments(self, request: Request) -> list[Row]:
+        return [
+            {
+                "shipmentId": order.id,
+                "orderId": order.id,
+                "orderNumber": order.number,
+                "type": "FULFILLMENT",
+                "created": format_instant(Instant(-(-order.shipped // 1000) * 1000)),
+                "shipDate": format_instant(Instant(-(-order.shipped // 1000) * 1000)),
+                "deliveryStatus": "IN_TRANSIT",
+                "external": False,
+                "warehouseId": order.ext_place,
+            }
+            for order in self.world.orders.values()
+            if order.shipped is not None
+            and _is(request, "orderId", order.id)
+            and _is(request, "orderNumber", order.number)
+            and _is(request, "warehouseId", order.ext_place)
         ]
 
     def _order_row(self, order: Order) -> Row:
@@ -224,7 +311,7 @@ class ExtensivApi:
             "salesChannel": {"salesChannelId": order.sales_channel_id, "name": order.store or "B2B"},
             "fulfillmentSource": {"warehouseId": order.ext_place},
             "orderDate": format_instant(Instant(order.placed - order.placed % 1000)),
-            "createdDate": modified,
+            "createdDate": format_instant(Instant(-(-(order.imported or 0) // 1000) * 1000)),
             "modifiedDate": modified,
             "shipDate": format_instant(Instant(-(-order.shipped // 1000) * 1000)) if order.shipped else None,
             "orderItems": [
@@ -232,6 +319,11 @@ class ExtensivApi:
                 for i, (code, units) in enumerate(order.lines, 1)
             ],
         }
+
+
+def _bad_request(error: Exception) -> Response:
+    # INFERRED: what a refused argument is answered with.
+    return JSONResponse({"error": "bad_request", "error_description": str(error)}, 400)
 
 
 def _fits(request: Request, sku: str) -> bool:
@@ -243,12 +335,34 @@ def _fits(request: Request, sku: str) -> bool:
     return any(part and part in sku.casefold() for part in parts)
 
 
-def _page(request: Request, rows: list[Row], lane: str, path: str, fault: Fault | None) -> list[Row]:
-    if path in {"v1/warehouses", "v1/saleschannels"}:
-        return rows
-    most = MOST.get(lane if lane == "totals" else path.rpartition("/")[2], 1000)
-    limit = max(1, min(most, int(request.query_params.get("limit", "100"))))
-    number = max(1, int(request.query_params.get("page", "1")))
+def _is(request: Request, name: str, value: object) -> bool:
+    """Whether a row passes an exact filter; keys may repeat, and values may be joined by commas."""
+    wanted = request.query_params.getlist(name)
+    return not wanted or str(value).casefold() in {v.casefold() for one in wanted for v in one.split(",")}
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    try:
+        return max(1, int(text))
+    except ValueError:
+        raise ValueError(f"{name} must be a whole number, not {text[:40]!r}") from None
+
+
+def _moment(request: Request, name: str, default: Instant) -> Instant:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    try:
+        return parse_instant(text)
+    except ValueError:
+        raise ValueError(f"{name} must be a time like 2026-01-31T00:00:00Z, not {text[:40]!r}") from None
+
+
+def _page(rows: list[Row], limit: int, number: int, path: str, fault: Fault | None) -> list[Row]:
+    limit = min(MOST.get("totals" if path.endswith("total") else path.rpartition("/")[2], 1000), limit)
     page = rows[(number - 1) * limit : number * limit]
     match fault:
         case Fault.MISSING_PAGE:

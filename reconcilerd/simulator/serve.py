@@ -1,4 +1,4 @@
-"""Serves an app on loopback inside our own task group; signals stay ours."""
+"""Serves an app on loopback inside our own task group; signals stay ours, and a dropped connection is one."""
 
 import socket
 from collections.abc import Iterator
@@ -7,8 +7,10 @@ from typing import Any
 
 import anyio
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
+
+from reconcilerd.simulator.faults import ConnectionDropped
 
 
 class _Server(uvicorn.Server):
@@ -18,13 +20,43 @@ class _Server(uvicorn.Server):
         yield
 
 
+class Droppable:
+    """Turns ``ConnectionDropped`` into a connection that ends without an answer.
+
+    The server itself would answer 500. What the app said is kept back until it is through, because its own
+    middleware answers 500 before the exception gets here.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        said: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            said.append(message)
+
+        try:
+            await self._app(scope, receive, keep)
+        except ConnectionDropped:
+            transport = getattr(getattr(send, "__self__", None), "transport", None)
+            if transport is None:
+                raise
+            transport.abort()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+        for message in said:
+            await send(message)
+
+
 async def serve(app: ASGIApp, port: int, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:
     """Serve until cancelled; reports the port it got (0: any free one). Raises OSError for a taken port."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     config = uvicorn.Config(
-        app, log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=1
+        Droppable(app), log_config=None, lifespan="off", access_log=False, timeout_graceful_shutdown=1
     )
     server = _Server(config)
     async with anyio.create_task_group() as group:

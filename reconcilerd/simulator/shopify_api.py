@@ -42,6 +42,14 @@ PLUS_RATE, PLUS_SIZE = 1000.0, 20_000.0
 MOST_A_CALL = 250
 Node = dict[str, Any]
 Info = GraphQLResolveInfo[Any]
+ARRAY_FAULTS = frozenset({Fault.MISSING_PAGE, Fault.SHIFTED_ROWS, Fault.HALF_A_PAGE})
+"""What befalls numbered pages of bare arrays; a cursor holds its place."""
+MOST_UNITS = 1_000_000_000
+
+
+class _Asked(msgspec.Struct):
+    query: str
+    variables: dict[str, Any] | None = None
 
 
 @cache
@@ -89,6 +97,7 @@ class ShopifyApi:
         """Answer reads from a copy of now for a while."""
         self._stale = {item.id: item.quantity for item in self.store.items.values()}
         self._stale_until = Instant(self._clock() + ms)
+        self._faults.note(Fault.STALE_READ, self._clock(), self.store.name, f"{ms} ms")
 
     async def _token(self, request: Request) -> Response:
         return await grant(request, self.tokens)
@@ -99,21 +108,25 @@ class ShopifyApi:
         self.sent += 1
         if not self.tokens.good(request.headers.get("x-shopify-access-token", "")):
             return JSONResponse({"errors": "[API] Invalid API key or access token"}, 401)
-        body = msgspec.json.decode(await request.body())
-        text, variables = body["query"], body.get("variables") or {}
-        document = parse(text)
+        try:
+            asked = msgspec.json.decode(await request.body(), type=_Asked)
+        except msgspec.DecodeError as error:
+            return JSONResponse({"errors": str(error)}, 400)
+        text, variables = asked.query, asked.variables or {}
+        try:
+            document = parse(text)
+        except GraphQLError as unread:
+            return self._answer({"errors": [{"message": unread.message}]})
         mutates = "mutation" in text
         cost = 10.0 if mutates else _cost(variables)
         wait_s = self.bucket.take(cost)
         extensions = self._extensions(cost)
         if wait_s:
             self.throttled += 1
-            error = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
-            return self._answer({"errors": [error], "extensions": extensions})
+            throttled = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
+            return self._answer({"errors": [throttled], "extensions": extensions})
         possible = WRITE_FAULTS if mutates else LIST_FAULTS
-        fault = self._faults.pick(
-            self.store.name, possible - {Fault.MISSING_PAGE, Fault.SHIFTED_ROWS}, now, text[:30]
-        )
+        fault = self._faults.pick(self.store.name, possible - ARRAY_FAULTS, now, text[:30])
 
         async def effect() -> Response:
             self._not_applied = fault is Fault.NOT_APPLIED
@@ -285,8 +298,20 @@ class ShopifyApi:
             return "INVALID_LOCATION"
         if line["quantity"] < 0:
             return "INVALID_QUANTITY_NEGATIVE"
+        if line["quantity"] > MOST_UNITS:
+            return "INVALID_QUANTITY_TOO_HIGH"
         before = line["changeFromQuantity"]
         return "CHANGE_FROM_QUANTITY_STALE" if before is not None and before != item.quantity else None
+
+
+FIELD_OF = {
+    "CHANGE_FROM_QUANTITY_STALE": "changeFromQuantity",
+    "INVALID_INVENTORY_ITEM": "inventoryItemId",
+    "INVALID_LOCATION": "locationId",
+    "INVALID_QUANTITY_NEGATIVE": "quantity",
+    "INVALID_QUANTITY_TOO_HIGH": "quantity",
+}
+"""Which part of a line each refusal is about."""
 
 
 def _payload(errors: list[tuple[str, int | None]]) -> Node:
@@ -295,7 +320,11 @@ def _payload(errors: list[tuple[str, int | None]]) -> Node:
         "userErrors": [
             {
                 "code": code,
-                "field": ["input", "quantities", *([str(index)] if index is not None else [])],
+                "field": [
+                    "input",
+                    "quantities",
+                    *([str(index), FIELD_OF[code]] if index is not None else []),
+                ],
                 "message": code.replace("_", " ").lower(),
             }
             for code, index in errors
@@ -311,6 +340,8 @@ def _idempotency_key(info: Info) -> str | None:
 
 
 def _connection(rows: list[Any], first: int, after: str | None, node: Any) -> Node:
+    if after is not None and not after.isdecimal():
+        raise GraphQLError("after is not a cursor of this connection")
     start = int(after or 0)
     page = rows[start : start + min(first, MOST_A_CALL)]
     end = start + len(page)
@@ -322,8 +353,9 @@ def _connection(rows: list[Any], first: int, after: str | None, node: Any) -> No
 
 def _cost(variables: Node) -> float:
     """Roughly the vendor's sum: a point for each object and page."""
-    count = len(variables["ids"]) if "ids" in variables else int(variables.get("first") or 1)
-    return float(2 + 5 * count)
+    ids, first = variables.get("ids"), variables.get("first")
+    count = len(ids) if isinstance(ids, list) else first if isinstance(first, int) else 1
+    return float(2 + 5 * max(0, min(count, MOST_A_CALL)))
 
 
 def _type_of(value: Any, _info: Info, _type: Any) -> str:

@@ -1,6 +1,7 @@
 """Real orders replayed: a CSV of order lines becomes visitors at the stores, cancels and write-offs included."""
 
 import csv
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ COLUMNS = ("invoice", "stock_code", "description", "quantity", "ordered_at", "un
 NOT_PRODUCTS = frozenset({"POST", "DOT", "M", "C2", "D", "S", "BANK CHARGES", "AMAZONFEE", "CRUK", "PADS"})
 """Codes of postage, fees and corrections: sold, but mapped to nothing."""
 MAX_FAULTS = 20
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
+_PRICE = re.compile(r"-?[0-9]{1,12}(\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,12 @@ def _read(path: Path) -> list[Invoice]:
         raise ConfigFault(tuple(faults[:MAX_FAULTS] + more))
     if not found:
         raise ConfigFault((f"{path}: holds no order lines",))
-    invoices = [Invoice(n, at, tuple(lines), n.upper().startswith("C")) for n, (at, lines) in found.items()]
+    invoices = [Invoice(n, at, tuple(lines), _cancels(n)) for n, (at, lines) in found.items()]
     return sorted(invoices, key=lambda each: (each.at, each.number))
+
+
+def _cancels(number: str) -> bool:
+    return number.upper().startswith("C")
 
 
 def _take(
@@ -76,18 +83,21 @@ def _take(
         if not code:
             raise ValueError("stock_code is blank")
         text = (row["quantity"] or "").strip()
-        if not text.lstrip("-").isdigit() or int(text) == 0:
-            raise ValueError(f"quantity must be a whole number other than 0, not {text!r}")
+        if not _WHOLE.fullmatch(text) or int(text) == 0:
+            raise ValueError(f"quantity must be a whole number other than 0, not {text[:40]!r}")
         try:
             at = parse_instant((row["ordered_at"] or "").strip())
         except ValueError:
             raise ValueError(f"ordered_at must be a time with zone, not {row['ordered_at']!r}") from None
-        price = float(row["unit_price_gbp"] or 0)
+        price = (row["unit_price_gbp"] or "").strip()
+        if price and not _PRICE.fullmatch(price):
+            raise ValueError(f"unit_price_gbp must be an amount like 2.55, not {price[:40]!r}")
     except (ValueError, TypeError) as error:
         faults.append(f"{where}: {error}")
         return
     units = int(text)
-    line = Line(code, row["description"] or code, abs(units), units < 0 and price == 0)
+    # What is less than zero and cancels no sale has left the shelf, whatever price stands beside it.
+    line = Line(code, row["description"] or code, abs(units), units < 0 and not _cancels(number))
     found.setdefault(number, (at, []))[1].append(line)
 
 

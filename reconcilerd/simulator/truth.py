@@ -5,11 +5,12 @@ stores see only parts of it, late: that is what the daemon has to live with.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from reconcilerd.domain.names import Instant
+from reconcilerd.simulator.score import Score, Tally, shown_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Product:
     name: str
     components: tuple[tuple[str, int], ...] = ()
     split: bool = False
+    virtual: bool = False
+    """The parent of variations: Extensiv lists it, nothing of it lies anywhere."""
 
 
 @dataclass(slots=True)
@@ -109,26 +112,6 @@ class Order:
     allocated: bool = False
 
 
-@dataclass(slots=True)
-class Score:
-    """Measured against the truth. ``hidden`` and ``exposed`` in unit-milliseconds."""
-
-    orders: int = 0
-    sold: int = 0
-    oversold: int = 0
-    refused: int = 0
-    hidden: int = 0
-    exposed: int = 0
-    writes: int = 0
-
-
-@dataclass(slots=True)
-class _Standing:
-    since: Instant
-    hidden: int = 0
-    exposed: int = 0
-
-
 class World:
     """The business. Every method that changes it takes the time."""
 
@@ -141,12 +124,15 @@ class World:
         self.bins: dict[tuple[str, int], Bin] = {}
         self.stores: dict[str, Store] = {}
         self.orders: dict[int, Order] = {}
-        self.score = Score()
+        self.tally = Tally()
         self.unmapped_sold: set[str] = set()
         self._events: list[tuple[Instant, int, Callable[[Instant], None]]] = []
         self._number = 0
         self._demand: dict[str, int] = {}
-        self._standing: dict[str, _Standing] = {}
+        self._uses: dict[str, dict[str, int]] = {}
+        self._listed: dict[str, list[Item]] = {}
+        self._sold_from: dict[str, dict[str, int]] | None = None
+        """For each shelf, the listed SKUs that are sold from it and how many eaches one unit takes."""
 
     def advance(self, now: Instant) -> None:
         """Let everything happen that is due by ``now``."""
@@ -165,8 +151,14 @@ class World:
         self._number += 1
         heapq.heappush(self._events, (Instant(due), self._number, event))
 
+    @property
+    def score(self) -> Score:
+        return self.tally.score
+
     def add_product(self, product: Product) -> None:
         self.products[product.sku] = product
+        self._uses.clear()
+        self._sold_from = None
 
     def add_stock(self, sku: str, place: int, on_hand: int, locked: int = 0) -> None:
         number = 5000 + len(self.bins)
@@ -190,27 +182,29 @@ class World:
         )
         owner.items[item.id] = item
         owner.by_sku[item.listing_sku] = item
+        self._listed.setdefault(sku, []).append(item)
+        self._sold_from = None
         self._settle(sku)
         return item
 
     def uses(self, sku: str) -> dict[str, int]:
         """Eaches of each component that one unit takes."""
+        known = self._uses.get(sku)
+        if known is not None:
+            return known
         product = self.products.get(sku)
-        if product is None or not product.components:
-            return {sku: 1}
         counts: dict[str, int] = {}
+        if product is None or not product.components:
+            counts[sku] = 1
+            return self._uses.setdefault(sku, counts)
         for component, count in product.components:
             for name, inner in self.uses(component).items():
                 counts[name] = counts.get(name, 0) + count * inner
-        return counts
+        return self._uses.setdefault(sku, counts)
 
     def shippable(self, sku: str) -> int:
         """Units that could leave today and nobody has bought."""
-        spare = [
-            (sum(max(0, b.on_hand - b.locked) for b in self._bins(name)) - self._demand.get(name, 0)) // count
-            for name, count in self.uses(sku).items()
-        ]
-        return max(0, min(spare))
+        return max(0, min(self._left(name) // count for name, count in self.uses(sku).items()))
 
     def place_order(
         self, store: str, number: str, wanted: Sequence[tuple[str, int]], now: Instant
@@ -235,21 +229,30 @@ class World:
             item.quantity -= taken
             item.updated = now
             self._claim(item.sku, taken * item.each)
+            self._settle(item.sku)
             lines.append((code, taken))
         if not lines:
             return None
         return self._take(owner, number, lines, now)
 
     def cancel(self, order: Order, now: Instant) -> None:
-        """A customer cancels: the store restocks; Extensiv hears of it, if it ever knew the order."""
+        """A customer cancels: the store restocks; Extensiv hears of it, if it ever knew the order.
+
+        A parcel that leaves before Extensiv has heard is gone all the same: the store then shows too much.
+        """
+        self.advance(now)
         if order.cancelled is not None or order.shipped is not None:
             return
+        if not order.store:
+            self._cancel_in_extensiv(order, now)
         order.cancelled = order.updated = now
         order.visible = Instant(now + self._between(self.config.index_lag_ms))
         for item, units in self._items_of(order):
             item.quantity += units
             item.updated = now
-            self._claim(item.sku, -units * item.each)
+            self._settle(item.sku)
+        for component, units in self._needs(order).items():
+            self._claim(component, -units)
         if order.imported is not None:
             self.at(
                 now + self._between(self.config.import_ms), lambda at: self._cancel_in_extensiv(order, at)
@@ -257,6 +260,7 @@ class World:
 
     def enter_order(self, sku: str, units: int, now: Instant) -> Order:
         """An order typed straight into Extensiv, on no channel."""
+        self.advance(now)
         self._number += 1
         order = Order(self._number, f"B2B-{self._number}", "", 900, [(sku, units)], now, now, now)
         self.orders[order.id] = order
@@ -266,6 +270,7 @@ class World:
 
     def damage(self, sku: str, units: int, now: Instant) -> None:
         """Units are gone from the shelf; whoever counts there knows at once, a mirror later."""
+        self.advance(now)
         for each in self._bins(sku):
             lost = min(units, each.on_hand)
             each.on_hand -= lost
@@ -275,21 +280,41 @@ class World:
         self._stock_moved(sku, now)
 
     def receive(self, sku: str, place: int, units: int, now: Instant) -> None:
+        """Units arrive at a place that has a bin for them. Raises KeyError for one that has not."""
+        self.advance(now)
         each = self.bins[sku, place]
         each.on_hand += units
         if not self.places[place].mirror:
             each.copied = each.on_hand
         self._stock_moved(sku, now)
 
+    def record(self, sku: str, place: int, on_hand: int, now: Instant) -> None:
+        """Somebody tells Extensiv what lies there. The shelf is what it was; the next movement or refresh shows it."""
+        self.advance(now)
+        self.bins[sku, place].copied = on_hand
+        self._push_later(sku, now)
+
+    def reroute(self, order: Order, place: int, now: Instant) -> None:
+        """Somebody gives an open order to another warehouse; what is allocated for it moves along."""
+        self.advance(now)
+        for sku, units in self._needs(order).items():
+            self._unallocate(order, sku, units)
+            there = self.bins.get((sku, place))
+            if order.allocated and there is not None:
+                there.allocated += units
+            self._push_later(sku, now)
+        order.ext_place, order.ext_modified = place, now
+
     def set_quantity(self, item: Item, quantity: int, now: Instant) -> None:
         """Somebody writes what a listing shows."""
+        self.advance(now)
         item.quantity, item.updated = quantity, now
         self._settle(item.sku)
 
     @property
     def exposed_now(self) -> int:
         """Units shown beyond what could ship, over all SKUs."""
-        return sum(each.exposed for each in self._standing.values())
+        return self.tally.exposed_now
 
     def start_mirrors(self) -> None:
         """Begin the refreshing of copied stock."""
@@ -299,12 +324,11 @@ class World:
     def finish_score(self, now: Instant) -> Score:
         """The score up to ``now``."""
         self.advance(now)
-        for sku in list(self._standing):
-            self._settle(sku)
+        self.tally.finish(self.now)
         return self.score
 
     def items_of(self, sku: str) -> list[Item]:
-        return [i for store in self.stores.values() for i in store.items.values() if i.sku == sku]
+        return list(self._listed.get(sku, ()))
 
     def native_number(self, sku: str) -> int:
         """What Extensiv would push: 100 % of what it believes is available."""
@@ -357,14 +381,17 @@ class World:
         if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None:
             return
         order.ext_status, order.shipped, order.ext_modified = "SHIPPED", now, now
-        order.fulfilled, order.updated = True, now
-        order.visible = max(order.visible, now)
+        if order.cancelled is None:
+            order.fulfilled, order.updated = True, now
+            order.visible = max(order.visible, now)
         for sku, units in self._needs(order).items():
             self._unallocate(order, sku, units)
-            self._demand[sku] = self._demand.get(sku, 0) - units
+            if order.cancelled is None:
+                # A cancel has given its units back already; nothing is given back twice.
+                self._demand[sku] = self._demand.get(sku, 0) - units
             left = units
             for each in self._bins(sku, first=order.ext_place):
-                out = min(left, each.on_hand)
+                out = min(left, max(0, each.on_hand - each.locked))
                 each.on_hand -= out
                 left -= out
                 if not self.places[each.place].mirror:
@@ -401,10 +428,21 @@ class World:
             self.set_quantity(item, number, now)
 
     def _affected(self, component: str) -> Iterable[Item]:
-        for store in self.stores.values():
-            for item in store.items.values():
-                if component in self.uses(item.sku):
-                    yield item
+        for sku in self._drawing_on(component):
+            yield from self._listed[sku]
+
+    def _drawing_on(self, component: str) -> Mapping[str, int]:
+        if self._sold_from is None:
+            self._sold_from = {}
+            for sku in self._listed:
+                for name, count in self.uses(sku).items():
+                    self._sold_from.setdefault(name, {})[sku] = count
+        return self._sold_from.get(component, {})
+
+    def _left(self, component: str) -> int:
+        """Eaches on one shelf that nobody has bought; less than zero when more was sold than is there."""
+        there = sum(max(0, b.on_hand - b.locked) for b in self._bins(component))
+        return there - self._demand.get(component, 0)
 
     def _needs(self, order: Order) -> dict[str, int]:
         needs: dict[str, int] = {}
@@ -418,7 +456,7 @@ class World:
         return needs
 
     def _items_of(self, order: Order) -> list[tuple[Item, int]]:
-        by_sku = self.stores[order.store].by_sku
+        by_sku = self.stores[order.store].by_sku if order.store else {}
         return [(by_sku[code], units) for code, units in order.lines if code in by_sku]
 
     def _bins(self, sku: str, first: int | None = None) -> list[Bin]:
@@ -429,25 +467,38 @@ class World:
         for name, count in self.uses(sku).items():
             self._demand[name] = self._demand.get(name, 0) + units * count
             self._settle(name)
-        self._settle(sku)
 
     def _stock_moved(self, sku: str, now: Instant) -> None:
         self._settle(sku)
         self._push_later(sku, now)
 
     def _settle(self, sku: str) -> None:
-        """Add up what was hidden and exposed since the last change; note what is now."""
-        old = self._standing.get(sku)
-        if old is not None:
-            span = self.now - old.since
-            self.score.hidden += old.hidden * span
-            self.score.exposed += old.exposed * span
-        items = self.items_of(sku)
-        shown = [max(0, item.quantity) * item.each for item in items]
-        left = self.shippable(sku) if items else 0
-        product = self.products.get(sku)
-        total = (sum(shown) if product and product.split else max(shown, default=0)) if items else 0
-        self._standing[sku] = _Standing(self.now, max(0, left - total), max(0, total - left))
+        """Note how every shelf that ``sku`` is sold from stands now, and the bundles sold from them.
+
+        Exposure is counted on shelves: whatever all listings that draw on one show beyond it, in its eaches.
+        Hidden units are counted once too: on the shelf where its SKU is listed itself, else at the bundle.
+        """
+        bundles: dict[str, None] = {}
+        for component in self.uses(sku):
+            drawing = self._drawing_on(component)
+            bundles.update(dict.fromkeys(name for name in drawing if name != component))
+            amounts = [
+                max(0, item.quantity) * item.each * count
+                for name, count in drawing.items()
+                for item in self._listed[name]
+            ]
+            product = self.products.get(component)
+            total = shown_of(amounts, split=product is not None and product.split)
+            left = max(0, self._left(component))
+            hidden = max(0, left - total) if component in self._listed else 0
+            exposed = max(0, total - left) if drawing else 0
+            self.tally.note(component, self.now, hidden=hidden, exposed=exposed)
+        for bundle in bundles:
+            if not any(component in self._listed for component in self.uses(bundle)):
+                shown = [max(0, item.quantity) * item.each for item in self._listed[bundle]]
+                total = shown_of(shown, split=self.products[bundle].split)
+                unseen = max(0, self.shippable(bundle) - total)
+                self.tally.note(bundle, self.now, hidden=unseen, exposed=0)
 
     def _between(self, span: tuple[int, int]) -> int:
         return self.chance.randint(*span)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 from urllib.parse import parse_qs
+from uuid import UUID
 
 import anyio
 import msgspec
@@ -51,7 +52,8 @@ class Bucket:
 
     def refill(self) -> float:
         now = self.clock()
-        self.level = min(self.size, self.level + (now - self.at) / 1000 * self.rate_per_s)
+        # A clock that is set back neither gives nor takes.
+        self.level = min(self.size, self.level + max(0, now - self.at) / 1000 * self.rate_per_s)
         self.at = now
         return self.level
 
@@ -73,8 +75,10 @@ class Tokens:
         self._ends: dict[str, Instant] = {}
 
     def issue(self) -> dict[str, object]:
-        token = f"{self._chance.getrandbits(128):032x}"
-        self._ends[token] = Instant(self._clock() + self._life_s * 1000)
+        now = self._clock()
+        self._ends = {token: end for token, end in self._ends.items() if end > now}
+        token = str(UUID(int=self._chance.getrandbits(128), version=4))
+        self._ends[token] = Instant(now + self._life_s * 1000)
         return {"access_token": token, "token_type": "bearer", "expires_in": self._life_s, "scope": "all"}
 
     def good(self, token: str) -> bool:

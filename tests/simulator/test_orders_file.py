@@ -1,0 +1,179 @@
+"""Real orders are read whole or refused with every bad place; played, each invoice is what it was."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconcilerd.domain.names import Instant
+from reconcilerd.errors import ConfigFault
+from reconcilerd.simulator.shoppers import (
+    COLUMNS,
+    MAX_FAULTS,
+    NOT_PRODUCTS,
+    STORES,
+    Replay,
+    busy_hour,
+    read_invoices,
+    store_of,
+    world_of,
+)
+from reconcilerd.simulator.truth import WorldConfig
+from tests.simulator.builders import START
+
+HEAD = ",".join(COLUMNS)
+GOOD = "536365,85123A,HEART,6,2010-12-01T08:26:00Z,2.55,United Kingdom"
+
+
+def orders(folder: Path, *rows: str, head: str = HEAD) -> Path:
+    path = folder / "orders.csv"
+    path.write_text("\n".join((head, *rows)) + "\n", encoding="utf-8")
+    return path
+
+
+def faults(path: Path) -> tuple[str, ...]:
+    with pytest.raises(ConfigFault) as refused:
+        read_invoices(path)
+    return refused.value.faults
+
+
+def test_the_file_that_ships_is_whole() -> None:
+    invoices = read_invoices(None)
+    lines = [(invoice, line) for invoice in invoices for line in invoice.lines]
+    assert len(lines) == 10_000
+    assert len({invoice.number for invoice in invoices}) == 512
+    assert len({line.code for _, line in lines}) == 2015
+    assert sum(invoice.cancels or line.write_off for invoice, line in lines) == 130
+    assert sum(line.write_off for _, line in lines) == 30
+    assert {"POST", "DOT", "M", "C2", "BANK CHARGES"} <= {line.code for _, line in lines} & NOT_PRODUCTS
+    assert [i.at for i in invoices] == sorted(i.at for i in invoices)
+
+
+def test_its_notice_ships_beside_it() -> None:
+    from importlib.resources import files
+
+    text = (files("reconcilerd.simulator") / "data" / "NOTICE").read_text("utf-8")
+    assert "CC BY 4.0" in text
+    assert "10.24432/C5BW33" in text
+
+
+def test_the_busy_hour_has_all_kinds_of_invoices() -> None:
+    some = busy_hour(read_invoices(None))
+    assert len({invoice.at // 3_600_000 for invoice in some}) == 1
+    assert len(some) >= 20
+    assert any(invoice.cancels for invoice in some)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value"),
+    [
+        (GOOD.replace(",6,", ",six,"), "quantity", "six"),
+        (GOOD.replace(",6,", ",6.5,"), "quantity", "6.5"),
+        (GOOD.replace(",6,", ",0,"), "quantity", "0"),
+        (GOOD.replace(",6,", ",,"), "quantity", "''"),
+        (GOOD.replace(",6,", ",--6,"), "quantity", "--6"),
+        (GOOD.replace(",6,", ",²,"), "quantity", "²"),
+        (GOOD.replace(",6,", ",True,"), "quantity", "True"),
+        (GOOD.replace(",6,", f",{10**12},"), "quantity", "1000000000000"),
+        (GOOD.replace("2010-12-01T08:26:00Z", "2010-12-01T08:26:00"), "ordered_at", "2010-12-01T08:26:00"),
+        (GOOD.replace("2010-12-01T08:26:00Z", "1/12/2010"), "ordered_at", "1/12/2010"),
+        (GOOD.replace("2.55", "cheap"), "unit_price_gbp", "cheap"),
+        (GOOD.replace("2.55", "nan"), "unit_price_gbp", "nan"),
+        (GOOD.replace("536365", " "), "invoice", "blank"),
+        (GOOD.replace("85123A", ""), "stock_code", "blank"),
+        ("536365,85123A", "quantity", "''"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_line_column_and_value(
+    tmp_path: Path, row: str, column: str, value: str
+) -> None:
+    [fault] = faults(orders(tmp_path, GOOD, row, GOOD))
+    assert fault.startswith("orders.csv:3: ")
+    assert column in fault
+    assert value in fault
+
+
+def test_all_bad_rows_are_named_at_once_up_to_a_bound(tmp_path: Path) -> None:
+    found = faults(orders(tmp_path, *[GOOD.replace(",6,", ",x,")] * 23))
+    assert len(found) == MAX_FAULTS + 1
+    assert found[-1] == "... and 3 more"
+
+
+@pytest.mark.parametrize("head", ["", "a,b,c", HEAD.replace("quantity", "qty")])
+def test_a_file_without_its_columns_is_refused(tmp_path: Path, head: str) -> None:
+    assert "lacks the columns" in faults(orders(tmp_path, GOOD, head=head))[0]
+
+
+def test_an_empty_file_a_missing_one_and_a_folder_are_refused(tmp_path: Path) -> None:
+    assert "no order lines" in faults(orders(tmp_path))[0]
+    assert "cannot be read" in faults(tmp_path / "nowhere.csv")[0]
+    assert "cannot be read" in faults(tmp_path)[0]
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_bytes(
+        HEAD.encode() + b"\n" + GOOD.encode().replace(b"HEART", b"\xff\xfe")
+    )
+    assert "cannot be read" in faults(tmp_path / "orders.csv")[0]
+
+
+@given(st.text(max_size=300))
+def test_whatever_stands_in_a_file_is_read_or_refused_never_a_crash(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "orders.csv"
+    path.write_text(HEAD + "\n" + text, encoding="utf-8", errors="replace")
+    try:
+        found = read_invoices(path)
+    except ConfigFault as refused:
+        said = str(refused)
+    else:
+        said = ""
+        assert found
+        assert all(line.units > 0 and line.code for invoice in found for line in invoice.lines)
+    assert "orders.csv" in said or not said
+
+
+def play(folder: Path, *rows: str) -> Replay:
+    invoices = read_invoices(orders(folder, *rows))
+    replay = Replay(world_of(invoices, WorldConfig(), START, push=False), {})
+    for invoice in invoices:
+        replay.play(invoice, Instant(START + (invoice.at - invoices[0].at)))
+    return replay
+
+
+def test_every_invoice_is_one_order_at_the_same_store_in_every_run(tmp_path: Path) -> None:
+    world = play(tmp_path, GOOD, GOOD.replace("85123A", "71053")).world
+    [order] = world.orders.values()
+    assert [code for code, _ in order.lines] == ["85123A", "71053"]
+    [invoice] = read_invoices(tmp_path / "orders.csv")
+    assert order.store == store_of(invoice) == store_of(invoice)
+    real = {store_of(each) for each in read_invoices(None)}
+    assert real == {name for name, _ in STORES}
+
+
+def test_a_cancellation_ends_the_order_it_belongs_to(tmp_path: Path) -> None:
+    back = "C536365,85123A,HEART,-6,2010-12-01T08:27:00Z,2.55,United Kingdom"
+    [order] = play(tmp_path, GOOD, back).world.orders.values()
+    assert order.cancelled == START + 60_000
+
+
+def test_a_write_off_takes_units_off_the_shelf_and_is_no_order(tmp_path: Path) -> None:
+    off = "536366,85123A,damaged,-2,2010-12-01T08:26:00Z,0,United Kingdom"
+    world = play(tmp_path, GOOD, off).world
+    before = world_of(read_invoices(tmp_path / "orders.csv"), WorldConfig(), START, push=False)
+    lying = [sum(each.on_hand for each in some.bins.values()) for some in (before, world)]
+    assert lying[0] - lying[1] == 2
+    assert len(world.orders) == 1
+
+
+def test_less_than_zero_at_a_price_is_never_sold(tmp_path: Path) -> None:
+    world = play(tmp_path, GOOD.replace(",6,", ",-6,")).world
+    assert world.orders == {}
+
+
+def test_postage_and_fees_are_sold_and_mapped_to_nothing(tmp_path: Path) -> None:
+    world = play(tmp_path, GOOD, GOOD.replace("85123A", "BANK CHARGES")).world
+    assert "BANK CHARGES" not in world.products
+    assert world.unmapped_sold == {"BANK CHARGES"}

@@ -1,0 +1,322 @@
+"""The business keeps its books: no unit appears, vanishes or is counted twice, whatever happens in what order."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconcilerd.domain.names import Instant
+from reconcilerd.simulator.truth import Order, Product, World
+from tests.simulator.builders import MINUTE, START, world_of
+
+FIXED = {
+    "import_ms": (MINUTE, MINUTE),
+    "allocate_ms": (MINUTE, MINUTE),
+    "ship_ms": (10 * MINUTE, 10 * MINUTE),
+    "push_ms": (2 * MINUTE, 2 * MINUTE),
+    "push_lost": 0.0,
+}
+SOON = Instant(START + 30 * MINUTE)
+
+
+def later(minutes: float) -> Instant:
+    return Instant(START + round(minutes * MINUTE))
+
+
+def bought(world: World, units: int, at: Instant = START, sku: str = "a", number: str = "1") -> Order:
+    order = world.place_order("uk", number, [(sku, units)], at)
+    assert order is not None
+    return order
+
+
+def on_hand(world: World, sku: str) -> int:
+    return sum(each.on_hand for (name, _), each in world.bins.items() if name == sku)
+
+
+def test_a_sale_takes_shown_units_at_once_and_shelf_units_when_it_ships() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    bought(world, 3)
+    assert (world.items_of("a")[0].quantity, on_hand(world, "a"), world.shippable("a")) == (7, 10, 7)
+    world.advance(SOON)
+    assert (on_hand(world, "a"), world.shippable("a")) == (7, 7)
+
+
+def test_an_order_reaches_extensiv_late_is_allocated_later_and_ships_last() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    order = bought(world, 3)
+    shelf = world.bins["a", 1]
+    seen = []
+    for minute in (0.5, 1.5, 2.5, 12):
+        world.advance(later(minute))
+        seen.append((order.ext_status, shelf.allocated, shelf.on_hand))
+    assert seen == [
+        ("", 0, 10),
+        ("AWAITING_SHIPMENT", 0, 10),
+        ("AWAITING_SHIPMENT", 3, 10),
+        ("SHIPPED", 0, 7),
+    ]
+
+
+@given(
+    st.integers(1, 1000), st.integers(0, 300_000), st.integers(0, 300_000), st.integers(300_000, 5_000_000)
+)
+def test_lags_stay_within_their_range(seed: int, least: int, span: int, ship: int) -> None:
+    world = world_of({"a": 10}, seed=seed, import_ms=(least, least + span), ship_ms=(ship, ship))
+    order = bought(world, 1)
+    world.advance(Instant(START + least + span + ship))
+    assert order.imported is not None
+    assert START + least <= order.imported <= START + least + span
+    assert order.shipped == order.imported + ship
+
+
+def test_a_visitor_is_turned_away_at_what_is_shown_and_that_counts_if_there_was_more() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    world.set_quantity(world.items_of("a")[0], 2, START)
+    bought(world, 5)
+    assert (world.score.sold, world.score.refused, world.score.oversold) == (2, 3, 0)
+
+
+def test_nothing_is_taken_where_nothing_is_shown() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    world.set_quantity(world.items_of("a")[0], 0, START)
+    assert world.place_order("uk", "1", [("a", 1)], START) is None
+
+
+def test_selling_what_is_not_there_is_overselling() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    for number, store in enumerate(("uk", "eu")):
+        world.place_order(store, str(number), [("a", 8)], START)
+    assert (world.score.sold, world.score.oversold) == (16, 6)
+
+
+def test_a_cancel_before_the_import_never_reaches_extensiv() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    order = bought(world, 3)
+    world.cancel(order, later(0.5))
+    world.advance(SOON)
+    assert (order.imported, on_hand(world, "a"), world.shippable("a")) == (None, 10, 10)
+    assert world.items_of("a")[0].quantity == 10
+
+
+def test_a_cancel_after_the_import_frees_what_was_allocated() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    order = bought(world, 3)
+    world.cancel(order, later(5))
+    world.advance(SOON)
+    assert (order.ext_status, world.bins["a", 1].allocated, world.shippable("a")) == ("CANCELLED", 0, 10)
+
+
+def test_a_parcel_that_left_before_the_cancel_was_heard_is_gone_once() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    order = bought(world, 3)
+    world.cancel(order, later(10.5))
+    world.advance(SOON)
+    assert order.ext_status == "SHIPPED"
+    assert (on_hand(world, "a"), world.shippable("a")) == (7, 7)
+
+
+def test_a_cancelled_order_typed_into_extensiv_gives_its_units_back() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    order = world.enter_order("a", 4, START)
+    assert world.shippable("a") == 6
+    world.cancel(order, later(5))
+    world.advance(SOON)
+    assert (order.ext_status, world.shippable("a"), on_hand(world, "a")) == ("CANCELLED", 10, 10)
+
+
+def test_locked_units_do_not_ship() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    world.bins["a", 1].locked = 4
+    bought(world, 10)
+    world.advance(SOON)
+    assert on_hand(world, "a") == 4
+
+
+def test_a_mirrored_place_is_seen_late() -> None:
+    world = world_of({"a": 10}, **FIXED, mirror_ms=15 * MINUTE)
+    world.add_stock("a", 2, 5)
+    world.start_mirrors()
+    world.receive("a", 2, 7, later(1))
+    world.receive("a", 1, 7, later(1))
+    assert (world.bins["a", 1].copied, world.bins["a", 2].copied) == (17, 5)
+    world.advance(later(16))
+    assert world.bins["a", 2].copied == 12
+
+
+def test_native_push_arrives_late_with_all_that_is_available() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    item = world.items_of("a")[0]
+    item.push = True
+    world.receive("a", 1, 5, START)
+    world.advance(later(1.9))
+    assert item.quantity == 10
+    world.advance(later(2))
+    assert item.quantity == 15
+
+
+def test_native_push_skips_zeros() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    item = world.items_of("a")[0]
+    item.push = True
+    world.damage("a", 10, START)
+    world.advance(SOON)
+    assert (world.native_number("a"), item.quantity) == (0, 10)
+
+
+def test_a_listing_without_push_is_never_pushed() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    world.receive("a", 1, 5, START)
+    world.advance(SOON)
+    assert [item.quantity for item in world.items_of("a")] == [10, 10]
+
+
+def test_a_lost_push_changes_nothing() -> None:
+    world = world_of({"a": 10}, **{**FIXED, "push_lost": 1.0})
+    item = world.items_of("a")[0]
+    item.push = True
+    world.receive("a", 1, 5, START)
+    world.advance(SOON)
+    assert item.quantity == 10
+
+
+def test_hidden_and_exposed_units_are_counted_from_the_moment_they_are() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    world.receive("a", 1, 5, later(10))
+    score = world.finish_score(later(20))
+    assert (score.hidden, score.exposed) == (5 * 10 * MINUTE, 0)
+    world.damage("a", 12, later(20))
+    assert world.finish_score(later(21)).exposed == 7 * MINUTE
+
+
+def test_a_split_pool_shows_the_sum_of_its_listings() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    world.products["a"].split = True
+    world.set_quantity(world.items_of("a")[0], 4, START)
+    assert world.exposed_now == 4
+
+
+def test_bundles_over_two_levels_take_their_components() -> None:
+    world = world_of({"a": 10, "b": 9}, **FIXED)
+    world.add_product(Product(8, "pair", "pair", components=(("a", 2),)))
+    world.add_product(Product(9, "set", "set", components=(("pair", 2), ("b", 3))))
+    world.add_item("uk", "set", 2)
+    assert (world.uses("set"), world.shippable("set")) == ({"a": 4, "b": 3}, 2)
+    bought(world, 1, sku="set")
+    world.advance(SOON)
+    assert (on_hand(world, "a"), on_hand(world, "b"), world.shippable("set")) == (6, 6, 1)
+
+
+def test_a_bundle_that_its_sold_out_component_cannot_fill_is_exposed() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    world.add_product(Product(9, "pair", "pair", components=(("a", 2),)))
+    world.add_item("uk", "pair", 5)
+    assert world.exposed_now == 0
+    for item in world.items_of("a"):
+        world.set_quantity(item, 0, START)
+    world.damage("a", 10, START)
+    assert world.exposed_now == 10
+
+
+def test_what_a_bundle_could_sell_and_nobody_shows_is_hidden_once() -> None:
+    world = world_of({}, **FIXED)
+    world.add_product(Product(1, "part", "part"))
+    world.add_product(Product(2, "pair", "pair", components=(("part", 2),)))
+    world.add_stock("part", 1, 10)
+    world.add_item("uk", "pair", 2)
+    assert world.finish_score(later(1)).hidden == 3 * MINUTE
+
+
+def test_a_code_that_nothing_maps_is_sold_and_reported() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    order = bought(world, 1, sku="POST")
+    world.advance(SOON)
+    assert (order.ext_status, world.unmapped_sold, on_hand(world, "a")) == ("SHIPPED", {"POST"}, 10)
+
+
+@dataclass
+class Books:
+    """What a careful clerk would have written down."""
+
+    placed: list[Order] = field(default_factory=list)
+    received: int = 0
+    lost: int = 0
+
+
+operations = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["sell", "sell", "sell", "bundle", "b2b", "cancel", "receive", "damage", "write", "wait"]
+        ),
+        st.integers(1, 4),
+        st.integers(0, 20 * MINUTE),
+    ),
+    max_size=40,
+)
+
+
+@given(operations, st.integers(1, 50))
+def test_no_unit_appears_or_vanishes(steps: list[tuple[str, int, int]], seed: int) -> None:
+    """On hand is what was there and came less what left; shippable is that less every open order, once."""
+    world = world_of({"a": 500}, seed=seed)
+    world.add_stock("a", 2, 100)
+    world.add_product(Product(9, "pair", "pair", components=(("a", 2),)))
+    for store in world.stores:
+        world.add_item(store, "pair", 200)
+    world.start_mirrors()
+    books, now = Books(), START
+    for number, (what, units, wait) in enumerate(steps):
+        now = Instant(now + wait)
+        step(world, books, what, units, number, now)
+        check(world, books)
+    world.advance(Instant(now + 10 * 3_600_000))
+    check(world, books)
+    assert all(order.shipped or order.cancelled for order in books.placed)
+    assert all(each.allocated == 0 for each in world.bins.values())
+
+
+def step(world: World, books: Books, what: str, units: int, number: int, now: Instant) -> None:
+    match what:
+        case "sell" | "bundle":
+            order = world.place_order(
+                ("uk", "eu")[number % 2], str(number), [("a" if what == "sell" else "pair", units)], now
+            )
+            if order is not None:
+                books.placed.append(order)
+        case "b2b":
+            books.placed.append(world.enter_order("a", units, now))
+        case "cancel" if books.placed:
+            world.cancel(books.placed[number % len(books.placed)], now)
+        case "receive":
+            world.receive("a", 1 + number % 2, units, now)
+            books.received += units
+        case "damage":
+            world.damage("a", units, now)
+            books.lost += units
+        case "write":
+            world.set_quantity(world.items_of("a")[0], units, now)
+        case _:
+            world.advance(now)
+
+
+def check(world: World, books: Books) -> None:
+    def units(order: Order) -> int:
+        return sum(count * world.uses(sku)["a"] for sku, count in order.lines)
+
+    left = sum(units(order) for order in books.placed if order.shipped is not None)
+    open_units = sum(units(o) for o in books.placed if o.shipped is None and o.cancelled is None)
+    assert on_hand(world, "a") == 600 + books.received - books.lost - left
+    assert world.shippable("a") == on_hand(world, "a") - open_units
+    assert all(each.on_hand >= 0 and each.allocated >= 0 for each in world.bins.values())
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_same_seed_lives_the_same_life(seed: int) -> None:
+    def life() -> tuple[object, ...]:
+        world = world_of({"a": 50}, seed=seed)
+        world.items_of("a")[0].push = True
+        orders = [bought(world, 1, later(n), number=str(n)) for n in range(20)]
+        world.advance(later(600))
+        return ([(o.imported, o.shipped) for o in orders], [i.quantity for i in world.items_of("a")])
+
+    assert life() == life()
