@@ -17,6 +17,7 @@ from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.allocation import scarcity
+from reconcilerd.domain.claims import settle_orders
 from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
 from reconcilerd.domain.guards import NEEDS_A_PERSON, SOON, Rails, Verdict
@@ -114,6 +115,7 @@ class Passes:
         while True:
             await anyio.sleep(RESTLESS_S)
             self._desk.restless()
+            settle_orders(self._desk.book, self._desk.clock())
 
     async def one_pass(self, groups: list[Sku]) -> tuple[GroupPlan, ...]:
         """Plan these groups in slices; make intents durable; hand them over."""

@@ -117,6 +117,10 @@ class Book:
         """Locations that a row of this SKU was ever read of, sorted."""
         return sorted(self._places.get(sku, ()))
 
+    def stocked(self, sku: Sku) -> frozenset[LocationName]:
+        """Locations where a row of this SKU is."""
+        return frozenset(place for place in self._places.get(sku, ()) if not self.stock[sku, place].row.gone)
+
     def codes_taking(self, component: Sku) -> frozenset[tuple[ChannelName, str]]:
         """Which listing codes of kept orders take units of a component."""
         if self._codes is None:

@@ -7,8 +7,8 @@ lies in one, any other in all that its channel may draw on. No unit is claimed t
 from collections.abc import Iterator, Sequence
 
 from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
-from reconcilerd.domain.facts import OrderObserved, OrderStatus
-from reconcilerd.domain.names import ChannelName, Instant, Sku
+from reconcilerd.domain.facts import OrderObserved
+from reconcilerd.domain.names import ChannelName, Instant, Sku, after
 from reconcilerd.domain.orders import Order, Stage, stage_of
 from reconcilerd.domain.policy import LocationRule
 from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView
@@ -18,17 +18,18 @@ from reconcilerd.domain.slots import buried_units, open_units
 DEFAULT_IMPORT_MAX_MS = 1_800_000
 """For orders of channels that the configuration does not name."""
 
+ORDER_KEPT_MS = 8 * 86_400_000
+"""How long a settled order is remembered: longer than any window that counts sales or matches."""
 
-def order_claims(book: Book, component: Sku, everywhere: Locations) -> Iterator[Claim]:
+
+def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
     """Open demand on one component, each order in exactly one class (rule 3)."""
+    stocked = book.stocked(component)
     for order, units in demand(book, component):
         stage = stage_of(order, _extensiv_began(book), import_max_ms(book, order.key.channel))
         if stage is Stage.ENDED:
             continue
-        where = channel_locations(book, order.key.channel, everywhere)
-        ours = order.in_extensiv
-        if ours is not None and ours.location is not None and ours.location in everywhere:
-            where = frozenset({ours.location})
+        where, ours = _lies_in(book, order, stocked), order.in_extensiv
         if (
             stage is Stage.SHIPPED
             and ours is not None
@@ -38,28 +39,58 @@ def order_claims(book: Book, component: Sku, everywhere: Locations) -> Iterator[
         yield Claim(ClaimKind(stage.value), component, units, where, order.key.channel, order.key.number)
 
 
+def _lies_in(book: Book, order: Order, stocked: Locations) -> Locations:
+    """Where an order's units lie: where Extensiv routed it if any lie there, else where its channel draws on."""
+    ours = order.in_extensiv
+    if ours is not None and ours.location is not None and ours.location in stocked:
+        return frozenset({ours.location})
+    return channel_locations(book, order.key.channel, stocked)
+
+
 def demand(book: Book, component: Sku) -> Iterator[tuple[Order, int]]:
-    """Every kept order that takes units of a component, with how many, each order once."""
-    keys = {
-        order.key
-        for channel, code in book.codes_taking(component)
-        for order in book.orders.selling(channel, code)
+    """Every order that may still take units of a component, with how many, each order once."""
+    found = {
+        order.key: order for code in book.codes_taking(component) for order in book.orders.standing(*code)
     }
-    for key in sorted(keys):
-        order = book.orders.orders[key]
-        units = units_of(book, order, component)
+    for key in sorted(found):
+        units = units_of(book, found[key], component)
         if units:
-            yield order, units
+            yield found[key], units
+
+
+def settle_orders(book: Book, now: Instant) -> None:
+    """Set aside the orders that take nothing off any shelf any more, and forget those long done.
+
+    Changes no claim: only orders without one are settled, and any news of an order takes it up again.
+    """
+    for order in book.orders.unsettled():
+        stage = stage_of(order, _extensiv_began(book), import_max_ms(book, order.key.channel))
+        if stage is Stage.ENDED or (stage is Stage.SHIPPED and _proven_everywhere(book, order)):
+            book.orders.settle(order)
+    book.orders.forget(after(now, -ORDER_KEPT_MS))
+
+
+def _proven_everywhere(book: Book, order: Order) -> bool:
+    """Whether no component of a shipped order is still subtracted anywhere."""
+    ours = order.in_extensiv
+    codes = [book.sku_of_code(order.key.channel, line.listing_sku) for line in order.newest.lines]
+    components = {name for sku in codes if sku is not None for name, _ in book.uses(sku)}
+    return ours is not None and all(
+        shipment_proven(book, component, _lies_in(book, order, book.stocked(component)), ended(ours))
+        for component in sorted(components)
+    )
 
 
 def sold_since(book: Book, component: Sku, now: Instant) -> int:
     """Eaches of a component in orders placed within the sliding window, cancelled ones left out."""
-    since = now - book.policy.limits.window_ms
-    return sum(
-        units
-        for order, units in demand(book, component)
-        if order.newest.placed > since and order.newest.status is not OrderStatus.CANCELLED
-    )
+    since = after(now, -book.policy.limits.window_ms)
+    total = 0
+    for channel, code in book.codes_taking(component):
+        sku = book.sku_of_code(channel, code)
+        units = book.orders.taken_since(channel, code, since)
+        if sku is not None and units:
+            total += units * each_of(book, sku, channel) * dict(book.uses(sku)).get(component, 0)
+    return total
 
 
 def units_of(book: Book, order: Order, component: Sku) -> int:

@@ -4,12 +4,19 @@ A fold of order facts from both sides, a channel's and Extensiv's, in whatever o
 nothing of stock rows or listings; who subtracts what is decided by the position.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import accumulate
 
 from reconcilerd.domain.facts import EXTENSIV, OrderObserved, OrderStatus
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey
+
+Code = tuple[ChannelName, str]
+"""A channel and the listing SKU that an order line names there."""
+
+_FOR_EVER = Instant(1 << 62)
 
 
 class Stage(StrEnum):
@@ -81,60 +88,166 @@ class MatchRate:
 
 
 @dataclass(slots=True)
+class Timeline:
+    """Amounts at moments, summed over any span in the time of a search. Sorted again only after a change."""
+
+    _entries: dict[OrderKey, tuple[Instant, int]] = field(default_factory=dict)
+    _times: list[Instant] | None = None
+    _sums: list[int] = field(default_factory=list)
+
+    def put(self, key: OrderKey, at: Instant, amount: int) -> None:
+        if self._entries.get(key) != (at, amount):
+            self._entries[key] = (at, amount)
+            self._times = None
+
+    def drop(self, key: OrderKey) -> None:
+        if self._entries.pop(key, None) is not None:
+            self._times = None
+
+    def newest(self, since: Instant, until: Instant, at_most: int | None = None) -> tuple[int, int]:
+        """How many entries lie in (since, until], the newest ``at_most`` of them, and the sum of those."""
+        times = self._sorted()
+        first, last = bisect_right(times, since), bisect_right(times, until)
+        if at_most is not None:
+            first = max(first, last - at_most)
+        return max(0, last - first), self._sums[max(first, last)] - self._sums[first]
+
+    def _sorted(self) -> list[Instant]:
+        if self._times is None:
+            ordered = sorted(self._entries.values())
+            self._times = [at for at, _ in ordered]
+            self._sums = [0, *accumulate(amount for _, amount in ordered)]
+        return self._times
+
+
+@dataclass(slots=True)
 class OrderBook:
-    """All orders that can still matter, indexed by what was sold."""
+    """All orders that can still matter, indexed by what was sold.
+
+    ``standing`` orders may still take units off a shelf. Settled ones count in what was sold lately until they
+    are forgotten; a channel that sends a forgotten order once more changes nothing.
+    """
 
     orders: dict[OrderKey, Order] = field(default_factory=dict)
-    _by_listing: dict[tuple[ChannelName, str], dict[OrderKey, None]] = field(default_factory=dict)
+    _by_listing: dict[Code, dict[OrderKey, None]] = field(default_factory=dict)
+    _standing: dict[Code, dict[OrderKey, None]] = field(default_factory=dict)
+    _sales: dict[Code, Timeline] = field(default_factory=dict)
+    """What the channel itself says it sold."""
+    _taken: dict[Code, Timeline] = field(default_factory=dict)
+    """What orders took by the newest side of each."""
+    _unmatched: dict[ChannelName, Timeline] = field(default_factory=dict)
+    _unsettled: dict[OrderKey, None] = field(default_factory=dict)
+    _settled: dict[OrderKey, None] = field(default_factory=dict)
+    _forgotten: set[OrderKey] = field(default_factory=set)
 
-    def take(self, seen: OrderObserved) -> frozenset[tuple[ChannelName, str]]:
+    def take(self, seen: OrderObserved) -> frozenset[Code]:
         """Fold one reading of one order; the listing codes whose demand may have changed."""
+        if seen.key in self._forgotten:
+            if seen.source != EXTENSIV:
+                return frozenset()
+            self._forgotten.discard(seen.key)
         before = self.orders.get(seen.key, Order(seen.key))
         after = before.with_side(seen)
         if after is before:
             return frozenset()
         self.orders[seen.key] = after
-        codes = _codes(before) | _codes(after)
-        for code in _codes(after):
+        self._settled.pop(seen.key, None)
+        self._unsettled[seen.key] = None
+        old, new = _codes(before), _codes(after)
+        for code in old - new:
+            self._by_listing[code].pop(seen.key, None)
+            self._standing[code].pop(seen.key, None)
+            self._sales[code].drop(seen.key)
+            self._taken[code].drop(seen.key)
+        for code in new:
             self._by_listing.setdefault(code, {})[seen.key] = None
-        return frozenset(codes)
+            self._standing.setdefault(code, {})[seen.key] = None
+        self._count(after, new)
+        return old | new
+
+    def _count(self, order: Order, codes: frozenset[Code]) -> None:
+        """Keep what the channel sold, and whether Extensiv knows it, on their timelines."""
+        side = order.on_channel
+        live = side is not None and side.status is not OrderStatus.CANCELLED
+        for code in codes:
+            _count_on(self._sales.setdefault(code, Timeline()), order.key, side, code)
+            _count_on(self._taken.setdefault(code, Timeline()), order.key, order.newest, code)
+        unmatched = self._unmatched.setdefault(order.key.channel, Timeline())
+        if side is None or not live or not side.eligible:
+            unmatched.drop(order.key)
+        else:
+            unmatched.put(order.key, side.placed, int(order.in_extensiv is None))
 
     def selling(self, channel: ChannelName, code: str) -> Iterator[Order]:
-        """Orders with a line of this listing code, in order of arrival."""
+        """Kept orders with a line of this listing code, in order of arrival."""
         for key in self._by_listing.get((channel, code), {}):
             yield self.orders[key]
 
-    def codes(self) -> Iterator[tuple[ChannelName, str]]:
+    def standing(self, channel: ChannelName, code: str) -> Iterator[Order]:
+        """Those of them that may still take units off a shelf."""
+        for key in self._standing.get((channel, code), {}):
+            yield self.orders[key]
+
+    def unsettled(self) -> Iterator[Order]:
+        """Every order that is not settled yet; it may be settled while it is looked at."""
+        return (self.orders[key] for key in list(self._unsettled))
+
+    def settle(self, order: Order) -> None:
+        """This order takes nothing off any shelf any more, whatever is read again of it unchanged."""
+        self._unsettled.pop(order.key, None)
+        self._settled[order.key] = None
+        for code in _codes(order):
+            self._standing[code].pop(order.key, None)
+
+    def forget(self, before: Instant) -> int:
+        """Drop settled orders last heard of before a moment; how many."""
+        old = [key for key in self._settled if _last_heard(self.orders[key]) < before]
+        for key in old:
+            order = self.orders.pop(key)
+            del self._settled[key]
+            self._forgotten.add(key)
+            self._unmatched[key.channel].drop(key)
+            for code in _codes(order):
+                self._by_listing[code].pop(key, None)
+                self._sales[code].drop(key)
+                self._taken[code].drop(key)
+        return len(old)
+
+    def codes(self) -> Iterator[Code]:
         """Every (channel, listing code) that any kept order sells."""
         yield from self._by_listing
 
     def known(self, channel: ChannelName, code: str, since: Instant, until: Instant) -> int:
         """Units of this listing in the channel's own orders placed in (since, until], cancels left out."""
-        amount = 0
-        for order in self.selling(channel, code):
-            side = order.on_channel
-            if side is None or side.status is OrderStatus.CANCELLED:
-                continue
-            if since < side.placed <= until:
-                amount += sum(line.units for line in side.lines if line.listing_sku == code)
-        return amount
+        sales = self._sales.get((channel, code))
+        return 0 if sales is None else sales.newest(since, until)[1]
+
+    def taken_since(self, channel: ChannelName, code: str, since: Instant) -> int:
+        """Units of this listing in orders of either side placed after ``since``, cancelled ones left out."""
+        taken = self._taken.get((channel, code))
+        return 0 if taken is None else taken.newest(since, _FOR_EVER)[1]
 
     def match_rate(
         self, channel: ChannelName, now: Instant, import_max_ms: int, window_ms: int, newest: int
     ) -> MatchRate:
         """Matched and unmatched among the newest eligible orders of the window that are old enough."""
-        old = sorted(
-            (order.on_channel.placed, order.in_extensiv is not None, order.key)
-            for order in self.orders.values()
-            if order.key.channel == channel
-            and order.on_channel is not None
-            and order.on_channel.eligible
-            and order.on_channel.status is not OrderStatus.CANCELLED
-            and now - window_ms <= order.on_channel.placed <= now - import_max_ms
-        )[-newest:]
-        return MatchRate(len(old), sum(1 for _, matched, _ in old if not matched))
+        line = self._unmatched.get(channel)
+        if line is None:
+            return MatchRate(0, 0)
+        return MatchRate(*line.newest(Instant(now - window_ms - 1), Instant(now - import_max_ms), newest))
 
 
-def _codes(order: Order) -> set[tuple[ChannelName, str]]:
+def _count_on(line: Timeline, key: OrderKey, side: OrderObserved | None, code: Code) -> None:
+    if side is None or side.status is OrderStatus.CANCELLED:
+        line.drop(key)
+    else:
+        line.put(key, side.placed, sum(each.units for each in side.lines if each.listing_sku == code[1]))
+
+
+def _last_heard(order: Order) -> Instant:
+    return max(side.as_of for side in (order.on_channel, order.in_extensiv) if side is not None)
+
+
+def _codes(order: Order) -> frozenset[Code]:
     sides = (order.on_channel, order.in_extensiv)
-    return {(order.key.channel, line.listing_sku) for side in sides if side for line in side.lines}
+    return frozenset((order.key.channel, line.listing_sku) for side in sides if side for line in side.lines)

@@ -184,7 +184,7 @@ def _claims(
 ) -> list[Claim]:
     claims: list[Claim] = []
     for component in components:
-        claims.extend(order_claims(book, component, everywhere))
+        claims.extend(order_claims(book, component))
         claims.extend(safety_claims(book, component, everywhere))
     for offer in offers:
         cas = book.policy.channels[offer.slot.channel].compare_and_set

@@ -1,7 +1,7 @@
 """One Shopify store as an ASGI app over the truth: GraphQL with cost points, compare-and-set, idempotency."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -45,6 +45,13 @@ Info = GraphQLResolveInfo[Any]
 ARRAY_FAULTS = frozenset({Fault.MISSING_PAGE, Fault.SHIFTED_ROWS, Fault.HALF_A_PAGE})
 """What befalls numbered pages of bare arrays; a cursor holds its place."""
 MOST_UNITS = 1_000_000_000
+
+
+@lru_cache(maxsize=64)
+def _read(text: str) -> tuple[DocumentNode, list[Node]]:
+    """A document and what is wrong with it. Clients send the same few again and again."""
+    document = parse(text)
+    return document, [{"message": each.message} for each in validate(schema(), document)]
 
 
 class _Asked(msgspec.Struct):
@@ -114,7 +121,7 @@ class ShopifyApi:
             return JSONResponse({"errors": str(error)}, 400)
         text, variables = asked.query, asked.variables or {}
         try:
-            document = parse(text)
+            document, problems = _read(text)
         except GraphQLError as unread:
             return self._answer({"errors": [{"message": unread.message}]})
         mutates = "mutation" in text
@@ -130,7 +137,8 @@ class ShopifyApi:
 
         async def effect() -> Response:
             self._not_applied = fault is Fault.NOT_APPLIED
-            return self._answer({**self._execute(document, variables), "extensions": extensions})
+            answer = {"errors": problems} if problems else self._execute(document, variables)
+            return self._answer({**answer, "extensions": extensions})
 
         return await strike(fault, self.tokens, effect, lambda: JSONResponse({}, 429, {"Retry-After": "1"}))
 
@@ -151,9 +159,6 @@ class ShopifyApi:
         }
 
     def _execute(self, document: DocumentNode, variables: Node) -> Node:
-        problems = validate(schema(), document)
-        if problems:
-            return {"errors": [{"message": each.message} for each in problems]}
         root: Node = {
             "inventoryItems": self._items,
             "inventoryItem": lambda _info, id: self._node(id),  # noqa: A006 - the vendor's argument name
