@@ -12,7 +12,7 @@ import structlog
 from reconcilerd.connectors.port import Channel, WriteAnswer
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
-from reconcilerd.domain.names import SlotKey
+from reconcilerd.domain.names import ChannelName, SlotKey
 from reconcilerd.domain.plan import Wants
 from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdError, Refused
 
@@ -89,10 +89,9 @@ class Executor:
             WriteAnswer(c, Outcome.NOT_SENT, why or "a newer reading came") for c in batch if c not in fit
         ]
         answers = [*unfit, *(await self._write(fit) if fit else ())]
+        now = self._desk.clock()
         facts = [
-            CorrectionSent(
-                a.correction.id, a.correction.slot, a.outcome, a.detail[:300], sent, self._desk.clock()
-            )
+            CorrectionSent(a.correction.id, a.correction.slot, self._meant(a), a.detail[:300], sent, now)
             for a in answers
         ]
         await self._desk.take(facts)
@@ -106,6 +105,12 @@ class Executor:
                 detail=fact.detail,
             )
         self._desk.want(Wants(slots=frozenset(f.slot for f in facts if f.outcome in READ_BACK)))
+
+    def _meant(self, answer: WriteAnswer) -> Outcome:
+        """Only where a write compares and applies at once is its answer as good as a reading."""
+        rule = self._desk.book.policy.channels[ChannelName(self._channel.name)]
+        accepted = answer.outcome is Outcome.APPLIED and not rule.compare_and_set
+        return Outcome.ACCEPTED if accepted else answer.outcome
 
     def _superseded(self, correction: CorrectionPlanned) -> bool:
         track = self._desk.book.slots[correction.slot]

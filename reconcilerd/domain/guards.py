@@ -206,7 +206,7 @@ def reread_before_a_blind_lower(change: Change, rails: Rails) -> Verdict | None:
     position = change.position
     if not change.lowers or position.channel(change.offer.slot.channel).compare_and_set:
         return None
-    old = position.at - change.offer.as_of > position.ages.lower_reread_ms
+    old = position.at - change.offer.age_of > position.ages.lower_reread_ms
     return Verdict.HOLD_REREAD if old else None
 
 
@@ -282,7 +282,7 @@ def fresh_stock(change: Change, rails: Rails) -> Verdict | None:
 
 def fresh_own_reading(change: Change, rails: Rails) -> Verdict | None:
     position = change.position
-    return Verdict.HOLD_OWN_STALE if position.at - change.offer.as_of > position.ages.own_slot_ms else None
+    return Verdict.HOLD_OWN_STALE if position.at - change.offer.age_of > position.ages.own_slot_ms else None
 
 
 def fresh_peers(change: Change, rails: Rails) -> Verdict | None:
@@ -298,7 +298,7 @@ def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
         for peer in position.offers
         if peer.slot != offer.slot
         and not position.channel(peer.slot.channel).dark
-        and position.at - peer.as_of > position.ages.peer_slot_ms
+        and position.at - peer.age_of > position.ages.peer_slot_ms
     )
 
 

@@ -116,14 +116,14 @@ def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
             return Wants(slots=frozenset({offer.slot}))
         case Verdict.HOLD_PENDING:
             # Only a reading ends a write whose answer never came; until it is due, nobody needs to ask.
-            return Wants(slots=frozenset({offer.slot})) if at - offer.as_of > ages.own_slot_ms else Wants()
+            return Wants(slots=frozenset({offer.slot})) if at - offer.age_of > ages.own_slot_ms else Wants()
         case Verdict.HOLD_STOCK_STALE | Verdict.HOLD_OWN_STALE | Verdict.HOLD_PEER_STALE:
             components = {component for component, _ in offer.uses}
             old = {
                 row.sku for row in position.stock if row.sku in components and at - row.age_of > ages.stock_ms
             }
             slots = {peer.slot for peer in stale_peers(position, offer)}
-            if at - offer.as_of > ages.own_slot_ms or old:
+            if at - offer.age_of > ages.own_slot_ms or old:
                 slots.add(offer.slot)
             return Wants(frozenset(old), frozenset(slots))
         case _:

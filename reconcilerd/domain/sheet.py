@@ -96,7 +96,7 @@ def _channel(plan: GroupPlan, offer: OfferView) -> dict[str, Any]:
         "desired": allocation.desired,
         "observed": observed,
         "difference": None if observed is None else allocation.desired - observed,
-        "age_s": _age_s(position.at, offer.as_of),
+        "age_s": _age_s(position.at, offer.age_of),
         "state": "ambiguous" if offer.ambiguous else str(offer.state),
         "because": str(allocation.because),
         "cause": str(drift.cause) if drift else None,

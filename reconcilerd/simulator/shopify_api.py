@@ -174,7 +174,9 @@ class ShopifyApi:
         return answer
 
     def _shown(self, item: Item) -> int:
-        return self._stale.get(item.id, item.quantity) if self._clock() < self._stale_until else item.quantity
+        now = self._clock()
+        answered = self.world.answered(item, now)
+        return self._stale.get(item.id, answered) if now < self._stale_until else answered
 
     def _node(self, listing: str) -> Node | None:
         item = self.store.items.get(listing)
@@ -285,11 +287,9 @@ class ShopifyApi:
                 errors.append((code, index))
         if errors:
             return _payload(errors)
-        for line in () if self._not_applied else asked["quantities"]:
+        for line in asked["quantities"]:
             item = self.store.items[line["inventoryItemId"]]
-            self.world.set_quantity(item, line["quantity"], self._clock())
-            item.written_at = self._clock()
-        self.world.score.writes += len(pairs)
+            self.world.accept_write(item, line["quantity"], self._clock(), lost=self._not_applied)
         return {
             "inventoryAdjustmentGroup": {"id": f"gid://shopify/InventoryAdjustmentGroup/{len(self._keys)}"},
             "userErrors": [],
@@ -305,7 +305,7 @@ class ShopifyApi:
             return "INVALID_QUANTITY_NEGATIVE"
         if line["quantity"] > MOST_UNITS:
             return "INVALID_QUANTITY_TOO_HIGH"
-        before = line["changeFromQuantity"]
+        before = line["changeFromQuantity"] if self.store.compares else None
         return "CHANGE_FROM_QUANTITY_STALE" if before is not None and before != item.quantity else None
 
 

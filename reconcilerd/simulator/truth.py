@@ -5,6 +5,7 @@ stores see only parts of it, late: that is what the daemon has to live with.
 """
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -25,6 +26,8 @@ class WorldConfig:
     index_lag_ms: tuple[int, int] = (0, 20_000)
     push_ms: tuple[int, int] = (60_000, 600_000)
     push_lost: float = 0.05
+    write_lost: float = 0.0
+    """Share of accepted writes that never take effect."""
 
 
 @dataclass(slots=True)
@@ -77,6 +80,8 @@ class Item:
     updated: Instant = Instant(0)
     written_at: Instant = Instant(0)
     """When our side last wrote it."""
+    past: deque[tuple[Instant, int]] = field(default_factory=lambda: deque(maxlen=64))
+    """What it showed before and until when: a store's readings may lag."""
 
 
 @dataclass(slots=True)
@@ -87,6 +92,12 @@ class Store:
     items: dict[str, Item] = field(default_factory=dict)
     by_sku: dict[str, Item] = field(default_factory=dict)
     orders: list["Order"] = field(default_factory=list)
+    compares: bool = True
+    """Whether a write is refused when the quantity is not what the writer believes."""
+    apply_ms: tuple[int, int] = (0, 0)
+    """How long an accepted write takes until it shows; meanwhile sales go on, and are then overwritten."""
+    read_lag_ms: int = 0
+    """How old the quantities are that it answers with."""
 
 
 @dataclass(slots=True)
@@ -119,6 +130,7 @@ class World:
         self.config = config
         self.now = start
         self.chance = Random(config.seed)
+        self._luck_of_writes = Random(config.seed + 1)
         self.products: dict[str, Product] = {}
         self.places: dict[int, Place] = {}
         self.bins: dict[tuple[str, int], Bin] = {}
@@ -226,10 +238,8 @@ class World:
                 continue
             self.score.oversold += max(0, taken - there) * item.each
             self.score.sold += taken * item.each
-            item.quantity -= taken
-            item.updated = now
+            self._show(item, item.quantity - taken, now)
             self._claim(item.sku, taken * item.each)
-            self._settle(item.sku)
             lines.append((code, taken))
         if not lines:
             return None
@@ -248,9 +258,7 @@ class World:
         order.cancelled = order.updated = now
         order.visible = Instant(now + self._between(self.config.index_lag_ms))
         for item, units in self._items_of(order):
-            item.quantity += units
-            item.updated = now
-            self._settle(item.sku)
+            self._show(item, item.quantity + units, now)
         for component, units in self._needs(order).items():
             self._claim(component, -units)
         if order.imported is not None:
@@ -306,10 +314,27 @@ class World:
         order.ext_place, order.ext_modified = place, now
 
     def set_quantity(self, item: Item, quantity: int, now: Instant) -> None:
-        """Somebody writes what a listing shows."""
+        """What a listing shows is now this."""
         self.advance(now)
-        item.quantity, item.updated = quantity, now
-        self._settle(item.sku)
+        self._show(item, quantity, now)
+
+    def accept_write(self, item: Item, quantity: int, now: Instant, *, lost: bool = False) -> None:
+        """Our side writes what a listing shows: at once, late or, by bad luck, never."""
+        self.advance(now)
+        self.score.writes += 1
+        item.written_at = now
+        late_ms = self._luck_of_writes.randint(*self.stores[item.store].apply_ms)
+        if lost or self._luck_of_writes.random() < self.config.write_lost:
+            return
+        if late_ms:
+            self.at(now + late_ms, lambda at: self._show(item, quantity, at))
+        else:
+            self._show(item, quantity, now)
+
+    def answered(self, item: Item, now: Instant) -> int:
+        """What a reading of a listing says now, by the store's read lag."""
+        then = now - self.stores[item.store].read_lag_ms
+        return next((quantity for until, quantity in item.past if until > then), item.quantity)
 
     @property
     def exposed_now(self) -> int:
@@ -467,6 +492,11 @@ class World:
         for name, count in self.uses(sku).items():
             self._demand[name] = self._demand.get(name, 0) + units * count
             self._settle(name)
+
+    def _show(self, item: Item, quantity: int, now: Instant) -> None:
+        item.past.append((now, item.quantity))
+        item.quantity, item.updated = quantity, now
+        self._settle(item.sku)
 
     def _stock_moved(self, sku: str, now: Instant) -> None:
         self._settle(sku)

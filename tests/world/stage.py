@@ -130,8 +130,9 @@ def play(
     scene: Callable[[Stage], Awaitable[None]],
     faults: FaultPlan | None = None,
     poll_s: float = 60.0,
+    prepare: Callable[[Stage], None] = lambda _stage: None,
 ) -> Stage:
-    """Run the daemon against the world until the scene ends."""
+    """Run the daemon against the world until the scene ends. ``prepare`` sees the stage before it starts."""
     stages: list[Stage] = []
 
     async def main() -> None:
@@ -173,6 +174,7 @@ def play(
         built = assemble(wiring, journal, alerts)
         stage = Stage(world, business, clock, built, journal, alerts)
         stages.append(stage)
+        prepare(stage)
         stop = anyio.Event()
         async with anyio.create_task_group() as group:
             group.start_soon(keep_world, world, clock, 1.0)
