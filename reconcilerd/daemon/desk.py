@@ -31,6 +31,7 @@ class Desk:
         self._journal = journal
         self._dirty: dict[Sku, None] = {}
         self._waiting: set[Sku] = set()
+        self._asking: dict[Sku, None] = {}
         self._stock: dict[Sku, None] = {}
         self._slots: dict[SlotKey, None] = {}
         self._work = anyio.Event()
@@ -79,14 +80,21 @@ class Desk:
     def everybody(self) -> None:
         self.mark(self.book.joins().groups.of)
 
-    def wait_for(self, group: Sku, skus: Iterable[Sku], *, waiting: bool) -> None:
-        """Remember whether a group must be looked at again when anything of it is merely read again."""
+    def wait_for(self, group: Sku, skus: Iterable[Sku], *, waiting: bool, asking: bool) -> None:
+        """Remember whether a group must be looked at again when anything of it is merely read again.
+
+        ``asking``: it wants a reading now, and must ask again if that reading never comes.
+        """
         for sku in (group, *skus):
             (self._waiting.add if waiting else self._waiting.discard)(sku)
+        if asking:
+            self._asking[group] = None
+        else:
+            self._asking.pop(group, None)
 
-    def restless(self) -> None:
-        """Look again at every group that waits for something, time included."""
-        self.mark(tuple(self._waiting))
+    def restless(self, *, everything: bool) -> None:
+        """Look again at every group that asks for a reading, or at everything that waits, time included."""
+        self.mark(sorted(self._waiting) if everything else tuple(self._asking))
 
     async def groups(self, at_most: int) -> list[Sku]:
         """Wait for work; the pool groups to look at now, oldest request first."""

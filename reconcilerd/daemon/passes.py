@@ -7,6 +7,7 @@ overlook them, and are durable before an executor sees them.
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TypeVar
 
 import anyio
@@ -39,6 +40,7 @@ SLICE_MS = 20
 MAX_HELD_LISTED = 200
 MAX_VIOLATIONS = 1_000
 RESTLESS_S = 5.0
+WHOLE_TURN = 6
 
 MOVING = frozenset(
     {ClaimKind.SHIPPED, ClaimKind.INFERRED, ClaimKind.BURIED, ClaimKind.DARK, ClaimKind.IN_FLIGHT}
@@ -66,12 +68,13 @@ class Standing:
         _keep(self.drifts, group, now)
         for drift, _ in now:
             self.since.setdefault(drift.slot, at)
-        _keep(self.exposed, group, exposure(plan.position))
-        _keep(self.hidden, group, hidden(plan.position, plan.allocations))
-        for component in hungry(plan.position, yes=True):
-            self.hungry[component] = None
-        for component in hungry(plan.position, yes=False):
-            self.hungry.pop(component, None)
+        _keep(self.exposed, group, exposure(plan))
+        _keep(self.hidden, group, hidden(plan))
+        for component, hungers in hungry(plan.position):
+            if hungers:
+                self.hungry[component] = None
+            else:
+                self.hungry.pop(component, None)
         return [(slot, at - self.since.pop(slot)) for slot in sorted(gone) if slot in self.since]
 
 
@@ -111,11 +114,13 @@ class Passes:
             await anyio.lowlevel.checkpoint()
 
     async def keep_looking(self) -> None:
-        """Time alone ends some holds; look again at what waits."""
-        while True:
+        """Readings that were asked for may never come, and time alone ends some holds: look again."""
+        for turn in count(1):
             await anyio.sleep(RESTLESS_S)
-            self._desk.restless()
-            settle_orders(self._desk.book, self._desk.clock())
+            whole = turn % WHOLE_TURN == 0
+            self._desk.restless(everything=whole)
+            if whole:
+                settle_orders(self._desk.book, self._desk.clock())
 
     async def one_pass(self, groups: list[Sku]) -> tuple[GroupPlan, ...]:
         """Plan these groups in slices; make intents durable; hand them over."""
@@ -161,7 +166,8 @@ class Passes:
             self._windows.spend(entry, intent.at)
         moving = any(claim.kind in MOVING for claim in position.claims)
         skus = {name for offer in position.offers for name, _ in offer.uses}
-        self._desk.wait_for(group, skus, waiting=bool(plan.drifts) or moving)
+        asking = bool(plan.wants.stock or plan.wants.slots)
+        self._desk.wait_for(group, skus, waiting=bool(plan.drifts) or moving, asking=asking)
         self._desk.want(plan.wants)
         return plan, facts
 
@@ -223,12 +229,11 @@ def held_for_a_person(standing: Standing) -> list[tuple[Drift, Verdict]]:
     return [each for group in standing.drifts.values() for each in group if each[1] in NEEDS_A_PERSON]
 
 
-def hungry(position: Position, *, yes: bool) -> list[Sku]:
-    """Components (not) so nearly sold out that one stock sweep could miss their end."""
+def hungry(position: Position) -> list[tuple[Sku, bool]]:
+    """Every component, and whether it is so nearly sold out that one stock sweep could miss its end."""
     found = []
     for component in sorted({name for offer in position.offers for name, _ in offer.uses}):
         rate = Rate(sum(o.rate.milli_per_hour * o.use_of(component) for o in position.offers))
         bound = expected(rate, position.stock_sweep_ms, 3) + 1
-        if (level_of(position, component) <= bound) is yes:
-            found.append(component)
+        found.append((component, level_of(position, component) <= bound))
     return found

@@ -52,9 +52,12 @@ class Taker:
     step: int = 1
 
 
-def allocate(position: Position) -> tuple[Allocation, ...]:
-    """Shares and wanted numbers of every listing of the group, in the order of the position's offers."""
-    room = room_of(position)
+def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, ...]:
+    """Shares and wanted numbers of every listing of the group, in the order of the position's offers.
+
+    ``room``: the position's own, where the caller has it already.
+    """
+    room = room or room_of(position)
     ideal = _split(position, room) if position.split else _shared(position, room)
     desired = _keep(position, room, ideal) if position.split else _outside_dead_band(position, room, ideal)
     return tuple(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
 from reconcilerd.domain.facts import OrderObserved
-from reconcilerd.domain.names import ChannelName, Instant, Sku, after
+from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
 from reconcilerd.domain.orders import Order, Stage, stage_of
 from reconcilerd.domain.policy import LocationRule
 from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView
@@ -24,18 +24,19 @@ ORDER_KEPT_MS = 8 * 86_400_000
 
 def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
     """Open demand on one component, each order in exactly one class (rule 3)."""
-    stocked = book.stocked(component)
+    stocked, began = book.stocked(component), _extensiv_began(book)
+    proven: dict[tuple[Locations, Instant], bool] = {}
     for order, units in demand(book, component):
-        stage = stage_of(order, _extensiv_began(book), import_max_ms(book, order.key.channel))
+        stage = stage_of(order, began, import_max_ms(book, order.key.channel))
         if stage is Stage.ENDED:
             continue
         where, ours = _lies_in(book, order, stocked), order.in_extensiv
-        if (
-            stage is Stage.SHIPPED
-            and ours is not None
-            and shipment_proven(book, component, where, ended(ours))
-        ):
-            continue
+        if stage is Stage.SHIPPED and ours is not None:
+            shipped = (where, ended(ours))
+            if shipped not in proven:
+                proven[shipped] = shipment_proven(book, component, *shipped)
+            if proven[shipped]:
+                continue
         yield Claim(ClaimKind(stage.value), component, units, where, order.key.channel, order.key.number)
 
 
@@ -48,14 +49,27 @@ def _lies_in(book: Book, order: Order, stocked: Locations) -> Locations:
 
 
 def demand(book: Book, component: Sku) -> Iterator[tuple[Order, int]]:
-    """Every order that may still take units of a component, with how many, each order once."""
-    found = {
-        order.key: order for code in book.codes_taking(component) for order in book.orders.standing(*code)
-    }
+    """Every order that may still take units of a component, with how many eaches, each order once.
+
+    What it takes is read off the newest side that Extensiv, else the channel, shows.
+    """
+    found: dict[OrderKey, int] = {}
+    for channel, code in book.codes_taking(component):
+        each = eaches_of(book, channel, code, component)
+        for order in book.orders.standing(channel, code) if each else ():
+            units = sum(line.units for line in order.newest.lines if line.listing_sku == code)
+            found[order.key] = found.get(order.key, 0) + units * each
     for key in sorted(found):
-        units = units_of(book, found[key], component)
-        if units:
-            yield found[key], units
+        if found[key]:
+            yield book.orders.orders[key], found[key]
+
+
+def eaches_of(book: Book, channel: ChannelName, code: str, component: Sku) -> int:
+    """Eaches of a component that one sale of a listing code takes."""
+    sku = book.sku_of_code(channel, code)
+    if sku is None:
+        return 0
+    return each_of(book, sku, channel) * sum(count for name, count in book.uses(sku) if name == component)
 
 
 def settle_orders(book: Book, now: Instant) -> None:
@@ -84,25 +98,10 @@ def _proven_everywhere(book: Book, order: Order) -> bool:
 def sold_since(book: Book, component: Sku, now: Instant) -> int:
     """Eaches of a component in orders placed within the sliding window, cancelled ones left out."""
     since = after(now, -book.policy.limits.window_ms)
-    total = 0
-    for channel, code in book.codes_taking(component):
-        sku = book.sku_of_code(channel, code)
-        units = book.orders.taken_since(channel, code, since)
-        if sku is not None and units:
-            total += units * each_of(book, sku, channel) * dict(book.uses(sku)).get(component, 0)
-    return total
-
-
-def units_of(book: Book, order: Order, component: Sku) -> int:
-    """Eaches of a component that an order takes, by the newest side that Extensiv, else the channel, shows."""
-    total = 0
-    for line in order.newest.lines:
-        sku = book.sku_of_code(order.key.channel, line.listing_sku)
-        if sku is None:
-            continue
-        each = each_of(book, sku, order.key.channel)
-        total += sum(line.units * each * count for name, count in book.uses(sku) if name == component)
-    return total
+    return sum(
+        book.orders.taken_since(channel, code, since) * eaches_of(book, channel, code, component)
+        for channel, code in book.codes_taking(component)
+    )
 
 
 def each_of(book: Book, sku: Sku, channel: ChannelName) -> int:

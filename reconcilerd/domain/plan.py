@@ -11,7 +11,7 @@ from reconcilerd.domain.allocation import Allocation, Because, allocate, estimat
 from reconcilerd.domain.drift import Cause, Drift, diff
 from reconcilerd.domain.guards import Change, Rails, Verdict, judge, stale_peers
 from reconcilerd.domain.names import Instant, Sku, SlotKey
-from reconcilerd.domain.position import OfferView, Position
+from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.domain.room import Room, room_of
 
 
@@ -57,6 +57,7 @@ class GroupPlan:
     wants: Wants
     rails: Rails
     """The rails after all that is sent."""
+    room: Room
 
     @property
     def sends(self) -> tuple[Entry, ...]:
@@ -65,9 +66,9 @@ class GroupPlan:
 
 def make_plan(position: Position, rails: Rails) -> GroupPlan:
     """Allocate, compare, judge. Total and deterministic: the same position and rails give the same plan."""
-    allocations = allocate(position)
-    drifts = diff(position, allocations)
     room = room_of(position)
+    allocations = allocate(position, room)
+    drifts = diff(position, allocations)
     shown = estimated(position, {each.slot: each.ideal for each in allocations})
     entries: list[Entry] = []
     wants = Wants()
@@ -86,7 +87,7 @@ def make_plan(position: Position, rails: Rails) -> GroupPlan:
             shown[offer.slot] = max(shown[offer.slot], target)
         wants = wants | _wanted(position, offer, verdict)
         entries.append(_entry(offer, allocation, drift, change, verdict))
-    return GroupPlan(position, allocations, drifts, tuple(entries), wants, rails)
+    return GroupPlan(position, allocations, drifts, tuple(entries), wants, rails, room)
 
 
 def _in_order(position: Position, drifts: Sequence[Drift]) -> list[tuple[Drift, bool]]:
@@ -149,11 +150,12 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
     )
 
 
-def exposure(position: Position) -> int:
+def exposure(plan: GroupPlan) -> int:
     """Units shown beyond what could leave today: split, the worst shelf; shared, the largest single listing."""
-    room = room_of(
-        replace(position, claims=tuple(c for c in position.claims if c.kind.value != "safety_stock"))
-    )
+    position, room = plan.position, plan.room
+    if any(claim.kind is ClaimKind.SAFETY for claim in position.claims):
+        unsafe = tuple(claim for claim in position.claims if claim.kind is not ClaimKind.SAFETY)
+        room = room_of(replace(position, claims=unsafe))
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
     if position.split:
         return max(0, room.excess(shown))
@@ -161,16 +163,16 @@ def exposure(position: Position) -> int:
     return max(0, max(each, default=0))
 
 
-def hidden(position: Position, allocations: Sequence[Allocation]) -> int:
+def hidden(plan: GroupPlan) -> int:
     """Units policy would offer that no listing shows (eaches): split, the sum; shared, the worst single listing."""
+    position, room = plan.position, plan.room
     gaps = [
         max(0, allocation.ideal - (offer.current or 0)) * offer.rule.units_per_sale
-        for offer, allocation in zip(position.offers, allocations, strict=True)
+        for offer, allocation in zip(position.offers, plan.allocations, strict=True)
         if ours(offer)
     ]
     if not position.split:
         return max(gaps, default=0)
-    room = room_of(position)
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
     free = max((s.left - s.taken(shown) for s in room.shelves if s.use), default=0)
     return max(0, min(sum(gaps), free))

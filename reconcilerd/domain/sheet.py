@@ -43,8 +43,8 @@ def sheet_of(book: Book, sku: Sku, plan: GroupPlan) -> dict[str, Any]:
         },
         "channels": [_channel(plan, offer) for offer in offers],
         "not_read": list(position.unlisted),
-        "exposure": exposure(position) if shown else 0,
-        "hidden": hidden(position, plan.allocations) if shown else 0,
+        "exposure": exposure(plan) if shown else 0,
+        "hidden": hidden(plan) if shown else 0,
         "would_do": [_action(entry.slot, plan) for entry in plan.entries if entry.sku == sku],
     }
 

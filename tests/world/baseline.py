@@ -1,18 +1,16 @@
 """What a careful person builds by hand, to measure against: aware of orders in flight, and of nothing else.
 
-Reads through the same connectors at the same pace. At each poll it writes to every listing its share of
-what Extensiv has, less the open orders there, less the orders of the channels that Extensiv does not know yet. It infers
-nothing, waits for nothing, leaves no headroom, and does not look whether a write arrived.
+Reads through the same connectors at the same pace. At each poll it writes to every listing its share of what
+Extensiv has, less the open orders there, less those orders of the channels that Extensiv does not know yet. It
+infers nothing, waits for nothing, leaves no headroom, and does not look whether a write arrived.
 """
 
 from dataclasses import replace
 
 import anyio
-from typing_extensions import override
 
 from reconcilerd.domain.allocation import allocate
-from reconcilerd.domain.names import Sku
-from reconcilerd.domain.policy import Mode, Policy
+from reconcilerd.domain.policy import PoolMode
 from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.survey import position_of, weather_of
 from tests.world.noise import POLL_S
@@ -21,22 +19,9 @@ from tests.world.stage import Stage
 COUNTED = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED})
 
 
-class _Sated(dict[Sku, None]):
-    """Never hungry: reading nearly sold out rows ahead of the sweep is a rule of ours, not of the baseline."""
-
-    @override
-    def __setitem__(self, key: Sku, value: None) -> None:
-        pass
-
-
-def hands_off(policy: Policy) -> Policy:
-    """The daemon reads and writes nothing: the baseline writes."""
-    return replace(policy, limits=replace(policy.limits, mode=Mode.OBSERVE))
-
-
-def sate(stage: Stage) -> None:
-    """Call before the daemon starts."""
-    stage.built.daemon.passes.standing.hungry = _Sated()
+def only_reads(stage: Stage) -> None:
+    """Call before the daemon starts: it reads and keeps its book, and plans nothing. The baseline writes."""
+    setattr(stage.built.daemon.passes, "run", anyio.sleep_forever)  # noqa: B010 - a method, for this one stage
 
 
 async def write_by_hand(stage: Stage) -> None:
@@ -52,7 +37,7 @@ async def write_by_hand(stage: Stage) -> None:
 def _correct(stage: Stage, position: Position) -> None:
     plain = replace(
         position,
-        split=position.pool.mode.value == "split",
+        split=position.pool.mode is PoolMode.SPLIT,
         claims=tuple(claim for claim in position.claims if claim.kind in COUNTED),
         offers=tuple(replace(offer, write=None, known_since=0) for offer in position.offers),
     )

@@ -172,8 +172,10 @@ def script(seed: int, hours: float, kinds: tuple[Kind, ...]) -> list[tuple[int, 
             direct = chance.random() < 0.05
             visit = _typed_in(kind.sku) if direct else _visit(kind.sku, store, len(deeds), cancelled_after)
             deeds.append((int(at), visit))
-        for _ in range(2):
-            deeds.append((chance.randrange(end), _receipt(kind.sku, chance.choice([1, 2]), kind.units // 2)))
+        deeds += [
+            (chance.randrange(end), _receipt(kind.sku, chance.choice([1, 2]), kind.units // 2))
+            for _ in range(2)
+        ]
         deeds.append((chance.randrange(end), _breakage(kind.sku, 4)))
         deeds.append((chance.randrange(end), _receipt(kind.sku, 1, 1)))
     for _ in range(max(1, round(hours / 2))):
