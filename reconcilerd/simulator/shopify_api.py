@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.simulator.faults import Fault, FaultPlan
+from reconcilerd.simulator.shopify_cost import MOST_A_QUERY, Pricing
 from reconcilerd.simulator.truth import Item, Order, Store, World
 from reconcilerd.simulator.wire import (
     LIST_FAULTS,
@@ -124,32 +125,37 @@ class ShopifyApi:
             document, problems = _read(text)
         except GraphQLError as unread:
             return self._answer({"errors": [{"message": unread.message}]})
+        if problems:
+            return self._answer({"errors": problems})
         mutates = "mutation" in text
-        cost = 10.0 if mutates else _cost(variables)
-        wait_s = self.bucket.take(cost)
-        extensions = self._extensions(cost)
-        if wait_s:
+        pricing = Pricing(schema(), document, variables)
+        cost = pricing.requested()
+        if cost > MOST_A_QUERY:
+            return self._answer({"errors": [_too_dear(cost)], "extensions": self._extensions(cost, None)})
+        if self.bucket.take(cost):
             self.throttled += 1
             throttled = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
-            return self._answer({"errors": [throttled], "extensions": extensions})
+            return self._answer({"errors": [throttled], "extensions": self._extensions(cost, None)})
         possible = WRITE_FAULTS if mutates else LIST_FAULTS
         fault = self._faults.pick(self.store.name, possible - ARRAY_FAULTS, now, text[:30])
 
         async def effect() -> Response:
             self._not_applied = fault is Fault.NOT_APPLIED
-            answer = {"errors": problems} if problems else self._execute(document, variables)
-            return self._answer({**answer, "extensions": extensions})
+            answer = self._execute(document, variables)
+            actual = pricing.actual(answer.get("data"))
+            self.bucket.give_back(max(0.0, cost - actual))
+            return self._answer({**answer, "extensions": self._extensions(cost, actual)})
 
         return await strike(fault, self.tokens, effect, lambda: JSONResponse({}, 429, {"Retry-After": "1"}))
 
     def _answer(self, value: Node) -> Response:
         return json_response(value, {"X-Shopify-API-Version": VERSION})
 
-    def _extensions(self, cost: float) -> Node:
+    def _extensions(self, cost: float, actual: float | None) -> Node:
         return {
             "cost": {
                 "requestedQueryCost": cost,
-                "actualQueryCost": cost,
+                "actualQueryCost": actual,
                 "throttleStatus": {
                     "maximumAvailable": self.bucket.size,
                     "currentlyAvailable": max(0.0, self.bucket.level),
@@ -164,6 +170,7 @@ class ShopifyApi:
             "inventoryItem": lambda _info, id: self._node(id),  # noqa: A006 - the vendor's argument name
             "nodes": lambda _info, ids: [self._node(each) for each in ids],
             "orders": self._orders,
+            "order": lambda _info, id: self._order_by_id(id),  # noqa: A006 - the vendor's argument name
             "inventorySetQuantities": self._set,
         }
         result = execute_sync(schema(), document, root, variable_values=variables, type_resolver=_type_of)
@@ -199,15 +206,14 @@ class ShopifyApi:
             "displayName": product.name if product else item.listing_sku,
             "inventoryPolicy": "CONTINUE" if item.continues else "DENY",
         }
-        end = {"hasNextPage": False, "endCursor": None}
         return {
             "__typename": "InventoryItem",
             "id": item.id,
             "sku": item.listing_sku,
             "tracked": item.tracked,
             "duplicateSkuCount": same,
-            "variants": {"nodes": [variant], "pageInfo": end},
-            "inventoryLevels": {"nodes": [level], "pageInfo": end},
+            "variants": _nested([variant]),
+            "inventoryLevels": _nested([level]),
         }
 
     def _items(
@@ -234,6 +240,12 @@ class ShopifyApi:
         orders = [o for o in self.store.orders if o.visible <= now and max(o.updated, o.visible) >= since]
         return _connection(sorted(orders, key=lambda o: (o.updated, o.id)), first, after, self._order_node)
 
+    def _order_by_id(self, name: str) -> Node | None:
+        now = self._clock()
+        found = (o for o in self.store.orders if f"gid://shopify/Order/{o.id}" == name and o.visible <= now)
+        order = next(found, None)
+        return None if order is None else self._order_node(order)
+
     def _order_node(self, order: Order) -> Node:
         lines = [
             {
@@ -255,7 +267,7 @@ class ShopifyApi:
             "displayFulfillmentStatus": "FULFILLED" if order.fulfilled else "UNFULFILLED",
             "test": order.test,
             "sourceName": "web",
-            "lineItems": {"nodes": lines, "pageInfo": {"hasNextPage": False, "endCursor": None}},
+            "lineItems": _nested(lines),
         }
 
     def _set(self, info: Info, input: Node) -> Node:  # noqa: A002 - the vendor's argument name
@@ -344,6 +356,11 @@ def _idempotency_key(info: Info) -> str | None:
     return None if values is None else str(values["key"])
 
 
+def _nested(rows: list[Node]) -> Any:
+    """A connection inside a node, paged like any other."""
+    return lambda _info, first=50, after=None: _connection(rows, first, after, lambda row: row)
+
+
 def _connection(rows: list[Any], first: int, after: str | None, node: Any) -> Node:
     if after is not None and not after.isdecimal():
         raise GraphQLError("after is not a cursor of this connection")
@@ -356,11 +373,9 @@ def _connection(rows: list[Any], first: int, after: str | None, node: Any) -> No
     }
 
 
-def _cost(variables: Node) -> float:
-    """Roughly the vendor's sum: a point for each object and page."""
-    ids, first = variables.get("ids"), variables.get("first")
-    count = len(ids) if isinstance(ids, list) else first if isinstance(first, int) else 1
-    return float(2 + 5 * max(0, min(count, MOST_A_CALL)))
+def _too_dear(cost: float) -> Node:
+    said = f"Query cost is {cost:g}, which exceeds the single query max cost limit ({MOST_A_QUERY:g})."
+    return {"message": said, "extensions": {"code": "MAX_COST_EXCEEDED"}}
 
 
 def _type_of(value: Any, _info: Info, _type: Any) -> str:

@@ -64,6 +64,10 @@ class Bucket:
             return 0.0
         return (cost - self.level) / self.rate_per_s
 
+    def give_back(self, cost: float) -> None:
+        """What was reserved and not used."""
+        self.level = min(self.size, self.level + cost)
+
 
 class Tokens:
     """Opaque bearer tokens with an end."""

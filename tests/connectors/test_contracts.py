@@ -16,7 +16,7 @@ from reconcilerd.domain.names import ChannelName, Instant
 from reconcilerd.simulator.shopify_api import schema
 
 SPECS = Path(os.environ.get("RECONCILERD_SPECS", Path(__file__).parents[3] / "shared" / "specs"))
-DOCUMENTS = ("inventory_items", "items_by_id", "orders", "set_quantities")
+DOCUMENTS = ("inventory_items", "items_by_id", "item_levels", "orders", "order_lines", "set_quantities")
 AT = Instant(5)
 
 
@@ -133,7 +133,6 @@ def item(**changed: Any) -> dict[str, Any]:
         ),
         ({"level": {"location": {"id": "other"}}}, "buyable", ["foreign_slot"]),
         ({"tracked": False}, "untracked", ["untracked_item"]),
-        ({"duplicateSkuCount": 2}, "buyable", ["duplicate_sku"]),
         ({"sku": ""}, "buyable", ["blank_sku"]),
         ({"variants": {"nodes": [{"inventoryPolicy": "CONTINUE"}]}}, "buyable", ["sells_past_zero"]),
     ],

@@ -216,7 +216,19 @@ async def test_an_empty_bucket_is_throttled_with_status_200_and_refills() -> Non
     desk.clock.pass_by(round(missing / cost["throttleStatus"]["restoreRate"] * 1000) + 1)
     again = await desk.shopify(ITEMS, first=20)
     assert "errors" not in again
-    assert again["extensions"]["cost"]["throttleStatus"]["currentlyAvailable"] < 2
+    paid = again["extensions"]["cost"]
+    given_back = paid["requestedQueryCost"] - paid["actualQueryCost"]
+    assert given_back > 0, "the store reserved for twenty items and has one"
+    assert given_back <= paid["throttleStatus"]["currentlyAvailable"] < given_back + 2
+
+
+async def test_a_question_that_may_cost_too_much_is_refused_and_costs_nothing() -> None:
+    desk = Desk(world_of({"a": 5}))
+    before = desk.business.stores["uk"].bucket.level
+    dear = "{ inventoryItems(first: 250) { nodes { id inventoryLevels(first: 10) { nodes { id } } } } }"
+    body = await desk.shopify(dear)
+    assert [each["extensions"]["code"] for each in body["errors"]] == ["MAX_COST_EXCEEDED"]
+    assert desk.business.stores["uk"].bucket.level == before
 
 
 async def test_every_answer_names_its_version_and_a_bad_token_is_refused() -> None:

@@ -16,11 +16,14 @@ from reconcilerd.domain.facts import (
     SweepRead,
 )
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, SlotKey, after, format_instant
+from reconcilerd.errors import MalformedReply
 from reconcilerd.transport.lane import Priority
 
-PAGE: Final = 50
-ORDERS_PAGE: Final = 50
-IDS_A_CALL: Final = 50
+PAGE: Final = 45
+ORDERS_PAGE: Final = 40
+IDS_A_CALL: Final = 45
+"""With their nested pages these ask for at most 1,000 cost points a query, the most a store answers."""
+MAX_NESTED_PAGES: Final = 50
 DEPTH_CAP: Final = 25_000
 OVERLAP_MS: Final = 300_000
 FIRST_LOOK_BACK_MS: Final = 2 * 86_400_000
@@ -52,6 +55,7 @@ class Shopify:
         self._graphql = GraphQL(client, name)
         self._writes = Writes(self._graphql)
         self._known: dict[SlotKey, SlotObserved | None] = dict.fromkeys(known)
+        self._duplicates: frozenset[str] = frozenset()
         self.slots_feed = FeedName(f"{name}.slots")
         self.orders_feed = FeedName(f"{name}.orders")
 
@@ -88,13 +92,19 @@ class Shopify:
 
     async def _sweep_slots(self, emit: Emit) -> SweepRead:
         began, seen, cursor, count, why = self._clock(), set[SlotKey](), None, 0, ""
+        written: dict[str, set[str]] = {}
         while True:
             variables = {"first": PAGE, "after": cursor}
-            data, asked = await self._graphql.run("inventory_items", variables, Priority.STOCK, guess=700)
+            data, asked = await self._graphql.run("inventory_items", variables, Priority.STOCK)
             connection = data["inventoryItems"]
-            facts, slots = self._facts(connection["nodes"], began, asked)
+            nodes = await self._with_all_levels(connection["nodes"])
+            facts, slots = self._facts(nodes, began, asked)
             seen |= slots
-            count += len(connection["nodes"])
+            count += len(nodes)
+            for fact in facts:
+                if isinstance(fact, SlotObserved) and fact.listing_sku.strip():
+                    code = fact.listing_sku.strip().casefold()
+                    written.setdefault(code, set()).add(fact.slot.listing)
             await emit(Page(self.slots_feed, tuple(facts)))
             if not connection["pageInfo"]["hasNextPage"]:
                 break
@@ -107,7 +117,9 @@ class Shopify:
                 break
             cursor = following
         why = why or await self._confirm(set(self._known) - seen, began, emit)
-        self._known.update(dict.fromkeys(seen))
+        twice = self._twice(written, began)
+        if twice:
+            await emit(Page(self.slots_feed, twice))
         return SweepRead(self.slots_feed, began, self._clock(), not why, count, 0, why)
 
     async def _confirm(self, missing: set[SlotKey], began: Instant, emit: Emit) -> str:
@@ -139,8 +151,55 @@ class Shopify:
         return ""
 
     async def _items(self, ids: Sequence[str]) -> tuple[list[Node], Instant]:
-        data, asked = await self._graphql.run("items_by_id", {"ids": list(ids)}, Priority.RAISE, guess=700)
-        return [node for node in data["nodes"] if node], asked
+        data, asked = await self._graphql.run("items_by_id", {"ids": list(ids)}, Priority.RAISE)
+        return await self._with_all_levels([node for node in data["nodes"] if node]), asked
+
+    def _twice(self, written: dict[str, set[str]], at: Instant) -> tuple[Fact, ...]:
+        """SKUs that several items of the store carry, and those that no longer do.
+
+        Counted from our own reading: the vendor does not say whether its duplicateSkuCount includes the item.
+        """
+        now = frozenset(code for code, items in written.items() if len(items) > 1)
+        found = [
+            FindingRaised(
+                FindingKind.DUPLICATE_SKU,
+                f"{self._name}:{code}",
+                f"{len(written.get(code, ()))} items of this store carry this SKU; none of them is written"
+                " until only one does",
+                at,
+                cleared=code not in now,
+            )
+            for code in sorted(now | self._duplicates)
+        ]
+        self._duplicates = now
+        return tuple(found)
+
+    async def _with_all_levels(self, nodes: Sequence[Node]) -> list[Node]:
+        return [await self._whole(node, "inventoryLevels", "item_levels", "inventoryItem") for node in nodes]
+
+    async def _with_all_lines(self, nodes: Sequence[Node]) -> list[Node]:
+        return [await self._whole(node, "lineItems", "order_lines", "order") for node in nodes]
+
+    async def _whole(self, node: Node, nested: str, document: str, root: str) -> Node:
+        """A node with all pages of its nested list. A list that does not end leaves the node unreadable."""
+        inner = node.get(nested)
+        if not isinstance(inner, dict) or not (inner.get("pageInfo") or {}).get("hasNextPage"):
+            return node
+        rows_so_far, cursor = list(inner.get("nodes") or ()), inner["pageInfo"]["endCursor"]
+        for _ in range(MAX_NESTED_PAGES):
+            variables = {"id": node["id"], "after": cursor}
+            data, _ = await self._graphql.run(document, variables, Priority.STOCK)
+            page = (data.get(root) or {}).get(nested) or {}
+            rows_so_far += page.get("nodes") or ()
+            following = (page.get("pageInfo") or {}).get("endCursor")
+            if not (page.get("pageInfo") or {}).get("hasNextPage"):
+                return {**node, nested: {"nodes": rows_so_far}}
+            if following == cursor:
+                break
+            cursor = following
+        raise MalformedReply(
+            f"{self._name} {document}: the {nested} of {node['id']} did not end within {MAX_NESTED_PAGES} pages"
+        )
 
     def _facts(
         self, nodes: Sequence[Node], began: Instant, asked: Instant
@@ -168,9 +227,10 @@ class Shopify:
         after_cursor, count, why = None, 0, ""
         while True:
             variables = {"first": ORDERS_PAGE, "after": after_cursor, "query": query}
-            data, asked = await self._graphql.run("orders", variables, Priority.ORDERS, guess=700)
+            data, asked = await self._graphql.run("orders", variables, Priority.ORDERS)
             connection = data["orders"]
-            await emit(Page(self.orders_feed, tuple(self._order_facts(connection["nodes"], asked))))
+            nodes = await self._with_all_lines(connection["nodes"])
+            await emit(Page(self.orders_feed, tuple(self._order_facts(nodes, asked))))
             count += len(connection["nodes"])
             if not connection["pageInfo"]["hasNextPage"]:
                 break
@@ -179,8 +239,9 @@ class Shopify:
                 why = "paging does not move on"
                 break
             after_cursor = following
+        whole = not cursor
         cursor = str(began) if not why else cursor
-        return SweepRead(self.orders_feed, began, self._clock(), not why, count, 0, why, cursor, full=True)
+        return SweepRead(self.orders_feed, began, self._clock(), not why, count, 0, why, cursor, full=whole)
 
     def _order_facts(self, nodes: Sequence[Node], asked: Instant) -> list[Fact]:
         facts: list[Fact] = []

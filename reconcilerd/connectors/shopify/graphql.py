@@ -18,6 +18,8 @@ LANE: Final = LaneSpec("graphql", rate_per_s=100, burst=2000, model="cost")
 """The smallest plan's bucket; the first reply tells the real one."""
 
 MAX_THROTTLED: Final = 8
+FIRST_COST: Final = 950.0
+"""What a query is taken to cost until the store has priced one: just under the most it allows."""
 
 
 class Sender(Protocol):
@@ -33,7 +35,10 @@ def document(name: str) -> str:
     """A document with the fragments it uses."""
     folder = files("reconcilerd.connectors.shopify") / "documents"
     text = (folder / f"{name}.graphql").read_text("utf-8")
-    return text + (folder / "slot_fields.graphql").read_text("utf-8") if "...ItemFields" in text else text
+    for fragment in ("ItemFields", "LevelFields", "LineFields"):
+        if f"...{fragment}" in text:
+            text += (folder / f"{fragment[:-6].lower()}_fields.graphql").read_text("utf-8")
+    return text
 
 
 class GraphQL:
@@ -43,6 +48,7 @@ class GraphQL:
         self._client = client
         self._store = store
         self._cost: dict[str, float] = {}
+        self._spare: dict[str, float] = {}
 
     async def run(
         self,
@@ -50,12 +56,12 @@ class GraphQL:
         variables: Mapping[str, object],
         priority: Priority,
         *,
-        guess: float,
+        guess: float = FIRST_COST,
         idempotent: bool = True,
     ) -> tuple[dict[str, Any], Instant]:
         """Run a document; its data and when it was asked. Waits out THROTTLED, a bounded number of times.
 
-        ``guess``: cost points of the first such call; later ones use what the store last asked for.
+        ``guess``: cost points of the first such call; later ones use what the last one cost.
         """
         where = f"{self._store} {name}"
         lane = self._client.lane(LANE.name)
@@ -86,16 +92,24 @@ class GraphQL:
         raise TryLater(f"{where}: throttled {MAX_THROTTLED} times in a row")
 
     def _learn(self, name: str, body: Mapping[str, Any], lane: Lane) -> float:
-        """Take over what the store says of its bucket; seconds until this call would fit."""
+        """Take over what the store says of its bucket; seconds until this call would fit.
+
+        The store reserves what a query may cost and gives back what it did not. We count what it did cost, and
+        leave the largest difference at the bottom of the bucket, so that the reservation always fits.
+        """
         cost = (body.get("extensions") or {}).get("cost") or {}
         status = cost.get("throttleStatus") or {}
         if not status:
             return 1.0
-        available, rate = float(status["currentlyAvailable"]), float(status["restoreRate"])
-        lane.told_bucket(float(status["maximumAvailable"]), available, rate)
-        asked = float(cost.get("requestedQueryCost") or 0)
-        if asked:
-            self._cost[name] = min(asked, float(status["maximumAvailable"]))
+        size, available, rate = (
+            float(status[each]) for each in ("maximumAvailable", "currentlyAvailable", "restoreRate")
+        )
+        asked, actual = float(cost.get("requestedQueryCost") or 0), cost.get("actualQueryCost")
+        if actual is not None:
+            self._cost[name] = max(1.0, float(actual))
+            self._spare[name] = max(self._spare.get(name, 0.0), asked - float(actual))
+        spare = min(max(self._spare.values(), default=0.0), size / 2)
+        lane.told_bucket(size - spare, max(0.0, available - spare), rate)
         return max(0.0, (asked - available) / rate) if rate else 1.0
 
     def _check_version(self, reply: Reply, where: str) -> None:

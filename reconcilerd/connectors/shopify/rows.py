@@ -60,10 +60,6 @@ def _remarks(item: Wire, continues: bool) -> list[tuple[FindingKind, str]]:
     said = []
     if not item.get("sku"):
         said.append((FindingKind.BLANK_SKU, "an inventory item without a SKU cannot be mapped"))
-    if int(item.get("duplicateSkuCount") or 0) > 1 and item.get("sku"):
-        said.append(
-            (FindingKind.DUPLICATE_SKU, "several items of this store carry this SKU; none of them is written")
-        )
     if item["tracked"] is not True:
         said.append((FindingKind.UNTRACKED_ITEM, "the store does not count this item: it sells without end"))
     if continues:

@@ -7,11 +7,13 @@ from typing import Any, Final
 from reconcilerd.connectors.port import WriteAnswer
 from reconcilerd.connectors.shopify.graphql import GraphQL
 from reconcilerd.domain.facts import CorrectionPlanned, Outcome
+from reconcilerd.domain.names import SlotKey
 from reconcilerd.errors import OutcomeUnknown, Refused, TryLater
 from reconcilerd.transport.lane import Priority
 
 _SPACE: Final = uuid.UUID("5f9b7a52-0d3f-4a8e-9a54-7a1b6f0c2d11")
 MAX_ROUNDS: Final = 12
+HOT_BATCH: Final = 3
 _AGAIN_SAME_KEY: Final = "IDEMPOTENCY_CONCURRENT_REQUEST"
 _AGAIN_NEW_KEY: Final = "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED"
 _STALE: Final = "CHANGE_FROM_QUANTITY_STALE"
@@ -22,11 +24,22 @@ class Writes:
 
     def __init__(self, graphql: GraphQL) -> None:
         self._graphql = graphql
+        self._hot: set[SlotKey] = set()
+        """Slots whose last compare failed: they sell while we write, and would fail a large batch again."""
 
     async def send(self, corrections: Sequence[CorrectionPlanned], run: str) -> tuple[WriteAnswer, ...]:
         """One answer for each correction."""
         answers: dict[str, WriteAnswer] = {}
-        await self._batch(list(corrections), run, 0, answers)
+        calm = [each for each in corrections if each.slot not in self._hot]
+        hot = [each for each in corrections if each.slot in self._hot]
+        await self._batch(calm, run, 0, answers)
+        for start in range(0, len(hot), HOT_BATCH):
+            await self._batch(hot[start : start + HOT_BATCH], run, 0, answers)
+        for answer in answers.values():
+            if answer.outcome is Outcome.STALE:
+                self._hot.add(answer.correction.slot)
+            elif answer.outcome is Outcome.APPLIED:
+                self._hot.discard(answer.correction.slot)
         return tuple(answers[each.id] for each in corrections)
 
     async def _batch(

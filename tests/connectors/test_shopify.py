@@ -1,0 +1,271 @@
+"""One store's connector against the pretend store, and against scripted answers where that store is too kind."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio.lowlevel
+import graphql
+import msgspec
+import pytest
+
+from reconcilerd.assemble import Assembled, Endpoint, Wiring, assemble
+from reconcilerd.config.secret import Secret
+from reconcilerd.connectors.port import Page
+from reconcilerd.connectors.shopify.client import IDS_A_CALL, ORDERS_PAGE, PAGE, Shopify
+from reconcilerd.connectors.shopify.graphql import LANE, document
+from reconcilerd.connectors.shopify.writes import HOT_BATCH, Writes
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    Fact,
+    FindingKind,
+    FindingRaised,
+    OrderObserved,
+    Outcome,
+    SlotObserved,
+    SweepRead,
+)
+from reconcilerd.domain.names import ChannelName, Instant, SlotKey
+from reconcilerd.errors import MalformedReply
+from reconcilerd.simulator.app import Business, build
+from reconcilerd.simulator.faults import FaultPlan
+from reconcilerd.simulator.shopify_api import schema
+from reconcilerd.simulator.shopify_cost import MOST_A_QUERY, Pricing
+from reconcilerd.simulator.truth import World, WorldConfig
+from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
+from reconcilerd.transport.client import Call, Reply
+from reconcilerd.transport.lane import Lane
+from reconcilerd.transport.pool import in_process_transport
+from tests.world.stage import START, Journal, NoAlerts, policy, small_world
+
+NAME = ChannelName("shop-uk")
+Body = Callable[[Shopify, Business, Assembled], Awaitable[None]]
+
+
+def with_store(world: World, body: Body) -> None:
+    """Run ``body`` with the real connector of one store of a pretend business, in virtual time."""
+
+    async def main() -> None:
+        clock = VirtualClock(START)
+        business = build(world, clock, FaultPlan())
+        rules, secret = policy(split=True), (Secret("simulator"), Secret("simulator-secret"))
+        base = "http://127.0.0.1"
+        wiring = Wiring(
+            policy=rules,
+            extensiv=Endpoint(f"{base}/extensiv", f"{base}/extensiv/oauth/token", *secret),
+            channels={
+                name: Endpoint(
+                    f"{base}/shopify/{name}",
+                    f"{base}/shopify/{name}/admin/oauth/access_token",
+                    *secret,
+                    "post",
+                )
+                for name in rules.channels
+            },
+            paces={},
+            clock=clock,
+            transport=lambda: in_process_transport(business.app),
+            stop_file=lambda: False,
+        )
+        built = assemble(wiring, Journal(), NoAlerts())
+        store = built.channels[NAME]
+        assert isinstance(store, Shopify)
+        await body(store, business, built)
+
+    run_virtual(main)
+
+
+async def swept(store: Shopify, feed: str) -> tuple[list[Fact], SweepRead]:
+    facts: list[Fact] = []
+
+    async def emit(page: Page) -> None:
+        facts.extend(page.facts)
+
+    sweep = await store.sweep(store.slots_feed if feed == "slots" else store.orders_feed, "", emit)
+    return facts, sweep
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("inventory_items", {"first": PAGE}),
+        ("items_by_id", {"ids": ["x"] * IDS_A_CALL}),
+        ("item_levels", {"id": "x"}),
+        ("orders", {"first": ORDERS_PAGE}),
+        ("order_lines", {"id": "x"}),
+        ("set_quantities", {}),
+    ],
+)
+def test_no_query_may_cost_more_than_a_store_answers(name: str, variables: dict[str, Any]) -> None:
+    cost = Pricing(schema(), graphql.parse(document(name)), variables).requested()
+    assert 0 < cost <= MOST_A_QUERY
+
+
+def test_lines_beyond_the_first_page_of_an_order_are_read() -> None:
+    codes = [f"sku-{number:02d}" for number in range(45)]
+    world = small_world(WorldConfig(index_lag_ms=(0, 0)), split=True, skus=codes)
+    for code in codes:
+        world.stores[NAME].by_sku[code].quantity = 9
+    world.place_order(NAME, "7", [(code, 1) for code in codes], START)
+
+    async def body(store: Shopify, _business: Business, _built: Assembled) -> None:
+        facts, sweep = await swept(store, "orders")
+        order = next(fact for fact in facts if isinstance(fact, OrderObserved))
+        assert sorted(line.listing_sku for line in order.lines) == codes
+        assert sweep.complete
+        assert sweep.full
+
+    with_store(world, body)
+
+
+def test_only_the_first_reading_of_orders_is_from_the_beginning() -> None:
+    async def body(store: Shopify, _business: Business, _built: Assembled) -> None:
+        _, first = await swept(store, "orders")
+
+        async def emit(_page: Page) -> None: ...
+
+        later = await store.sweep(store.orders_feed, first.cursor, emit)
+        assert (first.full, later.full) == (True, False)
+
+    with_store(small_world(WorldConfig(), split=True), body)
+
+
+def test_a_sku_carried_by_two_items_is_found_and_found_healed() -> None:
+    world = small_world(WorldConfig(), split=True)
+    twin = world.add_item(NAME, "b", 0, listing_sku=" A ")
+
+    async def body(store: Shopify, _business: Business, _built: Assembled) -> None:
+        facts, _ = await swept(store, "slots")
+        found = [f for f in facts if isinstance(f, FindingRaised) and f.what is FindingKind.DUPLICATE_SKU]
+        assert [(f.subject, f.cleared) for f in found] == [("shop-uk:a", False)]
+        twin.listing_sku = "other"
+        facts, _ = await swept(store, "slots")
+        found = [f for f in facts if isinstance(f, FindingRaised) and f.what is FindingKind.DUPLICATE_SKU]
+        assert [(f.subject, f.cleared) for f in found] == [("shop-uk:a", True)]
+
+    with_store(world, body)
+
+
+def test_a_store_of_the_smallest_plan_is_read_whole_and_hardly_ever_throttles() -> None:
+    world = small_world(WorldConfig(), split=True, skus=[f"sku-{number}" for number in range(600)])
+
+    async def body(store: Shopify, business: Business, _built: Assembled) -> None:
+        bucket = business.stores[NAME].bucket
+        bucket.rate_per_s, bucket.size, bucket.level = 100.0, 2_000.0, 2_000.0
+        for _ in range(3):
+            facts, sweep = await swept(store, "slots")
+            assert sweep.complete
+            assert sum(isinstance(fact, SlotObserved) for fact in facts) == 600
+        assert business.stores[NAME].throttled <= 1
+
+    with_store(world, body)
+
+
+@dataclass
+class Script:
+    """A store that answers by script: what was asked is kept."""
+
+    answer: Callable[[str, dict[str, Any]], dict[str, Any]]
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    async def send(self, call: Call) -> Reply:
+        assert isinstance(call.json, dict)
+        self.asked.append(call.json["variables"])
+        await anyio.lowlevel.checkpoint()
+        body = self.answer(str(call.json["query"]), call.json["variables"])
+        return Reply(200, {}, msgspec.json.encode(body), Instant(1), Instant(1))
+
+    def lane(self, name: str) -> Lane:
+        return Lane(LANE, lambda: Instant(0))
+
+
+def level(place: int) -> dict[str, Any]:
+    return {
+        "id": f"level-{place}",
+        "isActive": True,
+        "location": {"id": f"place-{place}", "name": "", "fulfillsOnlineOrders": True},
+        "quantities": [{"name": "available", "quantity": place}],
+    }
+
+
+def with_levels(start: int, more: bool) -> dict[str, Any]:
+    levels = [level(each) for each in range(start, start + 5)]
+    return {"nodes": levels, "pageInfo": {"hasNextPage": more, "endCursor": str(start)}}
+
+
+async def test_levels_beyond_the_first_page_of_an_item_are_read() -> None:
+    item = {"id": "i", "sku": "a", "tracked": True, "variants": {"nodes": []}}
+
+    def answer(query: str, _variables: dict[str, Any]) -> dict[str, Any]:
+        if "ItemLevels" in query:
+            return {"data": {"inventoryItem": {"inventoryLevels": with_levels(5, more=False)}}}
+        nodes = [{**item, "inventoryLevels": with_levels(0, more=True)}]
+        return {"data": {"inventoryItems": {"nodes": nodes, "pageInfo": {"hasNextPage": False}}}}
+
+    store = Shopify(Script(answer), lambda: Instant(1), name=NAME, places=["place-7"])
+    facts, sweep = await swept(store, "slots")
+    slots = [fact for fact in facts if isinstance(fact, SlotObserved)]
+    assert [(slot.slot.place, slot.quantity) for slot in slots] == [(f"place-{n}", n) for n in range(10)]
+    assert sweep.complete
+
+
+async def test_levels_that_never_end_are_an_error_that_names_the_item() -> None:
+    turn = iter(range(1, 10_000))
+
+    def answer(query: str, _variables: dict[str, Any]) -> dict[str, Any]:
+        if "ItemLevels" in query:
+            return {"data": {"inventoryItem": {"inventoryLevels": with_levels(next(turn) * 5, more=True)}}}
+        nodes = [{"id": "item-9", "inventoryLevels": with_levels(0, more=True)}]
+        return {"data": {"inventoryItems": {"nodes": nodes, "pageInfo": {"hasNextPage": False}}}}
+
+    store = Shopify(Script(answer), lambda: Instant(1), name=NAME, places=[])
+    with pytest.raises(MalformedReply, match="item-9 did not end"):
+        await swept(store, "slots")
+
+
+def planned(number: int, target: int = 5) -> CorrectionPlanned:
+    slot = SlotKey(NAME, f"item-{number}", "place")
+    return CorrectionPlanned(f"c{number}", slot, "a", 9, Instant(0), target, "lag", "share", Instant(0))
+
+
+def stale_for(*hot: str) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+    def answer(_query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        lines = variables["input"]["quantities"]
+        errors = [
+            {
+                "code": "CHANGE_FROM_QUANTITY_STALE",
+                "field": ["input", "quantities", str(index), "changeFromQuantity"],
+                "message": "stale",
+            }
+            for index, line in enumerate(lines)
+            if line["inventoryItemId"] in hot
+        ]
+        return {"data": {"inventorySetQuantities": {"userErrors": errors}}}
+
+    return answer
+
+
+async def test_stale_lines_are_dropped_by_name_and_the_rest_goes_under_a_new_key() -> None:
+    script = Script(stale_for("item-1", "item-3"))
+    answers = await _writes(script).send([planned(n) for n in range(5)], "run")
+    assert [a.outcome is Outcome.STALE for a in answers] == [False, True, False, True, False]
+    assert [len(asked["input"]["quantities"]) for asked in script.asked] == [5, 3]
+    assert len({asked["key"] for asked in script.asked}) == 2
+
+
+async def test_what_was_stale_goes_in_small_batches_until_it_is_applied() -> None:
+    script = Script(stale_for(*(f"item-{n}" for n in range(5))))
+    writes = _writes(script)
+    await writes.send([planned(n) for n in range(5)], "run")
+    script.asked.clear()
+    script.answer = stale_for()
+    await writes.send([planned(n) for n in range(10)], "run")
+    sizes = [len(asked["input"]["quantities"]) for asked in script.asked]
+    assert sizes == [5, HOT_BATCH, 5 - HOT_BATCH]
+    script.asked.clear()
+    await writes.send([planned(n) for n in range(10)], "run")
+    assert [len(asked["input"]["quantities"]) for asked in script.asked] == [10]
+
+
+def _writes(script: Script) -> Writes:
+    return Shopify(script, lambda: Instant(1), name=NAME, places=[])._writes
