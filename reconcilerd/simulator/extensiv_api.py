@@ -1,6 +1,7 @@
 """Extensiv Order Manager as an ASGI app over the truth: bare arrays, substring filters, limits per endpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -32,6 +33,17 @@ WHOLE = frozenset({"v1/warehouses", "v1/saleschannels"})
 """Answered in one piece, so no fault of paging can befall them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A long list of which only the asked page is ever made."""
+
+    bins: Sequence[Bin]
+    make: Callable[[Bin], Row]
+
+    def __getitem__(self, part: slice) -> list[Row]:
+        return [self.make(each) for each in self.bins[part]]
+
+
 class ExtensivApi:
     """The vendor's side of the world. ``traffic`` counts what it was asked, by endpoint."""
 
@@ -57,7 +69,7 @@ class ExtensivApi:
         }
 
     def app(self) -> Starlette:
-        lists: list[tuple[str, str, Callable[[Request], list[Row]]]] = [
+        lists: list[tuple[str, str, Callable[[Request], list[Row] | Rows]]] = [
             ("v1.1/products", "read", self._products),
             ("v1/listings", "read", self._listings),
             ("v1/inventory", "read", self._inventory),
@@ -92,7 +104,7 @@ class ExtensivApi:
         return json_response(extensiv_openapi())
 
     def _endpoint(
-        self, path: str, lane: str, rows: Callable[[Request], list[Row]]
+        self, path: str, lane: str, rows: Callable[[Request], list[Row] | Rows]
     ) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
             now = self._clock()
@@ -202,12 +214,11 @@ class ExtensivApi:
             and _is(request, "masterSku", item.sku)
         ]
 
-    def _inventory(self, request: Request) -> list[Row]:
-        return [
-            self._stock_row(each)
-            for each in self.world.bins.values()
-            if _fits(request, each.sku) and _is(request, "warehouseId", each.place)
-        ]
+    def _inventory(self, request: Request) -> "Rows":
+        bins = list(self.world.bins.values())
+        if "sku" in request.query_params or "warehouseId" in request.query_params:
+            bins = [b for b in bins if _fits(request, b.sku) and _is(request, "warehouseId", b.place)]
+        return Rows(bins, self._stock_row)
 
     def _stock_row(self, each: Bin) -> Row:
         available = max(0, each.copied - each.allocated - each.locked)
@@ -361,7 +372,7 @@ def _moment(request: Request, name: str, default: Instant) -> Instant:
         raise ValueError(f"{name} must be a time like 2026-01-31T00:00:00Z, not {text[:40]!r}") from None
 
 
-def _page(rows: list[Row], limit: int, number: int, path: str, fault: Fault | None) -> list[Row]:
+def _page(rows: list[Row] | Rows, limit: int, number: int, path: str, fault: Fault | None) -> list[Row]:
     limit = min(MOST.get("totals" if path.endswith("total") else path.rpartition("/")[2], 1000), limit)
     page = rows[(number - 1) * limit : number * limit]
     match fault:

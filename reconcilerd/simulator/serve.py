@@ -52,7 +52,8 @@ class Droppable:
 
 async def serve(app: ASGIApp, port: int, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:
     """Serve until cancelled; reports the port it got (0: any free one). Raises OSError for a taken port."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Named TCP, or asyncio leaves Nagle's algorithm on and every answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     config = uvicorn.Config(

@@ -191,7 +191,6 @@ class ShopifyApi:
 
     def _item_node(self, item: Item) -> Node:
         product = self.world.products.get(item.sku)
-        same = sum(other.listing_sku == item.listing_sku for other in self.store.items.values())
         level = {
             "__typename": "InventoryLevel",
             "id": item.id.replace("InventoryItem", "InventoryLevel"),
@@ -211,10 +210,13 @@ class ShopifyApi:
             "id": item.id,
             "sku": item.listing_sku,
             "tracked": item.tracked,
-            "duplicateSkuCount": same,
+            "duplicateSkuCount": lambda _info: self._carrying(item.listing_sku),
             "variants": _nested([variant]),
             "inventoryLevels": _nested([level]),
         }
+
+    def _carrying(self, sku: str) -> int:
+        return sum(other.listing_sku == sku for other in self.store.items.values())
 
     def _items(
         self,

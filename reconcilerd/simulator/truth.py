@@ -168,9 +168,12 @@ class World:
         return self.tally.score
 
     def add_product(self, product: Product) -> None:
+        known = self.products.get(product.sku)
         self.products[product.sku] = product
-        self._uses.clear()
-        self._sold_from = None
+        if product.components or (known is not None and known.components):
+            # Whatever was sold as itself may now be sold from other shelves.
+            self._uses.clear()
+            self._sold_from = None
 
     def add_stock(self, sku: str, place: int, on_hand: int, locked: int = 0) -> None:
         number = 5000 + len(self.bins)
@@ -195,7 +198,9 @@ class World:
         owner.items[item.id] = item
         owner.by_sku[item.listing_sku] = item
         self._listed.setdefault(sku, []).append(item)
-        self._sold_from = None
+        if self._sold_from is not None:
+            for name, count in self.uses(sku).items():
+                self._sold_from.setdefault(name, {})[sku] = count
         self._settle(sku)
         return item
 

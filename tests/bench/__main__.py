@@ -12,7 +12,7 @@ import structlog
 from tests.bench.ratio import Benchmark, Ratio
 
 NAMES: Mapping[str, str] = {
-    "poll": "a full poll of 10,000 SKUs on 4 systems, against the rate limit (about 3 minutes)",
+    "poll": "a full poll of 10,000 SKUs on 4 systems over real HTTP, against the rate limit (about 2 minutes)",
     "worlds": "harm and effort in worlds of noise, against a baseline built by hand (200 seeds: about 40 minutes)",
 }
 

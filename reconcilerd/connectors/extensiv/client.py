@@ -1,13 +1,15 @@
 """Reads Extensiv Order Manager's feeds, and proves, or does not, that a reading saw all of a feed.
 
-Lists are bare arrays, so a cut reply looks like the end: a sweep is complete only if the page after the last
-came back empty twice, and every key of the previous complete sweep was seen or found missing, twice, by exact
-SKU. ``inventory/acknowledge`` is a destructive read and is never called.
+Lists are bare arrays, so a cut reply looks like the end: a sweep is complete only if two requests in a row for
+what comes after the last page were answered with nothing, and every key of the previous complete sweep was seen
+or found missing, twice, by exact SKU. ``inventory/acknowledge`` is a destructive read and is never called.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
+
+import anyio
 
 from reconcilerd.connectors.extensiv import rows
 from reconcilerd.connectors.port import Emit, Page
@@ -30,6 +32,7 @@ from reconcilerd.domain.names import (
     format_instant,
     sku_of,
 )
+from reconcilerd.errors import ReconcilerdError
 from reconcilerd.transport.client import Call, Reply, json_of
 from reconcilerd.transport.lane import LaneSpec, Priority
 
@@ -313,23 +316,52 @@ class Extensiv:
         return facts
 
     async def _walk(self, paging: Paging) -> Walk:
-        """Read pages until one is empty, twice. A page like the one before means the server ignores ``page``."""
+        """Read pages, two at a time, until two in a row are empty: two requests that both saw nothing more.
+
+        An empty page before one with rows was a glitch and is asked for again. A page like the one before means
+        that the server ignores ``page``.
+        """
         walk, before, number = Walk(), None, 1
         while number <= self._max_pages:
-            page, asked = await self._page(paging, number)
-            if not page:
-                again, asked = await self._page(paging, number)
-                if not again:
+            pair = await self._pages(paging, (number, number + 1))
+            if not pair[0][0]:
+                if not pair[1][0]:
                     return walk
-                page = again
-            keys = [_key_of(row, paging.key) for row in page]
-            if keys == before:
-                walk.why = f"page {number} of {paging.path} repeats the one before: the server ignores paging"
-                return walk
-            walk.rows.extend((row, asked) for row in page)
-            before, number = keys, number + 1
+                pair = [await self._page(paging, number), pair[1]]
+                if not pair[0][0]:
+                    walk.why = f"page {number} of {paging.path} is empty, and the next one is not"
+                    return walk
+            for page, asked in pair:
+                keys = [_key_of(row, paging.key) for row in page]
+                if page and keys == before:
+                    walk.why = (
+                        f"page {number} of {paging.path} repeats the one before: the server ignores paging"
+                    )
+                    return walk
+                walk.rows.extend((row, asked) for row in page)
+                before = keys
+            # An empty second page is asked for again, as the first of the next pair.
+            number += 2 if pair[1][0] else 1
         walk.why = f"{paging.path} did not end within {self._max_pages} pages"
         return walk
+
+    async def _pages(self, paging: Paging, numbers: Sequence[int]) -> list[tuple[list[Wire], Instant]]:
+        """Several pages at once, so that a slow answer does not leave the bucket unused. The first error wins."""
+        found: dict[int, tuple[list[Wire], Instant]] = {}
+        failed: list[ReconcilerdError] = []
+
+        async def read(number: int) -> None:
+            try:
+                found[number] = await self._page(paging, number)
+            except ReconcilerdError as error:
+                failed.append(error)
+
+        async with anyio.create_task_group() as group:
+            for number in numbers:
+                group.start_soon(read, number)
+        if failed:
+            raise failed[0]
+        return [found[number] for number in numbers]
 
     async def _page(self, paging: Paging, number: int) -> tuple[list[Wire], Instant]:
         query = (*paging.query, ("page", str(number)), ("limit", str(paging.limit)))
