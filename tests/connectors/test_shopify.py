@@ -9,8 +9,7 @@ import graphql
 import msgspec
 import pytest
 
-from reconcilerd.assemble import Assembled, Endpoint, Wiring, assemble
-from reconcilerd.config.secret import Secret
+from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.connectors.port import Page
 from reconcilerd.connectors.shopify.client import IDS_A_CALL, ORDERS_PAGE, PAGE, Shopify
 from reconcilerd.connectors.shopify.graphql import LANE, document
@@ -36,7 +35,7 @@ from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
 from reconcilerd.transport.client import Call, Reply
 from reconcilerd.transport.lane import Lane
 from reconcilerd.transport.pool import in_process_transport
-from tests.world.stage import START, Journal, NoAlerts, policy, small_world
+from tests.world.stage import START, Journal, NoAlerts, policy, small_world, wire
 
 NAME = ChannelName("shop-uk")
 Body = Callable[[Shopify, Business, Assembled], Awaitable[None]]
@@ -48,25 +47,7 @@ def with_store(world: World, body: Body) -> None:
     async def main() -> None:
         clock = VirtualClock(START)
         business = build(world, clock, FaultPlan())
-        rules, secret = policy(split=True), (Secret("simulator"), Secret("simulator-secret"))
-        base = "http://127.0.0.1"
-        wiring = Wiring(
-            policy=rules,
-            extensiv=Endpoint(f"{base}/extensiv", f"{base}/extensiv/oauth/token", *secret),
-            channels={
-                name: Endpoint(
-                    f"{base}/shopify/{name}",
-                    f"{base}/shopify/{name}/admin/oauth/access_token",
-                    *secret,
-                    "post",
-                )
-                for name in rules.channels
-            },
-            paces={},
-            clock=clock,
-            transport=lambda: in_process_transport(business.app),
-            stop_file=lambda: False,
-        )
+        wiring = wire(policy(split=True), clock, lambda: in_process_transport(business.app))
         built = assemble(wiring, Journal(), NoAlerts())
         store = built.channels[NAME]
         assert isinstance(store, Shopify)

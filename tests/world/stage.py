@@ -6,6 +6,7 @@ from random import Random
 from types import MappingProxyType
 
 import anyio
+import httpx
 
 from reconcilerd.assemble import Assembled, Endpoint, Wiring, assemble
 from reconcilerd.config.secret import Secret
@@ -124,6 +125,48 @@ def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits:
     )
 
 
+def wire(
+    rules: Policy,
+    clock: VirtualClock,
+    transport: Callable[[], httpx.AsyncBaseTransport],
+    poll_s: float = 60.0,
+    seed: int = 0,
+) -> Wiring:
+    """A daemon for the pretend business that ``build`` makes, in process."""
+    credentials = (Secret("simulator"), Secret("simulator-secret"))
+    base = "http://127.0.0.1"
+    paces = {
+        FeedName(f"extensiv.{feed}"): Pace(3600)
+        for feed in ("products", "listings", "warehouses", "channels")
+    }
+    paces |= {
+        FeedName("extensiv.orders"): Pace(30),
+        FeedName("extensiv.stock"): Pace(600),
+        FeedName("extensiv.totals"): Pace(3600),
+    }
+    for name in rules.channels:
+        paces[FeedName(f"{name}.orders")] = Pace(poll_s)
+        paces[FeedName(f"{name}.slots")] = Pace(poll_s)
+    return Wiring(
+        policy=rules,
+        extensiv=Endpoint(f"{base}/extensiv", f"{base}/extensiv/oauth/token", *credentials),
+        channels={
+            name: Endpoint(
+                f"{base}/shopify/{name}",
+                f"{base}/shopify/{name}/admin/oauth/access_token",
+                *credentials,
+                "post",
+            )
+            for name in rules.channels
+        },
+        paces=paces,
+        clock=clock,
+        transport=transport,
+        stop_file=lambda: False,
+        seed=seed,
+    )
+
+
 def play(
     world: World,
     rules: Policy,
@@ -138,38 +181,7 @@ def play(
     async def main() -> None:
         clock = VirtualClock(START)
         business = build(world, clock, faults or FaultPlan())
-        credentials = (Secret("simulator"), Secret("simulator-secret"))
-        base = "http://127.0.0.1"
-        paces = {
-            FeedName(f"extensiv.{feed}"): Pace(3600)
-            for feed in ("products", "listings", "warehouses", "channels")
-        }
-        paces |= {
-            FeedName("extensiv.orders"): Pace(30),
-            FeedName("extensiv.stock"): Pace(600),
-            FeedName("extensiv.totals"): Pace(3600),
-        }
-        for name in rules.channels:
-            paces[FeedName(f"{name}.orders")] = Pace(poll_s)
-            paces[FeedName(f"{name}.slots")] = Pace(poll_s)
-        wiring = Wiring(
-            policy=rules,
-            extensiv=Endpoint(f"{base}/extensiv", f"{base}/extensiv/oauth/token", *credentials),
-            channels={
-                name: Endpoint(
-                    f"{base}/shopify/{name}",
-                    f"{base}/shopify/{name}/admin/oauth/access_token",
-                    *credentials,
-                    "post",
-                )
-                for name in rules.channels
-                for shop in (f"{base}/shopify/{name}",)
-            },
-            paces=paces,
-            clock=clock,
-            transport=lambda: in_process_transport(business.app),
-            stop_file=lambda: False,
-        )
+        wiring = wire(rules, clock, lambda: in_process_transport(business.app), poll_s)
         journal, alerts = Journal(), NoAlerts()
         built = assemble(wiring, journal, alerts)
         stage = Stage(world, business, clock, built, journal, alerts)

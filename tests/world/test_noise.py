@@ -62,7 +62,7 @@ def test_a_store_whose_readings_lag_is_lowered_all_the_same() -> None:
         await anyio.sleep(300)
 
     stage = play(world, rules, scene)
-    assert set(stage.shown("a").values()) == {100}
+    assert min(stage.shown("a").values()) >= 95, "all but the dead band of 5 %"
 
 
 def test_a_late_store_is_confirmed_by_reading_never_by_its_answer() -> None:
@@ -94,4 +94,4 @@ def test_a_write_that_is_lost_is_sent_again() -> None:
         await anyio.sleep(1800)
 
     stage = play(world, policy(split=False), scene)
-    assert set(stage.shown("a").values()) == {100}
+    assert min(stage.shown("a").values()) >= 95, "all but the dead band of 5 %"
