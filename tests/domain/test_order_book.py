@@ -1,30 +1,21 @@
 """The order book's indexes say what a plain scan of all its orders says, and settling changes no claim."""
 
-from types import MappingProxyType
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconcilerd.domain.book import Book
 from reconcilerd.domain.claims import ORDER_KEPT_MS, order_claims, settle_orders, sold_since
 from reconcilerd.domain.facts import (
     EXTENSIV,
     Fact,
-    ListingDeclared,
     OrderLine,
     OrderObserved,
     OrderStatus,
-    ProductObserved,
-    ProductType,
-    StockObserved,
     SweepRead,
 )
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, OrderKey, Sku
+from reconcilerd.domain.names import FeedName, Instant, LocationName, OrderKey, Sku
 from reconcilerd.domain.orders import OrderBook
-from reconcilerd.domain.policy import ChannelRule, Policy, PoolMode, PoolRule
+from tests.domain.books import CODES, UK, shop_book
 
-UK = ChannelName("uk")
-CODES = ("a", "b")
 SPAN = 1_000
 WINDOW = 100
 
@@ -88,30 +79,6 @@ def test_the_match_rate_is_that_of_the_newest_old_enough_orders(
     )[-newest:]
     rate = book.match_rate(UK, Instant(now), import_max, 500, newest)
     assert (rate.old, rate.unmatched) == (len(old), sum(unmatched for _, unmatched in old))
-
-
-def shop_book(mirror_seen: int) -> Book:
-    """Two SKUs at two places, rows read at the given moment."""
-    book = Book(
-        Policy(
-            revision="test",
-            pools=MappingProxyType({"default": PoolRule(PoolMode.SPLIT)}),
-            channels=MappingProxyType(
-                {
-                    UK: ChannelRule(
-                        sales_channel_id=1, import_max_ms=100, places=MappingProxyType({"": frozenset()})
-                    )
-                }
-            ),
-        )
-    )
-    for number, code in enumerate(CODES, 1):
-        book.take(ProductObserved(Sku(code), code, number, code, ProductType.CORE, "", True, (), Instant(0)))
-        book.take(ListingDeclared(1, number, code, Sku(code), False, True, Instant(0)))
-        for place in ("1", "2"):
-            at = Instant(mirror_seen)
-            book.take(StockObserved(Sku(code), LocationName(place), 50, 0, 0, at, at))
-    return book
 
 
 @given(st.lists(readings, max_size=15), st.integers(0, SPAN), st.lists(readings, max_size=5))
