@@ -15,7 +15,7 @@ from reconcilerd.domain.facts import (
     Outcome,
 )
 from reconcilerd.domain.guards import Rails, Verdict
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.names import Instant, after
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind
@@ -33,7 +33,7 @@ from tests.domain.books import (
     shop_book,
     swept,
 )
-from tests.domain.builders import A, claim, offer, position
+from tests.domain.builders import NOW, A, claim, offer, position
 from tests.domain.builders import row as stock_row
 
 AUTO = Rails(Mode.AUTO)
@@ -130,6 +130,49 @@ def _write(target: int, at: int, outcome: Outcome) -> list[CorrectionPlanned | C
     ]
 
 
+def test_a_write_is_not_missed_at_its_longest_apply_time_but_after_it() -> None:
+    """R9, to the millisecond."""
+    for late, missed in ((APPLY_MAX_MS, False), (APPLY_MAX_MS + 1, True)):
+        book = shop_book(1_000)
+        see(book, 50, 1_000)
+        for fact in _write(60, 2_000, Outcome.UNKNOWN):
+            book.take(fact)
+        see(book, 50, 2_000 + late)
+        assert (book.slots[SLOT].write is None) is missed
+
+
+def test_a_raise_is_confirmed_below_its_old_number_if_known_orders_took_the_rest() -> None:
+    """Rule 6: written less known sold <= read <= written."""
+    for read, confirmed in ((48, True), (47, False)):
+        book = shop_book(1_000)
+        see(book, 50, 1_000)
+        for fact in _write(60, 2_000, Outcome.UNKNOWN):
+            book.take(fact)
+        book.take(order("uk", OrderStatus.OPEN, 2_500, placed=2_200, units=12))
+        see(book, read, 3_000)
+        assert (book.slots[SLOT].write is None) is confirmed
+
+
+def test_an_inferred_fall_is_capped_by_what_demand_allows() -> None:
+    """Rule 4: mu + 3 sqrt(mu) of the window, 4 in a second at one a second; a foreign zero is not 50 sales."""
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    see(book, 0, 2_000)
+    assert claimed(book, 2_000, ClaimKind.INFERRED) == 4
+
+
+@pytest.mark.parametrize(("asked_ago", "verdict"), [(3_000, Verdict.SEND), (3_001, Verdict.HOLD_REREAD)])
+def test_a_blind_lower_needs_a_reading_asked_for_within_three_seconds(
+    asked_ago: int, verdict: Verdict
+) -> None:
+    """R11: however old what the reading shows."""
+    seen = replace(offer("uk", shown=9), age_of=after(NOW, -asked_ago), as_of=after(NOW, -8_000 - asked_ago))
+    where = position([seen], [stock_row(A, 5)], limits=WIDE)
+    blind = tuple(replace(each, compare_and_set=False) for each in where.channels)
+    plan = make_plan(replace(where, channels=blind), AUTO)
+    assert [(e.lowers, e.verdict) for e in plan.entries] == [(True, verdict)]
+
+
 @given(st.integers(0, APPLY_MAX_MS * 2))
 def test_a_lost_write_holds_its_place_until_the_longest_apply_time_and_no_longer(late: int) -> None:
     """R9."""
@@ -215,9 +258,9 @@ def test_a_cancel_on_a_channel_never_raises_what_is_on_the_shelf(units: int, lon
     book.take(order("uk", OrderStatus.OPEN, 1_000, units=units))
     book.take(order("uk", OrderStatus.CANCELLED, 2_000, units=units))
     swept(book, "extensiv.orders", 3_000)
-    after = position_at(book, 3_000 + long)
-    assert [r.sellable for r in after.stock] == [r.sellable for r in before.stock]
-    assert level_of(after, after.group) <= level_of(before, before.group)
+    later = position_at(book, 3_000 + long)
+    assert [r.sellable for r in later.stock] == [r.sellable for r in before.stock]
+    assert level_of(later, later.group) <= level_of(before, before.group)
 
 
 @given(st.integers(0, 3_600_000), st.integers(1_000, 600_000))

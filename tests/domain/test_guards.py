@@ -1,0 +1,191 @@
+"""Each guard: the change it holds, and the nearest one that it lets go."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from reconcilerd.domain.facts import EnvelopeApproved, SlotState
+from reconcilerd.domain.guards import Change, Rails, Spent, Verdict, judge
+from reconcilerd.domain.names import ChannelName, Instant, Sku, after
+from reconcilerd.domain.policy import Limits, Mode, Publisher
+from reconcilerd.domain.position import ClaimKind, Position
+from tests.domain.builders import NOW, A, claim, offer, position, row
+
+UK = ChannelName("uk")
+LIMITS = Limits(
+    window_slots=4,
+    window_min_slots=2,
+    window_permille=500,
+    window_units=100,
+    unexplained_zeros=2,
+    unexplained_fall_units=20,
+    unexplained_fall_permille=900,
+)
+
+
+def where(stock: int = 50, **seen: object) -> Position:
+    """One listing, read just now, on a shelf of a split pool."""
+    listing = replace(offer("uk", shown=30), **seen)  # type: ignore[arg-type]
+    return position([listing, offer("eu", shown=0)], [row(A, stock)], limits=LIMITS, split=True)
+
+
+def change(target: int, at: Position | None = None, *, sold_out: bool = False) -> Change:
+    at = at or where()
+    seen = next(each for each in at.offers if each.slot.channel == UK)
+    assert seen.current is not None
+    return Change(at, seen, seen.current, target, sold_out)
+
+
+def rails(**more: object) -> Rails:
+    return replace(Rails(Mode.AUTO), **more)  # type: ignore[arg-type]
+
+
+def spent(**more: int) -> Rails:
+    return rails(spent={UK: replace(Spent(listings=100), **more)})
+
+
+def on_channel(at: Position, **more: object) -> Position:
+    return replace(at, channels=tuple(replace(c, **more) for c in at.channels))  # type: ignore[arg-type]
+
+
+def test_nothing_holds_a_sound_change() -> None:
+    assert judge(change(31), rails()) is Verdict.SEND
+    assert judge(change(29), rails()) is Verdict.SEND
+
+
+@pytest.mark.parametrize("target", [29, 31])
+@pytest.mark.parametrize(
+    ("held", "verdict", "goes"),
+    [
+        (rails(stop=True), Verdict.HOLD_STOP_FILE, rails(stop=False)),
+        (rails(frozen=frozenset({"uk"})), Verdict.HOLD_FROZEN, rails(frozen=frozenset({"eu"}))),
+        (rails(frozen=frozenset({""})), Verdict.HOLD_FROZEN, rails()),
+        (rails(mode=Mode.OBSERVE), Verdict.HOLD_MODE, rails()),
+        (rails(mode=Mode.GUARDED), Verdict.HOLD_APPROVAL, rails()),
+        (spent(slots=4), Verdict.HOLD_WINDOW_SLOTS, spent(slots=3)),
+        (spent(slots=2, listings=5), Verdict.HOLD_WINDOW_SHARE, spent(slots=2, listings=6)),
+        (spent(slots=1, listings=1), Verdict.SEND, rails()),
+        (spent(units=100), Verdict.HOLD_WINDOW_UNITS, spent(units=99)),
+    ],
+    ids=lambda each: str(each) if isinstance(each, Verdict) else "",
+)
+def test_a_persons_word_and_the_window_hold_in_both_directions(
+    held: Rails, verdict: Verdict, goes: Rails, target: int
+) -> None:
+    assert judge(change(target), held) is verdict
+    assert judge(change(target), goes) is Verdict.SEND
+
+
+@pytest.mark.parametrize("target", [29, 31])
+@pytest.mark.parametrize(
+    ("at", "verdict"),
+    [
+        (where(ambiguous=True), Verdict.HOLD_AMBIGUOUS),
+        (where(rule=replace(offer("uk").rule, managed=False)), Verdict.HOLD_NOT_OURS),
+        (where(pushed=True), Verdict.HOLD_NATIVE_PUSH),
+        (on_channel(where(), publisher=Publisher.EXTENSIV), Verdict.HOLD_NATIVE_PUSH),
+        (where(state=SlotState.UNTRACKED), Verdict.HOLD_UNTRACKED),
+        (where(state=SlotState.INACTIVE), Verdict.HOLD_SLOT_OFF),
+        (where(state=SlotState.NOT_ONLINE), Verdict.HOLD_SLOT_OFF),
+        (where(state=SlotState.UNPUBLISHED), Verdict.HOLD_SLOT_OFF),
+        (replace(where(), unknown=(Sku("x"),)), Verdict.HOLD_UNKNOWN),
+        (where(suspect=True), Verdict.HOLD_REREAD),
+        (where(known_since=1), Verdict.HOLD_REREAD),
+    ],
+)
+def test_a_slot_that_is_not_ours_or_not_known_is_held_in_both_directions(
+    at: Position, verdict: Verdict, target: int
+) -> None:
+    assert judge(change(target, at), rails()) is verdict
+
+
+RAISES: list[tuple[Callable[[Position], Position], Verdict]] = [
+    (lambda at: replace(at, orders_known=False), Verdict.HOLD_FIRST_RUN),
+    (lambda at: on_channel(at, swept=False), Verdict.HOLD_FIRST_RUN),
+    (lambda at: on_channel(at, through=None), Verdict.HOLD_FIRST_RUN),
+    (lambda at: replace(at, storm=True), Verdict.HOLD_STORM),
+    (lambda at: replace(at, stock_dark=True), Verdict.HOLD_DARK),
+    (lambda at: on_channel(at, dark=True), Verdict.HOLD_DARK),
+    (lambda at: on_channel(at, unmatched=True), Verdict.HOLD_UNMATCHED),
+    (lambda at: replace(at, unlisted=(UK,)), Verdict.HOLD_PEER_UNREAD),
+    (lambda at: aged(at, 60_001, "stock"), Verdict.HOLD_STOCK_STALE),
+    (lambda at: aged(at, 10_001, "uk"), Verdict.HOLD_OWN_STALE),
+    (lambda at: aged(at, 90_001, "eu"), Verdict.HOLD_PEER_STALE),
+]
+
+
+def aged(at: Position, ms: int, what: str) -> Position:
+    """The same, with one input asked for that long ago."""
+    then = after(NOW, -ms)
+    return replace(
+        at,
+        stock=tuple(replace(r, age_of=then) if what == "stock" else r for r in at.stock),
+        offers=tuple(replace(o, age_of=then) if o.slot.channel == what else o for o in at.offers),
+    )
+
+
+@pytest.mark.parametrize(("spoil", "verdict"), RAISES)
+def test_what_is_not_known_well_enough_holds_raises_and_no_lower(
+    spoil: Callable[[Position], Position], verdict: Verdict
+) -> None:
+    at = spoil(where())
+    assert judge(change(31, at), rails()) is verdict
+    assert judge(change(29, at), rails()) is Verdict.SEND
+
+
+@pytest.mark.parametrize(("ms", "what"), [(60_000, "stock"), (10_000, "uk"), (90_000, "eu")])
+def test_an_input_just_fresh_enough_holds_nothing(ms: int, what: str) -> None:
+    assert judge(change(31, aged(where(), ms, what)), rails()) is Verdict.SEND
+
+
+def test_a_deep_fall_waits_for_a_person_unless_orders_explain_it() -> None:
+    assert judge(change(2), rails()) is Verdict.HOLD_UNEXPLAINED
+    assert judge(change(3), rails()) is Verdict.SEND, "27 of 30 is not above nine tenths"
+    at = where()
+    sold = replace(at, claims=(claim(28, ClaimKind.COMMITTED),))
+    assert judge(change(2, sold), rails()) is Verdict.SEND
+    some = replace(at, claims=(claim(7, ClaimKind.IN_FLIGHT),))
+    assert judge(change(2, some), rails()) is Verdict.SEND, "21 unexplained are deep no more"
+
+
+def test_unexplained_zeros_are_counted_apart() -> None:
+    low = where(read=9)
+    assert judge(change(0, low, sold_out=True), spent(zeros=2)) is Verdict.HOLD_ZEROS
+    assert judge(change(0, low, sold_out=True), spent(zeros=1)) is Verdict.SEND
+    assert judge(change(0, low), spent(zeros=2)) is Verdict.SEND, "a small share of something is no zero"
+
+
+def test_guarded_lets_go_only_lowers_that_orders_explain() -> None:
+    sold = replace(where(), claims=(claim(5, ClaimKind.COMMITTED),))
+    guarded = rails(mode=Mode.GUARDED)
+    assert judge(change(25, sold), guarded) is Verdict.SEND
+    assert judge(change(24, sold), guarded) is Verdict.HOLD_APPROVAL
+    assert judge(change(31, sold), guarded) is Verdict.HOLD_APPROVAL
+
+
+def test_an_open_write_holds_all_but_a_deeper_lower() -> None:
+    assert judge(change(40, where(write=35)), rails()) is Verdict.HOLD_PENDING
+    assert judge(change(34, where(write=35)), rails()) is Verdict.SEND
+
+
+@pytest.mark.parametrize(
+    ("changed", "released"),
+    [
+        ({}, True),
+        ({"skus": (Sku("y"),)}, False),
+        ({"direction": "raise"}, False),
+        ({"direction": "both"}, True),
+        ({"ceiling": 27}, False),
+        ({"until": NOW}, False),
+        ({"at": Instant(NOW + 1)}, False),
+    ],
+)
+def test_an_envelope_releases_what_it_names_and_nothing_else(
+    changed: dict[str, object], released: bool
+) -> None:
+    until = Instant(NOW + 1)
+    envelope = EnvelopeApproved("e", (Sku("x"),), "lower", 28, "ops", "counted by hand", NOW, until)
+    approved = rails(envelopes=(replace(envelope, **changed),))  # type: ignore[arg-type]
+    assert (judge(change(2), approved) is Verdict.SEND) is released
+    assert judge(change(2), replace(approved, stop=True)) is Verdict.HOLD_STOP_FILE
