@@ -1,12 +1,15 @@
 """``check-config``: everything a start would check, without starting."""
 
 import os
+import shutil
+import textwrap
 from pathlib import Path
 
 import click
 
 from reconcilerd.config.credentials import credentials, resolve
-from reconcilerd.config.load import defaults, load
+from reconcilerd.config.defaults import describe
+from reconcilerd.config.load import load
 from reconcilerd.config.policy import policy_of
 from reconcilerd.errors import ConfigFault
 
@@ -35,7 +38,10 @@ def check(path: Path) -> int:
 
 
 def print_defaults() -> int:
-    """Every key with its default and reason; the unit is in the key."""
-    for key, default, reason in defaults():
-        click.echo(f"{key:<36} {default:<28} {reason}")
+    """Every key with its default, its unit or choices, and under it the reason, within the terminal's width."""
+    width = min(100, shutil.get_terminal_size((80, 24)).columns)
+    for row in describe():
+        click.echo(f"{row.key} = {row.default}" + (f"  ({row.unit})" if row.unit else ""))
+        for line in textwrap.wrap(row.reason, width - 4):
+            click.echo(f"    {line}")
     return 0

@@ -5,7 +5,7 @@ Never repeats a value that could be a secret: those stand under ``auth`` and ``a
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from reconcilerd.config.agreement import Loc, Parts, disagreements, meant, place_of
-from reconcilerd.config.defaults import describe, model_in
+from reconcilerd.config.defaults import model_in
 from reconcilerd.config.fields import warehouse_id
 from reconcilerd.config.secret import redact
 from reconcilerd.config.settings import (
@@ -184,9 +184,3 @@ def _section(model: type[SectionT], raw: object) -> SectionT | None:
         return model.model_validate({key: value for key, value in raw.items() if key not in bad})
     except ValidationError:
         return None
-
-
-def defaults() -> Iterator[tuple[str, str, str]]:
-    """(key, default with its unit, reason) of every key, in the order of the file."""
-    for row in describe():
-        yield row.key, f"{row.default} {row.unit}", row.reason

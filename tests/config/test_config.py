@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.config.defaults import describe
-from reconcilerd.config.load import defaults, load, parse
+from reconcilerd.config.load import load, parse
 from reconcilerd.config.policy import policy_of
 from reconcilerd.config.settings import Settings
 from reconcilerd.domain.names import ChannelName
@@ -303,7 +303,7 @@ def test_every_key_has_a_unit_and_a_reason() -> None:
     assert told["channels[].cap"] == ("eaches", "none")
     assert told["locations.ID.mirror"] == ("true | false", "false")
     assert told["extensiv.base_url"] == ("URL", "required")
-    assert ("limits.window_percent", "30 %") in {(key, default) for key, default, _ in defaults()}
+    assert ("limits.window_percent", "30", "%") in {(row.key, row.default, row.unit) for row in describe()}
 
 
 def test_the_defaults_that_are_told_are_those_in_force() -> None:
