@@ -250,3 +250,25 @@ async def test_what_was_stale_goes_in_small_batches_until_it_is_applied() -> Non
 
 def _writes(script: Script) -> Writes:
     return Shopify(script, lambda: Instant(1), name=NAME, places=[])._writes
+
+
+@pytest.mark.parametrize("quantity", [2.5, "4", True, None])
+async def test_an_item_that_can_no_longer_be_read_is_not_gone(quantity: object) -> None:
+    good = {"id": "i", "sku": "a", "tracked": True, "variants": {"nodes": []}}
+    shown: list[object] = [4]
+
+    def answer(_query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        one = {**level(1), "quantities": [{"name": "available", "quantity": shown[0]}]}
+        node = {**good, "inventoryLevels": {"nodes": [one], "pageInfo": {"hasNextPage": False}}}
+        if "ids" in variables:
+            return {"data": {"nodes": [node]}}
+        return {"data": {"inventoryItems": {"nodes": [node], "pageInfo": {"hasNextPage": False}}}}
+
+    store = Shopify(Script(answer), lambda: Instant(1), name=NAME, places=["place-1"])
+    _, first = await swept(store, "slots")
+    assert first.complete
+    shown[0] = quantity
+    facts, second = await swept(store, "slots")
+    assert not second.complete
+    assert "cannot be read: i" in second.why
+    assert [fact for fact in facts if isinstance(fact, SlotObserved)] == []

@@ -260,10 +260,15 @@ class Extensiv:
         for sku in sorted(skus):
             began = self._clock()
             first, second = await self._walk(_by_sku({sku})), await self._walk(_by_sku({sku}))
-            found = {
-                b.stock_id: b for walk in (first, second) for b in self._bins_of(walk)[1] if b.sku == sku
-            }
-            if first.why or second.why:
+            read = [self._bins_of(walk) for walk in (first, second)]
+            found = {b.stock_id: b for _, bins in read for b in bins if b.sku == sku}
+            # A row that is there and cannot be read is not a row that is gone.
+            unreadable = any(
+                isinstance(fact, FindingRaised) and fact.what is FindingKind.REJECTED_ROW
+                for facts, _ in read
+                for fact in facts
+            )
+            if first.why or second.why or unreadable:
                 unsettled.add(sku)
             elif found:
                 self._bins[sku] = frozenset(found)

@@ -130,12 +130,21 @@ class Shopify:
             return ""
         ids = sorted({slot.listing for slot in missing})
         found: set[SlotKey] = set()
+        unreadable: set[str] = set()
         for _ in range(2):
             for start in range(0, len(ids), IDS_A_CALL):
                 nodes, asked = await self._items(ids[start : start + IDS_A_CALL])
                 facts, slots = self._facts(nodes, began, asked)
                 found |= slots
+                unreadable |= {
+                    fact.subject.partition(":")[2]
+                    for fact in facts
+                    if isinstance(fact, FindingRaised) and fact.what is FindingKind.REJECTED_ROW
+                }
                 await emit(Page(self.slots_feed, tuple(facts)))
+        # An item that is there and cannot be read is not an item that is gone.
+        if any(slot.listing in unreadable for slot in missing - found):
+            return f"{len(unreadable)} items of the last complete reading cannot be read: {min(unreadable)}"
         gone: list[Fact] = []
         for slot in sorted(missing - found):
             last = self._known.pop(slot)
