@@ -61,7 +61,8 @@ class Desk:
             if taken.everybody:
                 dirty.update(self.book.joins().groups.of)
         self.changed += len(news)
-        self.mark(dirty)
+        # A set's order differs from process to process; the order of work must not.
+        self.mark(sorted(dirty))
         return news
 
     async def keep(self, facts: Sequence[Fact], note: str = "") -> None:
@@ -108,9 +109,9 @@ class Desk:
 
     def want(self, wants: Wants) -> None:
         """Ask for targeted readings."""
-        for sku in wants.stock:
+        for sku in sorted(wants.stock):
             self._stock[sku] = None
-        for slot in wants.slots:
+        for slot in sorted(wants.slots):
             self._slots[slot] = None
         if wants.stock or wants.slots:
             self._reading.set()

@@ -4,6 +4,8 @@ RECONCILERD_WORLDS scales the seeds; ``python -m tests.bench worlds`` measures 2
 """
 
 import os
+import subprocess
+import sys
 
 import anyio
 import pytest
@@ -47,6 +49,21 @@ def test_the_same_seed_replays_to_the_same_writes() -> None:
     first = run()
     assert first
     assert first == run()
+
+
+def test_a_seed_replays_in_another_process_too() -> None:
+    """The order of a set is not the order of work: it differs from process to process."""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", "from tests.world.measure import by_daemon; print(by_daemon(2, 0.5))"],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.getcwd()},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.rpartition("Figures(")[2]
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1
 
 
 def test_a_store_whose_readings_lag_is_lowered_all_the_same() -> None:
