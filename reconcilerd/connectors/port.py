@@ -5,11 +5,11 @@ prove, completeness. It raises only errors of ``reconcilerd.errors``; rows it ca
 (rejected rows) and are never guessed.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconcilerd.domain.facts import CorrectionPlanned, Fact, Outcome, SweepRead
+from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind, FindingRaised, Outcome, SweepRead
 from reconcilerd.domain.names import FeedName, Sku, SlotKey
 
 
@@ -31,6 +31,13 @@ class WriteAnswer:
     correction: CorrectionPlanned
     outcome: Outcome
     detail: str = ""
+
+
+def rejected_rows(facts: Iterable[Fact]) -> list[FindingRaised]:
+    """Rows that were there and could not be read: none of them is a row that is gone."""
+    return [
+        fact for fact in facts if isinstance(fact, FindingRaised) and fact.what is FindingKind.REJECTED_ROW
+    ]
 
 
 class Source(Protocol):

@@ -272,3 +272,22 @@ async def test_an_item_that_can_no_longer_be_read_is_not_gone(quantity: object) 
     assert not second.complete
     assert "cannot be read: i" in second.why
     assert [fact for fact in facts if isinstance(fact, SlotObserved)] == []
+
+
+def test_a_reading_cut_short_clears_no_duplicate() -> None:
+    world = small_world(WorldConfig(), split=True, skus=[f"sku-{number:02d}" for number in range(60)])
+    world.add_item(NAME, "sku-00", 0, listing_sku=" SKU-01 ")
+
+    async def body(store: Shopify, _business: Business, _built: Assembled) -> None:
+        facts, whole = await swept(store, "slots")
+        assert whole.complete
+        assert [f.subject for f in facts if isinstance(f, FindingRaised)] == ["shop-uk:sku-01"]
+        items = world.stores[NAME].items
+        for each in list(items)[:59]:
+            del items[each]
+        store._known.update({SlotKey(NAME, f"gone-{n}", "p"): None for n in range(500)})
+        facts, cut = await swept(store, "slots")
+        assert not cut.complete
+        assert not [f for f in facts if isinstance(f, FindingRaised) and f.cleared]
+
+    with_store(world, body)

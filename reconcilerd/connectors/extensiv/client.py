@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import anyio
 
 from reconcilerd.connectors.extensiv import rows
-from reconcilerd.connectors.port import Emit, Page
+from reconcilerd.connectors.port import Emit, Page, rejected_rows
 from reconcilerd.domain.facts import (
     Fact,
     FindingKind,
@@ -262,13 +262,7 @@ class Extensiv:
             first, second = await self._walk(_by_sku({sku})), await self._walk(_by_sku({sku}))
             read = [self._bins_of(walk) for walk in (first, second)]
             found = {b.stock_id: b for _, bins in read for b in bins if b.sku == sku}
-            # A row that is there and cannot be read is not a row that is gone.
-            unreadable = any(
-                isinstance(fact, FindingRaised) and fact.what is FindingKind.REJECTED_ROW
-                for facts, _ in read
-                for fact in facts
-            )
-            if first.why or second.why or unreadable:
+            if first.why or second.why or any(rejected_rows(facts) for facts, _ in read):
                 unsettled.add(sku)
             elif found:
                 self._bins[sku] = frozenset(found)
@@ -336,12 +330,10 @@ class Extensiv:
                 if not pair[0][0]:
                     walk.why = f"page {number} of {paging.path} is empty, and the next one is not"
                     return walk
-            for page, asked in pair:
+            for at, (page, asked) in enumerate(pair, number):
                 keys = [_key_of(row, paging.key) for row in page]
                 if page and keys == before:
-                    walk.why = (
-                        f"page {number} of {paging.path} repeats the one before: the server ignores paging"
-                    )
+                    walk.why = f"page {at} of {paging.path} repeats the one before: the server ignores paging"
                     return walk
                 walk.rows.extend((row, asked) for row in page)
                 before = keys

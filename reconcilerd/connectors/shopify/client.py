@@ -3,10 +3,11 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-from reconcilerd.connectors.port import Emit, Page, WriteAnswer
+from reconcilerd.connectors.port import Emit, Page, WriteAnswer, rejected_rows
 from reconcilerd.connectors.shopify import rows
 from reconcilerd.connectors.shopify.graphql import GraphQL, Sender
 from reconcilerd.connectors.shopify.writes import Writes
+from reconcilerd.domain.book import code_of
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     Fact,
@@ -21,7 +22,7 @@ from reconcilerd.transport.lane import Priority
 
 PAGE: Final = 45
 ORDERS_PAGE: Final = 40
-IDS_A_CALL: Final = 45
+IDS_A_CALL: Final = PAGE
 """With their nested pages these ask for at most 1,000 cost points a query, the most a store answers."""
 MAX_NESTED_PAGES: Final = 50
 DEPTH_CAP: Final = 25_000
@@ -92,7 +93,6 @@ class Shopify:
 
     async def _sweep_slots(self, emit: Emit) -> SweepRead:
         began, seen, cursor, count, why = self._clock(), set[SlotKey](), None, 0, ""
-        written: dict[str, set[str]] = {}
         while True:
             variables = {"first": PAGE, "after": cursor}
             data, asked = await self._graphql.run("inventory_items", variables, Priority.STOCK)
@@ -101,10 +101,6 @@ class Shopify:
             facts, slots = self._facts(nodes, began, asked)
             seen |= slots
             count += len(nodes)
-            for fact in facts:
-                if isinstance(fact, SlotObserved) and fact.listing_sku.strip():
-                    code = fact.listing_sku.strip().casefold()
-                    written.setdefault(code, set()).add(fact.slot.listing)
             await emit(Page(self.slots_feed, tuple(facts)))
             if not connection["pageInfo"]["hasNextPage"]:
                 break
@@ -117,9 +113,8 @@ class Shopify:
                 break
             cursor = following
         why = why or await self._confirm(set(self._known) - seen, began, emit)
-        twice = self._twice(written, began)
-        if twice:
-            await emit(Page(self.slots_feed, twice))
+        if not why:
+            await emit(Page(self.slots_feed, self._twice(seen, began)))
         return SweepRead(self.slots_feed, began, self._clock(), not why, count, 0, why)
 
     async def _confirm(self, missing: set[SlotKey], began: Instant, emit: Emit) -> str:
@@ -136,13 +131,8 @@ class Shopify:
                 nodes, asked = await self._items(ids[start : start + IDS_A_CALL])
                 facts, slots = self._facts(nodes, began, asked)
                 found |= slots
-                unreadable |= {
-                    fact.subject.partition(":")[2]
-                    for fact in facts
-                    if isinstance(fact, FindingRaised) and fact.what is FindingKind.REJECTED_ROW
-                }
+                unreadable |= {finding.subject.partition(":")[2] for finding in rejected_rows(facts)}
                 await emit(Page(self.slots_feed, tuple(facts)))
-        # An item that is there and cannot be read is not an item that is gone.
         if any(slot.listing in unreadable for slot in missing - found):
             return f"{len(unreadable)} items of the last complete reading cannot be read: {min(unreadable)}"
         gone: list[Fact] = []
@@ -163,11 +153,16 @@ class Shopify:
         data, asked = await self._graphql.run("items_by_id", {"ids": list(ids)}, Priority.RAISE)
         return await self._with_all_levels([node for node in data["nodes"] if node]), asked
 
-    def _twice(self, written: dict[str, set[str]], at: Instant) -> tuple[Fact, ...]:
-        """SKUs that several items of the store carry, and those that no longer do.
+    def _twice(self, seen: set[SlotKey], at: Instant) -> tuple[Fact, ...]:
+        """SKUs that several items of a whole reading carry, and those that no longer do.
 
         Counted from our own reading: the vendor does not say whether its duplicateSkuCount includes the item.
         """
+        written: dict[str, set[str]] = {}
+        for slot in seen:
+            last = self._known[slot]
+            if last is not None and code_of(last.listing_sku):
+                written.setdefault(code_of(last.listing_sku), set()).add(slot.listing)
         now = frozenset(code for code, items in written.items() if len(items) > 1)
         found = [
             FindingRaised(

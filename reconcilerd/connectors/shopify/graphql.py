@@ -17,6 +17,9 @@ PATH: Final = f"/admin/api/{VERSION}/graphql.json"
 LANE: Final = LaneSpec("graphql", rate_per_s=100, burst=2000, model="cost")
 """The smallest plan's bucket; the first reply tells the real one."""
 
+FRAGMENTS: Final = {"ItemFields": "item_fields", "LevelFields": "level_fields", "LineFields": "line_fields"}
+"""Each before those that it uses itself."""
+
 MAX_THROTTLED: Final = 8
 FIRST_COST: Final = 950.0
 """What a query is taken to cost until the store has priced one: just under the most it allows."""
@@ -35,9 +38,9 @@ def document(name: str) -> str:
     """A document with the fragments it uses."""
     folder = files("reconcilerd.connectors.shopify") / "documents"
     text = (folder / f"{name}.graphql").read_text("utf-8")
-    for fragment in ("ItemFields", "LevelFields", "LineFields"):
+    for fragment, file in FRAGMENTS.items():
         if f"...{fragment}" in text:
-            text += (folder / f"{fragment[:-6].lower()}_fields.graphql").read_text("utf-8")
+            text += (folder / f"{file}.graphql").read_text("utf-8")
     return text
 
 
