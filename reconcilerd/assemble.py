@@ -24,10 +24,11 @@ from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationNam
 from reconcilerd.domain.policy import Policy
 from reconcilerd.transport.client import Client, RetryRule
 from reconcilerd.transport.credentials import ClientCredentials, TokenHeader, TokenRequest
-from reconcilerd.transport.lane import Lane
+from reconcilerd.transport.lane import Lane, LaneSpec
 
 Clock = Callable[[], Instant]
 TransportFor = Callable[[], httpx.AsyncBaseTransport]
+SHOPIFY_TOKEN = TokenHeader("X-Shopify-Access-Token", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +132,32 @@ def _known_stock(book: Book) -> dict[Sku, frozenset[LocationName]]:
 
 
 def _extensiv_client(wiring: Wiring) -> Client:
-    lanes = [Lane(spec, wiring.clock) for spec in LANES]
-    return _client("extensiv", wiring.extensiv, lanes, wiring, TokenHeader())
+    return _client("extensiv", wiring.extensiv, LANES, TokenHeader(), wiring)
 
 
 def _shopify_client(name: str, endpoint: Endpoint, wiring: Wiring) -> Client:
-    header = TokenHeader("X-Shopify-Access-Token", "")
-    return _client(name, endpoint, [Lane(LANE, wiring.clock)], wiring, header)
+    return _client(name, endpoint, [LANE], SHOPIFY_TOKEN, wiring)
 
 
 def _client(
-    name: str, endpoint: Endpoint, lanes: Sequence[Lane], wiring: Wiring, header: TokenHeader
+    name: str, endpoint: Endpoint, lanes: Sequence[LaneSpec], header: TokenHeader, wiring: Wiring
 ) -> Client:
+    return client_of(
+        name, endpoint, lanes, header, transport=wiring.transport(), clock=wiring.clock, seed=wiring.seed
+    )
+
+
+def client_of(
+    name: str,
+    endpoint: Endpoint,
+    lanes: Sequence[LaneSpec],
+    header: TokenHeader,
+    *,
+    transport: httpx.AsyncBaseTransport,
+    clock: Clock,
+    seed: int = 0,
+) -> Client:
+    """A client of one system that asks for its own tokens, through the transport it sends by."""
     ask = TokenRequest(
         endpoint.token_url,
         endpoint.client_id,
@@ -157,11 +172,11 @@ def _client(
     client = Client(
         name,
         endpoint.base_url,
-        transport=wiring.transport(),
-        auth=ClientCredentials(ask, fetch, wiring.clock, header),
-        lanes=lanes,
-        clock=wiring.clock,
-        retry=RetryRule(seed=wiring.seed),
+        transport=transport,
+        auth=ClientCredentials(ask, fetch, clock, header),
+        lanes=[Lane(spec, clock) for spec in lanes],
+        clock=clock,
+        retry=RetryRule(seed=seed),
     )
     made.append(client)
     return client

@@ -17,7 +17,7 @@ import structlog
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.windows import Windows
-from reconcilerd.domain.allocation import scarcity
+from reconcilerd.domain.allocation import scarcity, stock_against_sales
 from reconcilerd.domain.claims import settle_orders
 from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
@@ -27,8 +27,6 @@ from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan
 from reconcilerd.domain.policy import PoolMode
 from reconcilerd.domain.position import ClaimKind, Position
-from reconcilerd.domain.quantities import Rate, expected
-from reconcilerd.domain.room import level_of
 from reconcilerd.domain.survey import Weather, position_of, weather_of
 
 log = structlog.get_logger("reconcilerd.passes")
@@ -231,9 +229,7 @@ def held_for_a_person(standing: Standing) -> list[tuple[Drift, Verdict]]:
 
 def hungry(position: Position) -> list[tuple[Sku, bool]]:
     """Every component, and whether it is so nearly sold out that one stock sweep could miss its end."""
-    found = []
-    for component in sorted({name for offer in position.offers for name, _ in offer.uses}):
-        rate = Rate(sum(o.rate.milli_per_hour * o.use_of(component) for o in position.offers))
-        bound = expected(rate, position.stock_sweep_ms, 3) + 1
-        found.append((component, level_of(position, component) <= bound))
-    return found
+    return [
+        (component, left <= bound)
+        for component, left, bound in stock_against_sales(position, position.stock_sweep_ms)
+    ]

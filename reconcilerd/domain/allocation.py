@@ -4,12 +4,12 @@
 numbers while they are good enough (writes are not free) and never hides stock for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from reconcilerd.domain.facts import SlotState
-from reconcilerd.domain.names import SlotKey
+from reconcilerd.domain.names import Sku, SlotKey
 from reconcilerd.domain.policy import MaxUnits, Percent, Rule
 from reconcilerd.domain.position import OfferView, Position
 from reconcilerd.domain.quantities import Rate, expected
@@ -93,13 +93,17 @@ def scarcity(position: Position, *, scarce: bool) -> bool:
     if position.split and not scarce:
         return False
     slow = max((channel.slow_ms for channel in position.channels), default=0)
+    return any(
+        left <= bound or (scarce and 4 * left <= 5 * bound)
+        for _, left, bound in stock_against_sales(position, slow)
+    )
+
+
+def stock_against_sales(position: Position, window_ms: int) -> Iterator[tuple[Sku, int, int]]:
+    """Each component, what is left of it, and what could sell in a window: mu + 3 sqrt(mu) + 1."""
     for component in sorted({name for offer in position.offers for name, _ in offer.uses}):
         rate = Rate(sum(o.rate.milli_per_hour * o.use_of(component) for o in position.offers))
-        bound = expected(rate, slow, 3) + 1
-        left = level_of(position, component)
-        if left <= bound or (scarce and 4 * left <= 5 * bound):
-            return True
-    return False
+        yield component, level_of(position, component), expected(rate, window_ms, 3) + 1
 
 
 def fill(room: Room, takers: Sequence[Taker], start: Shown) -> dict[SlotKey, int]:

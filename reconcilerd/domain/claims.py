@@ -77,8 +77,9 @@ def settle_orders(book: Book, now: Instant) -> None:
 
     Changes no claim: only orders without one are settled, and any news of an order takes it up again.
     """
+    began = _extensiv_began(book)
     for order in book.orders.unsettled():
-        stage = stage_of(order, _extensiv_began(book), import_max_ms(book, order.key.channel))
+        stage = stage_of(order, began, import_max_ms(book, order.key.channel))
         if stage is Stage.ENDED or (stage is Stage.SHIPPED and _proven_everywhere(book, order)):
             book.orders.settle(order)
     book.orders.forget(after(now, -ORDER_KEPT_MS))
@@ -87,8 +88,8 @@ def settle_orders(book: Book, now: Instant) -> None:
 def _proven_everywhere(book: Book, order: Order) -> bool:
     """Whether no component of a shipped order is still subtracted anywhere."""
     ours = order.in_extensiv
-    codes = [book.sku_of_code(order.key.channel, line.listing_sku) for line in order.newest.lines]
-    components = {name for sku in codes if sku is not None for name, _ in book.uses(sku)}
+    skus = [book.sku_of_code(order.key.channel, line.listing_sku) for line in order.newest.lines]
+    components = {name for sku in skus if sku is not None for name, _ in book.uses(sku)}
     return ours is not None and all(
         shipment_proven(book, component, _lies_in(book, order, book.stocked(component)), ended(ours))
         for component in sorted(components)

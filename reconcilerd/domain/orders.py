@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import accumulate
+from itertools import accumulate, takewhile
 
 from reconcilerd.domain.facts import EXTENSIV, OrderObserved, OrderStatus
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey
@@ -129,7 +129,6 @@ class OrderBook:
     """
 
     orders: dict[OrderKey, Order] = field(default_factory=dict)
-    _by_listing: dict[Code, dict[OrderKey, None]] = field(default_factory=dict)
     _standing: dict[Code, dict[OrderKey, None]] = field(default_factory=dict)
     _sales: dict[Code, Timeline] = field(default_factory=dict)
     """What the channel itself says it sold."""
@@ -138,6 +137,7 @@ class OrderBook:
     _unmatched: dict[ChannelName, Timeline] = field(default_factory=dict)
     _unsettled: dict[OrderKey, None] = field(default_factory=dict)
     _settled: dict[OrderKey, None] = field(default_factory=dict)
+    """In the order in which they were settled."""
     _forgotten: set[OrderKey] = field(default_factory=set)
 
     def take(self, seen: OrderObserved) -> frozenset[Code]:
@@ -155,12 +155,10 @@ class OrderBook:
         self._unsettled[seen.key] = None
         old, new = _codes(before), _codes(after)
         for code in old - new:
-            self._by_listing[code].pop(seen.key, None)
             self._standing[code].pop(seen.key, None)
             self._sales[code].drop(seen.key)
             self._taken[code].drop(seen.key)
         for code in new:
-            self._by_listing.setdefault(code, {})[seen.key] = None
             self._standing.setdefault(code, {})[seen.key] = None
         self._count(after, new)
         return old | new
@@ -168,23 +166,17 @@ class OrderBook:
     def _count(self, order: Order, codes: frozenset[Code]) -> None:
         """Keep what the channel sold, and whether Extensiv knows it, on their timelines."""
         side = order.on_channel
-        live = side is not None and side.status is not OrderStatus.CANCELLED
         for code in codes:
             _count_on(self._sales.setdefault(code, Timeline()), order.key, side, code)
             _count_on(self._taken.setdefault(code, Timeline()), order.key, order.newest, code)
         unmatched = self._unmatched.setdefault(order.key.channel, Timeline())
-        if side is None or not live or not side.eligible:
+        if side is None or side.status is OrderStatus.CANCELLED or not side.eligible:
             unmatched.drop(order.key)
         else:
             unmatched.put(order.key, side.placed, int(order.in_extensiv is None))
 
-    def selling(self, channel: ChannelName, code: str) -> Iterator[Order]:
-        """Kept orders with a line of this listing code, in order of arrival."""
-        for key in self._by_listing.get((channel, code), {}):
-            yield self.orders[key]
-
     def standing(self, channel: ChannelName, code: str) -> Iterator[Order]:
-        """Those of them that may still take units off a shelf."""
+        """Orders with a line of this listing code that may still take units off a shelf, in order of arrival."""
         for key in self._standing.get((channel, code), {}):
             yield self.orders[key]
 
@@ -200,22 +192,24 @@ class OrderBook:
             self._standing[code].pop(order.key, None)
 
     def forget(self, before: Instant) -> int:
-        """Drop settled orders last heard of before a moment; how many."""
-        old = [key for key in self._settled if _last_heard(self.orders[key]) < before]
+        """Drop orders last heard of before a moment, the first settled first; how many.
+
+        Stops at the first that is younger: what was settled after it goes next time, and nobody scans them all.
+        """
+        old = list(takewhile(lambda key: _last_heard(self.orders[key]) < before, self._settled))
         for key in old:
             order = self.orders.pop(key)
             del self._settled[key]
             self._forgotten.add(key)
             self._unmatched[key.channel].drop(key)
             for code in _codes(order):
-                self._by_listing[code].pop(key, None)
                 self._sales[code].drop(key)
                 self._taken[code].drop(key)
         return len(old)
 
     def codes(self) -> Iterator[Code]:
         """Every (channel, listing code) that any kept order sells."""
-        yield from self._by_listing
+        yield from self._taken
 
     def known(self, channel: ChannelName, code: str, since: Instant, until: Instant) -> int:
         """Units of this listing in the channel's own orders placed in (since, until], cancels left out."""

@@ -94,20 +94,13 @@ def _age(book: Book, feed: FeedName, now: Instant) -> int:
 def _rows(book: Book, components: Sequence[Sku]) -> tuple[StockView, ...]:
     found = []
     for component in components:
-        for location in book.stock_places(component):
+        for location in sorted(book.stocked(component)):
             row = book.stock[component, location].row
-            if not row.gone:
-                found.append(
-                    StockView(
-                        row.sku,
-                        row.location,
-                        row.on_hand,
-                        row.unavailable,
-                        row.allocated,
-                        row.age_of,
-                        row.as_of,
-                    )
+            found.append(
+                StockView(
+                    row.sku, row.location, row.on_hand, row.unavailable, row.allocated, row.age_of, row.as_of
                 )
+            )
     return tuple(found)
 
 

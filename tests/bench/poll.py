@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import anyio
 import httpx
 
+from reconcilerd.assemble import SHOPIFY_TOKEN, Endpoint, client_of
 from reconcilerd.config.secret import Secret
 from reconcilerd.connectors.extensiv.client import PAGINGS, STOCK, WAREHOUSES, Extensiv
 from reconcilerd.connectors.port import Page, Source
@@ -18,8 +19,8 @@ from reconcilerd.connectors.shopify.client import PAGE, Shopify
 from reconcilerd.connectors.shopify.graphql import LANE
 from reconcilerd.domain.names import ChannelName, FeedName, SlotKey
 from reconcilerd.transport.client import Client
-from reconcilerd.transport.credentials import ClientCredentials, TokenHeader, TokenRequest
-from reconcilerd.transport.lane import Lane, LaneSpec
+from reconcilerd.transport.credentials import TokenHeader
+from reconcilerd.transport.lane import LaneSpec
 from reconcilerd.transport.pool import network_transport
 from tests.bench.poll_server import BURST, LATENCY_S, RATE_PER_S, SKUS, wall_clock
 from tests.bench.ratio import Ratio
@@ -48,8 +49,8 @@ def ratios() -> Sequence[Ratio]:
 async def _measure(port: int) -> Sequence[Ratio]:
     base = f"http://127.0.0.1:{port}"
     sources = _sources(base)
-    for source, feed in sources.items():
-        await _warm_up(source, feed)
+    for source in sources:
+        await _warm_up(source)
     await anyio.sleep(2 * BURST / RATE_PER_S)
     before = await _counts(base)
     took: dict[str, float] = {}
@@ -73,14 +74,14 @@ def _bound(name: str) -> float:
     return (requests - BURST) / RATE_PER_S + LATENCY_S
 
 
-async def _warm_up(source: Source, feed: FeedName) -> None:
+async def _warm_up(source: Source) -> None:
     """A token, a connection and, for a store, what a page costs."""
     if isinstance(source, Extensiv):
         await source.sweep(WAREHOUSES, "", _drop)
     elif isinstance(source, Shopify):
         ids = range(10_100_001, 10_100_001 + PAGE)
-        place = SlotKey(ChannelName(source.name), "")
-        slots = [SlotKey(place.channel, f"gid://shopify/InventoryItem/{number}") for number in ids]
+        channel = ChannelName(source.name)
+        slots = [SlotKey(channel, f"gid://shopify/InventoryItem/{number}") for number in ids]
         await source.read_slots(slots, _drop)
 
 
@@ -103,35 +104,16 @@ async def _counts(base: str) -> dict[str, list[int]]:
 
 
 def _sources(base: str) -> dict[Source, FeedName]:
-    found: dict[Source, FeedName] = {}
     lane = LaneSpec("read", RATE_PER_S, OURS)
     extensiv = _client("extensiv", f"{base}/extensiv", "oauth/token", lane, TokenHeader())
-    found[Extensiv(extensiv, wall_clock, channels={})] = STOCK
+    found: dict[Source, FeedName] = {Extensiv(extensiv, wall_clock, channels={}): STOCK}
     for name, _, _ in STORES:
-        where = f"{base}/shopify/{name}"
-        header = TokenHeader("X-Shopify-Access-Token", "")
-        client = _client(name, where, "admin/oauth/access_token", LANE, header)
+        client = _client(name, f"{base}/shopify/{name}", "admin/oauth/access_token", LANE, SHOPIFY_TOKEN)
         store = Shopify(client, wall_clock, name=ChannelName(name), places=[])
         found[store] = store.slots_feed
     return found
 
 
 def _client(name: str, base: str, token: str, lane: LaneSpec, header: TokenHeader) -> Client:
-    ask = TokenRequest(f"{base}/{token}", Secret("simulator"), Secret("simulator-secret"), "post")
-    made: list[Client] = []
-
-    async def fetch(request: httpx.Request) -> httpx.Response:
-        return await made[0].fetch(request)
-
-    auth = ClientCredentials(ask, fetch, wall_clock, header)
-    made.append(
-        Client(
-            name,
-            base,
-            transport=network_transport(),
-            auth=auth,
-            lanes=[Lane(lane, wall_clock)],
-            clock=wall_clock,
-        )
-    )
-    return made[0]
+    endpoint = Endpoint(base, f"{base}/{token}", Secret("simulator"), Secret("simulator-secret"), "post")
+    return client_of(name, endpoint, [lane], header, transport=network_transport(), clock=wall_clock)

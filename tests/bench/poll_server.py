@@ -56,19 +56,16 @@ class Limited:
         self.sent += 1
         wait_s = self.bucket.take()
         answers_at = anyio.current_time() + LATENCY_S
-        said: list[Message] = []
 
-        async def keep(message: Message) -> None:
-            said.append(message)
+        async def late(message: Message) -> None:
+            await anyio.sleep_until(answers_at)
+            await send(message)
 
         if wait_s:
             self.refused += 1
-            await JSONResponse({}, 429, {"Retry-After": str(wait_s)})(scope, receive, keep)
+            await JSONResponse({}, 429, {"Retry-After": str(wait_s)})(scope, receive, late)
         else:
-            await self.app(scope, receive, keep)
-        await anyio.sleep_until(answers_at)
-        for message in said:
-            await send(message)
+            await self.app(scope, receive, late)
 
 
 def wall_clock() -> Instant:

@@ -29,8 +29,8 @@ def undisturbed() -> tuple[int, int]:
         return commits.steps, requests.steps
 
 
-def check(theatre: Theatre, death: Death, path: Path) -> None:
-    built = theatre.whole(commits=death) if path.stem == "commits" else theatre.whole(requests=death)
+def check(theatre: Theatre, kind: str, death: Death) -> None:
+    built = theatre.whole(commits=death) if kind == "commits" else theatre.whole(requests=death)
     assert death.dead, "nobody died: the test proves nothing"
     reader = open_reader(theatre.path)
     try:
@@ -60,9 +60,8 @@ def test_death_at_any_step_loses_nothing_and_ends_where_no_death_ends(
     steps = commits if kind == "commits" else requests
     assert steps > 40
     for k in range(1, steps + 1, EVERY):
-        path = tmp_path / f"{k}" / f"{kind}.db"
         try:
-            check(Theatre(path), Death(at=k, after=after), path)
+            check(Theatre(tmp_path / f"{k}.db"), kind, Death(at=k, after=after))
         except AssertionError as error:
             error.add_note(f"killed {'after' if after else 'before'} step {k} of {steps} {kind}")
             raise

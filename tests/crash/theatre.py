@@ -53,12 +53,9 @@ class Death:
         if self.dead:
             raise Killed
         self.steps += 1
-        mine = self.steps
-        if mine == self.at and not self.after:
-            self.dead = True
-            raise Killed
-        done = await step()
-        if mine == self.at:
+        mine = self.steps == self.at
+        done = await step() if self.after or not mine else None
+        if mine:
             self.dead = True
             raise Killed
         return done

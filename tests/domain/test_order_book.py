@@ -14,7 +14,7 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.names import FeedName, Instant, LocationName, OrderKey, Sku
 from reconcilerd.domain.orders import OrderBook
-from tests.domain.books import CODES, UK, shop_book
+from tests.domain.books import CODES, UK, order, shop_book
 
 SPAN = 1_000
 WINDOW = 100
@@ -104,25 +104,19 @@ def test_a_finished_order_is_forgotten_and_its_channel_cannot_bring_it_back() ->
     book = shop_book(500)
     key = OrderKey(UK, "1")
     for source, status in (("uk", OrderStatus.OPEN), (EXTENSIV, OrderStatus.SHIPPED)):
-        book.take(_order(source, key, status))
+        book.take(order(source, status, 100, placed=100, units=2))
     settle_orders(book, Instant(SPAN))
     assert key in book.orders.orders, "it still counts in what was sold lately"
     settle_orders(book, Instant(SPAN + ORDER_KEPT_MS))
     assert not book.orders.orders
-    book.take(_order("uk", key, OrderStatus.OPEN))
+    book.take(order("uk", OrderStatus.OPEN, 100, placed=100, units=2))
     assert not list(order_claims(book, Sku("a"))), "an old order is no new demand"
-    book.take(_order(EXTENSIV, key, OrderStatus.OPEN))
+    book.take(order(EXTENSIV, OrderStatus.OPEN, 100, placed=100, units=2))
     assert [each.units for each in order_claims(book, Sku("a"))] == [2], "Extensiv opened it again"
 
 
 def test_an_open_order_is_never_forgotten() -> None:
     book = shop_book(500)
-    book.take(_order("uk", OrderKey(UK, "1"), OrderStatus.OPEN))
+    book.take(order("uk", OrderStatus.OPEN, 100, placed=100, units=2))
     settle_orders(book, Instant(100 * ORDER_KEPT_MS))
     assert [each.units for each in order_claims(book, Sku("a"))] == [2]
-
-
-def _order(source: str, key: OrderKey, status: OrderStatus) -> OrderObserved:
-    at = Instant(100)
-    ended = at if status is OrderStatus.SHIPPED else None
-    return OrderObserved(source, key, at, at, status, "", (OrderLine("a", 2),), at, ended_at=ended)

@@ -10,16 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
-from types import MappingProxyType
 
 import anyio
 
-from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku
-from reconcilerd.domain.policy import ChannelRule, OfferRule, Percent, Policy, PoolMode, PoolRule, SkuRule
+from reconcilerd.domain.names import ChannelName, Instant, Sku
+from reconcilerd.domain.policy import OfferRule, Percent, Policy, PoolMode, PoolRule, SkuRule
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.simulator.faults import Fault, FaultPlan
-from reconcilerd.simulator.truth import Place, Product, Store, World, WorldConfig
-from tests.world.stage import START, Stage
+from reconcilerd.simulator.truth import World, WorldConfig
+from tests.world.stage import STORES, Stage, empty_shops, put_on_sale
 from tests.world.stage import policy as plain_policy
 
 Deed = Callable[[World, Instant], None]
@@ -48,85 +47,60 @@ KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
-    """One store: its part of the visitors and of split stock, and how its writes behave."""
+class Temper:
+    """How a store's writes and readings behave (milliseconds)."""
 
-    name: str
-    channel: int
-    permille: int
-    compares: bool
-    apply_ms: tuple[int, int]
-    read_lag_ms: int
-    apply_max_ms: int
+    compares: bool = True
+    apply_ms: tuple[int, int] = (0, 0)
+    apply_max_ms: int = 40_000
+    read_lag_ms: int = 0
 
 
-SHOPS = (
-    Shop("shop-uk", 101, 500, compares=True, apply_ms=(0, 0), read_lag_ms=0, apply_max_ms=40_000),
-    Shop("shop-eu", 102, 300, compares=False, apply_ms=(0, 0), read_lag_ms=3_000, apply_max_ms=40_000),
-    Shop(
-        "shop-us",
-        103,
-        200,
-        compares=False,
-        apply_ms=(60_000, 240_000),
-        read_lag_ms=5_000,
-        apply_max_ms=400_000,
-    ),
-)
+TEMPERS = {
+    "shop-uk": Temper(),
+    "shop-eu": Temper(compares=False, read_lag_ms=3_000),
+    "shop-us": Temper(compares=False, apply_ms=(60_000, 240_000), apply_max_ms=400_000, read_lag_ms=5_000),
+}
 
 
 def noisy_world(seed: int, kinds: tuple[Kind, ...] = KINDS) -> World:
-    """The business as it stands at the start, shown by nobody yet."""
+    """The business as it stands at the start: every listing shows its share."""
     config = WorldConfig(
-        seed=seed,
-        index_lag_ms=(36_000, 120_000),
-        import_ms=(30_000, 600_000),
-        write_lost=0.02,
+        seed=seed, index_lag_ms=(36_000, 120_000), import_ms=(30_000, 600_000), write_lost=0.02
     )
-    world = World(config, START)
-    world.places = {1: Place(1, "main"), 2: Place(2, "3pl", mirror=True)}
-    for shop in SHOPS:
-        world.stores[shop.name] = Store(
-            shop.name,
-            shop.channel,
-            f"gid://shopify/Location/{shop.channel}",
-            compares=shop.compares,
-            apply_ms=shop.apply_ms,
-            read_lag_ms=shop.read_lag_ms,
+    world = empty_shops(config)
+    for name, temper in TEMPERS.items():
+        store = world.stores[name]
+        store.compares, store.apply_ms, store.read_lag_ms = (
+            temper.compares,
+            temper.apply_ms,
+            temper.read_lag_ms,
         )
-    for number, kind in enumerate(kinds, 1):
-        world.add_product(Product(number, kind.sku, kind.sku.title(), split=kind.split))
-        world.add_stock(kind.sku, 1, kind.units - kind.units // 4)
-        world.add_stock(kind.sku, 2, kind.units // 4)
-        for shop in SHOPS:
-            shown = kind.units * shop.permille // 1000 if kind.split else kind.units
-            world.add_item(shop.name, kind.sku, shown)
+    for kind in kinds:
+        shown = {
+            name: kind.units * (permille if kind.split else 1000) // 1000 for name, _, permille in STORES
+        }
+        put_on_sale(world, kind.sku, kind.units, split=kind.split, shown=shown)
     world.start_mirrors()
     return world
 
 
 def noisy_policy(kinds: tuple[Kind, ...] = KINDS) -> Policy:
     """Split pools by the visitors' own parts, shared pools all of it; true rates, true traits of each store."""
-    base = plain_policy(split=True, poll_ms=int(POLL_S * 1000))
-    both = frozenset({LocationName("1"), LocationName("2")})
+    base = plain_policy(split=False, poll_ms=int(POLL_S * 1000))
     channels = {
-        ChannelName(shop.name): ChannelRule(
-            sales_channel_id=shop.channel,
-            places=MappingProxyType({f"gid://shopify/Location/{shop.channel}": both}),
-            poll_ms=base.channels[ChannelName(shop.name)].poll_ms,
-            order_lag_ms=120_000,
-            import_max_ms=720_000,
-            read_lag_ms=shop.read_lag_ms,
-            apply_max_ms=shop.apply_max_ms,
-            compare_and_set=shop.compares,
-            offer=OfferRule(normal=Percent(1000)),
+        name: replace(
+            rule,
+            read_lag_ms=TEMPERS[name].read_lag_ms,
+            apply_max_ms=TEMPERS[name].apply_max_ms,
+            compare_and_set=TEMPERS[name].compares,
         )
-        for shop in SHOPS
+        for name, rule in base.channels.items()
     }
     offers = {
-        (Sku(kind.sku), ChannelName(shop.name)): OfferRule(normal=Percent(shop.permille))
+        (Sku(kind.sku), ChannelName(name)): OfferRule(normal=Percent(permille))
         for kind in kinds
-        for shop in SHOPS
+        for name, _, permille in STORES
         if kind.split
     }
     skus = {
@@ -136,14 +110,8 @@ def noisy_policy(kinds: tuple[Kind, ...] = KINDS) -> Policy:
         for kind in kinds
     }
     pools = {"split": PoolRule(PoolMode.SPLIT), "shared": PoolRule(PoolMode.SHARED)}
-    return replace(
-        base,
-        channels=channels,
-        offers=offers,
-        skus=skus,
-        pools=pools,
-        default_sku=SkuRule(pool="shared"),
-    )
+    default = SkuRule(pool="shared")
+    return replace(base, channels=channels, offers=offers, skus=skus, pools=pools, default_sku=default)
 
 
 def noisy_faults(seed: int) -> FaultPlan:
@@ -167,7 +135,7 @@ def script(seed: int, hours: float, kinds: tuple[Kind, ...]) -> list[tuple[int, 
     for kind in kinds:
         at = 0.0
         while (at := at + chance.expovariate(kind.per_minute / 60_000)) < end:
-            store = chance.choices([s.name for s in SHOPS], [s.permille for s in SHOPS])[0]
+            store = chance.choices([name for name, _, _ in STORES], [share for _, _, share in STORES])[0]
             cancelled_after = chance.randint(30_000, 1_200_000) if chance.random() < 0.03 else None
             direct = chance.random() < 0.05
             visit = _typed_in(kind.sku) if direct else _visit(kind.sku, store, len(deeds), cancelled_after)
@@ -179,7 +147,7 @@ def script(seed: int, hours: float, kinds: tuple[Kind, ...]) -> list[tuple[int, 
         deeds.append((chance.randrange(end), _breakage(kind.sku, 4)))
         deeds.append((chance.randrange(end), _receipt(kind.sku, 1, 1)))
     for _ in range(max(1, round(hours / 2))):
-        sku, store = chance.choice(kinds).sku, chance.choice(SHOPS).name
+        sku, store = chance.choice(kinds).sku, chance.choice(STORES)[0]
         deeds.append((chance.randrange(end), _foreign_write(sku, store, chance.choice([-4, -2, 2, 4]))))
     return sorted(deeds, key=lambda each: each[0])
 

@@ -81,27 +81,39 @@ class Stage:
 def small_world(
     config: WorldConfig, split: bool, skus: Sequence[str] = ("a", "b"), units: int = 100
 ) -> World:
+    """Some SKUs alike, none of them shown yet."""
+    world = empty_shops(config)
+    for sku in skus:
+        put_on_sale(world, sku, units, split=split)
+    world.start_mirrors()
+    return world
+
+
+def empty_shops(config: WorldConfig) -> World:
+    """Two places, of which Extensiv copies the second, and three stores."""
     world = World(config, START)
     world.places = {1: Place(1, "main"), 2: Place(2, "3pl", mirror=True)}
     for name, channel, _ in STORES:
         world.stores[name] = Store(name, channel, f"gid://shopify/Location/{channel}")
-    for number, sku in enumerate(skus, 1):
-        world.add_product(Product(number, sku, f"Product {sku}", split=split))
-        world.add_stock(sku, 1, units - units // 4)
-        world.add_stock(sku, 2, units // 4)
-        for name, _, _ in STORES:
-            world.add_item(name, sku, 0)
-    world.start_mirrors()
     return world
+
+
+def put_on_sale(
+    world: World, sku: str, units: int, *, split: bool, shown: Mapping[str, int] = MappingProxyType({})
+) -> None:
+    """A quarter of the units lies in the second place; every store lists the SKU and shows what is said, or none."""
+    world.add_product(Product(len(world.products) + 1, sku, f"Product {sku}", split=split))
+    world.add_stock(sku, 1, units - units // 4)
+    world.add_stock(sku, 2, units // 4)
+    for name, _, _ in STORES:
+        world.add_item(name, sku, shown.get(name, 0))
 
 
 def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits: int) -> Policy:
     channels = {
         ChannelName(name): ChannelRule(
             sales_channel_id=number,
-            places=MappingProxyType(
-                {f"gid://shopify/Location/{number}": frozenset({LocationName("1"), LocationName("2")})}
-            ),
+            places=MappingProxyType({f"gid://shopify/Location/{number}": BOTH}),
             compare_and_set=True,
             poll_ms=poll_ms,
             order_lag_ms=120_000,
