@@ -55,13 +55,13 @@ def test_a_seed_replays_in_another_process_too() -> None:
     """The order of a set is not the order of work: it differs from process to process."""
     told = {
         subprocess.run(
-            [sys.executable, "-c", "from tests.world.measure import by_daemon; print(by_daemon(2, 0.5))"],
+            [sys.executable, "-c", "from tests.world.measure import by_daemon; print(by_daemon(1, 0.5))"],
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.getcwd()},
             capture_output=True,
             text=True,
             check=True,
         ).stdout.rpartition("Figures(")[2]
-        for seed in ("1", "2", "3")
+        for seed in ("1", "2")
     }
     assert len(told) == 1
 
