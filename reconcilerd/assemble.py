@@ -9,7 +9,8 @@ from random import Random
 import httpx
 
 from reconcilerd.config.secret import Secret
-from reconcilerd.connectors.extensiv.client import LANES, Extensiv
+from reconcilerd.connectors.extensiv.client import Extensiv
+from reconcilerd.connectors.extensiv.walk import LANES
 from reconcilerd.connectors.port import Channel
 from reconcilerd.connectors.shopify.client import Shopify
 from reconcilerd.connectors.shopify.graphql import LANE
@@ -19,7 +20,7 @@ from reconcilerd.daemon.health import Alerts, Health
 from reconcilerd.daemon.passes import Passes
 from reconcilerd.daemon.pollers import Pace
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.facts import Fact, FindingKind
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku
 from reconcilerd.domain.policy import Policy
 from reconcilerd.transport.client import Client, RetryRule
@@ -80,7 +81,14 @@ def assemble(wiring: Wiring, journal: Journal, alerts: Alerts, state: Sequence[F
         for name, rule in wiring.policy.channels.items()
         if rule.sales_channel_id is not None
     }
-    stock = Extensiv(clients["extensiv"], wiring.clock, channels=ids, known_stock=_known_stock(book))
+    stock = Extensiv(
+        clients["extensiv"],
+        wiring.clock,
+        channels=ids,
+        order_keys={name: rule.order_key for name, rule in wiring.policy.channels.items()},
+        known_stock=_known_stock(book),
+        spelling={sku: product.shown_sku for sku, product in book.products.items()},
+    )
     channels: dict[ChannelName, Channel] = {}
     for name, endpoint in wiring.channels.items():
         clients[name] = _shopify_client(name, endpoint, wiring)
@@ -91,7 +99,12 @@ def assemble(wiring: Wiring, journal: Journal, alerts: Alerts, state: Sequence[F
             name=name,
             places=tuple(rule.places),
             read_lag_ms=rule.read_lag_ms,
-            known=[slot for slot in book.slots if slot.channel == name],
+            known={
+                slot: track.seen
+                for slot, track in book.slots.items()
+                if slot.channel == name and track.seen is not None and not track.seen.gone
+            },
+            duplicates=_duplicates(book, name),
         )
     chance = Random(wiring.seed)
     plugs = Plugs(
@@ -129,6 +142,17 @@ def _known_stock(book: Book) -> dict[Sku, frozenset[LocationName]]:
         if not track.row.gone:
             known.setdefault(sku, set()).add(place)
     return {sku: frozenset(places) for sku, places in known.items()}
+
+
+def _duplicates(book: Book, channel: ChannelName) -> frozenset[str]:
+    """SKUs that several items of a channel carried when the last reading of it ended."""
+    return frozenset(
+        finding.subject.partition(":")[2]
+        for finding in book.findings.values()
+        if finding.what is FindingKind.DUPLICATE_SKU
+        and not finding.cleared
+        and finding.subject.startswith(f"{channel}:")
+    )
 
 
 def _extensiv_client(wiring: Wiring) -> Client:

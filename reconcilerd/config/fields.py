@@ -71,6 +71,17 @@ def _name(value: str) -> str:
     return value
 
 
+def _order_pattern(value: str) -> str:
+    """A regular expression with exactly one group: the part that is the channel's own order number."""
+    try:
+        groups = re.compile(value).groups
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error} (got {value[:80]!a})") from None
+    if groups != 1:
+        raise ValueError(f"exactly one group in parentheses, not {groups} (got {value[:80]!a})")
+    return value
+
+
 def warehouse_id(value: str) -> str:
     """An id as the vendor has it. Rules separate several by semicolons."""
     if (
@@ -102,6 +113,7 @@ FinePercentage = Annotated[
 ]
 Name = Annotated[str, AfterValidator(_name), Unit("name")]
 Warehouse = Annotated[str, AfterValidator(warehouse_id), Unit("id")]
+OrderPattern = Annotated[str, Field(max_length=200), AfterValidator(_order_pattern), Unit("regex")]
 Url = Annotated[str, Field(max_length=2_000), AfterValidator(_url), Unit("URL")]
 SecretName = Annotated[str, AfterValidator(_secret_name), Unit("name of a secret")]
 FilePath = Annotated[str, Field(max_length=4_000), AfterValidator(_path), Unit("path")]

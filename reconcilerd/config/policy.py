@@ -133,6 +133,7 @@ def _channel(channel: ChannelSection, offers: dict[ChannelName, OfferRule]) -> C
         import_max_ms=_ms(channel.import_max_s),
         apply_max_ms=_ms(channel.apply_max_s),
         compare_and_set=True,
+        order_key=channel.order_key,
         offer=offers[ChannelName(channel.name)],
     )
 

@@ -14,6 +14,7 @@ from reconcilerd.config.fields import (
     FinePercentage,
     Lag,
     Name,
+    OrderPattern,
     Percentage,
     Seconds,
     SecretName,
@@ -73,6 +74,9 @@ class ChannelSection(Section):
     read_lag_s: Lag = Field(0, description="how old what it answers may already be")
     import_max_s: Seconds = Field(1800, description="the longest an order takes into Extensiv")
     apply_max_s: Seconds = Field(40, description="the longest a write takes to show")
+    order_key: OrderPattern = Field(
+        "(.*)", description="its order number within Extensiv's: a regex with one group, e.g. SHOP-(.+)"
+    )
     percent: Percentage = Field(100.0, description="Extensiv's own default: all that is available")
     cap: Eaches | None = Field(None, description="never show more")
     floor: Eaches = Field(0, description="the first units, before shares")

@@ -4,6 +4,7 @@ A fold of order facts from both sides, a channel's and Extensiv's, in whatever o
 nothing of stock rows or listings; who subtracts what is decided by the position.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,19 @@ Code = tuple[ChannelName, str]
 """A channel and the listing SKU that an order line names there."""
 
 _FOR_EVER = Instant(1 << 62)
+
+ANY_NUMBER = "(.*)"
+"""The order key of a channel whose numbers Extensiv takes over as they are."""
+
+
+def number_on_channel(order_key: str, in_extensiv: str) -> str:
+    """The channel's own number of an order that Extensiv calls ``in_extensiv`` (rule 9).
+
+    ``order_key`` is a pattern with one group that must fit the whole: ``SHOP-(.+)`` or ``(.+)-UK``. A number that it
+    does not fit stays as it is and will match no order of the channel: better unmatched than matched wrongly.
+    """
+    found = re.fullmatch(order_key, in_extensiv, re.DOTALL)
+    return found[1] if found is not None and found[1] else in_extensiv
 
 
 class Stage(StrEnum):

@@ -119,6 +119,8 @@ class ChannelRule:
     apply_max_ms: int = 40_000
     import_max_ms: int = 1_800_000
     compare_and_set: bool = False
+    order_key: str = "(.*)"
+    """How its order numbers stand in Extensiv: a pattern whose one group is the channel's own number."""
     offer: OfferRule = OfferRule()
 
 

@@ -13,7 +13,8 @@ import httpx
 
 from reconcilerd.assemble import SHOPIFY_TOKEN, Endpoint, client_of
 from reconcilerd.config.secret import Secret
-from reconcilerd.connectors.extensiv.client import PAGINGS, STOCK, WAREHOUSES, Extensiv
+from reconcilerd.connectors.extensiv.client import Extensiv
+from reconcilerd.connectors.extensiv.walk import PAGINGS, STOCK, WAREHOUSES
 from reconcilerd.connectors.port import Page, Source
 from reconcilerd.connectors.shopify.client import PAGE, Shopify
 from reconcilerd.connectors.shopify.graphql import LANE
@@ -115,5 +116,7 @@ def _sources(base: str) -> dict[Source, FeedName]:
 
 
 def _client(name: str, base: str, token: str, lane: LaneSpec, header: TokenHeader) -> Client:
-    endpoint = Endpoint(base, f"{base}/{token}", Secret("simulator"), Secret("simulator-secret"), "post")
+    endpoint = Endpoint(
+        base, f"{base}/{token}", Secret("simulator", public=True), Secret("simulator-secret"), "post"
+    )
     return client_of(name, endpoint, [lane], header, transport=network_transport(), clock=wall_clock)

@@ -371,3 +371,27 @@ def test_whatever_bytes_a_file_holds_the_answer_is_settings_or_faults(
     path = tmp_path_factory.mktemp("config") / "config.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     assert faults_in(path)
+
+
+def test_an_order_key_reaches_the_policy_and_is_a_pattern_with_one_group() -> None:
+    changed = content()
+    changed["channels"][0]["order_key"] = "SHOP-(.+)"
+    policy = policy_of(parse(changed, "config.toml"), ROOT)
+    assert [rule.order_key for rule in policy.channels.values()] == ["SHOP-(.+)", "(.*)", "(.*)"]
+
+
+@pytest.mark.parametrize(
+    ("order_key", "said"),
+    [
+        ("SHOP-", "exactly one group in parentheses, not 0 (got 'SHOP-')"),
+        ("(a)(b)", "exactly one group in parentheses, not 2 (got '(a)(b)')"),
+        (
+            "SHOP-(",
+            "is not a regular expression: missing ), unterminated subpattern at position 5 (got 'SHOP-(')",
+        ),
+    ],
+)
+def test_an_order_key_that_cannot_be_used_is_told(order_key: str, said: str) -> None:
+    changed = content()
+    changed["channels"][0]["order_key"] = order_key
+    assert faults_of(changed) == [f"config.toml: channels[0].order_key: {said}"]

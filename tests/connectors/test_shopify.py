@@ -13,15 +13,13 @@ from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.connectors.port import Page
 from reconcilerd.connectors.shopify.client import IDS_A_CALL, ORDERS_PAGE, PAGE, Shopify
 from reconcilerd.connectors.shopify.graphql import LANE, document
-from reconcilerd.connectors.shopify.writes import HOT_BATCH, Writes
 from reconcilerd.domain.facts import (
-    CorrectionPlanned,
     Fact,
     FindingKind,
     FindingRaised,
     OrderObserved,
-    Outcome,
     SlotObserved,
+    SlotState,
     SweepRead,
 )
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
@@ -204,54 +202,6 @@ async def test_levels_that_never_end_are_an_error_that_names_the_item() -> None:
         await swept(store, "slots")
 
 
-def planned(number: int, target: int = 5) -> CorrectionPlanned:
-    slot = SlotKey(NAME, f"item-{number}", "place")
-    return CorrectionPlanned(f"c{number}", slot, "a", 9, Instant(0), target, "lag", "share", Instant(0))
-
-
-def stale_for(*hot: str) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
-    def answer(_query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        lines = variables["input"]["quantities"]
-        errors = [
-            {
-                "code": "CHANGE_FROM_QUANTITY_STALE",
-                "field": ["input", "quantities", str(index), "changeFromQuantity"],
-                "message": "stale",
-            }
-            for index, line in enumerate(lines)
-            if line["inventoryItemId"] in hot
-        ]
-        return {"data": {"inventorySetQuantities": {"userErrors": errors}}}
-
-    return answer
-
-
-async def test_stale_lines_are_dropped_by_name_and_the_rest_goes_under_a_new_key() -> None:
-    script = Script(stale_for("item-1", "item-3"))
-    answers = await _writes(script).send([planned(n) for n in range(5)], "run")
-    assert [a.outcome is Outcome.STALE for a in answers] == [False, True, False, True, False]
-    assert [len(asked["input"]["quantities"]) for asked in script.asked] == [5, 3]
-    assert len({asked["key"] for asked in script.asked}) == 2
-
-
-async def test_what_was_stale_goes_in_small_batches_until_it_is_applied() -> None:
-    script = Script(stale_for(*(f"item-{n}" for n in range(5))))
-    writes = _writes(script)
-    await writes.send([planned(n) for n in range(5)], "run")
-    script.asked.clear()
-    script.answer = stale_for()
-    await writes.send([planned(n) for n in range(10)], "run")
-    sizes = [len(asked["input"]["quantities"]) for asked in script.asked]
-    assert sizes == [5, HOT_BATCH, 5 - HOT_BATCH]
-    script.asked.clear()
-    await writes.send([planned(n) for n in range(10)], "run")
-    assert [len(asked["input"]["quantities"]) for asked in script.asked] == [10]
-
-
-def _writes(script: Script) -> Writes:
-    return Shopify(script, lambda: Instant(1), name=NAME, places=[])._writes
-
-
 @pytest.mark.parametrize("quantity", [2.5, "4", True, None])
 async def test_an_item_that_can_no_longer_be_read_is_not_gone(quantity: object) -> None:
     good = {"id": "i", "sku": "a", "tracked": True, "variants": {"nodes": []}}
@@ -285,9 +235,34 @@ def test_a_reading_cut_short_clears_no_duplicate() -> None:
         items = world.stores[NAME].items
         for each in list(items)[:59]:
             del items[each]
-        store._known.update({SlotKey(NAME, f"gone-{n}", "p"): None for n in range(500)})
+        last = next(iter(store._known.values()))
+        store._known.update({SlotKey(NAME, f"gone-{n}", "p"): last for n in range(500)})
         facts, cut = await swept(store, "slots")
         assert not cut.complete
         assert not [f for f in facts if isinstance(f, FindingRaised) and f.cleared]
 
     with_store(world, body)
+
+
+async def test_what_went_away_while_we_were_away_is_told_gone_and_its_duplicate_cleared() -> None:
+    def answer(_query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        if "ids" in variables:
+            return {"data": {"nodes": [None for _ in variables["ids"]]}}
+        return {"data": {"inventoryItems": {"nodes": [], "pageInfo": {"hasNextPage": False}}}}
+
+    slot = SlotKey(NAME, "i", "place-1")
+    last = SlotObserved(slot, "A", "", 4, SlotState.BUYABLE, False, Instant(0), Instant(0))
+    store = Shopify(
+        Script(answer),
+        lambda: Instant(1),
+        name=NAME,
+        places=["place-1"],
+        known={slot: last},
+        duplicates=frozenset({"a"}),
+    )
+    facts, sweep = await swept(store, "slots")
+    assert sweep.complete
+    assert [(f.slot, f.quantity, f.gone) for f in facts if isinstance(f, SlotObserved)] == [
+        (slot, None, True)
+    ]
+    assert [(f.subject, f.cleared) for f in facts if isinstance(f, FindingRaised)] == [("shop-uk:a", True)]

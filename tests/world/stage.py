@@ -145,7 +145,7 @@ def wire(
     seed: int = 0,
 ) -> Wiring:
     """A daemon for the pretend business that ``build`` makes, in process."""
-    credentials = (Secret("simulator"), Secret("simulator-secret"))
+    credentials = (Secret("simulator", public=True), Secret("simulator-secret"))
     base = "http://127.0.0.1"
     paces = {
         FeedName(f"extensiv.{feed}"): Pace(3600)

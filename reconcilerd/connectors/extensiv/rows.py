@@ -22,6 +22,7 @@ from reconcilerd.domain.facts import (
     StockTotalObserved,
 )
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, OrderKey, Sku, parse_instant, sku_of
+from reconcilerd.domain.orders import ANY_NUMBER, number_on_channel
 from reconcilerd.domain.quantities import units
 
 Wire = Mapping[str, Any]
@@ -64,6 +65,7 @@ class Bin:
 
     stock_id: int
     sku: Sku
+    shown_sku: str
     location: LocationName
     quantity: int
     allocated: int
@@ -78,11 +80,11 @@ class Bin:
         return self.quantity if not self.pickable else min(self.locked, self.quantity)
 
 
-def rejected(kind: str, row: object, error: Exception, at: Instant) -> FindingRaised:
+def rejected(kind: str, row: object, why: str, at: Instant) -> FindingRaised:
     """A finding for a row that cannot be read."""
     names = ("productStockId", "masterSku", "listingId", "orderNumber", "productId", "id")
     found = next((row[n] for n in names if isinstance(row, dict) and n in row), "?")
-    return FindingRaised(FindingKind.REJECTED_ROW, f"extensiv:{kind}:{found}", str(error)[:300], at)
+    return FindingRaised(FindingKind.REJECTED_ROW, f"extensiv:{kind}:{str(found)[:80]}", why, at)
 
 
 def product(row: Wire, at: Instant) -> tuple[ProductObserved, tuple[FindingRaised, ...]]:
@@ -163,6 +165,7 @@ def stock_bin(row: Wire, asked: Instant) -> Bin:
     return Bin(
         stock_id=_id(row, "productStockId"),
         sku=sku_of(_text(row["product"], "masterSku")),
+        shown_sku=row["product"]["masterSku"].strip(),
         location=LocationName(str(_id(place, "warehouseId"))),
         quantity=quantity,
         allocated=allocated,
@@ -183,7 +186,7 @@ def stock_total(row: Wire, at: Instant) -> StockTotalObserved:
 
 
 def order(
-    row: Wire, at: Instant, channels: Mapping[int, ChannelName]
+    row: Wire, at: Instant, channels: Mapping[int, ChannelName], order_keys: Mapping[ChannelName, str]
 ) -> tuple[OrderObserved, tuple[FindingRaised, ...]]:
     """An order; an unknown status counts as open and is reported. Raises ValueError, KeyError, TypeError."""
     sales_channel_id = _id(row["salesChannel"], "salesChannelId")
@@ -197,7 +200,7 @@ def order(
     number = _text(row, "orderNumber")
     fact = OrderObserved(
         source=EXTENSIV,
-        key=OrderKey(channel, number),
+        key=OrderKey(channel, number_on_channel(order_keys.get(channel, ANY_NUMBER), number)),
         placed=parse_instant(_text(row, "orderDate")),
         modified=modified,
         status=status,

@@ -1,9 +1,11 @@
 """One Shopify store as a channel: slots, orders, corrections."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from reconcilerd.connectors.port import Emit, Page, WriteAnswer, rejected_rows
+from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.connectors.shopify import rows
 from reconcilerd.connectors.shopify.graphql import GraphQL, Sender
 from reconcilerd.connectors.shopify.writes import Writes
@@ -29,6 +31,7 @@ DEPTH_CAP: Final = 25_000
 OVERLAP_MS: Final = 300_000
 FIRST_LOOK_BACK_MS: Final = 2 * 86_400_000
 MAX_CONFIRM: Final = 200
+MAX_SUBJECT: Final = 80
 
 Node = dict[str, Any]
 
@@ -45,9 +48,12 @@ class Shopify:
         places: Collection[str],
         read_lag_ms: int = 0,
         batch_max: int = 25,
-        known: Collection[SlotKey] = (),
+        known: Mapping[SlotKey, SlotObserved] = MappingProxyType({}),
+        duplicates: frozenset[str] = frozenset(),
     ) -> None:
-        """``places``: location ids that are ours to write. ``known``: slots at the last start."""
+        """``places``: location ids that are ours to write. ``known``: slots as last read before this start;
+        ``duplicates``: SKUs that several items carried then.
+        """
         self._name = name
         self._clock = clock
         self._places = frozenset(places)
@@ -55,8 +61,8 @@ class Shopify:
         self._batch_max = batch_max
         self._graphql = GraphQL(client, name)
         self._writes = Writes(self._graphql)
-        self._known: dict[SlotKey, SlotObserved | None] = dict.fromkeys(known)
-        self._duplicates: frozenset[str] = frozenset()
+        self._known: dict[SlotKey, SlotObserved] = dict(known)
+        self._duplicates = duplicates
         self.slots_feed = FeedName(f"{name}.slots")
         self.orders_feed = FeedName(f"{name}.orders")
 
@@ -138,13 +144,12 @@ class Shopify:
         gone: list[Fact] = []
         for slot in sorted(missing - found):
             last = self._known.pop(slot)
-            if last is not None:
-                now = after(self._clock(), -self._lag)
-                gone.append(
-                    SlotObserved(
-                        slot, last.listing_sku, last.title, None, last.state, False, began, now, gone=True
-                    )
+            now = after(self._clock(), -self._lag)
+            gone.append(
+                SlotObserved(
+                    slot, last.listing_sku, last.title, None, last.state, False, began, now, gone=True
                 )
+            )
         if gone:
             await emit(Page(self.slots_feed, tuple(gone)))
         return ""
@@ -160,9 +165,9 @@ class Shopify:
         """
         written: dict[str, set[str]] = {}
         for slot in seen:
-            last = self._known[slot]
-            if last is not None and code_of(last.listing_sku):
-                written.setdefault(code_of(last.listing_sku), set()).add(slot.listing)
+            code = code_of(self._known[slot].listing_sku)
+            if code:
+                written.setdefault(code, set()).add(slot.listing)
         now = frozenset(code for code, items in written.items() if len(items) > 1)
         found = [
             FindingRaised(
@@ -212,12 +217,12 @@ class Shopify:
         seen: set[SlotKey] = set()
         as_of = after(asked, -self._lag)
         for node in nodes:
-            try:
-                slots, findings = rows.slots(node, self._name, self._places, began, as_of)
-            except (ValueError, KeyError, TypeError) as error:
-                subject = f"{self._name}:{node.get('id', '?')}"
-                facts.append(FindingRaised(FindingKind.REJECTED_ROW, subject, str(error)[:300], asked))
+            made = parsed(lambda node=node: rows.slots(node, self._name, self._places, began, as_of))  # type: ignore[misc]
+            if isinstance(made, Rejected):
+                subject = f"{self._name}:{str(node.get('id', '?'))[:MAX_SUBJECT]}"
+                facts.append(FindingRaised(FindingKind.REJECTED_ROW, subject, made.why, asked))
                 continue
+            slots, findings = made
             facts.extend((*slots, *findings))
             for slot in slots:
                 seen.add(slot.slot)
@@ -250,11 +255,10 @@ class Shopify:
     def _order_facts(self, nodes: Sequence[Node], asked: Instant) -> list[Fact]:
         facts: list[Fact] = []
         for node in nodes:
-            try:
-                fact, findings = rows.order(node, self._name, asked)
-            except (ValueError, KeyError, TypeError) as error:
-                subject = f"{self._name}:order {node.get('name', '?')}"
-                facts.append(FindingRaised(FindingKind.REJECTED_ROW, subject, str(error)[:300], asked))
+            made = parsed(lambda node=node: rows.order(node, self._name, asked))  # type: ignore[misc]
+            if isinstance(made, Rejected):
+                subject = f"{self._name}:order {str(node.get('name', '?'))[:MAX_SUBJECT]}"
+                facts.append(FindingRaised(FindingKind.REJECTED_ROW, subject, made.why, asked))
                 continue
-            facts.extend((fact, *findings))
+            facts.extend((made[0], *made[1]))
         return facts

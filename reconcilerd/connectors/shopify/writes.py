@@ -1,22 +1,33 @@
 """Compare-and-set corrections: what is sent, under which key, and what each refusal means for each line."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
+
+import anyio
 
 from reconcilerd.connectors.port import WriteAnswer
 from reconcilerd.connectors.shopify.graphql import GraphQL
 from reconcilerd.domain.facts import CorrectionPlanned, Outcome
 from reconcilerd.domain.names import SlotKey
-from reconcilerd.errors import OutcomeUnknown, Refused, TryLater
+from reconcilerd.errors import Denied, MalformedReply, OutcomeUnknown, Refused, TryLater
 from reconcilerd.transport.lane import Priority
 
 _SPACE: Final = uuid.UUID("5f9b7a52-0d3f-4a8e-9a54-7a1b6f0c2d11")
 MAX_ROUNDS: Final = 12
+MOST_A_CALL: Final = 250
 HOT_BATCH: Final = 3
-_AGAIN_SAME_KEY: Final = "IDEMPOTENCY_CONCURRENT_REQUEST"
-_AGAIN_NEW_KEY: Final = "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED"
+"""A slot whose number moved under us shares a call with few others, so that it fails few with it."""
+HOT_FOR: Final = 8
+"""How many answered writes a slot stays hot after a compare failed."""
+BUSY_TRIES: Final = 5
+BUSY_S: Final = 0.5
+
+_BUSY: Final = "IDEMPOTENCY_CONCURRENT_REQUEST"
+_NEW_KEY: Final = frozenset({"IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED", "IDEMPOTENCY_KEY_PARAMETER_MISMATCH"})
 _STALE: Final = "CHANGE_FROM_QUANTITY_STALE"
+
+Answers = dict[str, WriteAnswer]
 
 
 class Writes:
@@ -24,37 +35,58 @@ class Writes:
 
     def __init__(self, graphql: GraphQL) -> None:
         self._graphql = graphql
-        self._hot: set[SlotKey] = set()
-        """Slots whose last compare failed: they sell while we write, and would fail a large batch again."""
+        self._hot: dict[SlotKey, int] = {}
 
     async def send(self, corrections: Sequence[CorrectionPlanned], run: str) -> tuple[WriteAnswer, ...]:
-        """One answer for each correction."""
-        answers: dict[str, WriteAnswer] = {}
-        calm = [each for each in corrections if each.slot not in self._hot]
-        hot = [each for each in corrections if each.slot in self._hot]
-        await self._batch(calm, run, 0, answers)
-        for start in range(0, len(hot), HOT_BATCH):
-            await self._batch(hot[start : start + HOT_BATCH], run, 0, answers)
-        for answer in answers.values():
-            if answer.outcome is Outcome.STALE:
-                self._hot.add(answer.correction.slot)
-            elif answer.outcome is Outcome.APPLIED:
-                self._hot.discard(answer.correction.slot)
+        """One answer for each correction. Raises Denied if none of them was sent."""
+        answers: Answers = {}
+        for batch in self._batches(corrections):
+            try:
+                await self._batch(batch, run, 0, answers)
+            except Denied as error:
+                if not answers:
+                    raise
+                # What went before has its answers; the next call meets the same refusal and tells of it.
+                rest = [each for each in corrections if each.id not in answers]
+                _settle(rest, Outcome.NOT_SENT, str(error), answers)
+                break
+        self._warm(answers.values())
         return tuple(answers[each.id] for each in corrections)
 
-    async def _batch(
-        self, batch: list[CorrectionPlanned], run: str, attempt: int, answers: dict[str, WriteAnswer]
-    ) -> None:
+    def _batches(self, corrections: Sequence[CorrectionPlanned]) -> Iterator[list[CorrectionPlanned]]:
+        """Hot slots apart and few at a time; one slot never twice in a call, the later of two in a later call."""
+        waiting = list(corrections)
+        while waiting:
+            taken: dict[SlotKey, CorrectionPlanned] = {}
+            for each in waiting:
+                taken.setdefault(each.slot, each)
+            hot = [each for each in taken.values() if each.slot in self._hot]
+            calm = [each for each in taken.values() if each.slot not in self._hot]
+            for some, size in ((calm, MOST_A_CALL), (hot, HOT_BATCH)):
+                yield from (some[at : at + size] for at in range(0, len(some), size))
+            sent = {id(each) for each in taken.values()}
+            waiting = [each for each in waiting if id(each) not in sent]
+
+    def _warm(self, answers: Iterable[WriteAnswer]) -> None:
+        for answer in answers:
+            slot = answer.correction.slot
+            if answer.outcome is Outcome.STALE:
+                self._hot[slot] = HOT_FOR
+            elif slot in self._hot:
+                self._hot[slot] -= 1
+                if not self._hot[slot]:
+                    del self._hot[slot]
+
+    async def _batch(self, batch: list[CorrectionPlanned], run: str, attempt: int, answers: Answers) -> None:
+        """Send until every line has its answer; each new content or new try goes under a key of its own."""
         while batch:
             if attempt >= MAX_ROUNDS:
                 _settle(batch, Outcome.NOT_SENT, "refused too often; planned anew", answers)
                 return
             try:
-                errors = await self._once(batch, run, attempt)
-            except TryLater as error:
-                _settle(batch, Outcome.UNKNOWN, str(error), answers)
-                return
-            except OutcomeUnknown as error:
+                errors = await self._patiently(batch, run, attempt)
+            except (TryLater, OutcomeUnknown, MalformedReply) as error:
+                # It may have had its effect before it broke: only a reading can tell.
                 _settle(batch, Outcome.UNKNOWN, str(error), answers)
                 return
             except Refused as error:
@@ -64,9 +96,8 @@ class Writes:
             if not errors:
                 _settle(batch, Outcome.APPLIED, "", answers)
                 return
-            attempt += 0 if _AGAIN_SAME_KEY in codes else 1
-            if codes & {_AGAIN_SAME_KEY, _AGAIN_NEW_KEY}:
-                attempt += _AGAIN_SAME_KEY in codes and attempt >= MAX_ROUNDS - 1
+            attempt += 1
+            if codes & _NEW_KEY:
                 continue
             named = _named(errors, len(batch))
             if named:
@@ -81,6 +112,17 @@ class Writes:
                 middle = len(batch) // 2
                 await self._batch(batch[:middle], run, attempt, answers)
                 batch = batch[middle:]
+
+    async def _patiently(
+        self, batch: Sequence[CorrectionPlanned], run: str, attempt: int
+    ) -> list[dict[str, Any]]:
+        """Ask again under the same key while the store still works on the first. Raises OutcomeUnknown at the end."""
+        for tried in range(BUSY_TRIES):
+            errors = await self._once(batch, run, attempt)
+            if all(error.get("code") != _BUSY for error in errors):
+                return errors
+            await anyio.sleep(BUSY_S * 2**tried)
+        raise OutcomeUnknown(f"the store still works on the same write after {BUSY_TRIES} tries")
 
     async def _once(self, batch: Sequence[CorrectionPlanned], run: str, attempt: int) -> list[dict[str, Any]]:
         key = uuid.uuid5(_SPACE, "|".join([str(attempt), *(each.id for each in batch)]))
@@ -104,8 +146,10 @@ class Writes:
         priority = Priority.LOWER if any(c.target < c.read for c in batch) else Priority.RAISE
         # The key makes a repeat harmless, so a broken connection may be tried again under it.
         data, _ = await self._graphql.run("set_quantities", variables, priority, guess=10)
-        payload = data.get("inventorySetQuantities") or {}
-        errors: list[dict[str, Any]] = payload.get("userErrors") or []
+        payload = data.get("inventorySetQuantities")
+        errors = payload.get("userErrors") if isinstance(payload, dict) else None
+        if not isinstance(errors, list) or not all(isinstance(each, dict) for each in errors):
+            raise MalformedReply("set_quantities: an answer that does not say what was refused")
         return errors
 
 
@@ -113,23 +157,21 @@ def _named(errors: Sequence[dict[str, Any]], size: int) -> dict[int, dict[str, A
     """Lines by their index in ``field``: input, quantities, INDEX, ..."""
     named: dict[int, dict[str, Any]] = {}
     for error in errors:
-        for part in error.get("field") or ():
-            if str(part).isdigit() and int(part) < size:
-                named[int(part)] = error
+        match error.get("field"):
+            case [_, "quantities", index, *_] if str(index).isdecimal() and int(index) < size:
+                named[int(index)] = error
     return named
 
 
 def _settle_named(
-    batch: Sequence[CorrectionPlanned], named: dict[int, dict[str, Any]], answers: dict[str, WriteAnswer]
+    batch: Sequence[CorrectionPlanned], named: dict[int, dict[str, Any]], answers: Answers
 ) -> None:
     for index, error in named.items():
         stale = error.get("code") == _STALE
         _settle([batch[index]], Outcome.STALE if stale else Outcome.REFUSED, _said([error]), answers)
 
 
-def _settle(
-    batch: Sequence[CorrectionPlanned], outcome: Outcome, detail: str, answers: dict[str, WriteAnswer]
-) -> None:
+def _settle(batch: Sequence[CorrectionPlanned], outcome: Outcome, detail: str, answers: Answers) -> None:
     for each in batch:
         answers[each.id] = WriteAnswer(each, outcome, detail)
 

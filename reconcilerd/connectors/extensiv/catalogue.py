@@ -1,0 +1,137 @@
+"""Products and listings: which are there, and which went away (asked for by exact SKU, twice)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from reconcilerd.connectors.extensiv import rows
+from reconcilerd.connectors.extensiv.walk import (
+    LISTINGS,
+    MAX_CONFIRM,
+    PAGINGS,
+    PRODUCTS,
+    Walk,
+    Walker,
+    Wire,
+    key_of,
+)
+from reconcilerd.connectors.port import Emit, Page
+from reconcilerd.connectors.rejected import Rejected, parsed
+from reconcilerd.domain.facts import Fact, FindingKind, FindingRaised, ListingDeclared, ProductObserved
+from reconcilerd.domain.names import FeedName, Instant, Sku, sku_of
+
+Entry = ProductObserved | ListingDeclared
+
+
+class Catalogue:
+    """Keeps, per feed, what the last reading showed by key."""
+
+    def __init__(self, walker: Walker, clock: Callable[[], Instant]) -> None:
+        self._walker = walker
+        self._clock = clock
+        self._last: dict[FeedName, dict[object, Entry]] = {PRODUCTS: {}, LISTINGS: {}}
+        self.virtual: set[Sku] = set()
+
+    async def sweep(self, feed: FeedName, began: Instant, emit: Emit) -> tuple[int, str]:
+        """Read one feed; its rows, and why it is not complete, if it is not."""
+        walk = await self._walker.walk(PAGINGS[feed])
+        facts, entries, keys = self._entries(feed, walk)
+        known = self._last[feed]
+        why, gone = walk.why, list[Entry]()
+        if not why:
+            lost = {key: entry for key, entry in known.items() if key not in keys}
+            gone, why, found = await self._confirm(feed, lost)
+            facts += found
+        known.update(entries)
+        if feed == PRODUCTS:
+            products = [entry for entry in entries.values() if isinstance(entry, ProductObserved)]
+            self.virtual = {each.sku for each in products if each.type == "virtual"}
+            facts += _collisions(products, began)
+        else:
+            facts += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
+        await emit(Page(feed, (*facts, *gone)))
+        return len(walk.rows), why
+
+    def _entries(self, feed: FeedName, walk: Walk) -> tuple[list[Fact], dict[object, Entry], set[object]]:
+        """Facts of the rows, the readable ones by key, and the keys of all."""
+        facts: list[Fact] = []
+        entries: dict[object, Entry] = {}
+        keys: set[object] = set()
+        for row, asked in walk.rows:
+            key = key_of(row, PAGINGS[feed].key)
+            keys.add(key)
+            made = _read(feed, row, asked)
+            if isinstance(made, Rejected):
+                facts.append(rows.rejected(feed.partition(".")[2], row, made.why, asked))
+                continue
+            entry, findings = made
+            spelt = str(row["masterSku"]).strip()
+            if feed == PRODUCTS:
+                self._walker.spelling[entry.sku] = spelt
+            self._walker.spelling.setdefault(entry.sku, spelt)
+            entries[key] = entry
+            facts += (entry, *findings)
+        return facts, entries, keys
+
+    async def _confirm(
+        self, feed: FeedName, lost: dict[object, Entry]
+    ) -> tuple[list[Entry], str, list[Fact]]:
+        """Ask for each lost row by exact SKU, twice: the gone (told as inactive), why some stay open, the found."""
+        name = PAGINGS[feed].path.rpartition("/")[2]
+        if len(lost) > MAX_CONFIRM:
+            return [], f"{len(lost)} {name} of the last complete reading are missing", []
+        gone: list[Entry] = []
+        found: list[Fact] = []
+        open_ = 0
+        for key, entry in lost.items():
+            walks = [await self._walker.walk_skus(feed, {entry.sku}) for _ in range(2)]
+            told = [self._entries(feed, walk) for walk in walks]
+            if any(walk.why for walk in walks) or not self._walker.spells(entry.sku):
+                open_ += 1
+            elif all(key not in keys for _, _, keys in told):
+                gone.append(replace(entry, active=False, as_of=self._clock()))
+                del self._last[feed][key]
+            else:
+                again = next((entries[key] for _, entries, _ in reversed(told) if key in entries), None)
+                found += [again] if again is not None else told[-1][0]
+        return gone, f"{open_} {name} of the last reading could not be found again" if open_ else "", found
+
+
+def _read(feed: FeedName, row: Wire, asked: Instant) -> tuple[Entry, tuple[FindingRaised, ...]] | Rejected:
+    if feed == PRODUCTS:
+        return parsed(lambda: rows.product(row, asked))
+    return parsed(lambda: (rows.listing(row, asked), ()))
+
+
+def _mapped_twice(listings: Iterable[ListingDeclared], at: Instant) -> list[FindingRaised]:
+    """One listing SKU of one channel that means several SKUs: none of its slots is written."""
+    meant: dict[tuple[int, str], set[Sku]] = {}
+    for each in listings:
+        if each.active:
+            meant.setdefault((each.sales_channel_id, each.listing_sku.casefold()), set()).add(each.sku)
+    return [
+        FindingRaised(
+            FindingKind.LISTING_MAPPED_TWICE,
+            f"{channel}:{code}",
+            f"listing {code!r} of sales channel {channel} is mapped to {', '.join(sorted(skus))}; keep one",
+            at,
+        )
+        for (channel, code), skus in sorted(meant.items())
+        if len(skus) > 1
+    ]
+
+
+def _collisions(products: Sequence[ProductObserved], at: Instant) -> list[FindingRaised]:
+    """SKUs that differ only by case are one SKU to Extensiv and several to others."""
+    written: dict[Sku, set[str]] = {}
+    for each in products:
+        written.setdefault(sku_of(each.shown_sku), set()).add(each.shown_sku)
+    return [
+        FindingRaised(
+            FindingKind.SKU_CASE_COLLISION,
+            sku,
+            f"written as {', '.join(sorted(ways))}; rename all but one",
+            at,
+        )
+        for sku, ways in sorted(written.items())
+        if len(ways) > 1
+    ]

@@ -1,0 +1,279 @@
+"""Stock rows and their cross-check. A SKU is told whole or not at all: one unreadable bin would halve it.
+
+What is missing is asked for by exact SKU, twice, before it is gone. A row that cannot be read is not missing: its
+SKU stays as it was known, and the sweep that met it is not complete.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from reconcilerd.connectors.extensiv import rows
+from reconcilerd.connectors.extensiv.walk import (
+    MAX_CONFIRM,
+    PAGINGS,
+    SKUS_A_CALL,
+    STOCK,
+    TOTALS,
+    Walk,
+    Walker,
+    Wire,
+)
+from reconcilerd.connectors.port import Emit, Page
+from reconcilerd.connectors.rejected import Rejected, parsed
+from reconcilerd.domain.facts import Fact, FindingKind, FindingRaised, StockObserved, StockTotalObserved
+from reconcilerd.domain.names import Instant, LocationName, Sku, after, sku_of
+
+MAX_CHECKS: Final = 50
+"""SKUs a sweep of totals reads again because the two readings it has were not taken together."""
+
+
+@dataclass(slots=True)
+class Bins:
+    """The readable bins of a walk, the newest reading of each; findings for the rest."""
+
+    bins: list[rows.Bin] = field(default_factory=list)
+    findings: list[Fact] = field(default_factory=list)
+    unread: set[Sku] = field(default_factory=set)
+    """SKUs with a bin that cannot be read; none of their bins is in ``bins``."""
+
+    def by_sku(self) -> dict[Sku, list[rows.Bin]]:
+        groups: dict[Sku, list[rows.Bin]] = {}
+        for each in self.bins:
+            groups.setdefault(each.sku, []).append(each)
+        return groups
+
+
+class Stock:
+    """Keeps where rows of each SKU were, and what they added up to."""
+
+    def __init__(
+        self,
+        walker: Walker,
+        clock: Callable[[], Instant],
+        virtual: Callable[[], set[Sku]],
+        read_lag_ms: int,
+        known: Mapping[Sku, frozenset[LocationName]],
+    ) -> None:
+        self._walker = walker
+        self._clock = clock
+        self._virtual = virtual
+        self._lag = read_lag_ms
+        self._places: dict[Sku, frozenset[LocationName]] = dict(known)
+        self._bins: dict[Sku, frozenset[int]] = {}
+        self._counts: dict[Sku, tuple[int, int]] = {}
+        """On hand and locked over all places."""
+        self._disagree: set[Sku] = set()
+
+    async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str]:
+        """Read all rows; how many, and why the reading is not complete, if it is not."""
+        walk = await self._walker.walk(PAGINGS[STOCK])
+        read = self._read(walk)
+        seen = read.by_sku()
+        unread = {sku for sku in read.unread if sku in self._places}
+        lost = {sku for sku in self._places if sku not in read.unread and self._lacks(sku, seen.get(sku, []))}
+        facts = [*read.findings]
+        gone, unsettled = set[Sku](), lost
+        if not walk.why:
+            gone, unsettled = await self._confirm(lost, emit)
+        for sku, some in sorted(seen.items()):
+            if sku not in lost:
+                facts += self._facts(some, began, settled=not walk.why)
+        facts += [self._gone(sku, place, began) for sku in sorted(gone) for place in self._forget(sku)]
+        await emit(Page(STOCK, tuple(facts)))
+        return len(walk.rows), walk.why or _open(unsettled, unread)
+
+    async def read(self, skus: Sequence[Sku], emit: Emit) -> None:
+        """Read the rows of exactly these SKUs now. What lacks a known bin proves nothing and is not told."""
+        for start in range(0, len(skus), SKUS_A_CALL):
+            wanted = set(skus[start : start + SKUS_A_CALL])
+            began = self._clock()
+            first = self._read(await self._walker.glance(STOCK, wanted))
+            told, seen = [*first.findings], first.by_sku()
+            sure = {sku for sku in wanted if sku in self._bins and not self._lacks(sku, seen.get(sku, []))}
+            for sku in sorted(sure):
+                told += self._facts(seen[sku], began, settled=False)
+            told += await self._read_whole(wanted - sure)
+            await emit(Page(STOCK, tuple(told)))
+
+    async def _read_whole(self, skus: set[Sku]) -> list[Fact]:
+        """Rows of SKUs of which nobody knows, or a first page did not show, all bins: to a proven end."""
+        if not skus:
+            return []
+        began = self._clock()
+        walk = await self._walker.walk_skus(STOCK, skus)
+        if walk.why:
+            return []
+        read = self._read(walk)
+        told = [*read.findings]
+        for sku, some in sorted(read.by_sku().items()):
+            if sku in skus and not self._lacks(sku, some):
+                told += self._facts(some, began, settled=False)
+        return told
+
+    async def sweep_totals(self, emit: Emit) -> tuple[int, str]:
+        """Read the totals, and hold each against the rows; what differs is read again, both together."""
+        walk = await self._walker.walk(PAGINGS[TOTALS])
+        facts, totals = _totals(walk)
+        differing = [
+            sku
+            for sku, total in sorted(totals.items())
+            if self._counts.get(sku, _pair(total)) != _pair(total)
+        ]
+        differing.sort(key=lambda sku: sku in self._disagree)
+        agree = self._disagree - set(differing)
+        facts += [self._agrees(sku) for sku in sorted(agree)]
+        facts += await self._check(differing[:MAX_CHECKS], emit)
+        await emit(Page(TOTALS, tuple(facts)))
+        return len(walk.rows), walk.why
+
+    async def _check(self, skus: Sequence[Sku], emit: Emit) -> list[Fact]:
+        """Rows, totals, rows again: only where the rows stood still can the total between them be wrong."""
+        facts: list[Fact] = []
+        for start in range(0, len(skus), SKUS_A_CALL):
+            some = skus[start : start + SKUS_A_CALL]
+            await self.read(some, emit)
+            before = {sku: self._counts.get(sku) for sku in some}
+            walk = await self._walker.walk_skus(TOTALS, some)
+            await self.read(some, emit)
+            if walk.why:
+                continue
+            for sku, total in sorted(_totals(walk)[1].items()):
+                count = self._counts.get(sku)
+                if sku not in before or count is None or count != before[sku]:
+                    continue
+                if _pair(total) == count:
+                    facts += [self._agrees(sku)] if sku in self._disagree else []
+                else:
+                    facts.append(self._disagrees(sku, count, total))
+        return facts
+
+    def _disagrees(self, sku: Sku, count: tuple[int, int], total: StockTotalObserved) -> FindingRaised:
+        self._disagree.add(sku)
+        detail = (
+            f"the rows of {self._walker.spelling.get(sku, sku)} add up to {count[0]} on hand and {count[1]} locked,"
+            f" productstocks/total says {total.on_hand} and {total.locked}; count it, or ask Extensiv which holds"
+        )
+        return FindingRaised(FindingKind.TOTALS_DISAGREE, sku, detail, total.as_of)
+
+    def _agrees(self, sku: Sku) -> FindingRaised:
+        self._disagree.discard(sku)
+        text = "the rows and their total agree"
+        return FindingRaised(FindingKind.TOTALS_DISAGREE, sku, text, self._clock(), cleared=True)
+
+    async def _confirm(self, skus: set[Sku], emit: Emit) -> tuple[set[Sku], set[Sku]]:
+        """Ask for each by exact SKU, twice. Returns (gone, unsettled); those found again are told."""
+        if len(skus) > MAX_CONFIRM:
+            return set(), skus
+        gone: set[Sku] = set()
+        unsettled: set[Sku] = set()
+        for sku in sorted(skus):
+            began = self._clock()
+            walks = [await self._walker.walk_skus(STOCK, {sku}) for _ in range(2)]
+            reads = [self._read(walk) for walk in walks]
+            found = {each.stock_id: each for read in reads for each in read.bins if each.sku == sku}
+            if any(walk.why for walk in walks) or any(sku in read.unread for read in reads):
+                unsettled.add(sku)
+            elif found:
+                left = self._places.get(sku, frozenset()) - {each.location for each in found.values()}
+                facts = self._facts(list(found.values()), began, settled=True)
+                await emit(Page(STOCK, (*facts, *(self._gone(sku, place, began) for place in sorted(left)))))
+                self._places[sku] = self._places[sku] - left
+            elif self._walker.spells(sku):
+                gone.add(sku)
+            else:
+                unsettled.add(sku)
+        return gone, unsettled
+
+    def _lacks(self, sku: Sku, some: Sequence[rows.Bin]) -> bool:
+        """Whether a bin or a place that was known is not among these."""
+        ids, places = {each.stock_id for each in some}, {each.location for each in some}
+        known = self._places.get(sku, frozenset())
+        return not self._bins.get(sku, frozenset()) <= ids or not known <= places
+
+    def _read(self, walk: Walk) -> Bins:
+        read, bins = Bins(), dict[int, rows.Bin]()
+        for row, asked in walk.rows:
+            made = parsed(lambda row=row, asked=asked: rows.stock_bin(row, asked))  # type: ignore[misc]
+            if isinstance(made, Rejected):
+                read.findings.append(rows.rejected("stock", row, made.why, asked))
+                read.unread |= self._whose(row)
+                continue
+            if made.sku in self._virtual():
+                detail = f"virtual product {made.sku} has a stock row of {made.quantity}; it is not counted"
+                read.findings.append(FindingRaised(FindingKind.VIRTUAL_HAS_STOCK, made.sku, detail, asked))
+                continue
+            if made.algebra:
+                subject = f"{made.sku}@{made.location}/{made.stock_id}"
+                read.findings.append(
+                    FindingRaised(FindingKind.QUANTITY_ALGEBRA, subject, made.algebra, asked)
+                )
+            self._walker.spelling.setdefault(made.sku, made.shown_sku)
+            bins[made.stock_id] = made
+        read.bins = [each for each in bins.values() if each.sku not in read.unread]
+        return read
+
+    def _whose(self, row: Wire) -> set[Sku]:
+        """Whose row this is that cannot be read: by its SKU, else by its id."""
+        sku = parsed(lambda: sku_of(row["product"]["masterSku"]))
+        if not isinstance(sku, Rejected):
+            return {sku}
+        return {sku for sku, ids in self._bins.items() if row.get("productStockId") in ids}
+
+    def _facts(self, bins: Sequence[rows.Bin], began: Instant, *, settled: bool) -> list[Fact]:
+        """All bins of one SKU, added up by warehouse. ``settled``: these are all there are."""
+        sku = bins[0].sku
+        groups: dict[LocationName, list[rows.Bin]] = {}
+        for each in bins:
+            groups.setdefault(each.location, []).append(each)
+        self._places[sku] = self._places.get(sku, frozenset()) | frozenset(groups)
+        self._counts[sku] = (sum(each.quantity for each in bins), sum(each.locked for each in bins))
+        if settled:
+            self._bins[sku] = frozenset(each.stock_id for each in bins)
+        return [
+            StockObserved(
+                sku=sku,
+                location=place,
+                on_hand=sum(each.quantity for each in some),
+                unavailable=sum(each.unavailable for each in some),
+                allocated=sum(each.allocated for each in some),
+                age_of=began,
+                as_of=after(min(each.asked for each in some), -self._lag),
+            )
+            for place, some in sorted(groups.items())
+        ]
+
+    def _gone(self, sku: Sku, place: LocationName, began: Instant) -> StockObserved:
+        return StockObserved(sku, place, 0, 0, 0, began, after(began, -self._lag), gone=True)
+
+    def _forget(self, sku: Sku) -> list[LocationName]:
+        self._bins.pop(sku, None)
+        self._counts.pop(sku, None)
+        return sorted(self._places.pop(sku, frozenset()))
+
+
+def _totals(walk: Walk) -> tuple[list[Fact], dict[Sku, StockTotalObserved]]:
+    facts: list[Fact] = []
+    totals: dict[Sku, StockTotalObserved] = {}
+    for row, asked in walk.rows:
+        made = parsed(lambda row=row, asked=asked: rows.stock_total(row, asked))  # type: ignore[misc]
+        if isinstance(made, Rejected):
+            facts.append(rows.rejected("totals", row, made.why, asked))
+        else:
+            totals[made.sku] = made
+            facts.append(made)
+    return facts, totals
+
+
+def _pair(total: StockTotalObserved) -> tuple[int, int]:
+    return total.on_hand, total.locked
+
+
+def _open(unsettled: Iterable[Sku], unread: Iterable[Sku]) -> str:
+    lost, bad = sorted(unsettled), sorted(unread)
+    said = []
+    if lost:
+        said.append(f"{len(lost)} SKUs of the last reading could not be found again, the first is {lost[0]}")
+    if bad:
+        said.append(f"{len(bad)} SKUs have rows that cannot be read, the first is {bad[0]}")
+    return "; ".join(said)

@@ -1,0 +1,166 @@
+"""Walks Extensiv's paged lists to a proven end, or says why the end is not proven.
+
+Lists are bare arrays, so a cut reply looks like the end: only a page that comes back empty twice is one.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+import anyio
+
+from reconcilerd.domain.names import FeedName, Instant, Sku
+from reconcilerd.errors import ReconcilerdError
+from reconcilerd.transport.client import Call, Reply, json_of
+from reconcilerd.transport.lane import LaneSpec, Priority
+
+LANES: Final = (LaneSpec("read", 5, 4), LaneSpec("totals", 10, 9))
+"""Reads: 5 a second; totals: 10. A burst one below the server's spares the 429 at the brim."""
+
+MAX_PAGES: Final = 20_000
+MAX_CONFIRM: Final = 500
+SKUS_A_CALL: Final = 10
+
+PRODUCTS = FeedName("extensiv.products")
+LISTINGS = FeedName("extensiv.listings")
+WAREHOUSES = FeedName("extensiv.warehouses")
+CHANNELS = FeedName("extensiv.channels")
+STOCK = FeedName("extensiv.stock")
+TOTALS = FeedName("extensiv.totals")
+ORDERS = FeedName("extensiv.orders")
+
+Wire = dict[str, Any]
+Query = tuple[tuple[str, str], ...]
+Asked = tuple[list[Wire], Instant]
+"""The rows of one page, and when it was asked for."""
+
+
+class Sender(Protocol):
+    """What this connector needs of a client."""
+
+    async def send(self, call: Call) -> Reply: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """How one list is read: path, rows a page, the field that tells rows apart, the filter by SKU, lane."""
+
+    path: str
+    limit: int
+    key: str
+    by_sku: str = "sku"
+    lane: str = "read"
+    priority: Priority = Priority.STOCK
+    query: Query = ()
+
+
+@dataclass(slots=True)
+class Walk:
+    """One reading of a paged list."""
+
+    rows: list[tuple[Wire, Instant]] = field(default_factory=list)
+    why: str = ""
+    """Why it does not prove the end; empty if it does."""
+
+
+PAGINGS: Final[Mapping[FeedName, Paging]] = {
+    PRODUCTS: Paging("/v1.1/products", 100, "productId"),
+    LISTINGS: Paging("/v1/listings", 500, "listingId", by_sku="masterSku"),
+    STOCK: Paging("/v1/inventory", 100, "productStockId"),
+    TOTALS: Paging("/v1/productstocks/total", 200, "product", lane="totals"),
+    ORDERS: Paging("/v1.1/orders", 500, "orderId", priority=Priority.ORDERS),
+}
+
+
+class Walker:
+    """Reads lists. ``spelling``: SKUs as the seller writes them; a filter is sent in no other way."""
+
+    def __init__(self, client: Sender, spelling: Mapping[Sku, str], max_pages: int = MAX_PAGES) -> None:
+        self._client = client
+        self._max_pages = max_pages
+        self.spelling: dict[Sku, str] = dict(spelling)
+
+    def spells(self, sku: Sku) -> bool:
+        """Whether the seller's own spelling is known; one that is guessed proves nothing by finding nothing."""
+        return sku in self.spelling
+
+    async def walk_skus(self, feed: FeedName, skus: Collection[Sku]) -> Walk:
+        """All rows of these SKUs. The server matches substrings: the caller must look at each row's own SKU."""
+        return await self._walk(self._of_skus(feed, skus), at_once=1)
+
+    async def glance(self, feed: FeedName, skus: Collection[Sku]) -> Walk:
+        """The first page of rows of these SKUs: enough for a caller who knows which rows there must be."""
+        page, asked = await self._page(self._of_skus(feed, skus), 1)
+        return Walk([(row, asked) for row in page])
+
+    async def walk(self, paging: Paging) -> Walk:
+        """A whole list, two pages at a time, so that a slow answer does not leave the bucket unused."""
+        return await self._walk(paging, at_once=2)
+
+    def _of_skus(self, feed: FeedName, skus: Collection[Sku]) -> Paging:
+        plain = PAGINGS[feed]
+        spelt = [self.spelling.get(sku, sku) for sku in sorted(skus)]
+        text = ",".join(f'"{each}"' if "," in each else each for each in spelt)
+        return replace(plain, query=((plain.by_sku, text),))
+
+    async def _walk(self, paging: Paging, at_once: int) -> Walk:
+        """Read pages until one is empty in two separate requests, and none after it has rows.
+
+        A page of rows that all came before means that the server ignores ``page``.
+        """
+        walk, number, seen = Walk(), 1, set[object]()
+        while number <= self._max_pages:
+            pages = await self._pages(paging, range(number, number + at_once))
+            for at, (first, first_asked) in enumerate(pages, number):
+                page, asked = (first, first_asked) if first else await self._page(paging, at)
+                if not page:
+                    if any(later for later, _ in pages[at - number + 1 :]):
+                        walk.why = f"page {at} of {paging.path} is empty, and the next one is not"
+                    return walk
+                keys = {key_of(row, paging.key) for row in page}
+                if keys <= seen:
+                    walk.why = f"page {at} of {paging.path} repeats earlier ones: the server ignores paging"
+                    return walk
+                walk.rows.extend((row, asked) for row in page)
+                seen |= keys
+            number += at_once
+            if len(pages[-1][0]) < paging.limit:
+                at_once = 1  # this was the last one, or the next tells
+        walk.why = f"{paging.path} did not end within {self._max_pages} pages"
+        return walk
+
+    async def _pages(self, paging: Paging, numbers: Sequence[int]) -> list[Asked]:
+        """Several pages at once. The first error wins."""
+        found: dict[int, Asked] = {}
+        failed: list[ReconcilerdError] = []
+
+        async def read(number: int) -> None:
+            try:
+                found[number] = await self._page(paging, number)
+            except ReconcilerdError as error:
+                failed.append(error)
+
+        async with anyio.create_task_group() as group:
+            for number in numbers:
+                group.start_soon(read, number)
+        if failed:
+            raise failed[0]
+        return [found[number] for number in numbers]
+
+    async def whole(self, path: str) -> Sequence[Wire]:
+        """A list that comes in one piece."""
+        reply = await self._client.send(Call("GET", path, "read", Priority.STOCK))
+        return json_of(reply, list[Wire], f"extensiv {path}")
+
+    async def _page(self, paging: Paging, number: int) -> Asked:
+        query = (*paging.query, ("page", str(number)), ("limit", str(paging.limit)))
+        reply = await self._client.send(Call("GET", paging.path, paging.lane, paging.priority, query))
+        return json_of(reply, list[Wire], f"extensiv {paging.path} page {number}"), reply.asked_at
+
+
+def key_of(row: Wire, key: str) -> object:
+    """What tells a row apart; its text where that is no plain value."""
+    value = row.get(key)
+    if isinstance(value, dict):
+        value = value.get("masterSku")
+    return value if isinstance(value, str | int) else repr(value)

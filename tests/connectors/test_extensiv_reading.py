@@ -1,0 +1,314 @@
+"""A tenant's feeds are read whole or said not to be; what cannot be read, or only hides, is never gone."""
+
+from typing import Any
+
+import pytest
+
+from reconcilerd.domain.facts import ListingDeclared, OrderObserved, ProductObserved, StockObserved
+from reconcilerd.domain.names import ChannelName
+from reconcilerd.domain.orders import number_on_channel
+from reconcilerd.errors import MalformedReply
+from tests.connectors.source import Tenant
+from tests.simulator.builders import MINUTE, Desk, world_of
+
+
+def stock(tenant: Tenant) -> dict[tuple[str, str], int | None]:
+    """What the last sweep told of each row; None for gone."""
+    return {(f.sku, f.location): None if f.gone else f.on_hand for f in tenant.of(StockObserved)}
+
+
+def active(tenant: Tenant) -> set[tuple[str, bool]]:
+    """Products and listings of the last sweep, and whether they are active."""
+    products, listings = tenant.of(ProductObserved), tenant.of(ListingDeclared)
+    return {(each.sku, each.active) for each in products} | {(each.sku, each.active) for each in listings}
+
+
+def hide(*skus: str, times: int = 10**6) -> Any:
+    """Rows of these SKUs are left out, in the first replies."""
+    left = [times]
+
+    def spoil(_path: str, _query: dict[str, str], body: Any) -> Any:
+        kept = [row for row in body if (row.get("product") or row).get("masterSku") not in skus]
+        if len(kept) < len(body) and left[0] > 0:
+            left[0] -= 1
+            return kept
+        return body
+
+    return spoil
+
+
+async def test_stock_is_added_up_by_warehouse() -> None:
+    desk = Desk(world_of({"a": 5, "b": 6}))
+    desk.world.add_stock("a", 2, 7)
+    tenant = Tenant(desk)
+    assert (await tenant.sweep("stock")).complete
+    assert stock(tenant) == {("a", "1"): 5, ("a", "2"): 7, ("b", "1"): 6}
+
+
+@pytest.mark.parametrize("value", ["5", 1.5, True, None, -1, 10**12, {}, []])
+@pytest.mark.parametrize("field", ["quantity", "allocatedQuantity", "quantityLocked"])
+async def test_a_row_that_cannot_be_read_is_neither_believed_nor_gone(field: str, value: object) -> None:
+    tenant = Tenant(Desk(world_of({"a": 5, "b": 6})))
+    assert (await tenant.sweep("stock")).complete
+
+    def garble(_path: str, _query: dict[str, str], body: Any) -> Any:
+        return [row | {field: value} if row["product"]["masterSku"] == "a" else row for row in body]
+
+    tenant.spoil = garble
+    read = await tenant.sweep("stock")
+    assert (read.complete, read.why) == (False, "1 SKUs have rows that cannot be read, the first is a")
+    assert stock(tenant) == {("b", "1"): 6}
+    (found,) = tenant.findings("rejected_row")
+    assert found.subject == "extensiv:stock:5000"
+    assert repr(value) in found.detail
+
+
+async def test_a_sku_of_which_one_bin_cannot_be_read_is_not_told_in_half() -> None:
+    desk = Desk(world_of({"a": 5}))
+    desk.world.add_stock("a", 2, 7)
+    tenant = Tenant(desk)
+    await tenant.sweep("stock")
+
+    def garble(_path: str, _query: dict[str, str], body: Any) -> Any:
+        return [row | {"quantity": "7"} if row["quantity"] == 7 else row for row in body]
+
+    tenant.spoil = garble
+    assert not (await tenant.sweep("stock")).complete
+    await tenant.read("a")
+    assert stock(tenant) == {}
+
+
+async def test_what_is_missing_once_is_asked_for_and_found() -> None:
+    tenant = Tenant(Desk(world_of({"a": 5, "b": 6})))
+    await tenant.sweep("stock")
+    for times in (1, 2):
+        tenant.spoil = hide("a", times=times)
+        assert (await tenant.sweep("stock")).complete
+        assert stock(tenant) == {("a", "1"): 5, ("b", "1"): 6}
+
+
+async def test_what_went_away_is_gone_only_after_asking_twice() -> None:
+    tenant = Tenant(Desk(world_of({"a": 5, "b": 6})))
+    await tenant.sweep("stock")
+    tenant.spoil = hide("a")
+    assert (await tenant.sweep("stock")).complete
+    assert stock(tenant) == {("a", "1"): None, ("b", "1"): 6}
+    assert [query["page"] for _, query in tenant.asked if "sku" in query] == ["1", "1", "1", "1"]
+
+
+async def test_a_warehouse_that_no_longer_has_a_sku_is_told_gone_and_the_other_stays() -> None:
+    desk = Desk(world_of({"a": 5}))
+    desk.world.add_stock("a", 2, 7)
+    tenant = Tenant(desk)
+    await tenant.sweep("stock")
+    del desk.world.bins["a", 2]
+    assert (await tenant.sweep("stock")).complete
+    assert stock(tenant) == {("a", "1"): 5, ("a", "2"): None}
+
+
+async def test_skus_are_asked_for_as_the_seller_writes_them() -> None:
+    tenant = Tenant(Desk(world_of({"Ab-1": 5, "cD,2": 6})))
+    await tenant.sweep("products")
+    await tenant.read("ab-1", "cd,2")
+    assert {query["sku"] for _, query in tenant.asked} == {'Ab-1,"cD,2"'}
+    assert stock(tenant) == {("ab-1", "1"): 5, ("cd,2", "1"): 6}
+
+
+async def test_a_spelling_that_is_only_guessed_proves_nothing_gone() -> None:
+    desk = Desk(world_of({"Ab-1": 5, "b": 6}))
+    tenant = Tenant(desk)
+    await tenant.sweep("stock")
+    tenant.connector._walker.spelling.clear()  # as after a restart without products
+    tenant.spoil = hide("Ab-1")
+    read = await tenant.sweep("stock")
+    assert not read.complete
+    assert "ab-1" in read.why
+    assert stock(tenant) == {("b", "1"): 6}
+
+
+async def test_a_substring_of_another_sku_is_not_that_sku() -> None:
+    tenant = Tenant(Desk(world_of({"GUARD": 5, "GUARD-01": 7})))
+    await tenant.read("guard")
+    assert stock(tenant) == {("guard", "1"): 5}
+
+
+@pytest.mark.parametrize("feed", ["products", "listings"])
+async def test_a_missing_product_or_listing_is_asked_for_before_it_is_gone(feed: str) -> None:
+    tenant = Tenant(Desk(world_of({"Aa": 5, "b": 6})))
+    assert (await tenant.sweep(feed)).complete
+    for times in (1, 2):
+        tenant.spoil = hide("Aa", times=times)
+        assert (await tenant.sweep(feed)).complete
+        assert active(tenant) == {("aa", True), ("b", True)}
+    tenant.spoil = hide("Aa")
+    assert (await tenant.sweep(feed)).complete
+    assert active(tenant) == {("aa", False), ("b", True)}
+    name = "sku" if feed == "products" else "masterSku"
+    assert {query[name] for _, query in tenant.asked if name in query} == {"Aa"}
+    assert (await tenant.sweep(feed)).complete
+    assert not [query for _, query in tenant.asked if name in query]
+
+
+@pytest.mark.parametrize("feed", ["products", "listings", "stock"])
+async def test_a_reply_cut_short_takes_nothing_away(feed: str) -> None:
+    desk = Desk(world_of({f"s{n:04}": 5 for n in range(1200)}))
+    tenant = Tenant(desk)
+    assert (await tenant.sweep(feed)).complete
+    tenant.spoil = lambda _path, query, body: body if query["page"] == "1" or "sku" in query else []
+    read = await tenant.sweep(feed)
+    assert not read.complete
+    assert "missing" in read.why or "could not be found again" in read.why
+    assert None not in stock(tenant).values()
+
+
+async def test_rows_and_their_total_are_held_against_each_other() -> None:
+    desk = Desk(world_of({"Aa": 5, "b": 6}))
+    tenant = Tenant(desk)
+    await tenant.sweep("products")
+    await tenant.sweep("stock")
+
+    def more(path: str, _query: dict[str, str], body: Any) -> Any:
+        if path.endswith("total"):
+            return [r | {"onHandQuantity": 9} if r["product"]["masterSku"] == "Aa" else r for r in body]
+        return body
+
+    assert (await tenant.sweep("totals")).complete
+    assert tenant.findings("totals_disagree") == []
+    tenant.spoil = more
+    assert (await tenant.sweep("totals")).complete
+    (found,) = tenant.findings("totals_disagree")
+    assert (found.subject, found.cleared) == ("aa", False)
+    assert "Aa add up to 5 on hand" in found.detail
+    assert "says 9" in found.detail
+    tenant.spoil = None
+    await tenant.sweep("totals")
+    assert [(each.subject, each.cleared) for each in tenant.findings("totals_disagree")] == [("aa", True)]
+
+
+async def test_a_total_is_not_held_against_rows_read_long_before() -> None:
+    desk = Desk(world_of({"a": 5}))
+    tenant = Tenant(desk)
+    await tenant.sweep("stock")
+    desk.clock.pass_by(30 * MINUTE)
+    desk.world.receive("a", 1, 4, desk.clock())
+    await tenant.sweep("totals")
+    assert tenant.findings("totals_disagree") == []
+    assert stock(tenant) == {("a", "1"): 9}
+
+
+async def test_a_total_is_not_held_against_rows_that_move_meanwhile() -> None:
+    desk = Desk(world_of({"a": 5}))
+    tenant = Tenant(desk)
+    await tenant.sweep("stock")
+
+    def moving(path: str, _query: dict[str, str], body: Any) -> Any:
+        if path.endswith("total"):
+            desk.world.receive("a", 1, 1, desk.clock())
+        return body
+
+    tenant.spoil = moving
+    desk.world.receive("a", 1, 1, desk.clock())
+    await tenant.sweep("totals")
+    assert tenant.findings("totals_disagree") == []
+
+
+@pytest.mark.parametrize("feed", ["products", "listings", "stock", "totals", "orders"])
+async def test_a_feed_that_never_ends_is_left_with_a_clear_word(feed: str) -> None:
+    desk = Desk(world_of({f"s{n}": 5 for n in range(3)}, index_lag_ms=(0, 0), import_ms=(0, 0)))
+    desk.world.place_order("uk", "1", [("s1", 1)], desk.clock())
+    tenant = Tenant(desk)
+    assert (await tenant.sweep(feed)).complete
+    turn = iter(range(10**6))
+
+    def endless(_path: str, _query: dict[str, str], _body: Any) -> Any:
+        number = next(turn)
+        row = {"productStockId": number, "productId": number, "listingId": number, "orderId": number}
+        return [row | {"product": {"masterSku": f"x{number}"}, "masterSku": f"x{number}"}]
+
+    tenant.spoil = endless
+    read = await tenant.sweep(feed)
+    assert not read.complete
+    assert "did not end within 50 pages" in read.why
+    assert not any(getattr(fact, "gone", False) for fact in tenant.facts)
+    assert all(alive for _, alive in active(tenant))
+
+
+async def test_a_server_that_ignores_the_page_is_noticed_even_if_it_takes_turns() -> None:
+    tenant = Tenant(Desk(world_of({"a": 5, "b": 6})))
+    turn = iter(range(10**6))
+    tenant.spoil = lambda _path, _query, _body: [{"productStockId": next(turn) % 2}]
+    read = await tenant.sweep("stock")
+    assert not read.complete
+    assert "ignores paging" in read.why
+
+
+@pytest.mark.parametrize(
+    "feed", ["products", "listings", "stock", "totals", "orders", "warehouses", "channels"]
+)
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html>Sign in</html>", "HTML instead of JSON"),
+        (b"", "empty reply"),
+        (b'{"a": 1}', "array"),
+        (b"[7]", "object"),
+    ],
+)
+async def test_what_is_no_list_is_told_with_its_place(feed: str, body: bytes, said: str) -> None:
+    tenant = Tenant(Desk(world_of({"a": 5})), lambda _path, _query, _body: body)
+    with pytest.raises(MalformedReply, match=said) as error:
+        await tenant.sweep(feed)
+    assert "extensiv /v1" in str(error.value)
+    assert tenant.facts == []
+
+
+async def test_a_blank_sku_and_a_listing_mapped_twice_and_spellings_that_collide_are_told() -> None:
+    desk = Desk(world_of({"a": 5, "A": 6}))
+    desk.world.add_item("uk", "A", 1, listing_sku="a")
+    tenant = Tenant(desk)
+
+    def blank(_path: str, _query: dict[str, str], body: Any) -> Any:
+        return [row | {"masterSku": " "} if row["productId"] == 1 and "type" in row else row for row in body]
+
+    await tenant.sweep("products")
+    assert [each.subject for each in tenant.findings("sku_case_collision")] == ["a"]
+    tenant.spoil = blank
+    await tenant.sweep("products")
+    assert [each.subject for each in tenant.findings("rejected_row")] == ["extensiv:products: "]
+    tenant.spoil = lambda _path, _query, body: [
+        row | {"masterSku": "b"} if row["masterSku"] == "A" else row for row in body
+    ]
+    await tenant.sweep("listings")
+    (found, _) = tenant.findings("listing_mapped_twice")
+    assert (found.subject, found.detail.count("a, b")) == ("101:a", 1)
+
+
+async def test_an_order_goes_by_the_number_its_channel_gave_it() -> None:
+    desk = Desk(world_of({"a": 5}, import_ms=(0, 0), ship_ms=(10**9, 10**9)))
+    desk.world.place_order("uk", "UK-77", [("a", 1)], desk.clock())
+    desk.world.place_order("eu", "UK-78", [("a", 1)], desk.clock())
+    tenant = Tenant(desk, order_keys={ChannelName("uk"): "UK-(.+)"})
+    await tenant.sweep("orders")
+    assert {(each.key.channel, each.key.number) for each in tenant.of(OrderObserved)} == {
+        ("uk", "77"),
+        ("eu", "UK-78"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("order_key", "in_extensiv", "number"),
+    [
+        ("(.*)", "1001", "1001"),
+        ("SHOP-(.+)", "SHOP-1001", "1001"),
+        ("SHOP-(.+)", "1001", "1001"),
+        ("SHOP-(.+)", "XSHOP-1001", "XSHOP-1001"),
+        ("(.+)-UK", "1001-UK", "1001"),
+        (r"[A-Z]+#?(\d+)(?:-R)?", "UK#1001-R", "1001"),
+        ("SHOP-(.*)", "SHOP-", "SHOP-"),
+        ("(?:a|(b))", "a", "a"),
+    ],
+)
+def test_an_order_key_is_a_pattern_that_fits_the_whole_number(
+    order_key: str, in_extensiv: str, number: str
+) -> None:
+    assert number_on_channel(order_key, in_extensiv) == number
