@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 def demo(seconds: int, seed: int, orders: Path | None, as_json: bool) -> int:
     """Watch the daemon find and cure drift in a simulated business, over real HTTP."""
     click.echo("reconcilerd demo: starting a simulated business on this machine ...", err=as_json)
-    from reconcilerd.cli.demo import run_demo
+    from reconcilerd.cli.demo.run import run_demo
 
     return run_demo(seconds, seed, orders, as_json=as_json)
 

@@ -140,7 +140,8 @@ def explanation(answer: dict[str, Any], columns: int) -> str:
     """The sentences of ``explain``, one paragraph a listing."""
     parts = []
     for listing in answer["listings"]:
-        lines = [f"{listing['sku']} at {listing['slot']}, {listing['at']}"]
+        channel = listing["slot"].partition("/")[0]
+        lines = [f"{listing['sku']} on {channel}, {listing['at']}", f"  slot {listing['slot']}"]
         for sentence in listing["sentences"]:
             lines += textwrap.wrap(sentence, columns, initial_indent="  ", subsequent_indent="    ")
         parts.append("\n".join(lines))

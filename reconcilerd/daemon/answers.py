@@ -9,10 +9,10 @@ from typing import Any
 from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
-from reconcilerd.domain.book import code_of
 from reconcilerd.domain.explain import explain
 from reconcilerd.domain.facts import EnvelopeApproved, Fact, FreezeSet
 from reconcilerd.domain.guards import SOON, Verdict
+from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey, after, format_instant
 from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.sheet import exit_code_of, heading, sheet_of

@@ -52,14 +52,16 @@ class Desk:
         """Fold facts into the book; the news among them, for the ledger. No await: callers may rely on it."""
         news: list[Fact] = []
         dirty: set[Sku] = set()
+        everybody = False
         for fact in facts:
             taken = self.book.take(fact)
             if taken.news:
                 news.append(fact)
             news.extend(taken.derived)
             dirty |= taken.dirty | (taken.touched & self._waiting)
-            if taken.everybody:
-                dirty.update(self.book.joins().groups.of)
+            everybody = everybody or taken.everybody
+        if everybody:
+            dirty.update(self.book.joins().groups.of)
         self.changed += len(news)
         # A set's order differs from process to process; the order of work must not.
         self.mark(sorted(dirty))
@@ -97,15 +99,22 @@ class Desk:
         """Look again at every group that asks for a reading, or at everything that waits, time included."""
         self.mark(sorted(self._waiting) if everything else tuple(self._asking))
 
+    @property
+    def busy(self) -> bool:
+        """Whether any group waits to be looked at."""
+        return bool(self._dirty)
+
     async def groups(self, at_most: int) -> list[Sku]:
         """Wait for work; the pool groups to look at now, oldest request first."""
         while not self._dirty:
             self._work = anyio.Event()
             await self._work.wait()
-        taken = list(self._dirty)[:at_most]
-        for group in taken:
+        asked = list(self._dirty)[:at_most]
+        for group in asked:
             del self._dirty[group]
-        return taken
+        # What was a group when it was marked may be a part of a larger one by now.
+        groups = self.book.joins().groups.of
+        return list(dict.fromkeys(groups.get(group, group) for group in asked))
 
     def want(self, wants: Wants) -> None:
         """Ask for targeted readings."""

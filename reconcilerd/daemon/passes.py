@@ -5,7 +5,7 @@ overlook them, and are durable before an executor sees them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
@@ -18,6 +18,7 @@ from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.allocation import scarcity, stock_against_sales
+from reconcilerd.domain.bundles import Groups
 from reconcilerd.domain.claims import settle_orders
 from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
@@ -56,6 +57,12 @@ class Standing:
     exposed: dict[Sku, int] = field(default_factory=dict)
     hidden: dict[Sku, int] = field(default_factory=dict)
     hungry: dict[Sku, None] = field(default_factory=dict)
+
+    def regroup(self, groups: Collection[Sku]) -> None:
+        """Forget pool groups that are no more: what they were is part of others."""
+        for kept in (self.drifts, self.exposed, self.hidden):
+            for group in [each for each in kept if each not in groups]:
+                del kept[group]
 
     def note(self, plan: GroupPlan) -> list[tuple[SlotKey, int]]:
         """Fold a plan; the drifts that ended, with their age in ms."""
@@ -102,6 +109,7 @@ class Passes:
         self.standing = Standing()
         self.latest: PlanMade | None = None
         self.violations: list[Violation] = []
+        self._groups: Groups | None = None
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -123,6 +131,7 @@ class Passes:
     async def one_pass(self, groups: list[Sku]) -> tuple[GroupPlan, ...]:
         """Plan these groups in slices; make intents durable; hand them over."""
         plans: list[GroupPlan] = []
+        self._regroup()
         self._windows.listings = Counter(slot.channel for slot in self._desk.book.slots)
         while groups:
             began = self._desk.clock()
@@ -141,6 +150,12 @@ class Passes:
             await self._carry(slice_plans, facts, began)
             await anyio.lowlevel.checkpoint()
         return tuple(plans)
+
+    def _regroup(self) -> None:
+        now = self._desk.book.joins().groups
+        if now is not self._groups:
+            self._groups = now
+            self.standing.regroup(now.members)
 
     def _plan_group(self, group: Sku, weather: Weather, rails: Rails) -> tuple[GroupPlan, list[Fact]]:
         book = self._desk.book

@@ -100,8 +100,9 @@ def scarcity(position: Position, *, scarce: bool) -> bool:
 
 
 def stock_against_sales(position: Position, window_ms: int) -> Iterator[tuple[Sku, int, int]]:
-    """Each component, what is left of it, and what could sell in a window: mu + 3 sqrt(mu) + 1."""
-    for component in sorted({name for offer in position.offers for name, _ in offer.uses}):
+    """Each counted component, what is left of it, and what could sell in a window: mu + 3 sqrt(mu) + 1."""
+    sold = {name for offer in position.offers for name, _ in offer.uses}
+    for component in sorted(sold - set(position.unknown)):
         rate = Rate(sum(o.rate.milli_per_hour * o.use_of(component) for o in position.offers))
         yield component, level_of(position, component), expected(rate, window_ms, 3) + 1
 

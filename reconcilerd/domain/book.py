@@ -5,11 +5,11 @@ Two books that took the same facts in the same order are equal; a book loaded fr
 where the old one stood, with ages no better than they were.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from reconcilerd.domain.bundles import BundleLoop, Groups, Uses, explode, group
+from reconcilerd.domain.bundles import Uses
 from reconcilerd.domain.facts import (
     EXTENSIV,
     ChannelObserved,
@@ -33,6 +33,7 @@ from reconcilerd.domain.facts import (
     StockObserved,
     SweepRead,
 )
+from reconcilerd.domain.joins import Joins, code_of, join
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey, after
 from reconcilerd.domain.orders import OrderBook
 from reconcilerd.domain.policy import ChannelRule, Policy
@@ -55,11 +56,6 @@ def orders_feed(channel: ChannelName) -> FeedName:
 
 def slots_feed(channel: ChannelName) -> FeedName:
     return FeedName(f"{channel}.slots")
-
-
-def code_of(listing_sku: str) -> str:
-    """A listing's SKU as it is compared: trimmed and without case."""
-    return listing_sku.strip().casefold()
 
 
 @dataclass(slots=True)
@@ -91,6 +87,8 @@ class Book:
     """Everything known now. Not shared between threads; every change goes through ``take``."""
 
     policy: Policy
+    awake_since: Instant = Instant(0)
+    """When this process began to read: what was not read while nobody could read it is not dark for that."""
     products: dict[Sku, ProductObserved] = field(default_factory=dict)
     listings: dict[str, ListingDeclared] = field(default_factory=dict)
     locations: dict[LocationName, LocationObserved] = field(default_factory=dict)
@@ -109,7 +107,7 @@ class Book:
     scarce: dict[Sku, bool] = field(default_factory=dict)
     first_order: dict[ChannelName, Instant] = field(default_factory=dict)
     corrections: dict[SlotKey, CorrectionPlanned] = field(default_factory=dict)
-    _joins: "Joins | None" = None
+    _joins: Joins | None = None
     _places: dict[Sku, list[LocationName]] = field(default_factory=dict)
     _codes: dict[Sku, set[tuple[ChannelName, str]]] | None = None
 
@@ -138,10 +136,23 @@ class Book:
     def _remap(self) -> None:
         self._joins = self._codes = None
 
-    def joins(self) -> "Joins":
-        """Which slot sells which SKU, recomputed when listings, products or slots changed."""
+    def joins(self) -> Joins:
+        """Which slot sells which SKU: made anew when listings or products changed, grown with each new slot."""
         if self._joins is None:
-            self._joins = join(self)
+            channels = {
+                rule.sales_channel_id: name
+                for name, rule in self.policy.channels.items()
+                if rule.sales_channel_id is not None
+            }
+            unread = [name for name in self.policy.channels if slots_feed(name) not in self.swept_whole]
+            self._joins = join(self.listings.values(), self.products, channels, unread)
+            for slot, track in self.slots.items():
+                if track.seen is not None and not track.seen.gone:
+                    self._joins.add(slot, track.seen.listing_sku)
+            for sku, loop in self._joins.loops.items():
+                detail = f"bundle contains itself: {loop}"
+                finding = FindingRaised(FindingKind.BUNDLE_LOOP, sku, detail, Instant(0))
+                self.findings.setdefault(finding.about, finding)
         return self._joins
 
     def take(self, fact: Fact) -> Taken:
@@ -193,6 +204,9 @@ class Book:
             self.take(fact)
         for sweep in self.sweeps.values():
             self._lift(sweep)
+        # The state keeps windows that have ended; what stood in them is counted in orders by now.
+        for channel in self.policy.channels:
+            self._expire(channel)
 
     def through(self, channel: ChannelName) -> Instant | None:
         """Up to when every order placed on a channel is known: last complete order read less its lag."""
@@ -222,17 +236,18 @@ class Book:
         channel = self.policy.channels.get(fact.slot.channel)
         if channel is None:
             return _OLD
-        known = fact.slot in self.slots and self.slots[fact.slot].seen is not None
         track = self._track(fact.slot)
         before = track.seen
         value_before = track.value
-        if not known or (before is not None and before.listing_sku != fact.listing_sku):
+        if before is not None and (before.listing_sku, before.gone) != (fact.listing_sku, fact.gone):
             self._remap()
         prior = self.policy.default_sku.rate
         rate = self.rate(fact.slot.channel, fact.listing_sku, fact.as_of, prior)
         ours = fact.slot.place in channel.places
         track.expire(self.through(fact.slot.channel), self.orders)
         derived = track.observe(fact, self.orders, channel, rate, ours=ours)
+        if before is None and self._joins is not None and not fact.gone:
+            self._joins.add(fact.slot, fact.listing_sku)
         changed = before is None or value_before != track.value or _other(before, fact)
         news = changed or bool(derived)
         skus = self._skus_of_slot(fact.slot)
@@ -377,105 +392,6 @@ class Book:
     def _skus_of_slot(self, slot: SlotKey) -> frozenset[Sku]:
         sku = self.joins().sku_of.get(slot)
         return frozenset() if sku is None else frozenset(component for component, _ in self.uses(sku))
-
-
-@dataclass(frozen=True, slots=True)
-class Joins:
-    """How slots, codes, SKUs and pool groups hang together."""
-
-    sku_of: Mapping[SlotKey, Sku]
-    codes: Mapping[tuple[ChannelName, str], Sku]
-    slots_of: Mapping[Sku, tuple[SlotKey, ...]]
-    ambiguous: frozenset[SlotKey]
-    uses: Mapping[Sku, Uses]
-    groups: Groups
-    sold_as: Mapping[Sku, tuple[Sku, ...]]
-    """Which sold SKUs (itself, bundles) take from a component."""
-    pushed: frozenset[SlotKey]
-    """Slots where Extensiv's native push is on."""
-    unlisted: Mapping[Sku, tuple[ChannelName, ...]]
-    """Channels that declare a listing of a SKU which no reading of the channel has shown yet."""
-
-
-def join(book: Book) -> Joins:
-    """Join listings declared in Extensiv with the slots seen on the channels, exactly, by listing SKU."""
-    channels = {
-        rule.sales_channel_id: name
-        for name, rule in book.policy.channels.items()
-        if rule.sales_channel_id is not None
-    }
-    declared: dict[tuple[ChannelName, str], list[ListingDeclared]] = {}
-    for listing in book.listings.values():
-        name = channels.get(listing.sales_channel_id)
-        if name is None:
-            name = ChannelName(f"{EXTENSIV}-{listing.sales_channel_id}")
-        if listing.active:
-            declared.setdefault((name, code_of(listing.listing_sku)), []).append(listing)
-    codes = {key: found[0].sku for key, found in declared.items() if len({each.sku for each in found}) == 1}
-    sku_of: dict[SlotKey, Sku] = {}
-    seen: dict[tuple[ChannelName, str], list[SlotKey]] = {}
-    twice = {key for key, found in declared.items() if len({each.sku for each in found}) > 1}
-    pushed: set[SlotKey] = set()
-    for slot, track in book.slots.items():
-        if track.seen is None or track.seen.gone:
-            continue
-        key = (slot.channel, track.seen.listing_sku)
-        if not track.seen.listing_sku or key not in declared:
-            continue
-        seen.setdefault(key, []).append(slot)
-        sku_of[slot] = declared[key][0].sku
-        if any(each.push_inventory for each in declared[key]):
-            pushed.add(slot)
-    ambiguous = {
-        slot
-        for key, slots in seen.items()
-        for slot in slots
-        if key in twice or len({each.listing for each in slots}) > 1
-    }
-    uses = _all_uses(book, set(sku_of.values()))
-    slots_of: dict[Sku, list[SlotKey]] = {}
-    for slot, sku in sorted(sku_of.items()):
-        slots_of.setdefault(sku, []).append(slot)
-    sold_as: dict[Sku, list[Sku]] = {}
-    for sku in sorted(slots_of):
-        for component, _ in uses.get(sku, ()):
-            sold_as.setdefault(component, []).append(sku)
-    unlisted: dict[Sku, set[ChannelName]] = {}
-    for (name, code), found in declared.items():
-        if (
-            (name, code) not in seen
-            and name in book.policy.channels
-            and slots_feed(name) not in book.swept_whole
-        ):
-            unlisted.setdefault(found[0].sku, set()).add(name)
-    return Joins(
-        sku_of=sku_of,
-        codes=codes,
-        slots_of={sku: tuple(slots) for sku, slots in slots_of.items()},
-        ambiguous=frozenset(ambiguous),
-        uses=uses,
-        groups=group(
-            [component for component, _ in each]
-            for sku, each in uses.items()
-            if sku in slots_of or len(each) == 1
-        ),
-        sold_as={sku: tuple(each) for sku, each in sold_as.items()},
-        pushed=frozenset(pushed),
-        unlisted={sku: tuple(sorted(names)) for sku, names in unlisted.items()},
-    )
-
-
-def _all_uses(book: Book, sold: set[Sku]) -> dict[Sku, Uses]:
-    uses: dict[Sku, Uses] = {}
-    for sku in sorted(sold | set(book.products) | {listing.sku for listing in book.listings.values()}):
-        try:
-            uses[sku] = explode(sku, book.products)
-        except BundleLoop as loop:
-            finding = FindingRaised(
-                FindingKind.BUNDLE_LOOP, sku, f"bundle contains itself: {loop}", Instant(0)
-            )
-            book.findings.setdefault(finding.about, finding)
-    return uses
 
 
 def _other(before: SlotObserved, now: SlotObserved) -> bool:

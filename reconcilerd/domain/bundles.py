@@ -51,8 +51,20 @@ def _add(
 class Groups:
     """Pool groups: SKUs tied together by what is sold. ``of`` names each SKU's group by its smallest SKU."""
 
-    of: Mapping[Sku, Sku]
-    members: Mapping[Sku, tuple[Sku, ...]]
+    of: dict[Sku, Sku]
+    members: dict[Sku, tuple[Sku, ...]]
+
+    def tied(self, skus: Iterable[Sku]) -> "Groups":
+        """These groups with one more tie. Takes the old ones over: only the new value may be used."""
+        wanted = set(skus)
+        roots = sorted({self.of.get(sku, sku) for sku in wanted})
+        if len(roots) == 1 and wanted <= self.of.keys():
+            return self
+        joined = tuple(sorted({*wanted, *(sku for root in roots for sku in self.members.pop(root, ()))}))
+        self.members[roots[0]] = joined
+        for sku in joined:
+            self.of[sku] = roots[0]
+        return Groups(self.of, self.members)
 
 
 def group(ties: Iterable[Iterable[Sku]]) -> Groups:

@@ -31,13 +31,15 @@ def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
         if stage is Stage.ENDED:
             continue
         where, ours = _lies_in(book, order, stocked), order.in_extensiv
-        if stage is Stage.SHIPPED and ours is not None:
-            shipped = (where, ended(ours))
-            if shipped not in proven:
-                proven[shipped] = shipment_proven(book, component, *shipped)
-            if proven[shipped]:
+        left = ended(ours) if stage is Stage.SHIPPED and ours is not None else None
+        if left is not None:
+            if (where, left) not in proven:
+                proven[where, left] = shipment_proven(book, component, where, left)
+            if proven[where, left]:
                 continue
-        yield Claim(ClaimKind(stage.value), component, units, where, order.key.channel, order.key.number)
+        yield Claim(
+            ClaimKind(stage.value), component, units, where, order.key.channel, order.key.number, left
+        )
 
 
 def _lies_in(book: Book, order: Order, stocked: Locations) -> Locations:

@@ -42,6 +42,7 @@ class Verdict(StrEnum):
     HOLD_PEER_STALE = "hold_peer_stale"
     HOLD_PEER_UNREAD = "hold_peer_unread"
     HOLD_UNMATCHED = "hold_unmatched"
+    HOLD_UNSETTLED = "hold_unsettled"
     HOLD_HEADROOM = "hold_headroom"
 
 
@@ -64,6 +65,7 @@ SOON = frozenset(
         Verdict.HOLD_STOCK_STALE,
         Verdict.HOLD_OWN_STALE,
         Verdict.HOLD_PEER_STALE,
+        Verdict.HOLD_UNSETTLED,
         Verdict.HOLD_HEADROOM,
     }
 )
@@ -289,6 +291,11 @@ def fresh_peers(change: Change, rails: Rails) -> Verdict | None:
     return Verdict.HOLD_PEER_STALE if stale_peers(change.position, change.offer) else None
 
 
+def settled_falls(change: Change, rails: Rails) -> Verdict | None:
+    """A fall too large to be inferred may yet be one large order: what fell is put back once its orders are known."""
+    return Verdict.HOLD_UNSETTLED if change.offer.unsettled else None
+
+
 def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
     """Listings of living channels in a split pool that were read too long ago for a raise."""
     if not position.split:
@@ -311,6 +318,7 @@ RAISES: tuple[Guard, ...] = (
     fresh_stock,
     fresh_own_reading,
     fresh_peers,
+    settled_falls,
     comparable_reading,
 )
 

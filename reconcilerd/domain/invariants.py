@@ -1,20 +1,23 @@
-"""Checks of our own writes, cheap enough to run on every plan before it is sent (I1, I2, I4, I5, I17).
+"""Checks of our own doing, by the shortest way and knowing nothing of how it came about.
 
-They recompute from the recorded position what the planner concluded, by the shortest way, and know nothing of
-how it got there.
+``check_plan``: cheap enough to run on every plan before it is sent. ``check_history``: over everything that was
+written down. ``check_rest``: of a pool group that has come to rest.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from reconcilerd.domain.facts import SlotState
-from reconcilerd.domain.names import Instant
-from reconcilerd.domain.plan import GroupPlan
-from reconcilerd.domain.room import room_of
+from reconcilerd.domain.allocation import estimated, ours
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Fact, Outcome, SlotObserved, SlotState
+from reconcilerd.domain.names import Instant, SlotKey
+from reconcilerd.domain.plan import Entry, GroupPlan, make_plan
+from reconcilerd.domain.position import ORDERED
+from reconcilerd.domain.room import Room, room_of
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule that a plan would break."""
+    """A rule that is, or would be, broken."""
 
     invariant: str
     at: Instant
@@ -23,27 +26,102 @@ class Violation:
 
 def check_plan(plan: GroupPlan) -> tuple[Violation, ...]:
     """Every violation among what a plan would send; none for a sound plan."""
-    position, found = plan.position, []
-    room = room_of(position)
-    offers = {offer.slot: offer for offer in position.offers}
-    raised = {offer.slot: offer.shown or 0 for offer in position.offers}
+    room = room_of(plan.position)
+    found = [each for entry in plan.sends for each in _of_one(plan, room, entry)]
+    found += _raised_beyond_room(plan, room)
+    found += _counted_twice(plan)
+    return tuple(Violation(name, plan.position.at, what) for name, what in found)
+
+
+def _of_one(plan: GroupPlan, room: Room, entry: Entry) -> Iterator[tuple[str, str]]:
+    position, path = plan.position, entry.slot.path
+    offer = next(each for each in position.offers if each.slot == entry.slot)
+    if entry.target > room.alone(entry.slot):
+        yield "I1", f"{path}: {entry.target} is more than could ship"
+    if any(component in position.unknown for component, _ in offer.uses):
+        yield "I4", f"{path}: a component was never counted"
+    if entry.target == 0 and not position.stock:
+        yield "I5", f"{path}: zero out of nothing known"
+    if not offer.rule.managed or offer.ambiguous or offer.state is not SlotState.BUYABLE:
+        yield "I17", f"{path}: not ours to write"
+
+
+def _raised_beyond_room(plan: GroupPlan, room: Room) -> Iterator[tuple[str, str]]:
+    """Raises one after another, each on top of those before it: I2 against stock, I3 against what is kept back."""
+    position = plan.position
+    shown = estimated(position, {each.slot: each.ideal for each in plan.allocations})
     for entry in plan.sends:
-        offer = offers[entry.slot]
-        if entry.target > room.alone(entry.slot):
-            found.append(("I1", f"{entry.slot.path}: {entry.target} is more than could ship"))
-        if any(component in position.unknown for component, _ in offer.uses):
-            found.append(("I4", f"{entry.slot.path}: a component was never counted"))
-        if entry.target == 0 and not position.stock:
-            found.append(("I5", f"{entry.slot.path}: zero out of nothing known"))
-        if not offer.rule.managed or offer.ambiguous or offer.state is not SlotState.BUYABLE:
-            found.append(("I17", f"{entry.slot.path}: not ours to write"))
-        if not entry.lowers:
-            raised[entry.slot] = max(raised[entry.slot], entry.target)
-            over = any(
-                shelf.taken(raised) > shelf.left
-                for shelf in room.shelves
-                if any(slot == entry.slot for slot, _ in shelf.use)
+        if entry.lowers or not position.split:
+            continue
+        before = shown[entry.slot]
+        shown[entry.slot] = max(before, entry.target)
+        mine = [shelf for shelf in room.shelves if any(slot == entry.slot for slot, _ in shelf.use)]
+        if any(shelf.taken(shown) > shelf.left for shelf in mine):
+            yield "I2", f"{entry.slot.path}: raising to {entry.target} shows more than there is"
+        elif any(shelf.taken(shown) > shelf.left_for_raises for shelf in mine):
+            yield "I3", f"{entry.slot.path}: raising from {before} to {entry.target} exceeds the headroom"
+
+
+def _counted_twice(plan: GroupPlan) -> Iterator[tuple[str, str]]:
+    seen: set[tuple[object, str, str]] = set()
+    for claim in plan.position.claims:
+        key = (claim.channel, claim.about, claim.component)
+        if claim.kind in ORDERED and claim.about and key in seen:
+            yield "I9", f"order {claim.about} of {claim.channel} is subtracted twice from {claim.component}"
+        seen.add(key)
+
+
+def check_history(entries: Iterable[tuple[Instant, Iterable[Fact]]]) -> tuple[Violation, ...]:
+    """Writes without an intent, or with two, and writes against a reading that was known to be outdated.
+
+    ``entries``: everything written down, in order, each with the moment it was.
+    """
+    found: list[Violation] = []
+    planned: dict[str, CorrectionPlanned] = {}
+    answered: set[str] = set()
+    read: dict[SlotKey, list[tuple[Instant, SlotObserved]]] = {}
+    for at, facts in entries:
+        for fact in facts:
+            match fact:
+                case SlotObserved():
+                    read.setdefault(fact.slot, []).append((at, fact))
+                case CorrectionPlanned():
+                    if fact.id in planned:
+                        found.append(Violation("I18", at, f"{fact.slot.path}: intent {fact.id} twice"))
+                    planned[fact.id] = fact
+                case CorrectionSent():
+                    if fact.id not in planned or fact.id in answered:
+                        what = f"{fact.slot.path}: an answer to {fact.id}, which has no open intent"
+                        found.append(Violation("I18", at, what))
+                    elif fact.outcome is not Outcome.NOT_SENT:
+                        found += _outdated(planned[fact.id], fact, read.get(fact.slot, []))
+                    answered.add(fact.id)
+                case _:
+                    pass
+    return tuple(found)
+
+
+def _outdated(
+    plan: CorrectionPlanned, sent: CorrectionSent, readings: Iterable[tuple[Instant, SlotObserved]]
+) -> Iterator[Violation]:
+    for known, reading in readings:
+        newer = reading.as_of > plan.based_on and known < sent.sent
+        if newer and reading.quantity != plan.read:
+            what = f"{plan.slot.path}: sent from {plan.read}, though {reading.quantity} had been read since"
+            yield Violation("I10", sent.sent, what)
+            return
+
+
+def check_rest(plan: GroupPlan) -> tuple[Violation, ...]:
+    """A pool group at rest: the same plan again, nothing to send, nothing hidden beyond what policy tolerates."""
+    position, found = plan.position, []
+    found += [("I13", f"{entry.slot.path}: still to be written") for entry in plan.sends]
+    if not found and make_plan(position, plan.rails).entries != plan.entries:
+        found.append(("I14", f"{position.group}: the same inputs give another plan"))
+    for offer, allocation in zip(position.offers, plan.allocations, strict=True):
+        short = allocation.ideal - (offer.current or 0)
+        if position.split and ours(offer) and short > max(1, allocation.ideal // 4):
+            found.append(
+                ("I20", f"{offer.slot.path}: shows {offer.current} of its share of {allocation.ideal}")
             )
-            if position.split and over:
-                found.append(("I2", f"{entry.slot.path}: raising to {entry.target} shows more than there is"))
     return tuple(Violation(name, position.at, what) for name, what in found)

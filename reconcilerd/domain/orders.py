@@ -6,6 +6,7 @@ nothing of stock rows or listings; who subtracts what is decided by the position
 
 import re
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,6 +19,7 @@ Code = tuple[ChannelName, str]
 """A channel and the listing SKU that an order line names there."""
 
 _FOR_EVER = Instant(1 << 62)
+LINES_KEPT = 200
 
 ANY_NUMBER = "(.*)"
 """The order key of a channel whose numbers Extensiv takes over as they are."""
@@ -153,6 +155,8 @@ class OrderBook:
     _settled: dict[OrderKey, None] = field(default_factory=dict)
     """In the order in which they were settled."""
     _forgotten: set[OrderKey] = field(default_factory=set)
+    _lines: dict[ChannelName, deque[int]] = field(default_factory=dict)
+    """Units of the lines of each channel's newest orders."""
 
     def take(self, seen: OrderObserved) -> frozenset[Code]:
         """Fold one reading of one order; the listing codes whose demand may have changed."""
@@ -161,6 +165,9 @@ class OrderBook:
                 return frozenset()
             self._forgotten.discard(seen.key)
         before = self.orders.get(seen.key, Order(seen.key))
+        if seen.source != EXTENSIV and before.on_channel is None:
+            sizes = self._lines.setdefault(seen.key.channel, deque(maxlen=LINES_KEPT))
+            sizes.extend(line.units for line in seen.lines)
         after = before.with_side(seen)
         if after is before:
             return frozenset()
@@ -220,6 +227,11 @@ class OrderBook:
                 self._sales[code].drop(key)
                 self._taken[code].drop(key)
         return len(old)
+
+    def large_line(self, channel: ChannelName) -> int:
+        """Units that nine of ten lines of a channel's newest orders do not exceed; 0 before the first."""
+        sizes = sorted(self._lines.get(channel, ()))
+        return sizes[9 * (len(sizes) - 1) // 10] if sizes else 0
 
     def codes(self) -> Iterator[Code]:
         """Every (channel, listing code) that any kept order sells."""

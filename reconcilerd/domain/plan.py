@@ -14,6 +14,8 @@ from reconcilerd.domain.names import Instant, Sku, SlotKey
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.domain.room import Room, room_of
 
+SHIPMENT_DOUBT_MS = 5_000
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -71,7 +73,7 @@ def make_plan(position: Position, rails: Rails) -> GroupPlan:
     drifts = diff(position, allocations)
     shown = estimated(position, {each.slot: each.ideal for each in allocations})
     entries: list[Entry] = []
-    wants = Wants()
+    wants = Wants(stock=_perhaps_twice(position))
     for drift, lowers in _in_order(position, drifts):
         offer = next(each for each in position.offers if each.slot == drift.slot)
         allocation = next(each for each in allocations if each.slot == drift.slot)
@@ -88,6 +90,22 @@ def make_plan(position: Position, rails: Rails) -> GroupPlan:
         wants = wants | _wanted(position, offer, verdict)
         entries.append(_entry(offer, allocation, drift, change, verdict))
     return GroupPlan(position, allocations, drifts, tuple(entries), wants, rails, room)
+
+
+def _perhaps_twice(position: Position) -> frozenset[Sku]:
+    """Components with a row read so shortly before a shipment's record that it may lack the units already.
+
+    Clocks differ and records have whole seconds; the next reading of the row tells.
+    """
+    return frozenset(
+        claim.component
+        for claim in position.claims
+        for row in position.stock
+        if claim.shipped is not None
+        and row.sku == claim.component
+        and row.location in claim.locations
+        and claim.shipped - SHIPMENT_DOUBT_MS < row.as_of <= claim.shipped
+    )
 
 
 def _in_order(position: Position, drifts: Sequence[Drift]) -> list[tuple[Drift, bool]]:

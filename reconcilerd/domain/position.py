@@ -41,6 +41,8 @@ class Claim:
     locations: Locations
     channel: ChannelName | None = None
     about: str = ""
+    shipped: Instant | None = None
+    """When its parcel left, by the record of whoever sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class OfferView:
     """A compare against the reading failed: it must be read again before anything is sent."""
     surprise: int = 0
     """Units by which somebody else moved the number since our last write (channel units)."""
+    unsettled: int = 0
+    """Units it fell by beyond what may be inferred, in windows whose orders are not all known (channel units)."""
     sells_past_zero: bool = False
     pushed: bool = False
     """Extensiv pushes its own number to this listing."""

@@ -74,10 +74,10 @@ class SlotTrack:
                 self.write = None
         if ours and self.write is None and before is not None and seen.quantity is not None:
             if seen.quantity < before:
+                # What one customer often takes at once may have been taken, however slowly it sells.
                 mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
-                derived.append(
-                    SaleInferred(seen.slot, since, seen.as_of, before - seen.quantity, cap=max(1, mu))
-                )
+                cap = max(1, mu, orders.large_line(seen.slot.channel))
+                derived.append(SaleInferred(seen.slot, since, seen.as_of, before - seen.quantity, cap=cap))
             elif seen.quantity > before and since < seen.as_of:
                 derived.append(SalesBuried(seen.slot, since, seen.as_of))
                 self.surprise += seen.quantity - before
@@ -161,6 +161,12 @@ def open_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
     """Units of a fall that no known order explains, at most its cap."""
     known = orders.known(fall.slot.channel, code, fall.since, fall.to)
     return min(fall.cap, max(0, fall.fall - known))
+
+
+def unsettled_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
+    """Units of a fall beyond its cap that no known order explains: sold in bulk, or somebody else's doing."""
+    known = orders.known(fall.slot.channel, code, fall.since, fall.to)
+    return max(0, fall.fall - known - fall.cap)
 
 
 def buried_units(window: SalesBuried, orders: OrderBook, code: str, rate: Rate) -> int:

@@ -18,6 +18,9 @@ from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationNam
 from reconcilerd.domain.policy import PoolMode, PoolRule
 from reconcilerd.domain.position import ChannelView, Claim, Locations, OfferView, Position, StockView
 from reconcilerd.domain.quantities import Rate
+from reconcilerd.domain.slots import unsettled_units
+
+TURNS_TO_WAKE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,13 @@ def position_of(book: Book, group: Sku, weather: Weather) -> Position:
 
 
 def is_dark(book: Book, channel: ChannelName, now: Instant) -> bool:
-    """Whether a channel's slots or orders were last read completely longer ago than may be."""
+    """Whether a channel's slots or orders were last read completely longer ago than may be.
+
+    After a start everybody has a few turns to be read first.
+    """
     limit = book.policy.ages.max_age_ms
+    if now - book.awake_since <= TURNS_TO_WAKE * book.policy.channels[channel].poll_ms:
+        return False
     return max(_age(book, slots_feed(channel), now), _age(book, orders_feed(channel), now)) > limit
 
 
@@ -145,6 +153,7 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         write=track.write.target if track.write else None,
         last_written=track.last_written,
         rate=book.rate(slot.channel, seen.listing_sku, now, prior),
+        unsettled=sum(unsettled_units(fall, book.orders, seen.listing_sku) for fall in track.inferred),
         sells_past_zero=seen.sells_past_zero,
         pushed=slot in book.joins().pushed,
     )

@@ -5,6 +5,7 @@ Runs in a process of its own, over real HTTP, in real time; the lags of days are
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,9 +17,10 @@ from starlette.routing import Route
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.app import Business, build, keep_world
+from reconcilerd.simulator.catalogue import basket_of, rich_catalogue, world_of
 from reconcilerd.simulator.faults import Fault, FaultPlan
-from reconcilerd.simulator.shoppers import Invoice, Replay, busy_hour, read_invoices, world_of
-from reconcilerd.simulator.truth import Item, World, WorldConfig
+from reconcilerd.simulator.shoppers import Invoice, Replay, busy_hour, read_invoices
+from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.simulator.wire import json_response
 
 FAST = WorldConfig(
@@ -28,29 +30,38 @@ FAST = WorldConfig(
     mirror_ms=10_000,
     index_lag_ms=(0, 1_000),
     push_ms=(3_000, 15_000),
+    transit_ms=(100, 1_000),
 )
 DRIFT_SHARE = 0.6
 CURE_TICK_S = 0.2
-MENU = (
-    Fault.FOREIGN_WRITER,
-    Fault.LOST_PUSH,
-    Fault.ZERO_NOT_PUSHED,
-    Fault.NOT_APPLIED,
-    Fault.STALE_READ,
-    Fault.HALF_A_PAGE,
-)
-"""The printed menu of what goes wrong."""
+STALE_MS = 4_000
+
+
+class Harm(StrEnum):
+    """The printed menu of what goes wrong."""
+
+    FOREIGN_WRITER = "foreign writer"
+    LOST_PUSH = "lost push"
+    NOT_APPLIED = "accepted, not applied"
+    STALE_CACHE = "stale cache"
+    ZERO_NOT_PUSHED = "zero not pushed"
+    HALF_A_PAGE = "half a page"
 
 
 @dataclass(slots=True)
 class Drift:
-    """One drift put into a store, and when it was gone."""
+    """One thing that went wrong, and when it was right again.
 
-    fault: Fault
+    A listing that shows something else than it should, or (``feed``) a page of a feed that came back half empty:
+    the reader must notice by itself, so what became of that is not for us to say.
+    """
+
+    harm: Harm
     at: Instant
-    store: str
-    sku: str
-    slot: str
+    store: str = ""
+    sku: str = ""
+    slot: str = ""
+    feed: str = ""
     cured: Instant | None = None
     fits: bool = False
     """Whether the SKU's listings show no more than there is."""
@@ -66,12 +77,14 @@ class Scene:
     clock: Callable[[], Instant]
     business: Business
     without: World
+    replays: tuple[Replay, Replay]
     drifts: list[Drift] = field(default_factory=list)
-    spoilt: list[str] = field(default_factory=list)
     played: int = 0
     began: Instant | None = None
     over: bool = False
     go: anyio.Event = field(default_factory=anyio.Event)
+    _writes_seen: int = 0
+    _pages_seen: int = 0
 
     async def run(self) -> None:
         """Wait for the first full read of the other side, then trade."""
@@ -91,12 +104,11 @@ class Scene:
     async def _trade(self) -> None:
         first, last = self.invoices[0].at, self.invoices[-1].at
         span = max(1, last - first)
-        replays = [Replay(self.business.world, {}), Replay(self.without, {})]
         assert self.began is not None
         for invoice in self.invoices:
             due = self.began + (invoice.at - first) / span * self.seconds * 0.95 * 1000
             await anyio.sleep(max(0.0, (due - self.clock()) / 1000))
-            for replay in replays:
+            for replay in self.replays:
                 replay.play(invoice, self.clock())
             self.played += 1
         await anyio.sleep(max(0.0, (self.began + self.seconds * 1000 - self.clock()) / 1000))
@@ -104,50 +116,63 @@ class Scene:
 
     async def _harm(self) -> None:
         chance = Random(self.seed)
-        count = max(6, round(self.seconds / 4))
+        menu = tuple(Harm)
+        count = max(len(menu), round(self.seconds / 4))
         for number in range(count):
             await anyio.sleep(self.seconds * DRIFT_SHARE / count)
-            self._harm_once(MENU[number % len(MENU)], chance)
+            self._harm_once(menu[number % len(menu)], chance)
 
-    def _harm_once(self, fault: Fault, chance: Random) -> None:
+    def _harm_once(self, harm: Harm, chance: Random) -> None:
         world, now = self.business.world, self.clock()
         store = chance.choice(sorted(world.stores))
-        items = sorted(world.stores[store].items.values(), key=lambda each: each.id)
-        match fault:
-            case Fault.STALE_READ:
-                self.business.stores[store].read_stale_for(4_000)
-                self.spoilt.append(f"{store}: reads from an old cache for 4 s")
-            case Fault.HALF_A_PAGE:
-                self.business.faults.arm("extensiv", fault)
-                self.spoilt.append("extensiv: half a page")
-            case Fault.NOT_APPLIED:
-                self.business.faults.arm(store, fault)
-                self.spoilt.append(f"{store}: a write accepted and never applied")
+        item = chance.choice(sorted(world.stores[store].items.values(), key=lambda each: each.id))
+        match harm:
+            case Harm.HALF_A_PAGE:
+                self.business.faults.arm("extensiv", Fault.HALF_A_PAGE)
+                return
+            case Harm.NOT_APPLIED:
+                self.business.faults.arm(store, Fault.NOT_APPLIED)
+                self.without.push_loses.add(store)
+                return
+            case Harm.STALE_CACHE:
+                # Somebody changes a number while the store answers from a copy that does not show it.
+                self.business.stores[store].read_stale_for(STALE_MS)
+                number = max(0, item.quantity + chance.choice([-5, 7]))
+            case Harm.ZERO_NOT_PUSHED:
+                empty = [each for each in world.stores[store].items.values() if each.quantity == 0] or [item]
+                item = chance.choice(empty)
+                number = item.quantity + chance.randint(2, 6)
+            case Harm.LOST_PUSH:
+                number = item.quantity + chance.randint(3, 9)
             case _:
-                item = chance.choice(items)
-                item, number = self._spoil(fault, item, items, chance)
-                self.drifts.append(Drift(fault, now, store, item.sku, item.id))
-                for each in (world, self.without):
-                    twin = each.stores[store].items[item.id]
-                    each.set_quantity(twin, number, now)
-
-    def _spoil(self, fault: Fault, item: Item, items: list[Item], chance: Random) -> tuple[Item, int]:
-        if fault is Fault.ZERO_NOT_PUSHED:
-            empty = [each for each in items if each.quantity == 0] or [item]
-            return (chosen := chance.choice(empty)), chosen.quantity + chance.randint(2, 6)
-        if fault is Fault.LOST_PUSH:
-            return item, item.quantity + chance.randint(3, 9)
-        return item, max(0, item.quantity + chance.choice([-6, -3, 4, 8]))
+                number = max(0, item.quantity + chance.choice([-6, -3, 4, 8]))
+        self.drifts.append(Drift(harm, now, store, item.sku, item.id))
+        for each in (world, self.without):
+            each.set_quantity(each.stores[store].items[item.id], number, now)
 
     async def _watch(self) -> None:
-        """A drift is cured once our side wrote the SKU again, or its shelves show what they hold."""
+        """A drift is cured once our side wrote the SKU again and its shelves hold what is shown."""
         while True:
             await anyio.sleep(CURE_TICK_S)
+            self._note_what_struck()
             world = self.business.world
             for drift in self.drifts:
+                if drift.feed:
+                    continue
                 drift.fits = self._fits(world, drift)
                 if drift.cured is None and self._sound(world, drift):
                     drift.cured = self.clock()
+
+    def _note_what_struck(self) -> None:
+        """Faults that were armed and have met a request since."""
+        lost = self.business.world.lost_writes
+        for at, item in lost[self._writes_seen :]:
+            self.drifts.append(Drift(Harm.NOT_APPLIED, at, item.store, item.sku, item.id))
+        self._writes_seen = len(lost)
+        pages = [each for each in self.business.faults.done if each.fault is Fault.HALF_A_PAGE]
+        for each in pages[self._pages_seen :]:
+            self.drifts.append(Drift(Harm.HALF_A_PAGE, each.at, each.system, feed=each.subject))
+        self._pages_seen = len(pages)
 
     def _sound(self, world: World, drift: Drift) -> bool:
         if not self._fits(world, drift):
@@ -157,7 +182,7 @@ class Scene:
         return world.stores[drift.store].items[drift.slot].written_at > drift.at
 
     def _fits(self, world: World, drift: Drift) -> bool:
-        shown = [max(0, each.quantity) for each in world.items_of(drift.sku)]
+        shown = [max(0, each.quantity) * each.each for each in world.items_of(drift.sku)]
         total = sum(shown) if world.products[drift.sku].split else max(shown)
         return total <= world.shippable(drift.sku)
 
@@ -173,8 +198,7 @@ class Scene:
                 "with": asdict(world.finish_score(now)),
                 "without": asdict(self.without.finish_score(now)),
                 "drifts": [asdict(each) for each in self.drifts],
-                "spoilt": self.spoilt,
-                "not_applied": [f.system for f in self.business.faults.done if f.fault is Fault.NOT_APPLIED],
+                "writes_by_store": dict(world.writes_by_store),
                 "throttled": {"extensiv": self.business.extensiv.throttled}
                 | {name: api.throttled for name, api in self.business.stores.items()},
                 "exposed_now": world.exposed_now,
@@ -193,9 +217,11 @@ class Scene:
 def set_scene(seconds: float, seed: int, orders: Path | None, clock: Callable[[], Instant]) -> Scene:
     """Build both worlds from the orders. Raises ConfigFault for a bad file."""
     invoices = busy_hour(read_invoices(orders))
+    sells = rich_catalogue(invoices)
     config = replace(FAST, seed=seed)
-    world = world_of(invoices, config, clock(), push=False)
-    without = world_of(invoices, config, clock(), push=True)
-    return Scene(
-        seconds, seed, invoices, clock, build(world, clock, FaultPlan(seed), token_life_s=20), without
+    world, without = (
+        world_of(invoices, config, clock(), push=push, catalogue=sells) for push in (False, True)
     )
+    replays = (Replay(world, basket=basket_of(sells)), Replay(without, basket=basket_of(sells)))
+    business = build(world, clock, FaultPlan(seed), token_life_s=20)
+    return Scene(seconds, seed, invoices, clock, business, without, replays)

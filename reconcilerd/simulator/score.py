@@ -14,6 +14,8 @@ class Score:
     sold: int = 0
     oversold: int = 0
     refused: int = 0
+    refused_split: int = 0
+    """Those of them that a split pool kept for other stores."""
     hidden: int = 0
     exposed: int = 0
     writes: int = 0

@@ -3,15 +3,14 @@
 import csv
 import re
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
-from random import Random
 
 from reconcilerd.domain.names import Instant, parse_instant
 from reconcilerd.errors import ConfigFault
-from reconcilerd.simulator.truth import Order, Place, Product, Store, World, WorldConfig
+from reconcilerd.simulator.truth import Order, World
 
 COLUMNS = ("invoice", "stock_code", "description", "quantity", "ordered_at", "unit_price_gbp", "country")
 NOT_PRODUCTS = frozenset({"POST", "DOT", "M", "C2", "D", "S", "BANK CHARGES", "AMAZONFEE", "CRUK", "PADS"})
@@ -111,43 +110,21 @@ def busy_hour(invoices: Sequence[Invoice]) -> list[Invoice]:
     return max(hours.values(), key=lambda some: (sum(len(each.lines) for each in some), some[0].at))
 
 
-STORES = (("shop-uk", 101), ("shop-eu", 102), ("shop-us", 103))
-PLACES = (Place(1, "Main warehouse"), Place(2, "3PL", mirror=True))
+def store_of(invoice: Invoice, stores: Sequence[str]) -> str:
+    """Every invoice is an order at one store, the same in every run; the first two take two of five each."""
+    return stores[(0, 0, 1, 1, 2)[zlib.crc32(invoice.number.encode()) % 5] % len(stores)]
 
 
-def world_of(invoices: Iterable[Invoice], config: WorldConfig, start: Instant, *, push: bool) -> World:
-    """A world that sells what these invoices name: scarce enough that some of it sells out."""
-    world = World(config, start)
-    world.places = {place.id: Place(place.id, place.name, place.mirror) for place in PLACES}
-    for name, channel in STORES:
-        world.stores[name] = Store(name, channel, f"gid://shopify/Location/{channel}")
-    sold: dict[str, int] = {}
-    names: dict[str, str] = {}
-    for invoice in invoices:
-        for line in invoice.lines:
-            if line.code.upper() not in NOT_PRODUCTS:
-                sold[line.code] = sold.get(line.code, 0) + (0 if invoice.cancels else line.units)
-                names[line.code] = line.name
-    chance = Random(config.seed)
-    for number, (code, units) in enumerate(sorted(sold.items()), 1):
-        world.add_product(Product(number, code, names[code], split=is_split(code)))
-        total = max(3, round(units * chance.uniform(0.6, 2.2)))
-        world.add_stock(code, 1, total - total // 4)
-        world.add_stock(code, 2, total // 4)
-        for store, _ in STORES:
-            world.add_item(store, code, total, push=push)
-    world.start_mirrors()
-    return world
+Wanted = Sequence[tuple[str, int]]
+"""Codes and units."""
+
+Basket = Callable[[str, Wanted], list[tuple[str, int]]]
+"""How what a visitor wants is listed at a store."""
 
 
-def is_split(code: str) -> bool:
-    """Which SKUs are in the split pool: a third of them, the same in every run."""
-    return zlib.crc32(code.encode()) % 3 == 0
-
-
-def store_of(invoice: Invoice) -> str:
-    """Every invoice is an order at one store, the same in every run."""
-    return STORES[(0, 0, 1, 1, 2)[zlib.crc32(invoice.number.encode()) % 5]][0]
+def as_named(_store: str, wanted: Wanted) -> list[tuple[str, int]]:
+    """Each code as itself."""
+    return list(wanted)
 
 
 @dataclass(slots=True)
@@ -155,7 +132,8 @@ class Replay:
     """Plays invoices into a world."""
 
     world: World
-    placed: dict[str, list[Order]]
+    placed: dict[str, list[Order]] = field(default_factory=dict)
+    basket: Basket = as_named
 
     def play(self, invoice: Invoice, now: Instant) -> None:
         """One invoice: an order, a cancel of the newest order with the same goods, or a write-off."""
@@ -167,9 +145,11 @@ class Replay:
             if line.write_off and line.code in self.world.products:
                 self.world.damage(line.code, line.units, now)
         if wanted:
-            order = self.world.place_order(store_of(invoice), invoice.number, wanted, now)
-            for code, _ in order.lines if order else ():
-                self.placed.setdefault(code, []).append(order)  # type: ignore[arg-type]
+            store = store_of(invoice, tuple(self.world.stores))
+            order = self.world.place_order(store, invoice.number, self.basket(store, wanted), now)
+            if order is not None:
+                for code, _ in wanted:
+                    self.placed.setdefault(code, []).append(order)
 
     def _cancel(self, invoice: Invoice, now: Instant) -> None:
         for line in invoice.lines:

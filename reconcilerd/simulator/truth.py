@@ -5,7 +5,7 @@ stores see only parts of it, late: that is what the daemon has to live with.
 """
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -25,6 +25,9 @@ class WorldConfig:
     mirror_ms: int = 900_000
     index_lag_ms: tuple[int, int] = (0, 20_000)
     push_ms: tuple[int, int] = (60_000, 600_000)
+    """How long a native push waits for its turn; then its number is computed."""
+    transit_ms: tuple[int, int] = (500, 5_000)
+    """How long that number takes to the store; what sells meanwhile is written over."""
     push_lost: float = 0.05
     write_lost: float = 0.0
     """Share of accepted writes that never take effect."""
@@ -129,7 +132,7 @@ class World:
     def __init__(self, config: WorldConfig, start: Instant) -> None:
         self.config = config
         self.now = start
-        self.chance = Random(config.seed)
+        self._draws: dict[str, int] = {}
         self._luck_of_writes = Random(config.seed + 1)
         self.products: dict[str, Product] = {}
         self.places: dict[int, Place] = {}
@@ -138,6 +141,11 @@ class World:
         self.orders: dict[int, Order] = {}
         self.tally = Tally()
         self.unmapped_sold: set[str] = set()
+        self.lost_writes: list[tuple[Instant, Item]] = []
+        """Accepted writes of our side that never took effect."""
+        self.writes_by_store: Counter[str] = Counter()
+        self.push_loses: set[str] = set()
+        """Stores whose next native push is lost."""
         self._events: list[tuple[Instant, int, Callable[[Instant], None]]] = []
         self._number = 0
         self._demand: dict[str, int] = {}
@@ -238,7 +246,9 @@ class World:
                 continue
             taken = units if item.continues or not item.tracked else min(units, max(0, item.quantity))
             there = self.shippable(item.sku) // item.each
-            self.score.refused += min(units - taken, max(0, there - taken))
+            refused = min(units - taken, max(0, there - taken))
+            self.score.refused += refused
+            self.score.refused_split += refused if self.products[item.sku].split else 0
             if not taken:
                 continue
             self.score.oversold += max(0, taken - there) * item.each
@@ -261,15 +271,14 @@ class World:
         if not order.store:
             self._cancel_in_extensiv(order, now)
         order.cancelled = order.updated = now
-        order.visible = Instant(now + self._between(self.config.index_lag_ms))
+        order.visible = Instant(now + self._lag("cancel index", order.number, self.config.index_lag_ms))
         for item, units in self._items_of(order):
             self._show(item, item.quantity + units, now)
         for component, units in self._needs(order).items():
             self._claim(component, -units)
         if order.imported is not None:
-            self.at(
-                now + self._between(self.config.import_ms), lambda at: self._cancel_in_extensiv(order, at)
-            )
+            late = self._lag("cancel", order.number, self.config.import_ms)
+            self.at(now + late, lambda at: self._cancel_in_extensiv(order, at))
 
     def enter_order(self, sku: str, units: int, now: Instant) -> Order:
         """An order typed straight into Extensiv, on no channel."""
@@ -327,9 +336,11 @@ class World:
         """Our side writes what a listing shows: at once, late or, by bad luck, never."""
         self.advance(now)
         self.score.writes += 1
+        self.writes_by_store[item.store] += 1
         item.written_at = now
         late_ms = self._luck_of_writes.randint(*self.stores[item.store].apply_ms)
         if lost or self._luck_of_writes.random() < self.config.write_lost:
+            self.lost_writes.append((now, item))
             return
         if late_ms:
             self.at(now + late_ms, lambda at: self._show(item, quantity, at))
@@ -371,11 +382,11 @@ class World:
     def _take(self, store: Store, number: str, lines: list[tuple[str, int]], now: Instant) -> Order:
         self._number += 1
         self.score.orders += 1
-        seen = Instant(now + self._between(self.config.index_lag_ms))
+        seen = Instant(now + self._lag("index", number, self.config.index_lag_ms))
         order = Order(self._number, number, store.name, store.sales_channel_id, lines, now, now, seen)
         store.orders.append(order)
         self.orders[order.id] = order
-        self.at(now + self._between(self.config.import_ms), lambda at: self._import(order, at))
+        self.at(now + self._lag("import", number, self.config.import_ms), lambda at: self._import(order, at))
         return order
 
     def _import(self, order: Order, now: Instant) -> None:
@@ -384,8 +395,9 @@ class World:
         order.imported = order.ext_modified = now
         order.ext_status = "AWAITING_SHIPMENT"
         order.ext_place = self._route(order)
-        self.at(now + self._between(self.config.allocate_ms), lambda at: self._allocate(order, at))
-        self.at(now + self._between(self.config.ship_ms), lambda at: self._ship(order, at))
+        allocate = self._lag("allocate", order.number, self.config.allocate_ms)
+        self.at(now + allocate, lambda at: self._allocate(order, at))
+        self.at(now + self._lag("ship", order.number, self.config.ship_ms), lambda at: self._ship(order, at))
 
     def _route(self, order: Order) -> int:
         """The first place that has all of it, else the first."""
@@ -449,13 +461,20 @@ class World:
 
     def _push_later(self, sku: str, now: Instant) -> None:
         for item in self._affected(sku):
-            if item.push and self.chance.random() >= self.config.push_lost:
-                self.at(now + self._between(self.config.push_ms), lambda at, item=item: self._push(item, at))  # type: ignore[misc]
+            if item.push:
+                wait = self._lag("push", item.id, self.config.push_ms)
+                self.at(now + wait, lambda at, item=item: self._push(item, at))  # type: ignore[misc]
 
     def _push(self, item: Item, now: Instant) -> None:
+        """Compute the native number and send it off; zeros are skipped."""
         number = self.native_number(item.sku) // item.each
-        if number:
-            self.set_quantity(item, number, now)
+        lost = self._lag("push lost", item.id, (0, 999_999)) < self.config.push_lost * 1_000_000
+        if item.store in self.push_loses:
+            self.push_loses.discard(item.store)
+            lost = True
+        if number and not lost:
+            late = self._lag("transit", item.id, self.config.transit_ms)
+            self.at(now + late, lambda at: self._show(item, number, at))
 
     def _affected(self, component: str) -> Iterable[Item]:
         for sku in self._drawing_on(component):
@@ -535,5 +554,8 @@ class World:
                 unseen = max(0, self.shippable(bundle) - total)
                 self.tally.note(bundle, self.now, hidden=unseen, exposed=0)
 
-    def _between(self, span: tuple[int, int]) -> int:
-        return self.chance.randint(*span)
+    def _lag(self, what: str, about: str, span: tuple[int, int]) -> int:
+        """Chance of its own for each thing it is about: what one world does more or less moves no other lag."""
+        stream = f"{self.config.seed}/{what}/{about}"
+        turn = self._draws[stream] = self._draws.get(stream, 0) + 1
+        return span[0] + Random(f"{stream}/{turn}").randrange(span[1] - span[0] + 1)

@@ -312,3 +312,34 @@ def test_an_order_key_is_a_pattern_that_fits_the_whole_number(
     order_key: str, in_extensiv: str, number: str
 ) -> None:
     assert number_on_channel(order_key, in_extensiv) == number
+
+
+@pytest.mark.parametrize("feed", ["products", "listings", "stock", "orders"])
+async def test_a_first_reading_whose_only_page_is_cut_in_half_is_filled_up(feed: str) -> None:
+    desk = Desk(world_of({f"s{n}": 5 for n in range(8)}, index_lag_ms=(0, 0), import_ms=(0, 0)))
+    for number in range(8):
+        desk.world.place_order("uk", str(number), [(f"s{number}", 1)], desk.clock())
+    left = [1]
+
+    def cut(_path: str, _query: dict[str, str], body: Any) -> Any:
+        if body and left[0]:
+            left[0] -= 1
+            return body[: len(body) // 2]
+        return body
+
+    tenant = Tenant(desk, cut)
+    assert (await tenant.sweep(feed)).complete
+    kinds = {"products": ProductObserved, "listings": ListingDeclared, "stock": StockObserved}
+    told: list[Any] = tenant.of(kinds.get(feed, OrderObserved))
+    assert len({fact.about for fact in told}) == (16 if feed == "listings" else 8)
+
+
+async def test_a_page_cut_in_the_middle_of_a_list_is_filled_up() -> None:
+    tenant = Tenant(Desk(world_of({f"s{n:03}": 5 for n in range(350)})))
+    assert (await tenant.sweep("stock")).complete
+    tenant.spoil = lambda _path, query, body: (
+        body[:50] if query["page"] == "2" and len(tenant.asked) < 4 else body
+    )
+    assert (await tenant.sweep("stock")).complete
+    assert len(stock(tenant)) == 350
+    assert not [query for _, query in tenant.asked if "sku" in query]

@@ -109,10 +109,22 @@ RAISES: list[tuple[Callable[[Position], Position], Verdict]] = [
     (lambda at: on_channel(at, dark=True), Verdict.HOLD_DARK),
     (lambda at: on_channel(at, unmatched=True), Verdict.HOLD_UNMATCHED),
     (lambda at: replace(at, unlisted=(UK,)), Verdict.HOLD_PEER_UNREAD),
+    (lambda at: with_offer(at, unsettled=1), Verdict.HOLD_UNSETTLED),
     (lambda at: aged(at, 60_001, "stock"), Verdict.HOLD_STOCK_STALE),
     (lambda at: aged(at, 10_001, "uk"), Verdict.HOLD_OWN_STALE),
     (lambda at: aged(at, 90_001, "eu"), Verdict.HOLD_PEER_STALE),
 ]
+
+
+def with_offer(at: Position, **seen: object) -> Position:
+    """The same, with the one listing seen otherwise."""
+    return replace(
+        at,
+        offers=tuple(
+            replace(each, **seen) if each.slot.channel == UK else each  # type: ignore[arg-type]
+            for each in at.offers
+        ),
+    )
 
 
 def aged(at: Position, ms: int, what: str) -> Position:

@@ -161,6 +161,28 @@ def test_an_inferred_fall_is_capped_by_what_demand_allows() -> None:
     assert claimed(book, 2_000, ClaimKind.INFERRED) == 4
 
 
+def test_where_customers_take_many_at_once_a_fall_may_be_one_of_them() -> None:
+    book = shop_book(1_000)
+    for number in range(9):
+        book.take(order("uk", OrderStatus.OPEN, 500, units=12, number=f"old-{number}"))
+    swept(book, "uk.orders", 1_000 + LAG_MS)
+    see(book, 50, 1_000 + LAG_MS)
+    see(book, 38, 2_000 + LAG_MS)
+    assert claimed(book, 2_000 + LAG_MS, ClaimKind.INFERRED) == 12
+
+
+def test_what_fell_further_than_demand_allows_is_not_put_back_before_its_orders_are_known() -> None:
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    see(book, 20, 2_000)
+    unsettled = [offer.unsettled for offer in position_at(book, 2_000).offers]
+    assert unsettled == [30 - 4]
+    book.take(order("uk", OrderStatus.OPEN, 2_500, placed=1_500, units=20))
+    assert [offer.unsettled for offer in position_at(book, 2_500).offers] == [30 - 4 - 20]
+    swept(book, "uk.orders", 2_001 + LAG_MS)
+    assert [offer.unsettled for offer in position_at(book, 3_000 + LAG_MS).offers] == [0]
+
+
 @pytest.mark.parametrize(("asked_ago", "verdict"), [(3_000, Verdict.SEND), (3_001, Verdict.HOLD_REREAD)])
 def test_a_blind_lower_needs_a_reading_asked_for_within_three_seconds(
     asked_ago: int, verdict: Verdict

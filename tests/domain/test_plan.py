@@ -1,5 +1,6 @@
 """Properties of plans over arbitrary positions: headroom, caps, exact splits, determinism, no invention."""
 
+from dataclasses import replace
 from itertools import chain, combinations
 
 from hypothesis import assume, given
@@ -8,12 +9,12 @@ from hypothesis import strategies as st
 from reconcilerd.domain.allocation import allocate
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
-from reconcilerd.domain.names import LocationName
-from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.names import Instant, LocationName
+from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, make_plan
 from reconcilerd.domain.policy import Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.room import room_of
-from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position, row
+from tests.domain.builders import EVERYWHERE, NOW, A, B, claim, offer, position, row
 
 AUTO = Rails(Mode.AUTO)
 WIDE = Limits(window_units=10**9, window_slots=10**6, unexplained_zeros=10**6, unexplained_fall_units=10**9)
@@ -147,3 +148,12 @@ def test_a_write_nobody_has_seen_yet_counts_as_shown() -> None:
 def test_observe_holds_everything() -> None:
     plan = make_plan(position([offer("uk", shown=5)], [row(A, 9)], limits=WIDE), Rails(Mode.OBSERVE))
     assert {entry.verdict for entry in plan.entries} == {Verdict.HOLD_MODE}
+
+
+@given(st.integers(-20_000, 20_000))
+def test_a_row_read_just_before_a_shipments_record_is_read_again(late: int) -> None:
+    shipped = Instant(NOW - 30_000)
+    gone = replace(claim(3, ClaimKind.SHIPPED, where=frozenset({A})), shipped=shipped)
+    stock = replace(row(A, 5), as_of=Instant(shipped + late))
+    where = position([offer("uk")], [stock], [gone])
+    assert (make_plan(where, AUTO).wants.stock == {"x"}) == (-SHIPMENT_DOUBT_MS < late <= 0)

@@ -8,21 +8,21 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import ConfigFault
+from reconcilerd.simulator.catalogue import STORES, basket_of, rich_catalogue, world_of
 from reconcilerd.simulator.shoppers import (
     COLUMNS,
     MAX_FAULTS,
     NOT_PRODUCTS,
-    STORES,
     Replay,
     busy_hour,
     read_invoices,
     store_of,
-    world_of,
 )
 from reconcilerd.simulator.truth import WorldConfig
 from tests.simulator.builders import START
 
 HEAD = ",".join(COLUMNS)
+NAMES = tuple(name for name, _ in STORES)
 GOOD = "536365,85123A,HEART,6,2010-12-01T08:26:00Z,2.55,United Kingdom"
 
 
@@ -137,7 +137,7 @@ def test_whatever_stands_in_a_file_is_read_or_refused_never_a_crash(
 
 def play(folder: Path, *rows: str) -> Replay:
     invoices = read_invoices(orders(folder, *rows))
-    replay = Replay(world_of(invoices, WorldConfig(), START, push=False), {})
+    replay = Replay(world_of(invoices, WorldConfig(), START, push=False))
     for invoice in invoices:
         replay.play(invoice, Instant(START + (invoice.at - invoices[0].at)))
     return replay
@@ -148,8 +148,8 @@ def test_every_invoice_is_one_order_at_the_same_store_in_every_run(tmp_path: Pat
     [order] = world.orders.values()
     assert [code for code, _ in order.lines] == ["85123A", "71053"]
     [invoice] = read_invoices(tmp_path / "orders.csv")
-    assert order.store == store_of(invoice) == store_of(invoice)
-    real = {store_of(each) for each in read_invoices(None)}
+    assert order.store == store_of(invoice, NAMES)
+    real = {store_of(each, NAMES) for each in read_invoices(None)}
     assert real == {name for name, _ in STORES}
 
 
@@ -177,3 +177,30 @@ def test_postage_and_fees_are_sold_and_mapped_to_nothing(tmp_path: Path) -> None
     world = play(tmp_path, GOOD, GOOD.replace("85123A", "BANK CHARGES")).world
     assert "BANK CHARGES" not in world.products
     assert world.unmapped_sold == {"BANK CHARGES"}
+
+
+def test_a_rich_catalogue_holds_what_makes_real_ones_hard() -> None:
+    sells = rich_catalogue(busy_hour(read_invoices(None)))
+    assert sells.packs
+    assert [len(each.codes) for each in sells.sets] == [3, 2, 2]
+    assert sells.sets[0].components[0] == sells.sets[1].sku
+    assert sells.parents["85049"] == ("85049A", "85049B", "85049E", "85049G")
+    world = world_of([], WorldConfig(), START, push=False, catalogue=sells)
+    assert not [parent for parent in sells.parents if world.items_of(parent)]
+    assert {item.each for item in world.stores["shop-us"].items.values()} == {1, 6}
+
+
+def test_a_visitor_wants_the_same_eaches_as_sets_and_packs() -> None:
+    sells = rich_catalogue(busy_hour(read_invoices(None)))
+    world = world_of([], WorldConfig(), START, push=False, catalogue=sells)
+    pack = min(sells.packs)
+    first, *rest = sorted(sells.sets[1].codes)
+    wanted = [(first, 5), (rest[0], 3), (pack, 8)]
+    lines = basket_of(sells)("shop-us", wanted)
+    eaches: dict[str, int] = {}
+    for code, units in lines:
+        item = world.stores["shop-us"].by_sku[code]
+        for name, count in world.uses(item.sku).items():
+            eaches[name] = eaches.get(name, 0) + units * item.each * count
+    assert eaches == {first: 5, rest[0]: 3, pack: 12}
+    assert dict(basket_of(sells)("shop-uk", wanted))[pack] == 8

@@ -15,6 +15,7 @@ FIXED = {
     "allocate_ms": (MINUTE, MINUTE),
     "ship_ms": (10 * MINUTE, 10 * MINUTE),
     "push_ms": (2 * MINUTE, 2 * MINUTE),
+    "transit_ms": (0, 0),
     "push_lost": 0.0,
 }
 SOON = Instant(START + 30 * MINUTE)
@@ -153,6 +154,32 @@ def test_native_push_arrives_late_with_all_that_is_available() -> None:
     assert item.quantity == 10
     world.advance(later(2))
     assert item.quantity == 15
+
+
+def test_what_sells_while_a_native_push_is_under_way_is_written_over() -> None:
+    world = world_of({"a": 10}, **{**FIXED, "transit_ms": (MINUTE, MINUTE)})
+    item = world.items_of("a")[0]
+    item.push = True
+    world.receive("a", 1, 5, START)
+    world.place_order(item.store, "1", [("a", 4)], later(2.5))
+    assert item.quantity == 6
+    world.advance(later(3))
+    assert item.quantity == 15
+
+
+def test_what_one_world_does_more_moves_no_lag_of_the_other() -> None:
+    visible, imported = [], []
+    for extra in (0, 5):
+        world = world_of({"a": 100}, **{**FIXED, "index_lag_ms": (0, MINUTE), "import_ms": (0, 9 * MINUTE)})
+        for number in range(extra):
+            world.place_order("uk", f"extra-{number}", [("a", 1)], START)
+        order = world.place_order("uk", "1", [("a", 1)], START)
+        assert order is not None
+        world.advance(later(20))
+        visible.append(order.visible)
+        imported.append(order.imported)
+    assert visible[0] == visible[1]
+    assert imported[0] == imported[1]
 
 
 def test_native_push_skips_zeros() -> None:

@@ -33,7 +33,7 @@ class Catalogue:
 
     async def sweep(self, feed: FeedName, began: Instant, emit: Emit) -> tuple[int, str]:
         """Read one feed; its rows, and why it is not complete, if it is not."""
-        walk = await self._walker.walk(PAGINGS[feed])
+        walk = await self._walker.walk(PAGINGS[feed], doubt=not self._last[feed])
         facts, entries, keys = self._entries(feed, walk)
         known = self._last[feed]
         why, gone = walk.why, list[Entry]()

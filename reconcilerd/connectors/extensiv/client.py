@@ -113,7 +113,7 @@ class Extensiv:
             windows = [(("status", ",".join(rows.OPEN_STATUSES)),), (("modifiedDateFrom", recent),)]
         count, why = 0, ""
         for query in windows:
-            walk = await self._walker.walk(replace(PAGINGS[ORDERS], query=query))
+            walk = await self._walker.walk(replace(PAGINGS[ORDERS], query=query), doubt=not cursor)
             facts: list[Fact] = []
             for row, asked in walk.rows:
                 facts.extend(self._order_facts(row, asked))

@@ -67,7 +67,7 @@ class Stock:
 
     async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str]:
         """Read all rows; how many, and why the reading is not complete, if it is not."""
-        walk = await self._walker.walk(PAGINGS[STOCK])
+        walk = await self._walker.walk(PAGINGS[STOCK], doubt=not self._bins)
         read = self._read(walk)
         seen = read.by_sku()
         unread = {sku for sku in read.unread if sku in self._places}

@@ -93,9 +93,12 @@ class Walker:
         page, asked = await self._page(self._of_skus(feed, skus), 1)
         return Walk([(row, asked) for row in page])
 
-    async def walk(self, paging: Paging) -> Walk:
-        """A whole list, two pages at a time, so that a slow answer does not leave the bucket unused."""
-        return await self._walk(paging, at_once=2)
+    async def walk(self, paging: Paging, *, doubt: bool = False) -> Walk:
+        """A whole list, two pages at a time, so that a slow answer does not leave the bucket unused.
+
+        ``doubt``: nothing is known of what must be there, so a last page that is not full is read twice.
+        """
+        return await self._walk(paging, at_once=2, doubt=doubt)
 
     def _of_skus(self, feed: FeedName, skus: Collection[Sku]) -> Paging:
         plain = PAGINGS[feed]
@@ -103,12 +106,12 @@ class Walker:
         text = ",".join(f'"{each}"' if "," in each else each for each in spelt)
         return replace(plain, query=((plain.by_sku, text),))
 
-    async def _walk(self, paging: Paging, at_once: int) -> Walk:
+    async def _walk(self, paging: Paging, at_once: int, *, doubt: bool = False) -> Walk:
         """Read pages until one is empty in two separate requests, and none after it has rows.
 
         A page of rows that all came before means that the server ignores ``page``.
         """
-        walk, number, seen = Walk(), 1, set[object]()
+        walk, number, seen, sizes = Walk(), 1, set[object](), dict[int, int]()
         while number <= self._max_pages:
             pages = await self._pages(paging, range(number, number + at_once))
             for at, (first, first_asked) in enumerate(pages, number):
@@ -116,17 +119,32 @@ class Walker:
                 if not page:
                     if any(later for later, _ in pages[at - number + 1 :]):
                         walk.why = f"page {at} of {paging.path} is empty, and the next one is not"
-                    return walk
+                        return walk
+                    return await self._fill_up(paging, walk, seen, sizes, doubt=doubt)
                 keys = {key_of(row, paging.key) for row in page}
                 if keys <= seen:
                     walk.why = f"page {at} of {paging.path} repeats earlier ones: the server ignores paging"
                     return walk
                 walk.rows.extend((row, asked) for row in page)
                 seen |= keys
+                sizes[at] = len(page)
             number += at_once
             if len(pages[-1][0]) < paging.limit:
                 at_once = 1  # this was the last one, or the next tells
         walk.why = f"{paging.path} did not end within {self._max_pages} pages"
+        return walk
+
+    async def _fill_up(
+        self, paging: Paging, walk: Walk, seen: set[object], sizes: Mapping[int, int], *, doubt: bool
+    ) -> Walk:
+        """Read again every page that may have been cut: one shorter than others that is not the last."""
+        full = max(sizes.values(), default=0) if len(sizes) > 1 else paging.limit
+        last = len(sizes)
+        for number, size in sizes.items():
+            if size < full and (number < last or doubt):
+                page, asked = await self._page(paging, number)
+                walk.rows.extend((row, asked) for row in page if key_of(row, paging.key) not in seen)
+                seen |= {key_of(row, paging.key) for row in page}
         return walk
 
     async def _pages(self, paging: Paging, numbers: Sequence[int]) -> list[Asked]:

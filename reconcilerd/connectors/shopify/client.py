@@ -9,7 +9,6 @@ from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.connectors.shopify import rows
 from reconcilerd.connectors.shopify.graphql import GraphQL, Sender
 from reconcilerd.connectors.shopify.writes import Writes
-from reconcilerd.domain.book import code_of
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     Fact,
@@ -18,6 +17,7 @@ from reconcilerd.domain.facts import (
     SlotObserved,
     SweepRead,
 )
+from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, SlotKey, after, format_instant
 from reconcilerd.errors import MalformedReply
 from reconcilerd.transport.lane import Priority

@@ -1,0 +1,61 @@
+"""Everything checked at once, from what was written down and what stands: for the demo, and for tests of the whole.
+
+Judges our own writes on their recorded inputs; what the world did beside them is measured, not judged.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.domain.allocation import allocate
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.guards import Spent
+from reconcilerd.domain.invariants import Violation, check_rest
+from reconcilerd.domain.names import ChannelName, Instant
+from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.policy import Limits
+from reconcilerd.domain.survey import position_of, weather_of
+
+CHECKED: Final = (
+    "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I13", "I14", "I15", "I16", "I17", "I18", "I20",
+)  # fmt: skip
+"""I7 is the ledger's own proof. I11, I12 and I19 are properties of the tests."""
+
+
+def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
+    """A daemon that has nothing left to do. ``state``: what the ledger holds."""
+    book, now = daemon.desk.book, daemon.desk.clock()
+    rails = daemon.windows.onto(daemon.rails(), now)
+    found = [*daemon.passes.violations, *_rebuilt(book, state, now)]
+    weather = weather_of(book, now)
+    for group in book.joins().groups.members:
+        found += check_rest(make_plan(position_of(book, group, weather), rails))
+    if daemon.desk.busy:
+        found.append(Violation("I8", now, "news was written down that no plan has looked at"))
+    found += _beyond_rails(rails.spent, book.policy.limits, now)
+    for name, channel in weather.channels.items():
+        if channel.dark and not all(each.dark for each in weather.channels.values()):
+            found.append(Violation("I16", now, f"{name} was not read while others were"))
+    return tuple(found)
+
+
+def _rebuilt(book: Book, state: Iterable[Fact], now: Instant) -> Iterable[Violation]:
+    """I6: a book folded anew from the ledger gives every listing the same share."""
+    again = Book(book.policy, awake_since=book.awake_since)
+    again.load(state)
+    here, there = weather_of(book, now), weather_of(again, now)
+    for group in book.joins().groups.members:
+        mine = {each.slot: each.ideal for each in allocate(position_of(book, group, here))}
+        theirs = {each.slot: each.ideal for each in allocate(position_of(again, group, there))}
+        if mine != theirs:
+            yield Violation("I6", now, f"{group}: shares are {mine}, from the ledger {theirs}")
+
+
+def _beyond_rails(spent: Mapping[ChannelName, Spent], limits: Limits, now: Instant) -> Iterable[Violation]:
+    """I15: what one channel changed within the window, beyond what orders explain."""
+    for name, each in spent.items():
+        if each.slots > limits.window_slots or each.units > limits.window_units:
+            yield Violation("I15", now, f"{name}: {each.slots} listings and {each.units} units in one window")
+        if each.zeros > limits.unexplained_zeros:
+            yield Violation("I15", now, f"{name}: {each.zeros} unexplained zeros in one window")

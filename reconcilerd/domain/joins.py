@@ -1,0 +1,134 @@
+"""How slots, codes, SKUs and pool groups hang together: what Extensiv declares joined with what channels show.
+
+Exactly, by listing SKU; never by likeness. Made anew when the catalogue changes, and grown slot by slot while a
+first reading comes in, so that reading n listings costs n steps.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconcilerd.domain.bundles import BundleLoop, Groups, Uses, explode, group
+from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, ProductObserved
+from reconcilerd.domain.names import ChannelName, Sku, SlotKey
+
+Code = tuple[ChannelName, str]
+"""A channel and a listing SKU there, as ``code_of`` compares it."""
+
+
+def code_of(listing_sku: str) -> str:
+    """A listing's SKU as it is compared: trimmed and without case."""
+    return listing_sku.strip().casefold()
+
+
+@dataclass(slots=True)
+class Joins:
+    """``add`` is the only thing that changes it."""
+
+    declared: Mapping[Code, tuple[ListingDeclared, ...]]
+    uses: Mapping[Sku, Uses]
+    """Eaches of each component that one unit of a SKU takes; nothing for a bundle that contains itself."""
+    loops: Mapping[Sku, str]
+    """Bundles that contain themselves, and how."""
+    unlisted: dict[Sku, tuple[ChannelName, ...]]
+    """Channels that declare a listing of a SKU which no reading of the channel has shown yet."""
+    codes: Mapping[Code, Sku] = field(init=False)
+    sku_of: dict[SlotKey, Sku] = field(default_factory=dict)
+    slots_of: dict[Sku, tuple[SlotKey, ...]] = field(default_factory=dict)
+    ambiguous: set[SlotKey] = field(default_factory=set)
+    """Slots of which nobody can say what they sell: mapped twice, or one of several of the same code."""
+    pushed: set[SlotKey] = field(default_factory=set)
+    """Slots where Extensiv's native push is on."""
+    sold_as: dict[Sku, tuple[Sku, ...]] = field(default_factory=dict)
+    """Which sold SKUs (itself, bundles) take from a component."""
+    _codes_of: dict[Sku, list[Code]] = field(init=False, default_factory=dict)
+    _seen: dict[Code, list[SlotKey]] = field(default_factory=dict)
+    _groups: Groups | None = None
+
+    def __post_init__(self) -> None:
+        self.codes = {code: some[0].sku for code, some in self.declared.items() if not _twice(some)}
+        for code, some in self.declared.items():
+            self._codes_of.setdefault(some[0].sku, []).append(code)
+
+    @property
+    def groups(self) -> Groups:
+        """Pool groups: SKUs tied together by bundles that are sold."""
+        if self._groups is None:
+            self._groups = group(
+                [component for component, _ in each]
+                for sku, each in self.uses.items()
+                if sku in self.slots_of or len(each) == 1
+            )
+        return self._groups
+
+    def add(self, slot: SlotKey, code: str) -> None:
+        """Join one slot that shows ``code``. A slot whose code changes, or that is gone, needs joins made anew."""
+        key = (slot.channel, code)
+        some = self.declared.get(key, ())
+        if not code or not some or slot in self.sku_of:
+            return
+        sku = some[0].sku
+        self.sku_of[slot] = sku
+        alike = self._seen.setdefault(key, [])
+        alike.append(slot)
+        if _twice(some) or len({each.listing for each in alike}) > 1:
+            self.ambiguous.update(alike)
+        if any(each.push_inventory for each in some):
+            self.pushed.add(slot)
+        if sku not in self.slots_of:
+            self._first_slot_of(sku)
+        self.slots_of[sku] = tuple(sorted((*self.slots_of[sku], slot)))
+        if len(alike) == 1 and sku in self.unlisted:
+            self._list(sku, slot.channel)
+
+    def _first_slot_of(self, sku: Sku) -> None:
+        self.slots_of[sku] = ()
+        uses = self.uses.get(sku, ())
+        for component, _ in uses:
+            self.sold_as[component] = tuple(sorted((*self.sold_as.get(component, ()), sku)))
+        if len(uses) > 1 and self._groups is not None:
+            self._groups = self._groups.tied(component for component, _ in uses)
+
+    def _list(self, sku: Sku, channel: ChannelName) -> None:
+        """A code of this SKU was shown on a channel: is there another one that was not?"""
+        still = any(code[0] == channel and code not in self._seen for code in self._codes_of[sku])
+        if not still:
+            self.unlisted[sku] = tuple(name for name in self.unlisted[sku] if name != channel)
+
+
+def join(
+    listings: Iterable[ListingDeclared],
+    products: Mapping[Sku, ProductObserved],
+    channels: Mapping[int, ChannelName],
+    unread: Collection[ChannelName],
+) -> Joins:
+    """Joins without slots yet. ``channels``: sales channel ids to names; ``unread``: those never read whole."""
+    found: dict[Code, list[ListingDeclared]] = {}
+    skus = set(products)
+    for listing in listings:
+        skus.add(listing.sku)
+        if listing.active:
+            name = channels.get(listing.sales_channel_id)
+            name = name or ChannelName(f"{EXTENSIV}-{listing.sales_channel_id}")
+            found.setdefault((name, code_of(listing.listing_sku)), []).append(listing)
+    unlisted: dict[Sku, set[ChannelName]] = {}
+    for (name, _), some in found.items():
+        if name in unread:
+            unlisted.setdefault(some[0].sku, set()).add(name)
+    uses: dict[Sku, Uses] = {}
+    loops: dict[Sku, str] = {}
+    for sku in sorted(skus):
+        try:
+            uses[sku] = explode(sku, products)
+        except BundleLoop as loop:
+            loops[sku] = str(loop)
+    return Joins(
+        declared={code: tuple(some) for code, some in found.items()},
+        uses=uses,
+        loops=loops,
+        unlisted={sku: tuple(sorted(names)) for sku, names in unlisted.items()},
+    )
+
+
+def _twice(some: Collection[ListingDeclared]) -> bool:
+    """Whether one code means several SKUs."""
+    return len({each.sku for each in some}) > 1

@@ -1,0 +1,81 @@
+"""The demo, short, over real HTTP: it converges without a violation, and says what it was asked to say."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COLUMNS = 80
+
+
+def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "reconcilerd.cli.main", *args]
+    env = {"COLUMNS": str(COLUMNS), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=170, check=False
+    )
+
+
+def orders(folder: Path) -> Path:
+    """Two days of a shop that is not the one that ships: the last hour of the second is played."""
+    rows = ["invoice,stock_code,description,quantity,ordered_at,unit_price_gbp,country"]
+    for number in range(12):
+        for item in range(6):
+            code, units = f"{10000 + (number + item) % 9}{'AB'[item % 2]}", 1 + (number * item) % 7
+            rows.append(
+                f"{900 + number},{code},Thing {code},{units},2011-03-02T10:{number:02d}:00Z,1.5,Malta"
+            )
+    rows.append("C900,10000A,Thing,-1,2011-03-02T10:20:00Z,1.5,Malta")
+    rows.append("950,POST,Postage,1,2011-03-02T10:21:00Z,18,Malta")
+    rows.append("899,10000A,Thing,1,2011-03-01T10:00:00Z,1.5,Malta")
+    path = folder / "orders.csv"
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+    return path
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_converges_without_a_violation_and_scores_both_worlds(tmp_path: Path) -> None:
+    done = run(
+        tmp_path, "demo", "--seconds", "12", "--seed", "5", "--orders", str(orders(tmp_path)), "--json"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    assert result["converged"] is True
+    assert result["violations"] == []
+    assert result["orders"] == 13
+    assert result["unmapped_skus"] == ["POST"]
+    drifts = result["drifts"]
+    assert drifts["injected"] == drifts["found"] == drifts["cured"] >= 4
+    for pair in ("oversold_units", "refused_sales", "hidden_unit_hours"):
+        assert set(result[pair]) == {"with", "without"}
+    assert set(result["requests"]) == {"extensiv", "shop-uk", "shop-eu", "shop-us"}
+    assert all(each["sent"] > 0 for each in result["requests"].values())
+    sku = result["cured_sku"]
+    config = str(tmp_path / "reconcilerd-demo" / "config.toml")
+    for command in (("explain", "--sku", sku), ("history", "--sku", sku), ("ledger", "verify")):
+        told = run(tmp_path, *command, "--config", config)
+        assert told.returncode == 0, told.stderr
+        assert all(len(line) <= COLUMNS for line in told.stdout.splitlines())
+
+
+@pytest.mark.timeout(180)
+def test_what_a_person_sees_fits_and_ends_with_commands_to_paste(tmp_path: Path) -> None:
+    done = run(tmp_path, "demo", "--seconds", "8", "--orders", str(orders(tmp_path)))
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stdout + done.stderr
+    end = lines.index("Next:")
+    assert all(len(line) <= COLUMNS for line in lines[:end])
+    assert len(lines[end + 1 :]) == 3
+    assert "converged" in lines[end - 2]
+    assert re.search(r"drifts: \d+ injected, \d+ found, \d+ cured", done.stdout)
+
+
+def test_a_bad_orders_file_is_told_with_its_line(tmp_path: Path) -> None:
+    path = orders(tmp_path)
+    path.write_text(path.read_text("utf-8").replace(",Thing,-1,", ",Thing,-1.5,"), "utf-8")
+    done = run(tmp_path, "demo", "--orders", str(path))
+    assert done.returncode == 2
+    assert "orders.csv:74: quantity must be a whole number other than 0, not '-1.5'" in done.stderr
