@@ -24,7 +24,7 @@ from reconcilerd.domain.facts import Fact, FindingKind
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku
 from reconcilerd.domain.policy import Policy
 from reconcilerd.transport.client import Client, RetryRule
-from reconcilerd.transport.credentials import ClientCredentials, TokenHeader, TokenRequest
+from reconcilerd.transport.credentials import ClientCredentials, StaticToken, TokenHeader, TokenRequest
 from reconcilerd.transport.lane import Lane, LaneSpec
 
 Clock = Callable[[], Instant]
@@ -34,13 +34,10 @@ SHOPIFY_TOKEN = TokenHeader("X-Shopify-Access-Token", "")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a system is and how a token for it is asked for."""
+    """Where a system is, and its token or how one is asked for."""
 
     base_url: str
-    token_url: str
-    client_id: Secret
-    client_secret: Secret
-    client_auth: str = "basic"
+    auth: TokenRequest | Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +179,6 @@ def client_of(
     seed: int = 0,
 ) -> Client:
     """A client of one system that asks for its own tokens, through the transport it sends by."""
-    ask = TokenRequest(
-        endpoint.token_url,
-        endpoint.client_id,
-        endpoint.client_secret,
-        "post" if endpoint.client_auth == "post" else "basic",
-    )
     made: list[Client] = []
 
     async def fetch(request: httpx.Request) -> httpx.Response:
@@ -197,7 +188,9 @@ def client_of(
         name,
         endpoint.base_url,
         transport=transport,
-        auth=ClientCredentials(ask, fetch, clock, header),
+        auth=StaticToken(endpoint.auth, header)
+        if isinstance(endpoint.auth, Secret)
+        else ClientCredentials(endpoint.auth, fetch, clock, header),
         lanes=[Lane(spec, clock) for spec in lanes],
         clock=clock,
         retry=RetryRule(seed=seed),

@@ -203,7 +203,8 @@ def status(answer: dict[str, Any], columns: int) -> str:
     lines.append(f"exposed units {answer['exposed_units']} · hidden units {answer['hidden_units']}")
     if answer["waiting_for_approval"]:
         lines.append(
-            f"{answer['waiting_for_approval']} corrections wait for: reconcilerd approve held --reason ..."
+            f"{answer['waiting_for_approval']} corrections wait: reconcilerd approve {answer['held_plan'] or 'held'}"
+            " --reason ..."
         )
     if answer["findings"]:
         lines.append("findings: " + ", ".join(f"{k} {v}" for k, v in sorted(answer["findings"].items())))

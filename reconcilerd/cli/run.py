@@ -1,6 +1,5 @@
 """``run``: the daemon until SIGTERM or SIGINT, with its ledger, alerts, socket and word to systemd."""
 
-import os
 import signal
 import socket as sockets
 from pathlib import Path
@@ -14,16 +13,13 @@ from reconcilerd.alerting.router import Receiver, Router
 from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
-from reconcilerd.config.credentials import resolve
 from reconcilerd.config.secret import redact
-from reconcilerd.config.settings import Settings
 from reconcilerd.daemon.answers import Answers
 from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import notify
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.domain.facts import AlertChanged
-from reconcilerd.errors import ConfigFault
 from reconcilerd.ledger.reader import open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
@@ -54,7 +50,7 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
 
         standing = list(ledger.state(AlertChanged))
         poster = Poster()
-        alerts = Router(_receivers(plan.settings, poster), journal, now, standing)
+        alerts = Router(_receivers(plan, poster), journal, now, standing)
         built = assemble(plan.wiring, writer, alerts, list(ledger.everything()))
         reader = open_reader(plan.ledger)
         answers = answers_of(built, reader.history)
@@ -105,19 +101,11 @@ async def _tell_systemd(built: Assembled) -> None:
         await anyio.sleep(STATUS_EVERY_S)
 
 
-def _receivers(settings: Settings, poster: Poster) -> list[Receiver]:
-    faults: list[str] = []
+def _receivers(plan: Plan, poster: Poster) -> list[Receiver]:
     made: list[Receiver] = []
-
-    alerts = settings.alerts
-    if alerts.slack_webhook:
-        url = resolve(alerts.slack_webhook, os.environ, "alerts.slack_webhook", faults)
-        if url is not None:
-            made.append(Slack(url.reveal(), poster.post))
-    if alerts.pagerduty_routing_key:
-        key = resolve(alerts.pagerduty_routing_key, os.environ, "alerts.pagerduty_routing_key", faults)
-        if key is not None:
-            made.append(PagerDuty(alerts.pagerduty_url, key.reveal(), sockets.gethostname(), poster.post))
-    if faults:
-        raise ConfigFault(tuple(faults))
+    if "slack_webhook" in plan.alerts:
+        made.append(Slack(plan.alerts["slack_webhook"].reveal(), poster.post))
+    if "pagerduty_routing_key" in plan.alerts:
+        key, url = plan.alerts["pagerduty_routing_key"].reveal(), plan.settings.alerts.pagerduty_url
+        made.append(PagerDuty(url, key, sockets.gethostname(), poster.post))
     return made

@@ -1,18 +1,25 @@
 """From a configuration file to a wiring that a daemon is assembled from."""
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from reconcilerd.assemble import Endpoint, Wiring
 from reconcilerd.cli.wall import now
-from reconcilerd.config.credentials import Pair, credentials
+from reconcilerd.config.credentials import Pair, credentials, resolve
 from reconcilerd.config.load import load
 from reconcilerd.config.policy import policy_of
-from reconcilerd.config.settings import Auth, Settings
+from reconcilerd.config.secret import Secret
+from reconcilerd.config.settings import AlertsSection, Auth, Settings
 from reconcilerd.daemon.pollers import Pace
 from reconcilerd.domain.names import ChannelName, FeedName
+from reconcilerd.errors import ConfigFault
+from reconcilerd.transport.credentials import TokenRequest
 from reconcilerd.transport.pool import network_transport
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +31,23 @@ class Plan:
     ledger: Path
     socket: Path
     stop_file: Path
+    alerts: Mapping[str, Secret]
+    """Secrets of the receivers that are configured, by the key that names them."""
 
 
 def wire(config: Path) -> Plan:
-    """Read everything a start needs. Raises ConfigFault with all that is wrong."""
+    """Read everything a start needs. Raises ConfigFault with all that is wrong, of every kind at once."""
     settings = load(config)
     folder = config.resolve().parent
-    pairs = credentials(settings, os.environ)
+    faults: list[str] = []
+    policy = _or_faults(lambda: policy_of(settings, folder), faults)
+    pairs = _or_faults(lambda: credentials(settings, os.environ), faults)
+    alerts = _alerts(settings.alerts, faults)
+    if faults or policy is None or pairs is None:
+        raise ConfigFault(tuple(faults))
     stop_file = folder / settings.daemon.stop_file
     wiring = Wiring(
-        policy=policy_of(settings, folder),
+        policy=policy,
         extensiv=_endpoint(settings.extensiv.base_url, settings.extensiv.auth, pairs["extensiv"]),
         channels={
             ChannelName(each.name): _endpoint(each.base_url, each.auth, pairs[each.name])
@@ -48,8 +62,30 @@ def wire(config: Path) -> Plan:
         drift_after_ms=round(settings.alerts.unresolved_drift_s * 1000),
     )
     return Plan(
-        settings, wiring, folder / settings.ledger.path, folder / settings.daemon.control_socket, stop_file
+        settings,
+        wiring,
+        folder / settings.ledger.path,
+        folder / settings.daemon.control_socket,
+        stop_file,
+        alerts,
     )
+
+
+def _or_faults(make: Callable[[], T], faults: list[str]) -> T | None:
+    try:
+        return make()
+    except ConfigFault as fault:
+        faults.extend(fault.faults)
+        return None
+
+
+def _alerts(alerts: AlertsSection, faults: list[str]) -> dict[str, Secret]:
+    named = {
+        "slack_webhook": alerts.slack_webhook,
+        "pagerduty_routing_key": alerts.pagerduty_routing_key,
+    }
+    found = {key: resolve(name, os.environ, f"alerts.{key}", faults) for key, name in named.items() if name}
+    return {key: secret for key, secret in found.items() if secret is not None}
 
 
 def paces(settings: Settings) -> dict[FeedName, Pace]:
@@ -68,5 +104,9 @@ def paces(settings: Settings) -> dict[FeedName, Pace]:
     return found
 
 
-def _endpoint(base_url: str, auth: Auth, pair: Pair) -> Endpoint:
-    return Endpoint(base_url, auth.token_url, pair.client_id, pair.client_secret, auth.client_auth)
+def _endpoint(base_url: str, auth: Auth, has: Pair | Secret) -> Endpoint:
+    if isinstance(has, Secret):
+        return Endpoint(base_url, has)
+    return Endpoint(
+        base_url, TokenRequest(auth.token_url or "", has.client_id, has.client_secret, auth.client_auth)
+    )

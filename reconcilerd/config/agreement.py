@@ -180,7 +180,8 @@ def _urls(parts: Parts) -> Iterator[tuple[str, str]]:
     for number, channel in parts.channels:
         yield f"channels[{number}].base_url", channel.base_url
     for where, auth in _auths(parts):
-        yield f"{where}.auth.token_url", auth.token_url
+        if auth.token_url is not None:
+            yield f"{where}.auth.token_url", auth.token_url
 
 
 def _hosts(environment: str, parts: Parts) -> Iterator[str]:
@@ -197,6 +198,13 @@ def _hosts(environment: str, parts: Parts) -> Iterator[str]:
 
 def _credentials(environment: str, parts: Parts) -> Iterator[str]:
     for where, auth in _auths(parts):
+        if auth.mode == "static_token":
+            yield from _static_token(where, auth)
+            continue
+        if auth.token:
+            yield f"{where}.auth.token: belongs to mode static_token; take it out, or set that mode"
+        if auth.token_url is None:
+            yield f"{where}.auth.token_url: is missing; client credentials are exchanged for a token there"
         names = {"client_id": auth.client_id, "client_secret": auth.client_secret}
         missing = [key for key, name in names.items() if not name]
         if environment == "simulator" and len(missing) == 2:
@@ -208,6 +216,14 @@ def _credentials(environment: str, parts: Parts) -> Iterator[str]:
                 else f"environment {environment} has none built in"
             )
             yield f"{where}.auth.{key}: name a secret; {why} (built-in credentials are for environment simulator)"
+
+
+def _static_token(where: str, auth: Auth) -> Iterator[str]:
+    if not auth.token:
+        yield f"{where}.auth.token: name a secret; mode static_token needs it"
+    for key in ("client_id", "client_secret", "token_url"):
+        if getattr(auth, key):
+            yield f"{where}.auth.{key}: belongs to mode client_credentials; take it out, or set that mode"
 
 
 def _lasting(ledger: LedgerSection) -> Iterator[str]:

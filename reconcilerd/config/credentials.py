@@ -26,15 +26,20 @@ class Pair:
     client_secret: Secret
 
 
-def credentials(settings: Settings, env: Mapping[str, str]) -> dict[str, Pair]:
-    """Client credentials by system name. Raises ConfigFault naming every one that is missing."""
+def credentials(settings: Settings, env: Mapping[str, str]) -> dict[str, Pair | Secret]:
+    """Client credentials, or a static token, by system name. Raises ConfigFault naming every one that is missing."""
     auths: list[tuple[str, str, Auth]] = [("extensiv", "extensiv", settings.extensiv.auth)]
     auths += [(each.name, f"channels[{number}]", each.auth) for number, each in enumerate(settings.channels)]
     faults: list[str] = []
-    found: dict[str, Pair] = {}
+    found: dict[str, Pair | Secret] = {}
     for system, where, auth in auths:
-        if settings.environment == "simulator" and not auth.client_id:
+        if settings.environment == "simulator" and auth.mode == "client_credentials" and not auth.client_id:
             found[system] = Pair(Secret(BUILT_IN_ID, public=True), Secret(BUILT_IN_SECRET))
+            continue
+        if auth.mode == "static_token":
+            token = resolve(auth.token, env, f"{where}.auth.token", faults)
+            if token is not None:
+                found[system] = token
             continue
         ours = resolve(auth.client_id, env, f"{where}.auth.client_id", faults)
         secret = resolve(auth.client_secret, env, f"{where}.auth.client_secret", faults)

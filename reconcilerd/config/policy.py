@@ -15,6 +15,7 @@ from reconcilerd.config.rules import Rules, default_sku, read_rules
 from reconcilerd.config.settings import ChannelSection, Settings
 from reconcilerd.domain.names import ChannelName, LocationName
 from reconcilerd.domain.policy import (
+    AfterDark,
     Ages,
     BundleMode,
     ChannelRule,
@@ -92,6 +93,7 @@ def _policy(settings: Settings, rules: Rules, offers: dict[ChannelName, OfferRul
             peer_slot_ms=_ms(settings.ages.peer_slot_s),
             max_age_ms=_ms(settings.ages.max_age_s),
             lower_reread_ms=_ms(settings.ages.lower_reread_s),
+            dark_grace_ms=_ms(settings.ages.dark_grace_s),
         ),
         limits=Limits(
             mode=Mode(settings.limits.mode),
@@ -103,6 +105,8 @@ def _policy(settings: Settings, rules: Rules, offers: dict[ChannelName, OfferRul
             unexplained_zeros=settings.limits.unexplained_zeros,
             unexplained_fall_units=settings.limits.unexplained_fall_units,
             unexplained_fall_permille=round(settings.limits.unexplained_fall_percent * 10),
+            after_dark=AfterDark(settings.limits.after_dark),
+            haircut_permille=round(settings.limits.haircut_percent * 10),
             match_permyriad=round(settings.limits.match_percent * 100),
             match_floor=settings.limits.match_floor,
             match_orders=settings.limits.match_orders,

@@ -31,10 +31,19 @@ class Section(BaseModel):
 
 
 class Auth(Section):
-    """OAuth2 client credentials. The values name secrets; they are never the secrets themselves."""
+    """OAuth2 client credentials (an API key and its secret), or one token that does not expire.
 
-    token_url: Url = Field(description="where a token is asked for")
-    client_id: SecretName = Field("", description="name of the secret; built in for the simulator")
+    The values name secrets; they are never the secrets themselves.
+    """
+
+    mode: Literal["client_credentials", "static_token"] = Field(
+        "client_credentials", description="what the tenant's account accepts"
+    )
+    token: SecretName = Field("", description="name of the secret; for static_token only")
+    token_url: Url | None = Field(None, description="where a token is asked for; client_credentials need it")
+    client_id: SecretName = Field(
+        "", description="name of the secret: client id or API key; built in for the simulator"
+    )
     client_secret: SecretName = Field("", description="name of the secret; built in for the simulator")
     client_auth: Literal["basic", "post"] = Field(
         "basic", description="credentials in the header or the form"
@@ -114,8 +123,9 @@ class SkuDefaultsSection(Section):
 
 
 class LimitsSection(Section):
-    mode: Literal["observe", "guarded", "auto"] = Field(
-        "observe", description="a new tenant is only looked at"
+    mode: Literal["observe", "net", "guarded", "auto"] = Field(
+        "observe",
+        description="a new tenant is only looked at; net: beside Extensiv's own push, as a stop-gap",
     )
     window_s: Seconds = Field(1800, description="the sliding window of the four limits below")
     window_slots: Annotated[Count, Field(ge=1)] = Field(
@@ -129,6 +139,10 @@ class LimitsSection(Section):
     unexplained_fall_percent: Percentage = Field(
         90.0, description="if it is also this share of what was shown"
     )
+    after_dark: Literal["keep", "haircut", "drop"] = Field(
+        "keep", description="what then becomes of it: as it is, less a part, or nothing offered"
+    )
+    haircut_percent: Percentage = Field(50.0, description="the part that haircut takes away")
     match_percent: FinePercentage = Field(99.9, description="fewer orders found in Extensiv: no raises there")
     match_floor: Count = Field(5, description="but fewer strays than this prove nothing")
     match_orders: Annotated[Count, Field(ge=1)] = Field(
@@ -143,6 +157,7 @@ class AgesSection(Section):
     peer_slot_s: Seconds = Field(90, description="and, in a split pool, its peers'")
     max_age_s: Seconds = Field(1800, description="older than this a source is dark")
     lower_reread_s: Seconds = Field(3, description="a blind lower needs a reading this young")
+    dark_grace_s: Seconds = Field(3600, description="so long dark stock is only offered less what was sold")
 
 
 class DaemonSection(Section):

@@ -10,8 +10,8 @@ from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.domain.explain import explain
-from reconcilerd.domain.facts import EnvelopeApproved, Fact, FreezeSet
-from reconcilerd.domain.guards import SOON, Verdict
+from reconcilerd.domain.facts import EnvelopeApproved, Fact, FreezeSet, PlanMade
+from reconcilerd.domain.guards import NEEDS_A_PERSON, SOON, Verdict
 from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey, after, format_instant
 from reconcilerd.domain.plan import GroupPlan, make_plan
@@ -108,7 +108,8 @@ class Answers:
             ],
             "exposed_units": sum(standing.exposed.values()),
             "hidden_units": sum(standing.hidden.values()),
-            "waiting_for_approval": len(held_for_a_person(standing)),
+            "waiting_for_approval": len(waiting := held_for_a_person(standing)),
+            "held_plan": latest.id if waiting and (latest := self._daemon.passes.latest_held) else None,
             "findings": _counted(str(f.what) for f in book.findings.values() if not f.cleared),
             "exit_code": 0,
         }
@@ -185,20 +186,16 @@ class Answers:
         if not reason:
             return error("an approval needs a reason: --reason TEXT", 2)
         wanted = str(request["id"])
-        held = held_for_a_person(self._daemon.passes.standing)
-        latest = self._daemon.passes.latest
-        if not (latest is not None and wanted in {latest.id, "held"}):
-            sku = self._sku(wanted)
-            held = [(drift, verdict) for drift, verdict in held if drift.sku == sku]
+        held = self._held_under(wanted)
         if not held:
             return error(f"nothing held under {wanted!r}; see reconcilerd status", 6)
-        directions = {"lower" if d.difference < 0 else "raise" for d, _ in held}
+        directions = {"lower" if difference < 0 else "raise" for _, difference in held}
         now = self._desk.clock()
         envelope = EnvelopeApproved(
             id=f"{wanted}-{now}",
-            skus=tuple(sorted({drift.sku for drift, _ in held})),
+            skus=tuple(sorted({sku for sku, _ in held})),
             direction=directions.pop() if len(directions) == 1 else "both",
-            ceiling=max(abs(drift.difference) for drift, _ in held),
+            ceiling=max(abs(difference) for _, difference in held),
             by=by,
             reason=reason,
             at=now,
@@ -206,6 +203,22 @@ class Answers:
         )
         await self._desk.take((envelope,), note="approve")
         return {"envelope": _plain(envelope), "exit_code": 0}
+
+    def _held_under(self, wanted: str) -> list[tuple[Sku, int]]:
+        """(SKU, difference) of what waits for a person under a plan's id, one SKU, or ``held`` for all."""
+        plans = [fact for _, _, fact in self._history("plan", wanted, 1) if isinstance(fact, PlanMade)]
+        if plans:
+            sku_of = self._desk.book.joins().sku_of
+            return [
+                (sku_of[slot], desired - shown)
+                for slot, shown, desired, verdict in plans[0].held
+                if slot in sku_of and verdict in NEEDS_A_PERSON
+            ]
+        held = held_for_a_person(self._daemon.passes.standing)
+        if wanted != "held":
+            sku = self._sku(wanted)
+            held = [(drift, verdict) for drift, verdict in held if drift.sku == sku]
+        return [(drift.sku, drift.difference) for drift, _ in held]
 
     async def freeze(self, request: dict[str, Any], by: str) -> dict[str, Any]:
         """Stop writes to a channel, or all, or allow them again."""

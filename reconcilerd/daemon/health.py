@@ -7,11 +7,13 @@ import anyio
 
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.passes import Passes, held_for_a_person
-from reconcilerd.domain.names import ChannelName, FeedName
+from reconcilerd.domain.facts import FindingKind
+from reconcilerd.domain.names import ChannelName, FeedName, after
 from reconcilerd.errors import Denied, ReconcilerdError
 
 CHECK_EVERY_S = 5.0
 EXPOSURE_AFTER_MS = 120_000
+SOLD_WITHIN_MS = 86_400_000
 
 
 class Alerts(Protocol):
@@ -68,6 +70,8 @@ class Health:
         await self._exposure()
         await self._drift()
         await self._held()
+        await self._unmapped()
+        await self._broken()
 
     async def _say(self, on: bool, kind: str, subject: str, say: Callable[[], tuple[str, str]]) -> None:
         if on:
@@ -118,3 +122,27 @@ class Health:
             skus = held.get(channel, [])
             text = f"{len(skus)} corrections of {channel} wait for an approval: {', '.join(skus[:5])}"
             await self._say(bool(skus), "held_plan", channel, lambda text=text: ("warning", text))  # type: ignore[misc]
+
+    async def _unmapped(self) -> None:
+        """What sells and is mapped to nothing: its orders take units that nobody subtracts."""
+        found: dict[str, list[str]] = {}
+        yesterday = after(self._desk.clock(), -SOLD_WITHIN_MS)
+        for finding in self._desk.book.findings.values():
+            channel, _, code = finding.subject.partition(":")
+            open_ = finding.what is FindingKind.UNMAPPED_SKU and not finding.cleared
+            if open_ and self._desk.book.orders.taken_since(ChannelName(channel), code, yesterday):
+                found.setdefault(channel, []).append(code)
+        for channel in self._desk.book.policy.channels:
+            codes = sorted(found.get(channel, []))
+            text = f"{len(codes)} listings of {channel} sell and are mapped to no SKU: {', '.join(codes[:5])}"
+            await self._say(bool(codes), "unmapped_sku", channel, lambda text=text: ("error", text))  # type: ignore[misc]
+
+    async def _broken(self) -> None:
+        """A bug of ours, caught before it was sent. Never heals by itself: a person must look."""
+        broken = self._passes.violations
+        if broken:
+            text = (
+                f"{len(broken)} plans broke an invariant and were not sent; the first: {broken[0].invariant}"
+            )
+            details = {"what": broken[0].what[:500], "do": "stop the daemon and keep its ledger for a report"}
+            await self._alerts.raise_("invariant_broken", "plans", "critical", text, details)

@@ -108,6 +108,8 @@ class Passes:
         self._new_id = new_id
         self.standing = Standing()
         self.latest: PlanMade | None = None
+        self.latest_held: PlanMade | None = None
+        """The newest plan with a correction that waits for a person."""
         self.violations: list[Violation] = []
         self._groups: Groups | None = None
 
@@ -212,6 +214,8 @@ class Passes:
         if facts or (held and not _same_holds(made, self.latest)):
             await self._desk.keep([*facts, made], note="plan")
         self.latest = made
+        if any(e.verdict in NEEDS_A_PERSON for e in held):
+            self.latest_held = made
         for channel, executor in self._executors.items():
             executor.put([each for each in intents if each.slot.channel == channel])
         self._tell(plans, made, ended)

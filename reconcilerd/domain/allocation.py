@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from reconcilerd.domain.facts import SlotState
 from reconcilerd.domain.names import Sku, SlotKey
-from reconcilerd.domain.policy import MaxUnits, Percent, Rule
+from reconcilerd.domain.policy import MaxUnits, Mode, Percent, Rule
 from reconcilerd.domain.position import OfferView, Position
 from reconcilerd.domain.quantities import Rate, expected
 from reconcilerd.domain.room import Room, Shown, level_of, room_of
@@ -29,6 +29,8 @@ class Because(StrEnum):
     KEPT = "kept"
     """What it shows is within a quarter of its share, and the sum is right."""
     DEAD_BAND = "dead_band"
+    BESIDE_PUSH = "beside_push"
+    """Extensiv pushes its own number; the smaller of that and ours is shown."""
     NOT_OURS = "not_ours"
 
 
@@ -59,7 +61,9 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
     """
     room = room or room_of(position)
     ideal = _split(position, room) if position.split else _shared(position, room)
+    ideal = {**ideal, **_beside_native_push(position, ideal)}
     desired = _keep(position, room, ideal) if position.split else _outside_dead_band(position, room, ideal)
+    desired = {**desired, **_beside_native_push(position, ideal)}
     return tuple(
         Allocation(
             offer.slot,
@@ -74,6 +78,31 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
 def ours(offer: OfferView) -> bool:
     """Whether the slot is ours to give shares to. Others keep what they show and are counted."""
     return offer.rule.managed and not offer.ambiguous and offer.state is SlotState.BUYABLE
+
+
+def native_number(position: Position, offer: OfferView) -> int:
+    """What Extensiv itself would push: all that its rows call available where the listing may draw on it."""
+    spare = [
+        sum(
+            max(0, row.sellable - row.allocated)
+            for row in position.stock
+            if row.sku == component and row.location in offer.locations - position.excluded_of(component)
+        )
+        // use
+        for component, use in offer.uses
+    ]
+    return min(spare, default=0)
+
+
+def _beside_native_push(position: Position, ideal: Shown) -> dict[SlotKey, int]:
+    """Mode net: a pushed listing shows the smaller of Extensiv's number and ours, at once and without tolerance."""
+    if position.limits.mode is not Mode.NET:
+        return {}
+    return {
+        offer.slot: min(ideal[offer.slot], native_number(position, offer))
+        for offer in position.offers
+        if offer.pushed and ours(offer)
+    }
 
 
 def estimated(position: Position, ideal: Shown) -> dict[SlotKey, int]:
@@ -277,6 +306,8 @@ def _outside_dead_band(position: Position, room: Room, ideal: Shown) -> dict[Slo
 def _because(position: Position, offer: OfferView, desired: int, ideal: int) -> Because:
     if not ours(offer):
         return Because.NOT_OURS
+    if position.limits.mode is Mode.NET and offer.pushed:
+        return Because.BESIDE_PUSH
     if desired != ideal:
         return Because.KEPT if position.split else Because.DEAD_BAND
     rule, low = rule_in_force(position, offer)

@@ -10,8 +10,8 @@ from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
 from reconcilerd.domain.facts import OrderObserved
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
 from reconcilerd.domain.orders import Order, Stage, stage_of
-from reconcilerd.domain.policy import LocationRule
-from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView
+from reconcilerd.domain.policy import AfterDark, LocationRule
+from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView, StockView
 from reconcilerd.domain.quantities import expected
 from reconcilerd.domain.slots import buried_units, open_units
 
@@ -185,6 +185,18 @@ def dark_claims(
         units = min(expected(offer.rate, now - through, 1), offer.shown or 0)
         for component, count in offer.uses if units else ():
             yield Claim(ClaimKind.DARK, component, units * count, offer.locations, offer.slot.channel)
+
+
+def dark_stock_claims(book: Book, rows: Sequence[StockView], dark_ms: int) -> Iterator[Claim]:
+    """What policy withholds of stock that nobody could read for ``dark_ms`` beyond its longest age."""
+    limits = book.policy.limits
+    if dark_ms <= book.policy.ages.dark_grace_ms or limits.after_dark is AfterDark.KEEP:
+        return
+    part = 1000 if limits.after_dark is AfterDark.DROP else limits.haircut_permille
+    for row in rows:
+        units = -(-row.sellable * part // 1000)
+        if units:
+            yield Claim(ClaimKind.DARK_STOCK, row.sku, units, frozenset({row.location}))
 
 
 def safety_claims(book: Book, component: Sku, everywhere: Locations) -> Iterator[Claim]:

@@ -21,6 +21,7 @@ _CLAIMS = {
     ClaimKind.INFERRED: "inferred from a fall that no order explains yet",
     ClaimKind.DARK: "expected to have sold on a channel we cannot read",
     ClaimKind.SAFETY: "safety stock",
+    ClaimKind.DARK_STOCK: "not offered any more, because nobody could count them for too long",
     ClaimKind.BURIED: "possibly sold unseen (kept back from raises only)",
 }
 
@@ -31,6 +32,7 @@ _BECAUSE = {
     Because.LOW_STOCK: "the rule for low stock",
     Because.KEPT: "what it shows already: that is within a quarter of its share and the sum is right",
     Because.DEAD_BAND: "what it shows already: the difference is below the pool's dead band",
+    Because.BESIDE_PUSH: "the smaller of Extensiv's own number, which it pushes, and ours",
     Because.NOT_OURS: "left as it is: the slot is not ours to write",
 }
 

@@ -43,6 +43,7 @@ class Verdict(StrEnum):
     HOLD_PEER_UNREAD = "hold_peer_unread"
     HOLD_UNMATCHED = "hold_unmatched"
     HOLD_UNSETTLED = "hold_unsettled"
+    HOLD_TOO_WIDE = "hold_too_wide"
     HOLD_HEADROOM = "hold_headroom"
 
 

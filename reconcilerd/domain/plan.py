@@ -81,6 +81,8 @@ def make_plan(position: Position, rails: Rails) -> GroupPlan:
         sold_out = target == 0 and room.alone(offer.slot) == 0
         change = Change(position, offer, drift.observed, target, sold_out)
         verdict = judge(change, rails)
+        if verdict is Verdict.SEND and not lowers and not room.whole:
+            verdict = Verdict.HOLD_TOO_WIDE
         if verdict is Verdict.SEND and not lowers and target <= drift.observed:
             verdict = Verdict.HOLD_HEADROOM
         if verdict is Verdict.SEND:

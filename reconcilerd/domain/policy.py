@@ -141,6 +141,16 @@ class Ages:
     peer_slot_ms: int = 90_000
     max_age_ms: int = 1_800_000
     lower_reread_ms: int = 3_000
+    dark_grace_ms: int = 3_600_000
+    """How long, once dark, stock is offered as last counted, less all that was sold since."""
+
+
+class AfterDark(StrEnum):
+    """What a person wants done with stock that was not read for longer than the grace."""
+
+    KEEP = "keep"
+    HAIRCUT = "haircut"
+    DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +168,8 @@ class Limits:
     unexplained_fall_units: int = 1_000
     unexplained_fall_permille: int = 900
     """A fall of one slot above both this share and ``unexplained_fall_units`` waits for a person."""
+    after_dark: AfterDark = AfterDark.KEEP
+    haircut_permille: int = 500
     match_permyriad: int = 9_990
     match_floor: int = 5
     match_orders: int = 2_000

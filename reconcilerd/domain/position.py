@@ -25,6 +25,8 @@ class ClaimKind(StrEnum):
     INFERRED = "inferred"
     DARK = "dark"
     SAFETY = "safety_stock"
+    DARK_STOCK = "dark_stock"
+    """Not read for so long that policy no longer offers it."""
     BURIED = "buried"
 
 

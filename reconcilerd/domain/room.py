@@ -48,13 +48,17 @@ class Room:
     """All shelves of a pool group."""
 
     shelves: tuple[Shelf, ...]
+    whole: bool = True
+    """False: there are too many unions to look at all of them, so nothing may be raised."""
 
     def fits(self, shown: Shown) -> bool:
         return all(shelf.taken(shown) <= shelf.left for shelf in self.shelves)
 
     def of(self, slots: Collection[SlotKey]) -> "Room":
         """Only the shelves that some of these slots take from: others cannot stand in their way."""
-        return Room(tuple(s for s in self.shelves if any(name in slots for name, _ in s.use)))
+        return Room(
+            tuple(s for s in self.shelves if any(name in slots for name, _ in s.use)), whole=self.whole
+        )
 
     def excess(self, shown: Shown) -> int:
         """Units shown beyond what there is, on the worst shelf (exposure of a split pool)."""
@@ -92,7 +96,8 @@ def room_of(position: Position) -> Room:
             shelves.append(_shelf(position, component, union, inside))
     if position.pool.bundles is BundleMode.PER_WAREHOUSE:
         shelves.extend(_assembly_shelves(position))
-    return Room(tuple(shelves))
+    sets = {offer.locations for offer in position.offers}
+    return Room(tuple(shelves), whole=len(sets) <= MAX_LOCATION_SETS)
 
 
 def level_of(position: Position, component: Sku) -> int:
@@ -102,13 +107,11 @@ def level_of(position: Position, component: Sku) -> int:
 
 
 def unions(sets: set[Locations]) -> list[Locations]:
-    """Every union of one or more of the distinct sets. Raises ValueError above MAX_LOCATION_SETS of them."""
+    """Every union of one or more of the distinct sets; above MAX_LOCATION_SETS only each alone, and all."""
     distinct = sorted(sets, key=sorted)
-    if len(distinct) > MAX_LOCATION_SETS:
-        raise ValueError(
-            f"{len(distinct)} distinct location sets in one pool group; at most {MAX_LOCATION_SETS}"
-        )
     none: Locations = frozenset()
+    if len(distinct) > MAX_LOCATION_SETS:
+        return sorted({*distinct, none.union(*distinct)}, key=sorted)
     found = {
         none.union(*some) for size in range(1, len(distinct) + 1) for some in combinations(distinct, size)
     }

@@ -7,6 +7,7 @@ from reconcilerd.domain.book import EXTENSIV_ORDERS, STOCK_FEED, Book, orders_fe
 from reconcilerd.domain.claims import (
     buried_claims,
     dark_claims,
+    dark_stock_claims,
     import_max_ms,
     inferred_claims,
     order_claims,
@@ -30,15 +31,20 @@ class Weather:
     at: Instant
     channels: Mapping[ChannelName, ChannelView]
     storm: bool
-    stock_dark: bool
+    stock_dark_ms: int
+    """How long beyond the longest age the stock was not read; 0 while it is."""
+
+    @property
+    def stock_dark(self) -> bool:
+        return self.stock_dark_ms > 0
 
 
 def weather_of(book: Book, now: Instant) -> Weather:
     """How the sources stand at ``now``."""
     channels = {name: _channel(book, name, now) for name in sorted(book.policy.channels)}
     dark = sum(each.dark for each in channels.values())
-    stock_dark = _age(book, STOCK_FEED, now) > book.policy.ages.max_age_ms
-    return Weather(now, channels, storm=dark >= 2 and 2 * dark > len(channels), stock_dark=stock_dark)
+    late = max(0, _age(book, STOCK_FEED, now) - book.policy.ages.max_age_ms)
+    return Weather(now, channels, storm=dark >= 2 and 2 * dark > len(channels), stock_dark_ms=late)
 
 
 def position_of(book: Book, group: Sku, weather: Weather) -> Position:
@@ -67,7 +73,10 @@ def position_of(book: Book, group: Sku, weather: Weather) -> Position:
         offers=offers,
         stock=rows,
         unknown=tuple(each for each in components if not any(row.sku == each for row in rows)),
-        claims=tuple(_claims(book, components, offers, everywhere, frozenset() if split else dark, now)),
+        claims=(
+            *_claims(book, components, offers, everywhere, frozenset() if split else dark, now),
+            *dark_stock_claims(book, rows, weather.stock_dark_ms),
+        ),
         sold=tuple((each, sold_since(book, each, now)) for each in components),
         channels=channels,
         all_locations=everywhere,

@@ -4,14 +4,11 @@ No redirects, no proxies from the environment, https only except on loopback. Er
 """
 
 import ipaddress
-import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from functools import partial
 from random import Random
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -21,7 +18,7 @@ import stamina
 
 from reconcilerd import __version__
 from reconcilerd.config.secret import redact
-from reconcilerd.domain.names import Instant, instant_of
+from reconcilerd.domain.names import Instant
 from reconcilerd.errors import (
     ConfigFault,
     Denied,
@@ -33,13 +30,9 @@ from reconcilerd.errors import (
 )
 from reconcilerd.transport.lane import Lane, Priority
 from reconcilerd.transport.library_logs import redact_library_logs
+from reconcilerd.transport.replies import Reply, body_of, excerpt_of, retry_after_ms
 
-T = TypeVar("T")
 EXCERPT = 200
-JSON_EXCERPT = 80
-REDACTED_BYTES = 4_096
-"""Redaction comes before cutting, or half a secret would pass; this much of a body is looked at."""
-
 TOKEN_TIMEOUT_S = 30.0
 TOKEN_BYTES = 2**20
 CLOSE_S = 5.0
@@ -59,17 +52,6 @@ class Call:
     cost: float = 1
     idempotent: bool = True
     timeout_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer of status 2xx. Header names in lower case; ``asked_at`` before it left."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    asked_at: Instant
-    answered_at: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +136,7 @@ class Client:
         try:
             with anyio.fail_after(TOKEN_TIMEOUT_S):
                 async with self._open(request, None) as response:
-                    body = await _body(f"{self.name}: the token request", response, TOKEN_BYTES)
+                    body = await body_of(f"{self.name}: the token request", response, TOKEN_BYTES)
         except (httpx.TransportError, TimeoutError) as error:
             text = redact(str(error)) or type(error).__name__
             raise TryLater(f"{self.name}: no token can be had ({text})") from None
@@ -204,7 +186,7 @@ class Client:
             with self._border(call, request):
                 with anyio.fail_after(call.timeout_s):
                     async with self._open(request, self._auth) as response:
-                        body = await _body(self._where(call), response, self._max)
+                        body = await body_of(self._where(call), response, self._max)
                 answered = self._clock()
                 self.traffic.milliseconds += answered - asked
                 self.traffic.by_status[response.status_code] = (
@@ -312,61 +294,6 @@ SENT = "reconcilerd.sent"
 async def _mark_sent(request: httpx.Request) -> None:
     """Called by httpx when credentials are in hand: from here on a request may have had its effect."""
     request.extensions[SENT] = True
-
-
-async def _body(where: str, response: httpx.Response, most: int) -> bytes:
-    parts, size = [], 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > most:
-            raise MalformedReply(f"{where} answered more than {_size(most)}; the rest was not read")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _size(count: int) -> str:
-    return f"{count // 2**20} MiB" if count >= 2**20 else f"{count} bytes"
-
-
-def excerpt_of(body: bytes, most: int) -> str:
-    """How a body begins, without secrets: ``most`` characters."""
-    return redact(body[:REDACTED_BYTES].decode("utf-8", "replace")).strip()[:most]
-
-
-def json_of(reply: Reply, shape: type[T], where: str) -> T:
-    """The body as ``shape``. Raises MalformedReply that names the place in it."""
-    if not reply.body.strip():
-        raise MalformedReply(f"{where}: an empty reply where JSON was expected")
-    if reply.body.lstrip()[:1] == b"<":
-        raise MalformedReply(f"{where}: HTML instead of JSON; is the base URL that of the API?")
-    try:
-        return msgspec.json.decode(reply.body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        began = excerpt_of(reply.body, JSON_EXCERPT)
-        raise MalformedReply(f"{where}: {redact(str(error))}; the reply begins {began!r}") from None
-
-
-def retry_after_ms(headers: Mapping[str, str], now: Instant) -> int | None:
-    """When the other side may be asked again: Extensiv's header in milliseconds, else Retry-After."""
-    for header, unit in (("x-skubana-quota-retryafter", 1), ("retry-after", 1000)):
-        told = _milliseconds(headers.get(header), unit)
-        if told is not None:
-            return told
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    try:
-        return max(0, instant_of(parsedate_to_datetime(text)) - now)
-    except (TypeError, ValueError):
-        return None
-
-
-def _milliseconds(text: str | None, unit: int) -> int | None:
-    try:
-        value = float(text or "") * unit
-    except ValueError:
-        return None
-    return max(0, round(value)) if math.isfinite(value) else None
 
 
 def check_url(name: str, url: str) -> None:

@@ -20,7 +20,7 @@ from reconcilerd.connectors.shopify.client import PAGE, Shopify
 from reconcilerd.connectors.shopify.graphql import LANE
 from reconcilerd.domain.names import ChannelName, FeedName, SlotKey
 from reconcilerd.transport.client import Client
-from reconcilerd.transport.credentials import TokenHeader
+from reconcilerd.transport.credentials import TokenHeader, TokenRequest
 from reconcilerd.transport.lane import LaneSpec
 from reconcilerd.transport.pool import network_transport
 from tests.bench.poll_server import BURST, LATENCY_S, RATE_PER_S, SKUS, wall_clock
@@ -116,7 +116,8 @@ def _sources(base: str) -> dict[Source, FeedName]:
 
 
 def _client(name: str, base: str, token: str, lane: LaneSpec, header: TokenHeader) -> Client:
-    endpoint = Endpoint(
-        base, f"{base}/{token}", Secret("simulator", public=True), Secret("simulator-secret"), "post"
+    grant = TokenRequest(
+        f"{base}/{token}", Secret("simulator", public=True), Secret("simulator-secret"), "post"
     )
+    endpoint = Endpoint(base, grant)
     return client_of(name, endpoint, [lane], header, transport=network_transport(), clock=wall_clock)

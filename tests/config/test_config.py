@@ -155,7 +155,7 @@ CLASH = "this place of this store is mapped in channels[0] already"
     [
         (put("environment", value="sandbocks"), "environment: input should be 'simulator', 'sandbox' or 'live' "
             "(got 'sandbocks'); did you mean 'sandbox'?"),
-        (put("limits", "mode", value=3), "limits.mode: input should be 'observe', 'guarded' or 'auto' (got 3)"),
+        (put("limits", "mode", value=3), "limits.mode: input should be 'observe', 'net', 'guarded' or 'auto' (got 3)"),
         (put("channels", 0, "poll_s", value=0), "channels[0].poll_s: input should be greater than or equal to "
             "0.001 (got 0)"),
         (put("channels", 0, "poll_s", value=True), "channels[0].poll_s: input should be a valid number (got True)"),
@@ -192,6 +192,14 @@ CLASH = "this place of this store is mapped in channels[0] already"
             "loopback; use https://shop.example/a"),
         (put("extensiv", "auth", "client_id", value="ext-id"), "extensiv.auth.client_secret: name a secret; the "
             "other one is named (built-in credentials are for environment simulator)"),
+        (put("extensiv", "auth", "token", value="tok"), "extensiv.auth.token: belongs to mode static_token; take it "
+            "out, or set that mode"),
+        (put("extensiv", "auth", value={}), "extensiv.auth.token_url: is missing; client credentials are exchanged "
+            "for a token there"),
+        (put("extensiv", "auth", value={"mode": "static_token"}), "extensiv.auth.token: name a secret; mode "
+            "static_token needs it"),
+        (put("extensiv", "auth", value={"mode": "static_token", "token": "tok", "client_id": "c"}),
+            "extensiv.auth.client_id: belongs to mode client_credentials; take it out, or set that mode"),
         (put("rules_csv", value="a\0b"), "rules_csv: a path without control characters"),
         (put("a b\n", value=1), "'a b\\n': no such key"),
     ],

@@ -107,6 +107,13 @@ def test_each_system_has_its_own_credentials() -> None:
     assert found["shop-us"] == Pair(Secret("c"), Secret("d"))
 
 
+def test_a_static_token_is_found_by_its_name() -> None:
+    changed = elsewhere("live")
+    changed["extensiv"]["auth"] = {"mode": "static_token", "token": "env:TOKEN"}
+    found = credentials(parse(changed, "config.toml"), {"ID": "a", "KEY": "b", "TOKEN": "long-lived"})
+    assert found["extensiv"] == Secret("long-lived")
+
+
 def test_the_simulator_needs_none() -> None:
     found = credentials(parse(content(), "config.toml"), {})
     assert set(found) == {"extensiv", "shop-uk", "shop-eu", "shop-us"}

@@ -10,7 +10,8 @@ from reconcilerd.connectors.extensiv.client import Extensiv
 from reconcilerd.connectors.port import Page
 from reconcilerd.domain.facts import Fact, FindingRaised, SweepRead
 from reconcilerd.domain.names import ChannelName, FeedName, Sku
-from reconcilerd.transport.client import Call, Reply
+from reconcilerd.transport.client import Call
+from reconcilerd.transport.replies import Reply
 from tests.simulator.builders import Desk
 
 F = TypeVar("F", bound=Fact)

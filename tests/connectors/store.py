@@ -18,8 +18,9 @@ from reconcilerd.domain.facts import (
     SweepRead,
 )
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
-from reconcilerd.transport.client import Call, Reply
+from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import Lane
+from reconcilerd.transport.replies import Reply
 from tests.simulator.builders import Desk
 
 UK = ChannelName("uk")

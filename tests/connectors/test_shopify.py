@@ -30,9 +30,10 @@ from reconcilerd.simulator.shopify_api import schema
 from reconcilerd.simulator.shopify_cost import MOST_A_QUERY, Pricing
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
-from reconcilerd.transport.client import Call, Reply
+from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import Lane
 from reconcilerd.transport.pool import in_process_transport
+from reconcilerd.transport.replies import Reply
 from tests.world.stage import START, Journal, NoAlerts, policy, small_world, wire
 
 NAME = ChannelName("shop-uk")

@@ -18,10 +18,11 @@ from reconcilerd.domain.names import Instant
 from reconcilerd.errors import ConfigFault, Denied, MalformedReply, OutcomeUnknown, Refused, TryLater
 from reconcilerd.simulator.serve import serve
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
-from reconcilerd.transport.client import Call, Client, RetryRule, json_of, retry_after_ms
+from reconcilerd.transport.client import Call, Client, RetryRule
 from reconcilerd.transport.credentials import ClientCredentials, StaticToken, TokenRequest
 from reconcilerd.transport.lane import Lane, LaneSpec, Priority
 from reconcilerd.transport.pool import network_transport
+from reconcilerd.transport.replies import json_of, retry_after_ms
 
 START = Instant(1_000_000)
 WORD = Secret("swordfish-canary-77")

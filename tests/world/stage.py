@@ -1,9 +1,10 @@
 """A whole business and the whole daemon in one process, in virtual time: hours in seconds."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from types import MappingProxyType
+from typing import Any, Literal
 
 import anyio
 import httpx
@@ -28,6 +29,7 @@ from reconcilerd.simulator.app import Business, build, keep_world
 from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.truth import Item, Place, Product, Store, World, WorldConfig
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
+from reconcilerd.transport.credentials import TokenRequest
 from reconcilerd.transport.pool import in_process_transport
 
 START = Instant(1_291_550_400_000)
@@ -109,7 +111,7 @@ def put_on_sale(
         world.add_item(name, sku, shown.get(name, 0))
 
 
-def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits: int) -> Policy:
+def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits: Any) -> Policy:
     channels = {
         ChannelName(name): ChannelRule(
             sales_channel_id=number,
@@ -122,7 +124,7 @@ def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits:
         )
         for name, number, share in STORES
     }
-    wide = {
+    wide: dict[str, Any] = {
         "window_slots": 100_000,
         "window_units": 10_000_000,
         "unexplained_zeros": 1_000,
@@ -133,7 +135,7 @@ def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits:
         pools={"default": PoolRule(PoolMode.SPLIT if split else PoolMode.SHARED)},
         channels=channels,
         locations={LocationName("2"): LocationRule(mirror=True, mirror_max_ms=1_800_000)},
-        limits=Limits(mode=mode, **{**wide, **limits}),
+        limits=replace(Limits(mode=mode), **{**wide, **limits}),
     )
 
 
@@ -145,7 +147,6 @@ def wire(
     seed: int = 0,
 ) -> Wiring:
     """A daemon for the pretend business that ``build`` makes, in process."""
-    credentials = (Secret("simulator", public=True), Secret("simulator-secret"))
     base = "http://127.0.0.1"
     paces = {
         FeedName(f"extensiv.{feed}"): Pace(3600)
@@ -161,13 +162,11 @@ def wire(
         paces[FeedName(f"{name}.slots")] = Pace(poll_s)
     return Wiring(
         policy=rules,
-        extensiv=Endpoint(f"{base}/extensiv", f"{base}/extensiv/oauth/token", *credentials),
+        extensiv=Endpoint(f"{base}/extensiv", _grant(f"{base}/extensiv/oauth/token", "basic")),
         channels={
             name: Endpoint(
                 f"{base}/shopify/{name}",
-                f"{base}/shopify/{name}/admin/oauth/access_token",
-                *credentials,
-                "post",
+                _grant(f"{base}/shopify/{name}/admin/oauth/access_token", "post"),
             )
             for name in rules.channels
         },
@@ -177,6 +176,10 @@ def wire(
         stop_file=lambda: False,
         seed=seed,
     )
+
+
+def _grant(url: str, how: Literal["basic", "post"]) -> TokenRequest:
+    return TokenRequest(url, Secret("simulator", public=True), Secret("simulator-secret"), how)
 
 
 def play(

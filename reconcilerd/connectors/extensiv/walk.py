@@ -11,8 +11,9 @@ import anyio
 
 from reconcilerd.domain.names import FeedName, Instant, Sku
 from reconcilerd.errors import ReconcilerdError
-from reconcilerd.transport.client import Call, Reply, json_of
+from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import LaneSpec, Priority
+from reconcilerd.transport.replies import Reply, json_of
 
 LANES: Final = (LaneSpec("read", 5, 4), LaneSpec("totals", 10, 9))
 """Reads: 5 a second; totals: 10. A burst one below the server's spares the 429 at the brim."""

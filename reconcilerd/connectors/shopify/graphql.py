@@ -9,8 +9,9 @@ import anyio
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Denied, MalformedReply, Refused, TryLater
-from reconcilerd.transport.client import Call, Reply, json_of
+from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import Lane, LaneSpec, Priority
+from reconcilerd.transport.replies import Reply, json_of
 
 VERSION: Final = "2026-10"
 PATH: Final = f"/admin/api/{VERSION}/graphql.json"

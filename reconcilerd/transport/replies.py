@@ -1,0 +1,86 @@
+"""What a reply holds: its body within a bound, its JSON or why there is none, how long it asks us to wait."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+import httpx
+import msgspec
+
+from reconcilerd.config.secret import redact
+from reconcilerd.domain.names import Instant, instant_of
+from reconcilerd.errors import MalformedReply
+
+T = TypeVar("T")
+JSON_EXCERPT = 80
+REDACTED_BYTES = 4_096
+"""Redaction comes before cutting, or half a secret would pass; this much of a body is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of status 2xx. Header names in lower case; ``asked_at`` before it left."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    asked_at: Instant
+    answered_at: Instant
+
+
+async def body_of(where: str, response: httpx.Response, most: int) -> bytes:
+    """The body, decoded. Raises MalformedReply as soon as it is larger than ``most`` bytes."""
+    parts, size = [], 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > most:
+            raise MalformedReply(f"{where} answered more than {_size(most)}; the rest was not read")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _size(count: int) -> str:
+    return f"{count // 2**20} MiB" if count >= 2**20 else f"{count} bytes"
+
+
+def excerpt_of(body: bytes, most: int) -> str:
+    """How a body begins, without secrets: ``most`` characters."""
+    return redact(body[:REDACTED_BYTES].decode("utf-8", "replace")).strip()[:most]
+
+
+def json_of(reply: Reply, shape: type[T], where: str) -> T:
+    """The body as ``shape``. Raises MalformedReply that names the place in it."""
+    if not reply.body.strip():
+        raise MalformedReply(f"{where}: an empty reply where JSON was expected")
+    if reply.body.lstrip()[:1] == b"<":
+        raise MalformedReply(f"{where}: HTML instead of JSON; is the base URL that of the API?")
+    try:
+        return msgspec.json.decode(reply.body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        began = excerpt_of(reply.body, JSON_EXCERPT)
+        raise MalformedReply(f"{where}: {redact(str(error))}; the reply begins {began!r}") from None
+
+
+def retry_after_ms(headers: Mapping[str, str], now: Instant) -> int | None:
+    """When the other side may be asked again: Extensiv's header in milliseconds, else Retry-After."""
+    for header, unit in (("x-skubana-quota-retryafter", 1), ("retry-after", 1000)):
+        told = _milliseconds(headers.get(header), unit)
+        if told is not None:
+            return told
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    try:
+        return max(0, instant_of(parsedate_to_datetime(text)) - now)
+    except (TypeError, ValueError):
+        return None
+
+
+def _milliseconds(text: str | None, unit: int) -> int | None:
+    try:
+        value = float(text or "") * unit
+    except ValueError:
+        return None
+    return max(0, round(value)) if math.isfinite(value) else None
