@@ -24,7 +24,7 @@ def sheets(answer: dict[str, Any], columns: int) -> str:
     if many:
         differ = sum(1 for each in answer["skus"] if each["would_do"])
         parts.append(f"{answer['looked_at']} SKUs looked at, {differ} differ.")
-    parts.append(_ending(answer))
+    parts.append(_ending(answer, columns))
     return "\n".join(parts)
 
 
@@ -33,14 +33,24 @@ def sheet(one: dict[str, Any], answer: dict[str, Any], columns: int) -> str:
     done = "corrected and read back" if answer["applied"] else "check only, nothing was written"
     lines = [
         f"{one['sku']}  {one['title']}".rstrip(),
-        f"{done} · mode {answer['mode']} · policy {answer['policy']} · {answer['generated_at']}",
+        *textwrap.wrap(
+            f"{done} · mode {answer['mode']} · policy {answer['policy']} · {answer['generated_at']}", columns
+        ),
     ]
     if one["bundle_of"]:
         parts = ", ".join(f"{each['units']} x {each['sku']}" for each in one["bundle_of"])
-        lines.append(f"bundle of {parts}")
+        lines += textwrap.wrap(f"bundle of {parts}", columns)
     if one["shares_stock_with"]:
         lines += textwrap.wrap(f"shares stock with {', '.join(one['shares_stock_with'])}", columns)
-    lines += ["", *_supply(one, columns), "", *_channels(one, columns), "", *_would_do(one, answer), ""]
+    lines += [
+        "",
+        *_supply(one, columns),
+        "",
+        *_channels(one, columns),
+        "",
+        *_would_do(one, answer, columns),
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -95,10 +105,8 @@ def _channels(one: dict[str, Any], columns: int) -> list[str]:
         ["CHANNELS", *table(head, rows, columns, left={0, 1, 6, 7})] if rows else ["CHANNELS  none listed"]
     )
     kind = "split" if one["split"] else "shared"
-    return [
-        *lines,
-        f"  pool {one['pool']} ({kind}) · exposure {one['exposure']} · hidden units {one['hidden']}",
-    ]
+    said = f"pool {one['pool']} ({kind}) · exposure {one['exposure']} · hidden units {one['hidden']}"
+    return [*lines, *textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="    ")]
 
 
 def _state(row: dict[str, Any]) -> str:
@@ -111,29 +119,32 @@ def _state(row: dict[str, Any]) -> str:
     return "DRIFT" if row["verdict"] == "send" else "held"
 
 
-def _would_do(one: dict[str, Any], answer: dict[str, Any]) -> list[str]:
+def _would_do(one: dict[str, Any], answer: dict[str, Any], columns: int) -> list[str]:
     if not one["would_do"]:
         return ["WOULD DO  nothing"]
     verb = "LEFT TO DO" if answer["applied"] else "WOULD DO"
     lines = [verb]
     for action in one["would_do"]:
         verdict = "" if action["verdict"] == "send" else f"  {action['verdict'].replace('_', ' ')}"
-        lines.append(f"  {action['channel']}  {action['from']} -> {action['to']}{verdict}")
+        said = f"{action['channel']}  {action['from']} -> {action['to']}{verdict}"
+        lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     return lines
 
 
-def _ending(answer: dict[str, Any]) -> str:
+def _ending(answer: dict[str, Any], columns: int) -> str:
     meaning = {
         0: "in step",
         3: "differences remain" if answer["applied"] else "differences found",
-        5: "incomplete: something was never read, or too old to say",
+        5: "incomplete: never read, or too long ago to say; try --fresh",
         7: "a rail holds what is left",
     }
     hints = ""
     if answer["skus"] and answer["exit_code"] == 3 and not answer["applied"]:
         sku = answer["skus"][0]["sku"]
-        hints = f"Apply: reconcile --sku {sku} --apply    Why: reconcilerd explain --sku {sku}\n"
-    return f"{hints}exit {answer['exit_code']}: {meaning.get(answer['exit_code'], '')}"
+        apply, why = f"Apply: reconcile --sku {sku} --apply", f"Why: reconcilerd explain --sku {sku}"
+        hints = f"{apply}    {why}\n" if len(apply) + len(why) + 4 <= columns else f"{apply}\n{why}\n"
+    ending = f"exit {answer['exit_code']}: {meaning.get(answer['exit_code'], '')}"
+    return hints + "\n".join(textwrap.wrap(ending, columns, subsequent_indent="  "))
 
 
 def explanation(answer: dict[str, Any], columns: int) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 600.0
+DEFAULT = "reconcilerd.sock"
+"""As in the settings, which take too long to import here; a test holds the two together."""
 
 
 class NotReachable(Exception):
@@ -20,7 +22,7 @@ def socket_path(config: Path) -> Path | None:
             daemon = tomllib.load(file).get("daemon", {})
     except (OSError, tomllib.TOMLDecodeError):
         return None
-    name = daemon.get("control_socket") if isinstance(daemon, dict) else None
+    name = daemon.get("control_socket", DEFAULT) if isinstance(daemon, dict) else None
     if not isinstance(name, str) or not name:
         return None
     path = Path(name)

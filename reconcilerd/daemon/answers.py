@@ -10,7 +10,7 @@ from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.domain.explain import explain
-from reconcilerd.domain.facts import EnvelopeApproved, Fact, FreezeSet, PlanMade
+from reconcilerd.domain.facts import EnvelopeApproved, Fact, FindingKind, FreezeSet, PlanMade
 from reconcilerd.domain.guards import NEEDS_A_PERSON, SOON, Verdict
 from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey, after, format_instant
@@ -255,6 +255,15 @@ class Answers:
         for slot, sku in book.joins().sku_of.items():
             if slot.listing == name or slot.listing.rpartition("/")[2] == name:
                 return sku
+        unmapped = [
+            finding
+            for finding in book.findings.values()
+            if finding.what is FindingKind.UNMAPPED_SKU
+            and not finding.cleared
+            and finding.subject.partition(":")[2] == code
+        ]
+        if unmapped:
+            raise UnknownName(f"{name!r} is no SKU: {'; '.join(sorted(each.detail for each in unmapped))}")
         raise UnknownName(
             f"no SKU or listing {name!r} is known; it may be new, misspelled, or mapped nowhere"
         )

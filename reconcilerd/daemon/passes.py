@@ -213,9 +213,9 @@ class Passes:
         )
         if facts or (held and not _same_holds(made, self.latest)):
             await self._desk.keep([*facts, made], note="plan")
+            if any(e.verdict in NEEDS_A_PERSON for e in held):
+                self.latest_held = made
         self.latest = made
-        if any(e.verdict in NEEDS_A_PERSON for e in held):
-            self.latest_held = made
         for channel, executor in self._executors.items():
             executor.put([each for each in intents if each.slot.channel == channel])
         self._tell(plans, made, ended)

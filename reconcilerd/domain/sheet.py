@@ -43,15 +43,25 @@ def sheet_of(book: Book, sku: Sku, plan: GroupPlan) -> dict[str, Any]:
         },
         "channels": [_channel(plan, offer) for offer in offers],
         "not_read": list(position.unlisted),
+        "too_old": _too_old(position, offers, components),
         "exposure": exposure(plan) if shown else 0,
         "hidden": hidden(plan) if shown else 0,
         "would_do": [_action(entry.slot, plan) for entry in plan.entries if entry.sku == sku],
     }
 
 
+def _too_old(position: Position, offers: list[OfferView], components: list[Sku]) -> bool:
+    """Whether anything it says rests on a reading older than any may be."""
+    ages = [each.age_of for each in offers]
+    ages += [row.age_of for row in position.stock if row.sku in components]
+    return any(position.at - age > position.ages.max_age_ms for age in ages)
+
+
 def exit_code_of(sheets: list[dict[str, Any]]) -> int:
     """0 in step, 3 differences, 5 too incomplete to say."""
     if any(sheet["supply"]["unknown"] or sheet["not_read"] for sheet in sheets):
+        return _INCOMPLETE
+    if any(sheet["too_old"] for sheet in sheets):
         return _INCOMPLETE
     rows = [row for sheet in sheets for row in sheet["channels"]]
     if any(row["observed"] is None and row["state"] == "buyable" for row in rows):

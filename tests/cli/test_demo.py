@@ -2,21 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-COLUMNS = 80
-
-
-def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "reconcilerd.cli.main", *args]
-    env = {"COLUMNS": str(COLUMNS), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
-    return subprocess.run(
-        command, cwd=folder, env=env, capture_output=True, text=True, timeout=170, check=False
-    )
+from tests.cli.programs import COLUMNS, run
 
 
 def orders(folder: Path) -> Path:

@@ -5,7 +5,9 @@ import os
 import anyio
 import pytest
 
+from reconcilerd.daemon.audit import audit_rest
 from reconcilerd.domain.facts import FreezeSet
+from reconcilerd.domain.invariants import check_history
 from reconcilerd.domain.policy import Mode
 from reconcilerd.simulator.faults import MILD, FaultPlan
 from reconcilerd.simulator.truth import WorldConfig
@@ -35,10 +37,11 @@ def test_an_hour_of_trade_breaks_no_invariant_and_converges(seed: int, split: bo
         await anyio.sleep(120)
         await shop(stage, 60, 1.0, seed)
         await anyio.sleep(1200)
+        assert audit_rest(stage.built.daemon, stage.journal.facts) == ()
+        assert check_history([(stage.clock(), stage.journal.facts)]) == ()
 
     world = small_world(WorldConfig(seed=seed), split)
     stage = play(world, policy(split), scene)
-    assert stage.built.daemon.passes.violations == []
     shown, left = stage.shown("a"), world.shippable("a")
     # A shared pool leaves differences within its dead band of 5 % alone.
     assert sum(shown.values()) <= left if split else max(shown.values()) <= left * 105 // 100 + 1
@@ -132,6 +135,28 @@ def test_a_code_that_no_listing_maps_is_reported_not_guessed() -> None:
 
     stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
     assert any("post" in subject for subject in stage.built.daemon.desk.book.findings)
+    assert [(kind, subject) for kind, subject, _ in stage.alerts.raised] == [("unmapped_sku", "shop-uk")]
+
+
+def test_net_lowers_what_extensiv_pushes_and_oversells_less_than_the_push_alone() -> None:
+    oversold = {}
+    for mode in (Mode.NET, Mode.OBSERVE):
+        total = 0
+        for seed in range(1, 5):
+
+            async def scene(stage: Stage, seed: int = seed) -> None:
+                await anyio.sleep(120)
+                await shop(stage, 120, 0.3, seed)
+
+            world = small_world(WorldConfig(seed=seed), split=False, units=20)
+            for store in world.stores.values():
+                for item in store.items.values():
+                    item.push, item.quantity = True, 20
+            stage = play(world, policy(split=False, mode=mode), scene)
+            assert stage.built.daemon.passes.violations == []
+            total += world.score.oversold
+        oversold[mode] = total
+    assert oversold[Mode.NET] * 2 < oversold[Mode.OBSERVE]
 
 
 def test_an_unexplained_collapse_of_one_listing_waits_for_a_person() -> None:

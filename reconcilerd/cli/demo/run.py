@@ -224,8 +224,24 @@ def _result(built: Assembled, watched: Watched) -> dict[str, Any]:
         "unmapped_skus": truth["unmapped"],
         "violations": [{"invariant": v.invariant, "at": v.at, "what": v.what} for v in watched.violations],
         "converged": watched.converged,
+        "remaining": _remaining(built),
         "cured_sku": next((d["sku"] for d in truth["drifts"] if d["cured"]), None),
     }
+
+
+def _remaining(built: Assembled) -> list[dict[str, Any]]:
+    """What differs at the end, and why it is left so."""
+    return [
+        {
+            "sku": drift.sku,
+            "channel": drift.slot.channel,
+            "shown": drift.observed,
+            "desired": drift.desired,
+            "verdict": str(verdict),
+        }
+        for group in built.daemon.passes.standing.drifts.values()
+        for drift, verdict in group
+    ]
 
 
 def _facts(facts: Any) -> Any:

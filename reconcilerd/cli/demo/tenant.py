@@ -68,7 +68,7 @@ def _config(base: str) -> list[str]:
         '[[pools]]\nname = "shared"\nmode = "shared"\ndefault = true',
         '[[pools]]\nname = "split"\nmode = "split"',
         "[locations.2]\nmirror = true\nmirror_max_s = 20",
-        '[limits]\nmode = "auto"\nwindow_slots = 5000\nwindow_percent = 100.0\nwindow_units = 1000000',
+        '[limits]\nmode = "auto"\nwindow_slots = 5000\nwindow_min_slots = 5000\nwindow_units = 1000000',
         "unexplained_zeros = 200",
         "[ages]\nstock_s = 20\nown_slot_s = 10\npeer_slot_s = 15\nmax_age_s = 90",
     ]

@@ -151,6 +151,9 @@ def summary(result: dict[str, Any], config: Path) -> list[str]:
     for each in result["violations"][:5]:
         lines.append(f"    {each['invariant']}: {each['what']}")
     lines.append(f"  {'converged' if result['converged'] else 'NOT CONVERGED: differences remain'}")
+    for each in result["remaining"][:5]:
+        left = f"{each['sku']} on {each['channel']}: {each['shown']} -> {each['desired']} ({each['verdict']})"
+        lines += textwrap.wrap(left, 78, initial_indent="    ", subsequent_indent="      ")
     return [*lines, "", "Next:", *_next(result, config)]
 
 

@@ -1,0 +1,122 @@
+"""The daemon beside the simulator, as processes: killed at random moments, asked, stopped."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from reconcilerd.cli.demo.tenant import write_tenant
+from reconcilerd.simulator.shoppers import busy_hour, read_invoices
+from tests.cli.programs import COLUMNS, run, running, wait_until
+
+KILLS = int(os.environ.get("RECONCILERD_KILLS", "3"))
+
+
+@pytest.fixture(scope="module")
+def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A configuration for a pretend business that is served and trades."""
+    folder = tmp_path_factory.mktemp("tenant")
+    with running(folder, "simulator", "--port", "0", log="simulator.log") as simulator:
+        assert simulator.stdout is not None
+        port = int(simulator.stdout.readline().rsplit(":", 1)[1])
+        config = write_tenant(folder, port, busy_hour(read_invoices(None)))
+        yield config
+
+
+def ask(config: Path, *args: str) -> tuple[int, dict[str, Any]]:
+    done = run(config.parent, *args, "--json", "--config", str(config))
+    return done.returncode, json.loads(done.stdout or done.stderr)
+
+
+def is_up(config: Path) -> bool:
+    """Whether a daemon answers, and has read every store."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(config.parent / "reconcilerd.sock"))
+        connection.sendall(b'{"op": "status"}\n')
+        told = json.loads(connection.makefile().readline())
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return all(each["listings"] > 400 for each in told["channels"])
+
+
+def stopped(process: "subprocess.Popen[str]") -> int:
+    process.send_signal(signal.SIGTERM)
+    return process.wait(30)
+
+
+@pytest.mark.timeout(240)
+def test_killed_at_random_moments_it_loses_nothing_and_goes_on(tenant: Path) -> None:
+    chance = Random(11)
+    entries = 0
+    for _ in range(KILLS):
+        with running(tenant.parent, "run", "--config", str(tenant)) as daemon:
+            time.sleep(chance.uniform(1.0, 9.0))
+            assert daemon.poll() is None, (tenant.parent / "log").read_text("utf-8")[-2000:]
+            daemon.kill()
+            daemon.wait(10)
+        done = run(tenant.parent, "ledger", "verify", "--config", str(tenant))
+        assert done.returncode == 0, done.stdout + done.stderr
+        now = int(done.stdout.split(": ")[1].split(" ")[0])
+        assert now > entries
+        entries = now
+    with running(tenant.parent, "run", "--config", str(tenant)) as daemon:
+        wait_until("the daemon to read everything", lambda: is_up(tenant))
+        code, sheet = ask(tenant, "reconcile", "--sku", "85123A")
+        assert code in {0, 3}, sheet
+        assert [row["channel"] for row in sheet["skus"][0]["channels"]] == ["shop-eu", "shop-uk", "shop-us"]
+        code, refused = ask(tenant, "reconcile", "--sku", "no such thing")
+        assert (code, refused["error"]["exit_code"]) == (6, 6)
+        assert stopped(daemon) == 0
+    assert run(tenant.parent, "ledger", "verify", "--config", str(tenant)).returncode == 0
+    lines = [json.loads(line) for line in (tenant.parent / "log").read_text("utf-8").splitlines() if line]
+    assert lines[-1]["event"] == "daemon_stopped"
+    assert not [line for line in lines if line["level"] in {"error", "critical"}]
+
+
+@pytest.mark.timeout(120)
+def test_what_is_asked_while_it_runs_fits_the_terminal(tenant: Path) -> None:
+    with running(tenant.parent, "run", "--config", str(tenant)) as daemon:
+        wait_until("the daemon to read everything", lambda: is_up(tenant))
+        for command in (
+            ("reconcile", "--sku", "85123A", "--fresh"),
+            ("reconcile", "--all"),
+            ("status",),
+            ("explain", "--sku", "85123A"),
+            ("history", "--sku", "85123A"),
+        ):
+            done = run(tenant.parent, *command, "--config", str(tenant))
+            assert done.returncode in {0, 3}, done.stderr
+            assert not [line for line in done.stdout.splitlines() if len(line) > COLUMNS and "/" not in line]
+        frozen = run(tenant.parent, "freeze", "--reason", "a test", "--config", str(tenant))
+        assert frozen.stdout == "frozen: all\n"
+        assert "FROZEN: all" in run(tenant.parent, "status", "--config", str(tenant)).stdout
+        assert run(tenant.parent, "unfreeze", "--config", str(tenant)).stdout == "frozen: nothing\n"
+        applied = run(tenant.parent, "reconcile", "--sku", "85123A", "--apply", "--config", str(tenant))
+        assert (applied.returncode, applied.stdout) == (2, "")
+        assert "add --yes where nobody can answer" in applied.stderr
+        assert stopped(daemon) == 0
+
+
+@pytest.mark.timeout(120)
+def test_without_a_daemon_it_reads_and_corrects_by_itself(tenant: Path) -> None:
+    code, sheet = ask(tenant, "reconcile", "--sku", "22086", "--fresh")
+    assert code in {0, 3}, sheet
+    assert max(row["age_s"] for row in sheet["skus"][0]["channels"]) < 30
+    code, done = ask(tenant, "reconcile", "--sku", "22086", "--apply", "--yes")
+    assert code in {0, 3, 7}, done
+    assert done["applied"] is True
+    assert run(tenant.parent, "approve", "held", "--reason", "x", "--config", str(tenant)).returncode in {
+        0,
+        6,
+    }

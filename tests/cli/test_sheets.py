@@ -1,0 +1,168 @@
+"""``reconcile --sku`` as a person reads it: every kind of SKU, at several widths, whole and true."""
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from reconcilerd.cli import render
+from reconcilerd.daemon.answers import Answers
+from reconcilerd.domain.facts import FreezeSet, PlanMade
+from reconcilerd.simulator.truth import Product, WorldConfig
+from tests.world.stage import Stage, play, policy, small_world
+
+WIDTHS = (60, 80, 100, 120)
+Ask = Callable[[str], dict[str, Any]]
+
+
+def answers_of(stage: Stage) -> Answers:
+    """Answers of the stage's daemon, with history from its journal."""
+
+    def history(kind: str, about: str, limit: int) -> list[Any]:
+        found = [fact for fact in stage.journal.facts if (fact.kind, fact.about) == (kind, about)]
+        return [(1, stage.clock(), fact) for fact in reversed(found)][:limit]
+
+    async def carry() -> None:
+        for executor in stage.built.daemon.executors.values():
+            await executor.drained()
+
+    return Answers(stage.built.daemon, stage.built.stock, stage.built.channels, history, carry)
+
+
+@pytest.fixture(scope="module")
+def sheets() -> dict[str, dict[str, Any]]:
+    """What is answered for each kind of SKU, in one business at rest but for what is frozen."""
+    told: dict[str, dict[str, Any]] = {}
+
+    async def scene(stage: Stage) -> None:
+        answers = answers_of(stage)
+        await anyio.sleep(400)
+        stage.world.place_order("shop-uk", "77", [("POST", 1)], stage.clock())
+        await stage.built.daemon.desk.take([FreezeSet("shop-eu", True, "test", "on purpose", stage.clock())])
+        stage.world.set_quantity(stage.item("shop-eu", "drifting"), 93, stage.clock())
+        await anyio.sleep(400)
+        for sku in ("sound", "drifting", "SET", "pushed", "nobody", "POST"):
+            told[sku] = await answers.answer({"op": "reconcile", "skus": [sku]}, "test")
+        told["all"] = await answers.answer({"op": "reconcile", "all": True}, "test")
+        await anyio.lowlevel.checkpoint()
+
+    world = small_world(WorldConfig(), split=False, skus=("sound", "drifting", "pushed"))
+    world.add_product(Product(9, "SET", "Set of two", (("sound", 2), ("drifting", 1))))
+    for store in world.stores:
+        world.add_item(store, "SET", 0)
+        item = next(each for each in world.stores[store].items.values() if each.sku == "pushed")
+        item.push = True
+    play(world, policy(split=False), scene)
+    return told
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+@pytest.mark.parametrize("sku", ["sound", "drifting", "SET", "pushed", "all"])
+def test_no_line_is_wider_than_asked_and_no_sku_is_cut(
+    sheets: dict[str, dict[str, Any]], sku: str, columns: int
+) -> None:
+    text = render.sheets(sheets[sku], min(columns, render.WIDEST))
+    too_wide = [line for line in text.splitlines() if len(line) > columns]
+    assert too_wide == []
+    for one in sheets[sku]["skus"]:
+        assert one["sku"] in text
+        assert all(row["channel"] in text for row in one["channels"])
+
+
+def test_a_sound_sku_is_in_step(sheets: dict[str, dict[str, Any]]) -> None:
+    answer = sheets["sound"]
+    assert answer["exit_code"] == 0
+    assert [row["observed"] for row in answer["skus"][0]["channels"]] == [100, 100, 100]
+    text = render.sheets(answer, 80)
+    assert "in step" in text
+    assert "WOULD DO  nothing" in text
+    assert "shares stock with drifting, set" in text
+
+
+def test_a_drifting_sku_says_where_by_how_much_why_and_what_holds_it(
+    sheets: dict[str, dict[str, Any]],
+) -> None:
+    answer = sheets["drifting"]
+    assert answer["exit_code"] == 3
+    [drift] = [row for row in answer["skus"][0]["channels"] if row["difference"]]
+    assert (drift["channel"], drift["desired"], drift["observed"], drift["difference"]) == (
+        "shop-eu",
+        100,
+        93,
+        7,
+    )
+    text = render.sheets(answer, 80)
+    assert "+7" in text
+    assert "held" in text
+    assert "93 -> 100  hold frozen" in text
+    assert "Why: reconcilerd explain --sku drifting" in text
+
+
+def test_a_bundle_names_its_components_and_their_stock(sheets: dict[str, dict[str, Any]]) -> None:
+    text = render.sheets(sheets["SET"], 100)
+    assert "bundle of 1 x drifting, 2 x sound" in text
+    # 75 and 25 units lie in two places, and a set ships from one: 37 there and 12 here.
+    assert {row["desired"] for row in sheets["SET"]["skus"][0]["channels"]} == {49}
+
+
+def test_a_pushed_listing_is_told_to_be_extensivs(sheets: dict[str, dict[str, Any]]) -> None:
+    text = render.sheets(sheets["pushed"], 100)
+    assert "Extensiv pushes" in text
+    assert "hold native push" in text
+
+
+@pytest.mark.parametrize(
+    ("sku", "said"),
+    [
+        ("nobody", "no SKU or listing 'nobody' is known; it may be new, misspelled, or mapped nowhere"),
+        ("POST", "'POST' is no SKU: order 77 sells 'post', which no listing in Extensiv maps; map it there"),
+    ],
+)
+def test_what_is_no_sku_is_told_so(sheets: dict[str, dict[str, Any]], sku: str, said: str) -> None:
+    assert sheets[sku] == {"error": {"message": said, "exit_code": 6}, "exit_code": 6}
+
+
+def test_all_shows_only_what_differs(sheets: dict[str, dict[str, Any]]) -> None:
+    assert {one["sku"] for one in sheets["all"]["skus"]} == {"drifting", "pushed"}
+    assert "4 SKUs looked at, 2 differ." in render.sheets(sheets["all"], 80)
+
+
+def test_what_was_last_read_too_long_ago_is_not_said(sheets: dict[str, dict[str, Any]]) -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        stage.business.faults.rates = {}
+        stage.built.daemon.desk.clock = lambda: type(stage.clock())(stage.clock() + 3_600_000)
+        old = await answers_of(stage).answer({"op": "reconcile", "skus": ["sound"]}, "test")
+        assert old["exit_code"] == 5
+        assert "too long ago to say; try --fresh" in render.sheets(old, 80)
+
+    play(small_world(WorldConfig(), split=False, skus=("sound",)), policy(split=False), scene)
+
+
+def test_a_held_plan_is_approved_by_its_own_id_and_then_goes() -> None:
+    approved: list[dict[str, Any]] = []
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(300)
+        stage.world.damage("a", 4900, stage.clock())
+        await anyio.sleep(1300)
+        answers = answers_of(stage)
+        status = await answers.answer({"op": "status"}, "test")
+        assert status["waiting_for_approval"] == 3
+        assert status["held_plan"] in {fact.id for fact in stage.journal.facts if isinstance(fact, PlanMade)}
+        assert f"approve {status['held_plan']}" in render.status(status, 80)
+        for reason, name in (("", status["held_plan"]), ("counted it", "no-such-plan")):
+            refused = await answers.answer({"op": "approve", "id": name, "reason": reason}, "test")
+            assert refused["exit_code"] in {2, 6}
+        request = {"op": "approve", "id": status["held_plan"], "reason": "counted it"}
+        approved.append(await answers.answer(request, "test"))
+        await anyio.sleep(300)
+
+    world = small_world(WorldConfig(), split=False, units=100)
+    main = world.bins["a", 1]
+    main.on_hand = main.copied = 4975
+    stage = play(world, policy(split=False), scene)
+    assert approved[0]["envelope"]["direction"] == "lower"
+    assert max(stage.shown("a").values()) <= 100
