@@ -42,7 +42,7 @@ class Harm(StrEnum):
 
     FOREIGN_WRITER = "foreign writer"
     LOST_PUSH = "lost push"
-    NOT_APPLIED = "accepted, not applied"
+    NOT_APPLIED = "accepted-not-applied"
     STALE_CACHE = "stale cache"
     ZERO_NOT_PUSHED = "zero not pushed"
     HALF_A_PAGE = "half a page"
