@@ -11,8 +11,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent
+from reconcilerd.domain.names import Instant
+from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.reader import open_reader
-from tests.crash.theatre import Death, Theatre
+from tests.crash.theatre import SETTLING_S, SHOPPING_S, Death, Theatre
+from tests.world.stage import START
 
 EVERY = int(os.environ.get("RECONCILERD_CRASHES", "29"))
 
@@ -65,3 +68,23 @@ def test_death_at_any_step_loses_nothing_and_ends_where_no_death_ends(
         except AssertionError as error:
             error.add_note(f"killed {'after' if after else 'before'} step {k} of {steps} {kind}")
             raise
+
+
+@pytest.mark.parametrize("room", [0, 3, 10, 30])
+def test_a_full_disk_ends_the_daemon_with_nothing_sent_that_is_not_written_down(
+    room: int, tmp_path: Path
+) -> None:
+    theatre = Theatre(tmp_path / "ledger.db")
+    shopping = Instant(START + round(SHOPPING_S * 1000))
+    with pytest.raises(ExceptionGroup) as raised:
+        theatre.live(shopping, room=room)
+    assert raised.group_contains(LedgerFault, match="disk is full")
+    reader = open_reader(theatre.path)
+    try:
+        assert reader.verify().ok
+        planned = sum(isinstance(f, CorrectionPlanned) for entry in reader.entries() for f in entry.facts)
+    finally:
+        reader.close()
+    assert theatre.world.score.writes <= planned
+    theatre.live(Instant(shopping + round(SETTLING_S * 1000)))
+    assert theatre.wrong() == {}

@@ -127,10 +127,19 @@ class Theatre:
                 found[item.store, item.sku] = (item.quantity, there)
         return found
 
-    def live(self, until: Instant, commits: Death | None = None, requests: Death | None = None) -> Assembled:
-        """One life of the daemon: until ``until``, or until it dies."""
+    def live(
+        self,
+        until: Instant,
+        commits: Death | None = None,
+        requests: Death | None = None,
+        room: int | None = None,
+    ) -> Assembled:
+        """One life of the daemon: until ``until``, or until it dies. ``room``: pages its disk has left."""
         self.lives += 1
         ledger = Ledger.open(self.path, clock=self.clock, durable=False)
+        if room is not None:
+            (used,) = ledger._connection.execute("pragma page_count").fetchone()
+            ledger._connection.execute(f"pragma max_page_count = {used + room}")
         built: list[Assembled] = []
 
         async def main() -> None:
