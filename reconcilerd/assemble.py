@@ -70,7 +70,7 @@ class Assembled:
 def assemble(wiring: Wiring, journal: Journal, alerts: Alerts, state: Sequence[Fact] = ()) -> Assembled:
     """Build a daemon. ``state``: what the ledger holds, in the order of its kinds."""
     book = Book(wiring.policy, awake_since=wiring.clock())
-    book.load(state)
+    book.load(state, book.awake_since)
     desk = Desk(book, journal, wiring.clock)
     clients = {"extensiv": _extensiv_client(wiring)}
     ids = {

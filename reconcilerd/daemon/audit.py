@@ -43,7 +43,7 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
 def _rebuilt(book: Book, state: Iterable[Fact], now: Instant) -> Iterable[Violation]:
     """I6: a book folded anew from the ledger gives every listing the same share."""
     again = Book(book.policy, awake_since=book.awake_since)
-    again.load(state)
+    again.load(state, now)
     here, there = weather_of(book, now), weather_of(again, now)
     for group in book.joins().groups.members:
         mine = {each.slot: each.ideal for each in allocate(position_of(book, group, here))}

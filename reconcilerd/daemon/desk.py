@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import anyio
+import structlog
 
 from reconcilerd.connectors.port import Page
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.names import Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Wants
+
+log = structlog.get_logger("reconcilerd.desk")
+
+CLOCK_SLACK_MS = 2_000
+"""Time services nudge a clock by less."""
 
 
 class Journal(Protocol):
@@ -37,6 +43,9 @@ class Desk:
         self._work = anyio.Event()
         self._reading = anyio.Event()
         self.changed = 0
+        self.turned_back: Instant | None = None
+        """When the clock last went back."""
+        self._latest = clock()
 
     async def page(self, page: Page) -> None:
         """Fold one page and make its news durable."""
@@ -44,9 +53,24 @@ class Desk:
 
     async def take(self, facts: Iterable[Fact], note: str = "") -> None:
         """Fold facts; what is news, and what follows from it, is one ledger entry."""
+        self._look_at_the_clock()
         news = self.fold(facts)
         if news:
             await self._journal.append(news, note)
+
+    def _look_at_the_clock(self) -> None:
+        """Notice a clock that was set back, before anything is compared by it."""
+        now = self.clock()
+        if now < self._latest - CLOCK_SLACK_MS:
+            log.critical(
+                "clock_went_back", by_ms=self._latest - now, do="check the time service of this machine"
+            )
+            self.book.turn_back(now)
+            self.turned_back = now
+            self.everybody()
+        elif now < self._latest:
+            return
+        self._latest = now
 
     def fold(self, facts: Iterable[Fact]) -> list[Fact]:
         """Fold facts into the book; the news among them, for the ledger. No await: callers may rely on it."""

@@ -13,6 +13,7 @@ from reconcilerd.errors import Denied, ReconcilerdError
 
 CHECK_EVERY_S = 5.0
 EXPOSURE_AFTER_MS = 120_000
+CLOCK_ALERT_MS = 900_000
 SOLD_WITHIN_MS = 86_400_000
 
 
@@ -72,6 +73,7 @@ class Health:
         await self._held()
         await self._unmapped()
         await self._broken()
+        await self._clock()
 
     async def _say(self, on: bool, kind: str, subject: str, say: Callable[[], tuple[str, str]]) -> None:
         if on:
@@ -136,6 +138,12 @@ class Health:
             codes = sorted(found.get(channel, []))
             text = f"{len(codes)} listings of {channel} sell and are mapped to no SKU: {', '.join(codes[:5])}"
             await self._say(bool(codes), "unmapped_sku", channel, lambda text=text: ("error", text))  # type: ignore[misc]
+
+    async def _clock(self) -> None:
+        since = self._desk.turned_back
+        on = since is not None and self._desk.clock() - since < CLOCK_ALERT_MS
+        text = "the clock of this machine went back; nothing is raised until everything is read again"
+        await self._say(on, "clock_went_back", "clock", lambda: ("error", text))
 
     async def _broken(self) -> None:
         """A bug of ours, caught before it was sent. Never heals by itself: a person must look."""

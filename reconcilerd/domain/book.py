@@ -198,15 +198,54 @@ class Book:
             case _:
                 return Taken(news=True)
 
-    def load(self, facts: Iterable[Fact]) -> None:
-        """Stand where the ledger's state stands. Order: as the ledger gives it, corrections before answers."""
+    def load(self, facts: Iterable[Fact], now: Instant) -> None:
+        """Stand where the ledger's state stands. Order: as the ledger gives it, corrections before answers.
+
+        What was read later than ``now`` was read by a clock that has gone back since.
+        """
         for fact in facts:
             self.take(fact)
         for sweep in self.sweeps.values():
             self._lift(sweep)
+        if self._newest() > now:
+            self.turn_back(now)
         # The state keeps windows that have ended; what stood in them is counted in orders by now.
         for channel in self.policy.channels:
             self._expire(channel)
+
+    def turn_back(self, now: Instant) -> None:
+        """The clock went back to ``now``: what is stamped later must not pass for fresh, nor keep newer news out.
+
+        Quantities stay, their ages do not: everything is read again before anything is raised. Channels' own times
+        (when an order was placed) are theirs and stay.
+        """
+        for stock in self.stock.values():
+            if max(stock.row.as_of, stock.row.age_of) > now:
+                stock.row = replace(stock.row, as_of=min(stock.row.as_of, now), age_of=Instant(0))
+            stock.before_change = min(stock.before_change, now)
+        for slot in self.slots.values():
+            slot.turn_back(now)
+        self.orders.turn_back(now)
+        self.sweeps = {feed: read for feed, read in self.sweeps.items() if read.began <= now}
+        self.tried = {feed: read for feed, read in self.tried.items() if read.began <= now}
+        self.products = {
+            key: replace(each, as_of=min(each.as_of, now)) for key, each in self.products.items()
+        }
+        self.listings = {
+            key: replace(each, as_of=min(each.as_of, now)) for key, each in self.listings.items()
+        }
+        self.locations = {
+            key: replace(each, as_of=min(each.as_of, now)) for key, each in self.locations.items()
+        }
+        self.awake_since = now
+        self._remap()
+
+    def _newest(self) -> Instant:
+        """The latest moment at which anything was read."""
+        stamps = [track.row.as_of for track in self.stock.values()]
+        stamps += [track.as_of for track in self.slots.values()]
+        stamps += [read.began for read in self.sweeps.values()]
+        return max(stamps, default=Instant(0))
 
     def through(self, channel: ChannelName) -> Instant | None:
         """Up to when every order placed on a channel is known: last complete order read less its lag."""

@@ -8,7 +8,7 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate, takewhile
 
@@ -232,6 +232,15 @@ class OrderBook:
         """Units that nine of ten lines of a channel's newest orders do not exceed; 0 before the first."""
         sizes = sorted(self._lines.get(channel, ()))
         return sizes[9 * (len(sizes) - 1) // 10] if sizes else 0
+
+    def turn_back(self, now: Instant) -> None:
+        """The clock went back: what was read later than it is now must not keep newer readings out."""
+        for key, order in self.orders.items():
+            sides = (order.on_channel, order.in_extensiv)
+            theirs, ours = (
+                side and (replace(side, as_of=now) if side.as_of > now else side) for side in sides
+            )
+            self.orders[key] = Order(key, theirs, ours)
 
     def codes(self) -> Iterator[Code]:
         """Every (channel, listing code) that any kept order sells."""

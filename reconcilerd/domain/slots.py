@@ -4,7 +4,7 @@ Steps 1, 2 and 4 of the rules of knowing. A track is folded from facts; a readin
 facts (inferred and buried sales), which the caller keeps in the same ledger entry as the reading itself.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconcilerd.domain.facts import (
     CorrectionEnd,
@@ -124,6 +124,19 @@ class SlotTrack:
                 self.write = None
             case Outcome.ACCEPTED | Outcome.UNKNOWN:
                 self.last_written = self.write.target
+
+    def turn_back(self, now: Instant) -> None:
+        """The clock went back: see ``Book.turn_back``."""
+        if max(self.as_of, self.age_of) > now:
+            self.as_of, self.age_of = min(self.as_of, now), Instant(0)
+        if self.write is not None:
+            self.write = replace(
+                self.write, sent=min(self.write.sent, now), based_on=min(self.write.based_on, now)
+            )
+        if self.suspect_since is not None:
+            self.suspect_since = min(self.suspect_since, now)
+        self.inferred = [replace(f, since=min(f.since, now), to=min(f.to, now)) for f in self.inferred]
+        self.buried = [replace(f, since=min(f.since, now), to=min(f.to, now)) for f in self.buried]
 
     def expire(self, through: Instant | None, orders: OrderBook) -> None:
         """Drop windows that the order feed has passed: by ``through``, never by the clock.

@@ -68,7 +68,7 @@ def _seconds(skus: int) -> tuple[float, float, float]:
     return (
         _timed(lambda: anyio.run(read)),
         _timed(plan),
-        _timed(lambda: Book(_policy()).load(state)),
+        _timed(lambda: Book(_policy()).load(state, AT)),
     )
 
 

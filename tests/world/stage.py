@@ -51,12 +51,15 @@ class Journal:
 @dataclass
 class NoAlerts:
     raised: list[tuple[str, str, str]] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+    """Every kind that was ever raised."""
 
     async def raise_(
         self, kind: str, subject: str, severity: str, summary: str, details: Mapping[str, str]
     ) -> None:
         if (kind, subject) not in {(k, s) for k, s, _ in self.raised}:
             self.raised.append((kind, subject, summary))
+            self.told.add(kind)
 
     async def resolve(self, kind: str, subject: str) -> None:
         self.raised = [each for each in self.raised if each[:2] != (kind, subject)]

@@ -77,7 +77,10 @@ class Stock:
         if not walk.why:
             gone, unsettled = await self._confirm(lost, emit)
         for sku, some in sorted(seen.items()):
-            if sku not in lost:
+            # Where the end is not proven, neither is a bin that nobody knew: it would be stock out of a broken reply.
+            if sku not in lost and (
+                not walk.why or frozenset(each.stock_id for each in some) == self._bins.get(sku)
+            ):
                 facts += self._facts(some, began, settled=not walk.why)
         facts += [self._gone(sku, place, began) for sku in sorted(gone) for place in self._forget(sku)]
         await emit(Page(STOCK, tuple(facts)))

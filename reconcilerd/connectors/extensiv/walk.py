@@ -18,7 +18,9 @@ from reconcilerd.transport.replies import Reply, json_of
 LANES: Final = (LaneSpec("read", 5, 4), LaneSpec("totals", 10, 9))
 """Reads: 5 a second; totals: 10. A burst one below the server's spares the 429 at the brim."""
 
-MAX_PAGES: Final = 20_000
+MAX_PAGES: Final = 5_000
+"""Half a million stock rows. A list that is longer does not end."""
+
 MAX_CONFIRM: Final = 500
 SKUS_A_CALL: Final = 10
 

@@ -1,0 +1,185 @@
+"""Bad input to the whole daemon: told by name, nothing written by mistake, everything else goes on."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import anyio
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from reconcilerd.connectors.extensiv.client import Extensiv
+from reconcilerd.domain.facts import CorrectionPlanned, FindingKind
+from reconcilerd.domain.names import FeedName, Instant
+from reconcilerd.simulator import extensiv_api
+from reconcilerd.simulator.extensiv_api import ExtensivApi
+from reconcilerd.simulator.truth import WorldConfig
+from tests.world.stage import Stage, play, policy, small_world
+
+Row = dict[str, Any]
+FEED_OF = {"/v1/inventory": "extensiv.stock", "/v1.1/products": "extensiv.products"}
+
+
+def spoil_rows(monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Row], Row]) -> None:
+    """Every row that Extensiv makes with ``method`` is changed on its way out."""
+    made = getattr(ExtensivApi, method)
+    monkeypatch.setattr(ExtensivApi, method, lambda self, each: change(made(self, each)))
+
+
+def findings(stage: Stage, what: FindingKind) -> set[str]:
+    book = stage.built.daemon.desk.book
+    return {each.subject for each in book.findings.values() if each.what is what and not each.cleared}
+
+
+@pytest.mark.parametrize("quantity", [-4, 2.5, True, "40", None, 10**12])
+def test_a_quantity_that_is_none_is_named_and_its_sku_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, quantity: object
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        shown.update(stage.shown("a"))
+        spoil_rows(
+            monkeypatch,
+            "_stock_row",
+            lambda row: row | {"quantity": quantity} if row["product"]["masterSku"] == "a" else row,
+        )
+        stage.world.damage("b", 50, stage.clock())
+        await anyio.sleep(1_500)
+
+    shown: dict[str, int] = {}
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert stage.shown("a") == shown
+    assert sum(stage.shown("b").values()) == 50
+    assert findings(stage, FindingKind.REJECTED_ROW)
+    feeds = {subject for kind, subject, _ in stage.alerts.raised if kind == "stale_source"}
+    assert feeds <= {"extensiv.stock"}
+
+
+def test_a_listing_mapped_twice_is_not_written_and_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    listings = ExtensivApi._listings
+
+    def twice(self: ExtensivApi, request: Any) -> list[Row]:
+        rows = listings(self, request)
+        again = [
+            row | {"listingId": 1, "masterSku": "b"}
+            for row in rows
+            if (row["listingSku"], row["salesChannelId"]) == ("a", 101)
+        ]
+        return rows + again
+
+    monkeypatch.setattr(ExtensivApi, "_listings", twice)
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+
+    stage = play(small_world(WorldConfig(), split=False), policy(split=False), scene)
+    assert stage.shown("a") == {"shop-uk": 0, "shop-eu": 100, "shop-us": 100}
+    assert stage.shown("b") == {"shop-uk": 100, "shop-eu": 100, "shop-us": 100}
+    assert findings(stage, FindingKind.LISTING_MAPPED_TWICE) == {"101:a"}
+
+
+def test_a_sku_on_two_items_of_a_store_is_not_written_there() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+
+    world = small_world(WorldConfig(), split=False)
+    twin = world.add_item("shop-uk", "a", 3, listing_sku=" A ")
+    stage = play(world, policy(split=False), scene)
+    assert twin.quantity == 3
+    assert [i.quantity for i in world.stores["shop-uk"].items.values() if i.listing_sku == "a"] == [0]
+    assert stage.shown("b")["shop-uk"] == 100
+    assert findings(stage, FindingKind.DUPLICATE_SKU) == {"shop-uk:a"}
+
+
+@pytest.mark.parametrize("path", ["/v1/inventory", "/v1.1/products"])
+def test_a_list_that_never_ends_is_left_at_its_bound_and_takes_nothing_away(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    page, ills = extensiv_api._page, [False]
+
+    def endless(rows: Any, limit: int, number: int, of: str, fault: Any) -> Any:
+        found = page(rows, limit, number, of, fault)
+        if found or not ills[0] or not of.endswith(path[1:]):
+            return found
+        first = dict(page(rows, 1, 1, of, None)[0])
+        return [first | {"productStockId": -number, "productId": -number}]
+
+    monkeypatch.setattr(extensiv_api, "_page", endless)
+    monkeypatch.setattr("reconcilerd.assemble.Extensiv", partial(Extensiv, max_pages=40))
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        shown.update(stage.shown("a"))
+        ills[0] = True
+        await anyio.sleep(4_000)
+        book = stage.built.daemon.desk.book
+        told.append(book.tried[FeedName(FEED_OF[path])].why)
+        ills[0] = False
+        await anyio.sleep(4_000)
+
+    shown: dict[str, int] = {}
+    told: list[str] = []
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert "did not end within 40 pages" in told[0]
+    assert stage.shown("a") == shown
+    assert stage.alerts.raised == []
+
+
+def test_a_page_of_html_stops_nothing_but_its_own_feed_and_the_alert_ends_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sick = [False]
+
+    def middleware(app: Any) -> Any:
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+            if not (sick[0] and scope.get("path", "").endswith("v1/inventory")):
+                await app(scope, receive, send)
+                return
+            await send(
+                {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
+            )
+            await send({"type": "http.response.body", "body": b"<html>Sign in</html>"})
+
+        return wrapped
+
+    build = ExtensivApi.app
+    monkeypatch.setattr(ExtensivApi, "app", lambda self: middleware(build(self)))
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        sick[0] = True
+        stage.world.place_order("shop-uk", "1", [("a", 5)], stage.clock())
+        await anyio.sleep(4_000)
+        raised.extend((kind, subject) for kind, subject, _ in stage.alerts.raised)
+        seen.append(sum(stage.shown("a").values()))
+        sick[0] = False
+        await anyio.sleep(1_500)
+
+    raised: list[tuple[str, str]] = []
+    seen: list[int] = []
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert ("stale_source", "extensiv.stock") in raised
+    assert seen[0] == 95, "what was sold is known from the orders, and nothing else was taken away"
+    assert stage.alerts.raised == []
+
+
+@pytest.mark.parametrize("hours", [1, 48])
+def test_a_clock_that_goes_back_hides_no_news_and_makes_nothing_fresh(hours: int) -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(600)
+        before = len(stage.journal.facts)
+        stage.clock.start = Instant(stage.clock.start - hours * 3_600_000)
+        stage.world.now = at = stage.clock()
+        for item in (each for store in stage.world.stores.values() for each in store.items.values()):
+            item.past.clear()
+        stage.world.damage("a", 60, at)
+        await anyio.sleep(1_500)
+        since = stage.journal.facts[before:]
+        grown.extend(f for f in since if isinstance(f, CorrectionPlanned) and f.target > f.read)
+
+    grown: list[CorrectionPlanned] = []
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert sum(stage.shown("a").values()) == 40, "the damage was never heard of"
+    assert grown == []
+    assert "clock_went_back" in stage.alerts.told
+    assert stage.built.daemon.passes.violations == []
