@@ -171,9 +171,18 @@ def ledger() -> None:
 @json_option
 def verify(config: Path, as_json: bool) -> int:
     """Check the hash chain, and that the state is the fold of the entries."""
-    from reconcilerd.cli.ledger_verify import verify_ledger
+    from reconcilerd.cli.ledger_check import verify_ledger
 
     return verify_ledger(config, as_json=as_json)
+
+
+@ledger.command()
+@config_option
+def rebuild(config: Path) -> int:
+    """Fold the state again from the entries, and verify both. The daemon must not run."""
+    from reconcilerd.cli.ledger_check import rebuild_ledger
+
+    return rebuild_ledger(config)
 
 
 @cli.command()

@@ -9,7 +9,7 @@ migrations = Migrations("reconcilerd")
 
 @migrations()
 def m001_entries_and_state(db: Any) -> None:
-    """Entries in a hash chain, the state folded from them, anchors that hold the chain where it was cut."""
+    """Entries in a hash chain, and the state folded from them."""
     db.execute(
         """create table entries (
             seq integer primary key, at integer not null, note text not null,
@@ -20,15 +20,13 @@ def m001_entries_and_state(db: Any) -> None:
             kind text not null, about text not null, seq integer not null, as_of integer not null,
             payload blob not null, primary key (kind, about)) strict, without rowid"""
     )
-    db.execute("create table anchors (seq integer primary key, hash blob not null) strict")
     db.execute(
         """create trigger entries_never_change before update on entries
            begin select raise(abort, 'entries never change'); end"""
     )
     db.execute(
         """create trigger entries_stay before delete on entries
-           when not exists (select 1 from anchors where anchors.seq >= old.seq)
-           begin select raise(abort, 'entries go only below an anchor'); end"""
+           begin select raise(abort, 'entries stay'); end"""
     )
 
 

@@ -35,6 +35,8 @@ class Verification:
     entries: int
     first_bad: int | None = None
     why: str = ""
+    head: str = ""
+    """Hash of the last entry. Kept elsewhere, it also proves that no entry was cut off the end."""
 
 
 def chain_hash(previous: bytes, seq: int, at: int, note: str, body: bytes) -> bytes:
@@ -148,37 +150,39 @@ class Reader:
                 yield Entry(seq, Instant(at), note, facts)
 
     def verify(self) -> Verification:
-        """Recompute the chain, fold the state a second way, compare."""
-        count, seq = 0, None
+        """Recompute the chain, fold the state a second way, compare: all of one moment, whoever writes beside it."""
         try:
             with faults(self.path):
-                previous, expected, first = GENESIS, 1, True
-                folded: dict[tuple[str, str], tuple[int, int, bytes]] = {}
-                anchor = self._connection.execute(
-                    "select seq, hash from anchors order by seq desc limit 1"
-                ).fetchone()
-                if anchor is not None:
-                    expected, previous = anchor[0] + 1, bytes(anchor[1])
-                for seq, at, note, before, hashed, body in self._connection.execute(
-                    "select seq, at, note, previous_hash, hash, body from entries where seq >= ? order by seq",
-                    (expected,),
-                ):
-                    first = False
-                    if seq != expected:
-                        return Verification(False, count, expected, f"entry {expected} is missing")
-                    if bytes(before) != previous or chain_hash(previous, seq, at, note, body) != bytes(
-                        hashed
-                    ):
-                        return Verification(False, count, seq, f"entry {seq} is not what was written")
-                    _fold(folded, seq, decode_body(body))
-                    previous, expected, count = bytes(hashed), seq + 1, count + 1
-                if anchor is None and not first:
-                    return self._compare(folded, count)
-                return Verification(True, count)
+                self._connection.execute("begin")
         except LedgerFault as fault:
-            return Verification(False, count, seq, str(fault))
+            return Verification(False, 0, why=str(fault))
+        try:
+            return self._verify()
+        finally:
+            self._connection.execute("rollback")
 
-    def _compare(self, folded: dict[tuple[str, str], tuple[int, int, bytes]], count: int) -> Verification:
+    def _verify(self) -> Verification:
+        previous, count = GENESIS, 0
+        folded: dict[tuple[str, str], tuple[int, int, bytes]] = {}
+        try:
+            with faults(self.path):
+                for seq, at, note, before, hashed, body in self._connection.execute(
+                    "select seq, at, note, previous_hash, hash, body from entries order by seq"
+                ):
+                    if seq != count + 1:
+                        return Verification(False, count, count + 1, f"entry {count + 1} is missing")
+                    told = chain_hash(previous, seq, at, note, body)
+                    if bytes(before) != previous or told != bytes(hashed):
+                        return Verification(False, count, seq, f"entry {seq} is not what was written")
+                    _fold(folded, seq, at, decode_body(body))
+                    previous, count = told, seq
+                return self._compare(folded, count, previous)
+        except LedgerFault as fault:
+            return Verification(False, count, count + 1, str(fault))
+
+    def _compare(
+        self, folded: dict[tuple[str, str], tuple[int, int, bytes]], count: int, head: bytes
+    ) -> Verification:
         kept = {
             (kind, about): (seq, as_of, bytes(payload))
             for kind, about, seq, as_of, payload in self._connection.execute(
@@ -187,18 +191,27 @@ class Reader:
         }
         for key in sorted(folded.keys() | kept.keys()):
             if folded.get(key) != kept.get(key):
-                why = f"the state of {key[0]} {key[1]} is not what the entries say; run a rebuild"
-                return Verification(False, count, folded.get(key, (None,))[0], why)
-        return Verification(True, count)
+                entry = max(each[key][0] for each in (folded, kept) if key in each)
+                why = (
+                    f"the state of {key[0]} {key[1]} is not what the entries say; "
+                    "stop the daemon and run: reconcilerd ledger rebuild"
+                    if entry <= count
+                    else f"entry {entry} is missing, the last of those that the state speaks of"
+                )
+                return Verification(False, count, entry, why)
+        return Verification(True, count, head=head.hex())
 
 
-def _fold(folded: dict[tuple[str, str], tuple[int, int, bytes]], seq: int, rows: list[Row]) -> None:
-    """The newest ``as_of`` wins; of equal ones the later entry (I7)."""
+def _fold(folded: dict[tuple[str, str], tuple[int, int, bytes]], seq: int, at: int, rows: list[Row]) -> None:
+    """The newest ``as_of`` wins; of equal ones the later entry (I7).
+
+    A stamp later than the clock that wrote the entry comes of a clock that has gone back since: it keeps nothing out.
+    """
     for row in rows:
         fact = decode(row.kind, row.about, row.payload)
         as_of = 0 if isinstance(fact, UnknownFact) else int(fact.as_of)
         old = folded.get((row.kind, row.about))
-        if old is None or as_of >= old[1]:
+        if old is None or as_of >= old[1] or old[1] > at:
             folded[row.kind, row.about] = (seq, as_of, row.payload)
 
 

@@ -25,7 +25,7 @@ LOCK_POLL_S = 0.1
 
 _UPSERT = """insert into state (kind, about, seq, as_of, payload) values (?, ?, ?, ?, ?)
 on conflict (kind, about) do update set seq = excluded.seq, as_of = excluded.as_of, payload = excluded.payload
-where excluded.as_of >= state.as_of"""
+where excluded.as_of >= state.as_of or state.as_of > ?"""
 
 
 class Ledger(Reader):
@@ -82,7 +82,7 @@ class Ledger(Reader):
             self._connection.execute("delete from state")
             for entry in list(self.entries()):
                 rows = [
-                    (fact.kind, fact.about, entry.seq, int(fact.as_of), encode(fact))
+                    (fact.kind, fact.about, entry.seq, int(fact.as_of), encode(fact), int(entry.at))
                     for fact in entry.facts
                     if not isinstance(fact, UnknownFact)
                 ]
@@ -104,10 +104,9 @@ class Ledger(Reader):
     def _append_one(self, facts: Sequence[Fact], note: str) -> int:
         if not facts:
             return self._seq
-        now = int(self._clock())
-        if now < self._at:
-            note = f"{note} (the clock went back {self._at - now} ms)".strip()
-        seq, at = self._seq + 1, max(now, self._at)
+        seq, at = self._seq + 1, int(self._clock())
+        if at < self._at:
+            note = f"{note} (the clock went back {self._at - at} ms)".strip()
         before = self._previous(facts)
         rows = [
             Row(fact.kind, fact.about, before.get((fact.kind, fact.about), 0), encode(fact)) for fact in facts
@@ -121,7 +120,7 @@ class Ledger(Reader):
         self._connection.executemany(
             _UPSERT,
             [
-                (row.kind, row.about, seq, int(fact.as_of), row.payload)
+                (row.kind, row.about, seq, int(fact.as_of), row.payload, at)
                 for row, fact in zip(rows, facts, strict=True)
             ],
         )

@@ -32,6 +32,7 @@ class Writer:
         self._inline = inline
         self._waiting: list[_Waiting] = []
         self._busy = anyio.Lock()
+        self._broken: LedgerFault | None = None
         self._thread = anyio.CapacityLimiter(1)
 
     async def __aenter__(self) -> Self:
@@ -47,8 +48,11 @@ class Writer:
     async def append(self, facts: Sequence[Fact], note: str = "") -> int:
         """Write facts as one entry; returns its number once it is durable. Raises LedgerFault.
 
-        A caller that is cancelled leaves its entry in the batch: what was folded must be written.
+        A caller that is cancelled leaves its entry in the batch: what was folded must be written. After one fault
+        nothing is written any more: memory and ledger have parted, and only a new start brings them together.
         """
+        if self._broken is not None:
+            raise self._broken
         mine = _Waiting(tuple(facts), note)
         self._waiting.append(mine)
         await self._flush_until(mine)
@@ -77,9 +81,19 @@ class Writer:
                 numbers = await to_thread.run_sync(self._ledger.append_all, work, limiter=self._thread)
             for each, seq in zip(batch, numbers, strict=True):
                 each.seq = seq
-        except LedgerFault as fault:
+        except BaseException as error:
+            # Whatever it was, nothing of the batch is durable: nobody may go on as if it were.
+            self._broken = error if isinstance(error, LedgerFault) else _bug(error)
             for each in batch:
-                each.fault = fault
+                each.fault = self._broken
+            if not isinstance(error, Exception):
+                raise
         finally:
             for each in batch:
                 each.done.set()
+
+
+def _bug(error: BaseException) -> LedgerFault:
+    fault = LedgerFault(f"an entry could not be written ({type(error).__name__}: {error}); start again")
+    fault.__cause__ = error
+    return fault

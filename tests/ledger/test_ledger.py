@@ -6,7 +6,9 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -17,7 +19,7 @@ from reconcilerd.domain.facts import FACT_TYPES, SlotObserved, SlotState, StockO
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.errors import LedgerFault, LedgerLocked
 from reconcilerd.ledger.codec import decode, encode
-from reconcilerd.ledger.reader import open_reader
+from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 
@@ -170,13 +172,70 @@ def test_a_full_disk_writes_nothing_of_the_step(tmp_path: Path) -> None:
         assert ledger.verify().ok
 
 
-def test_a_clock_that_goes_back_is_noted_and_time_stands_still(tmp_path: Path) -> None:
+def test_a_clock_that_goes_back_is_noted_and_what_it_stamped_keeps_no_news_out(tmp_path: Path) -> None:
     times = iter([5_000, 3_000, 6_000])
     with Ledger.open(tmp_path / "l.db", clock=lambda: Instant(next(times))) as ledger:
+        for number, as_of in enumerate((5_000, 3_000, 2_000)):
+            ledger.append([stock("a", number, as_of)])
+        assert [entry.at for entry in ledger.entries()] == [5_000, 3_000, 6_000]
+        assert "went back" in [entry.note for entry in ledger.entries()][1]
+        assert [fact.on_hand for fact in ledger.state(StockObserved)] == [1]
+        assert ledger.verify().ok
+        ledger.rebuild_state()
+        assert [fact.on_hand for fact in ledger.state(StockObserved)] == [1]
+
+
+@pytest.mark.parametrize("gone", ["seq > 1", "1"])
+def test_verify_misses_what_was_cut_off_the_end(tmp_path: Path, gone: str) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
         for number in range(3):
             ledger.append([stock("a", number, number)])
-        assert [entry.at for entry in ledger.entries()] == [5_000, 5_000, 6_000]
-        assert "went back" in [entry.note for entry in ledger.entries()][1]
+    other = sqlite3.connect(tmp_path / "l.db")
+    other.executescript(f"drop trigger entries_stay; delete from entries where {gone}")
+    other.close()
+    reader = open_reader(tmp_path / "l.db")
+    found = reader.verify()
+    reader.close()
+    assert (found.ok, found.first_bad) == (False, 3)
+
+
+def test_verify_judges_one_moment_while_another_writes(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        ledger.append([stock(f"s{number}", 0, 0) for number in range(400)])
+        reader = open_reader(tmp_path / "l.db")
+        compare = Reader._compare
+
+        def late(self: Reader, *folded: Any) -> Any:
+            ledger.append([stock("s7", 1, 1)])
+            return compare(self, *folded)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Reader, "_compare", late)
+            assert reader.verify().ok
+        reader.close()
+
+
+async def test_an_entry_that_cannot_be_written_fails_all_of_its_batch_and_ends_the_writer(
+    tmp_path: Path,
+) -> None:
+    bad = replace(stock("a", 1, 1), sku=Sku("\ud800"))
+    got: list[object] = []
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        async with Writer(ledger) as writer, anyio.create_task_group() as group:
+
+            async def one(fact: StockObserved) -> None:
+                try:
+                    got.append(await writer.append([fact]))
+                except LedgerFault:
+                    got.append("fault")
+
+            for fact in (stock("b", 1, 1), bad, stock("c", 1, 1)):
+                group.start_soon(one, fact)
+        with pytest.raises(LedgerFault):
+            await writer.append([stock("d", 1, 1)])
+        held = {fact.sku for fact in ledger.state(StockObserved)}
+    assert got.count("fault") == 3 - len(held)
+    assert "c" not in held
 
 
 async def test_many_callers_share_commits_and_each_gets_its_own_entry(tmp_path: Path) -> None:
