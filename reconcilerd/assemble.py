@@ -1,7 +1,7 @@
 """The only place that builds things: clients, connectors, ledger, desk, daemon, from settings or by hand."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -20,7 +20,7 @@ from reconcilerd.daemon.health import Alerts, Health
 from reconcilerd.daemon.passes import Passes
 from reconcilerd.daemon.pollers import Pace
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import Fact, FindingKind
+from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku
 from reconcilerd.domain.policy import Policy
 from reconcilerd.transport.client import Client, RetryRule
@@ -67,8 +67,14 @@ class Assembled:
     clients: Mapping[str, Client]
 
 
-def assemble(wiring: Wiring, journal: Journal, alerts: Alerts, state: Sequence[Fact] = ()) -> Assembled:
-    """Build a daemon. ``state``: what the ledger holds, in the order of its kinds."""
+def assemble(
+    wiring: Wiring,
+    journal: Journal,
+    alerts: Alerts,
+    state: Iterable[Fact] = (),
+    recent: Iterable[CorrectionPlanned] = (),
+) -> Assembled:
+    """Build a daemon. ``state``: what the ledger holds, in its order; ``recent``: see ``Daemon``."""
     book = Book(wiring.policy, awake_since=wiring.clock())
     book.load(state, book.awake_since)
     desk = Desk(book, journal, wiring.clock)
@@ -117,7 +123,7 @@ def assemble(wiring: Wiring, journal: Journal, alerts: Alerts, state: Sequence[F
     def health(desk: Desk, passes: Passes) -> Health:
         return Health(desk, passes, alerts, limits, wiring.drift_after_ms)
 
-    return Assembled(Daemon(desk, plugs, health, wiring.drain_s), stock, channels, clients)
+    return Assembled(Daemon(desk, plugs, health, wiring.drain_s, recent), stock, channels, clients)
 
 
 def _watched(channels: Mapping[ChannelName, Channel]) -> list[FeedName]:

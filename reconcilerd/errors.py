@@ -29,6 +29,10 @@ class Refused(ReconcilerdError):
     """The other side understood the call and will never accept it as it is."""
 
 
+class Withheld(ReconcilerdError):
+    """Between decision and call somebody forbade it: a STOP file or a freeze. Nothing was sent."""
+
+
 class MalformedReply(ReconcilerdError):
     """A reply that cannot be read: wrong type, cut short, too large, not JSON."""
 

@@ -1,24 +1,25 @@
 """One stable key per kind and subject; each change is written down, then told to every receiver, in order.
 
-A receiver that fails keeps its message in a bounded outbox and gets it again; it never holds up the caller.
+A receiver that fails keeps what it has not heard in its outbox and gets it again, after a restart too; it never holds
+up the caller. Of one alert only the newest change is told.
 """
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import anyio
 import structlog
 
-from reconcilerd.domain.facts import AlertChanged
+from reconcilerd.domain.facts import AlertChanged, AlertTold
 from reconcilerd.domain.names import Instant
 
 log = structlog.get_logger("reconcilerd.alerts")
 
-MAX_OUTBOX = 1_000
 RETRY_S = 5.0
 RETRY_CAP_S = 300.0
+_NO_DETAILS: Mapping[str, str] = MappingProxyType({})
 
 
 class Permanent(Exception):
@@ -46,18 +47,26 @@ class Router:
     def __init__(
         self,
         receivers: Sequence[Receiver],
-        journal: Callable[[AlertChanged], Awaitable[object]],
+        journal: Callable[[AlertChanged | AlertTold], Awaitable[object]],
         clock: Callable[[], Instant],
         standing: Iterable[AlertChanged] = (),
+        told: Iterable[AlertTold] = (),
     ) -> None:
-        """``standing``: the last change of every alert, from the ledger."""
+        """``standing``: the last change of every alert, from the ledger; ``told``: who heard of which change."""
+        standing = tuple(standing)
+        heard = {(each.receiver, each.key): each.changed for each in told}
         self._journal = journal
         self._clock = clock
         self._firing = {each.key: each for each in standing if each.firing}
-        self._outboxes: dict[str, deque[_Message]] = {
-            each.name: deque(maxlen=MAX_OUTBOX) for each in receivers
-        }
         self._receivers = receivers
+        self._outboxes = {
+            receiver.name: {
+                each.key: _Message(each, _NO_DETAILS)
+                for each in sorted(standing, key=lambda one: one.at)
+                if _unheard(each, heard.get((receiver.name, each.key)))
+            }
+            for receiver in receivers
+        }
         self._filled = {each.name: anyio.Event() for each in receivers}
 
     @property
@@ -68,15 +77,24 @@ class Router:
         self, kind: str, subject: str, severity: str, summary: str, details: Mapping[str, str]
     ) -> None:
         """Raise an alert; one that fires already is not told again."""
-        key = f"reconcilerd/{kind}/{subject}"
+        key = _key(kind, subject)
         if key not in self._firing:
             await self._change(AlertChanged(key, True, severity, summary, self._clock()), details)
 
     async def resolve(self, kind: str, subject: str) -> None:
         """Resolve an alert, if it fires."""
-        old = self._firing.get(f"reconcilerd/{kind}/{subject}")
+        await self._resolve(_key(kind, subject))
+
+    async def keep_only(self, known: Set[tuple[str, str]]) -> None:
+        """Resolve every alert that fires for none of these (kind, subject)."""
+        keys = {_key(kind, subject) for kind, subject in known}
+        for key in sorted(self._firing.keys() - keys):
+            await self._resolve(key)
+
+    async def _resolve(self, key: str) -> None:
+        old = self._firing.get(key)
         if old is not None:
-            await self._change(AlertChanged(old.key, False, old.severity, old.summary, self._clock()), {})
+            await self._change(AlertChanged(key, False, old.severity, old.summary, self._clock()), {})
 
     async def run(self) -> None:
         """Deliver until cancelled, each receiver at its own pace."""
@@ -93,7 +111,8 @@ class Router:
         event = log.warning if alert.firing else log.info
         event("alert_raised" if alert.firing else "alert_resolved", key=alert.key, summary=alert.summary)
         for name, outbox in self._outboxes.items():
-            outbox.append(_Message(alert, details))
+            outbox.pop(alert.key, None)
+            outbox[alert.key] = _Message(alert, details)
             self._filled[name].set()
 
     async def _deliver(self, receiver: Receiver) -> None:
@@ -102,16 +121,27 @@ class Router:
             if not outbox:
                 self._filled[receiver.name] = anyio.Event()
                 await self._filled[receiver.name].wait()
-            message = outbox[0]
+            message = next(iter(outbox.values()))
+            alert = message.alert
             try:
-                await receiver.tell(message.alert, message.details)
+                await receiver.tell(alert, message.details)
             except Permanent as refused:
-                log.error("alert_refused", receiver=receiver.name, key=message.alert.key, why=str(refused))
+                log.error("alert_refused", receiver=receiver.name, key=alert.key, why=str(refused))
             except Exception as error:
                 log.warning("alert_not_delivered", receiver=receiver.name, why=type(error).__name__)
                 await anyio.sleep(pause)
                 pause = min(RETRY_CAP_S, pause * 2)
                 continue
             pause = RETRY_S
-            if outbox and outbox[0] is message:
-                outbox.popleft()
+            if outbox.get(alert.key) is message:
+                del outbox[alert.key]
+            await self._journal(AlertTold(receiver.name, alert.key, alert.at, self._clock()))
+
+
+def _unheard(alert: AlertChanged, heard: Instant | None) -> bool:
+    """Whether a receiver must still be told: of what fires, and of the end of what it once heard of."""
+    return alert.firing if heard is None else heard != alert.at
+
+
+def _key(kind: str, subject: str) -> str:
+    return f"reconcilerd/{kind}/{subject}"

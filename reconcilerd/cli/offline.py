@@ -1,6 +1,6 @@
 """Answers without a daemon: from the ledger alone, or under its lock where something is read or written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,14 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> dict[str, Any]:
-    built = assemble(plan.wiring, _Nowhere(), _Silent(), list(reader.everything()))
+    built = assemble(plan.wiring, _Nowhere(), _Silent(), reader.everything(), plan.recent(reader))
     await _plan_everything(built)
     return await _answers(built, reader).answer(request, "the command line")
 
 
 async def _under_lock(plan: Plan, ledger: Ledger, request: dict[str, Any]) -> dict[str, Any]:
     async with Writer(ledger) as writer:
-        built = assemble(plan.wiring, writer, _Silent(), list(ledger.everything()))
+        built = assemble(plan.wiring, writer, _Silent(), ledger.everything(), plan.recent(ledger))
         try:
             if request.get("fresh") or request.get("apply"):
                 await _read_what_is_missing(built)
@@ -108,6 +108,8 @@ class _Silent:
     ) -> None: ...
 
     async def resolve(self, kind: str, subject: str) -> None: ...
+
+    async def keep_only(self, known: Set[tuple[str, str]]) -> None: ...
 
 
 def _failed(message: str, code: int) -> dict[str, Any]:

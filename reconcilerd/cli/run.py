@@ -19,7 +19,8 @@ from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import notify
 from reconcilerd.daemon.supervisor import keep_alive
-from reconcilerd.domain.facts import AlertChanged
+from reconcilerd.domain.facts import AlertChanged, AlertTold
+from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.reader import open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
@@ -35,8 +36,24 @@ def run_daemon(config: Path) -> int:
     plan = wire(config)
     configure(plan.settings.daemon.log_level, now, redact)
     with Ledger.open(plan.ledger, clock=now, wait_s=LOCK_WAIT_S) as ledger:
-        anyio.run(_run, plan, ledger)
+        try:
+            anyio.run(_run, plan, ledger)
+        except ExceptionGroup as group:
+            fault = _ledger_fault(group)
+            if fault is None:
+                raise
+            log.critical("ledger_failed", why=str(fault))
+            raise fault from None
     return 0
+
+
+def _ledger_fault(group: BaseExceptionGroup[BaseException]) -> LedgerFault | None:
+    """What the ledger had to say, however deep in the tasks it was said."""
+    for error in group.exceptions:
+        inner = _ledger_fault(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(inner, LedgerFault):
+            return inner
+    return None
 
 
 async def _run(plan: Plan, ledger: Ledger) -> None:
@@ -45,28 +62,35 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
         # Handlers before anything else: a signal that comes early must not kill us half started.
         await group.start(_signals, stop)
 
-        async def journal(alert: AlertChanged) -> None:
+        async def journal(alert: AlertChanged | AlertTold) -> None:
             await writer.append((alert,), "alert")
 
-        standing = list(ledger.state(AlertChanged))
         poster = Poster()
-        alerts = Router(_receivers(plan, poster), journal, now, standing)
-        built = assemble(plan.wiring, writer, alerts, list(ledger.everything()))
+        alerts = Router(
+            _receivers(plan, poster), journal, now, ledger.state(AlertChanged), ledger.state(AlertTold)
+        )
+        built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
         answers = answers_of(built, reader.history)
         group.start_soon(keep_alive, "alerts", alerts.run)
         await group.start(serve_control, plan.socket, answers)
-        group.start_soon(_tell_systemd, built)
-        log.info("daemon_started", mode=plan.settings.limits.mode, policy=plan.wiring.policy.revision)
+        # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
+        notify("READY=1")
+        group.start_soon(_tell_systemd, built, stop)
+        log.info(
+            "daemon_started",
+            mode=plan.settings.limits.mode,
+            policy=plan.wiring.policy.revision,
+            ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}",
+        )
         await built.daemon.run(stop)
-        notify("STOPPING=1")
         group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             for client in built.clients.values():
                 await client.aclose()
             await poster.aclose()
         reader.close()
-    log.info("daemon_stopped")
+    log.info("daemon_stopped", ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}")
 
 
 def answers_of(built: Assembled, history: Any) -> Answers:
@@ -80,25 +104,34 @@ def answers_of(built: Assembled, history: Any) -> Answers:
 
 
 async def _signals(stop: anyio.Event, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         task_status.started()
         async for number in signals:
             log.info("signal_received", signal=signal.Signals(number).name)
-            stop.set()
+            if number == signal.SIGHUP:
+                log.warning("reload_refused", do="restart: a stop drains, and nothing is lost")
+            else:
+                stop.set()
 
 
-async def _tell_systemd(built: Assembled) -> None:
-    await built.daemon.started.wait()
-    notify("READY=1")
-    while True:
-        standing = built.daemon.passes.standing
-        rails = built.daemon.rails()
-        paused = "STOPPED by file. " if rails.stop else "FROZEN. " if rails.frozen else ""
-        notify(
-            f"STATUS={paused}{len(standing.drifts)} pool groups differ, "
-            f"{sum(standing.exposed.values())} units exposed, {sum(standing.hidden.values())} hidden"
-        )
-        await anyio.sleep(STATUS_EVERY_S)
+async def _tell_systemd(built: Assembled, stop: anyio.Event) -> None:
+    """Say how it stands every few seconds; and at once, that it stops."""
+    while not stop.is_set():
+        notify(f"STATUS={_standing(built)}")
+        with anyio.move_on_after(STATUS_EVERY_S):
+            await stop.wait()
+    notify("STOPPING=1", "STATUS=draining")
+
+
+def _standing(built: Assembled) -> str:
+    if not built.daemon.started.is_set():
+        return "reading the catalogue"
+    standing, rails = built.daemon.passes.standing, built.daemon.rails()
+    paused = "STOPPED by file. " if rails.stop else "FROZEN. " if rails.frozen else ""
+    return (
+        f"{paused}{len(standing.drifts)} pool groups differ, "
+        f"{sum(standing.exposed.values())} units exposed, {sum(standing.hidden.values())} hidden"
+    )
 
 
 def _receivers(plan: Plan, poster: Poster) -> list[Receiver]:

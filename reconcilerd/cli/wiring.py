@@ -14,8 +14,10 @@ from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import AlertsSection, Auth, Settings
 from reconcilerd.daemon.pollers import Pace
-from reconcilerd.domain.names import ChannelName, FeedName
+from reconcilerd.domain.facts import CorrectionPlanned
+from reconcilerd.domain.names import ChannelName, FeedName, after
 from reconcilerd.errors import ConfigFault
+from reconcilerd.ledger.reader import Reader
 from reconcilerd.transport.credentials import TokenRequest
 from reconcilerd.transport.pool import network_transport
 
@@ -33,6 +35,11 @@ class Plan:
     stop_file: Path
     alerts: Mapping[str, Secret]
     """Secrets of the receivers that are configured, by the key that names them."""
+
+    def recent(self, ledger: Reader) -> list[CorrectionPlanned]:
+        """The corrections of the last sliding window."""
+        window_ms = self.wiring.policy.limits.window_ms
+        return ledger.since(CorrectionPlanned, after(self.wiring.clock(), -window_ms))
 
 
 def wire(config: Path) -> Plan:

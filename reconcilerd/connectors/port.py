@@ -33,6 +33,10 @@ class WriteAnswer:
     detail: str = ""
 
 
+Withholding = Callable[[], str | None]
+"""Why nothing may be written now, if so."""
+
+
 def rejected_rows(facts: Iterable[Fact]) -> list[FindingRaised]:
     """Rows that were there and could not be read: none of them is a row that is gone."""
     return [
@@ -65,8 +69,13 @@ class Channel(Source, Protocol):
         """Read exactly these slots now."""
         ...
 
-    async def write(self, corrections: Sequence[CorrectionPlanned], run: str) -> tuple[WriteAnswer, ...]:
-        """Send corrections (at most ``batch_max``), compare-and-set where the channel can. One answer each."""
+    async def write(
+        self, corrections: Sequence[CorrectionPlanned], run: str, withheld: Withholding
+    ) -> tuple[WriteAnswer, ...]:
+        """Send corrections (at most ``batch_max``), compare-and-set where the channel can. One answer each.
+
+        ``withheld`` is asked right before each call leaves, after all waiting.
+        """
         ...
 
     @property

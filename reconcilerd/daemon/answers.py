@@ -3,6 +3,8 @@
 Every answer is a plain value ready for JSON with an ``exit_code``; an error is ``{"error": {...}}`` with one too.
 """
 
+import json
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,11 +19,13 @@ from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey, after, 
 from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.sheet import exit_code_of, heading, sheet_of
 from reconcilerd.domain.survey import position_of, weather_of
-from reconcilerd.errors import Denied, ReconcilerdError
+from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError
 
 ENVELOPE_MS = 2 * 3_600_000
 MAX_FREEZE_MS = 7 * 86_400_000
 SETTLE_ROUNDS = 5
+PLANS_BACK = 10_000
+"""How many plans back one can still be approved by its id."""
 
 History = Callable[[str, str, int], list[tuple[int, Instant, Fact]]]
 """(kind, about, limit) -> (entry, when written, fact), newest first."""
@@ -51,7 +55,7 @@ class Answers:
         self._carry = carry
 
     async def answer(self, request: dict[str, Any], by: str) -> dict[str, Any]:
-        """Answer one request; unknown or malformed ones get an error, never an exception."""
+        """Answer one request; unknown or malformed ones get an error. Raises LedgerFault, which ends the daemon."""
         ops: dict[str, Callable[[dict[str, Any], str], Awaitable[dict[str, Any]]]] = {
             "status": self.status,
             "reconcile": self.reconcile,
@@ -65,7 +69,11 @@ class Answers:
         if op is None:
             return error(f"unknown request {request.get('op')!r}; known: {', '.join(sorted(ops))}", 2)
         try:
+            # What UTF-8 cannot carry could be acted on, but never written down.
+            json.dumps(request, ensure_ascii=False).encode()
             return await op(request, by)
+        except LedgerFault:
+            raise
         except UnknownName as unknown:
             return error(str(unknown), 6)
         except Denied as denied:
@@ -206,7 +214,8 @@ class Answers:
 
     def _held_under(self, wanted: str) -> list[tuple[Sku, int]]:
         """(SKU, difference) of what waits for a person under a plan's id, one SKU, or ``held`` for all."""
-        plans = [fact for _, _, fact in self._history("plan", wanted, 1) if isinstance(fact, PlanMade)]
+        known = (f for _, _, f in self._history("plan", "plan", PLANS_BACK)) if _is_id(wanted) else ()
+        plans = [fact for fact in known if isinstance(fact, PlanMade) and fact.id == wanted]
         if plans:
             sku_of = self._desk.book.joins().sku_of
             return [
@@ -301,6 +310,13 @@ class Answers:
             if not any(plan.sends for plan in plans):
                 return
             await self._read(skus)
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def error(message: str, code: int) -> dict[str, Any]:

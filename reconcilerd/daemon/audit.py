@@ -15,6 +15,7 @@ from reconcilerd.domain.invariants import Violation, check_rest
 from reconcilerd.domain.names import ChannelName, Instant
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Limits
+from reconcilerd.domain.slots import SlotTrack
 from reconcilerd.domain.survey import position_of, weather_of
 
 CHECKED: Final = (
@@ -27,7 +28,7 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
     """A daemon that has nothing left to do. ``state``: what the ledger holds."""
     book, now = daemon.desk.book, daemon.desk.clock()
     rails = daemon.windows.onto(daemon.rails(), now)
-    found = [*daemon.passes.violations, *_rebuilt(book, state, now)]
+    found = [*daemon.passes.violations, *rebuilt(book, state, now)]
     weather = weather_of(book, now)
     for group in book.joins().groups.members:
         found += check_rest(make_plan(position_of(book, group, weather), rails))
@@ -40,16 +41,29 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
     return tuple(found)
 
 
-def _rebuilt(book: Book, state: Iterable[Fact], now: Instant) -> Iterable[Violation]:
-    """I6: a book folded anew from the ledger gives every listing the same share."""
+def rebuilt(book: Book, state: Iterable[Fact], now: Instant) -> Iterable[Violation]:
+    """I6: a book folded anew from the ledger knows the same of every slot, and gives every listing the same share."""
     again = Book(book.policy, awake_since=book.awake_since)
     again.load(state, now)
+    for slot, track in book.slots.items():
+        other = again.slots.get(slot)
+        mine, theirs = _known(track), _known(other) if other else None
+        if mine != theirs:
+            yield Violation(
+                "I6", now, f"{slot.path}: (shown, open write) is {mine}, from the ledger {theirs}"
+            )
     here, there = weather_of(book, now), weather_of(again, now)
     for group in book.joins().groups.members:
-        mine = {each.slot: each.ideal for each in allocate(position_of(book, group, here))}
-        theirs = {each.slot: each.ideal for each in allocate(position_of(again, group, there))}
-        if mine != theirs:
-            yield Violation("I6", now, f"{group}: shares are {mine}, from the ledger {theirs}")
+        shares = {each.slot: each.ideal for each in allocate(position_of(book, group, here))}
+        for each in allocate(position_of(again, group, there)):
+            if each.ideal != shares.get(each.slot):
+                what = f"{each.slot.path}: its share is {shares.get(each.slot)}, from the ledger {each.ideal}"
+                yield Violation("I6", now, what)
+                break
+
+
+def _known(track: SlotTrack) -> tuple[int | None, int | None]:
+    return track.value, track.write.target if track.write else None
 
 
 def _beyond_rails(spent: Mapping[ChannelName, Spent], limits: Limits, now: Instant) -> Iterable[Violation]:

@@ -12,32 +12,49 @@ import structlog
 from anyio.abc import SocketAttribute, SocketStream
 
 from reconcilerd.daemon.answers import Answers, error
+from reconcilerd.errors import LedgerFault
 
 log = structlog.get_logger("reconcilerd.control")
 
 MAX_LINE = 1_000_000
-PATIENCE_S = 600.0
+MAX_CLIENTS = 16
+LINE_S = 10.0
+"""How long a client may take to say its line."""
+TAKE_S = 30.0
+"""How long it may take to read the answer."""
+ACCEPT_AGAIN_S = 1.0
+READS_FIRST = frozenset({"fresh", "apply"})
+"""Requests that read or write first wait for one another; a freeze waits for nobody."""
 
 
 async def serve(path: Path, answers: Answers, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:
-    """Serve until cancelled. A socket left by a dead process is replaced."""
+    """Serve until cancelled. A socket left by a dead process is replaced. Raises LedgerFault."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.unlink(missing_ok=True)
     listener = await anyio.create_unix_listener(path, mode=0o600)
-    turn = anyio.Lock()
+    turn, places = anyio.Lock(), anyio.CapacityLimiter(MAX_CLIENTS)
 
     async def one(stream: SocketStream) -> None:
-        async with stream:
+        async with stream, places:
             try:
-                with anyio.fail_after(PATIENCE_S):
-                    await _serve_one(stream, answers, turn)
-            except (TimeoutError, anyio.BrokenResourceError, anyio.EndOfStream):
+                await _serve_one(stream, answers, turn)
+            except (TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
                 log.info("control_client_left")
+            except LedgerFault:
+                raise
+            except Exception:
+                log.exception("control_request_broke")
 
     async with listener:
         task_status.started()
         try:
-            await listener.serve(one)
+            while True:
+                try:
+                    await listener.serve(one)
+                except OSError as error:
+                    # Too many open files, for instance: the next client may find a place again.
+                    log.warning("control_accept_failed", why=error.strerror)
+                    await anyio.sleep(ACCEPT_AGAIN_S)
         finally:
             path.unlink(missing_ok=True)
 
@@ -46,21 +63,31 @@ async def _serve_one(stream: SocketStream, answers: Answers, turn: anyio.Lock) -
     uid = _peer(stream.extra(SocketAttribute.raw_socket))
     if uid not in {os.getuid(), 0}:
         log.warning("control_refused", uid=uid)
-        await stream.send(_line(error("this socket belongs to another user", 4)))
+        await _send(stream, error("this socket belongs to another user", 4))
         return
     line = b""
-    while not line.endswith(b"\n") and len(line) < MAX_LINE:
-        line += await stream.receive()
+    with anyio.fail_after(LINE_S):
+        while not line.endswith(b"\n") and len(line) < MAX_LINE:
+            line += await stream.receive()
     try:
         request = json.loads(line)
         if not isinstance(request, dict):
             raise ValueError("not an object")
-    except ValueError as malformed:
-        await stream.send(_line(error(f"not a request: {malformed}", 2)))
+    except (ValueError, RecursionError) as malformed:
+        await _send(stream, error(f"not a request: {malformed}", 2))
         return
     log.info("control_request", op=str(request.get("op")), uid=uid)
-    async with turn:
-        await stream.send(_line(await answers.answer(request, by=f"uid {uid}")))
+    if any(request.get(each) for each in READS_FIRST):
+        async with turn:
+            answer = await answers.answer(request, by=f"uid {uid}")
+    else:
+        answer = await answers.answer(request, by=f"uid {uid}")
+    await _send(stream, answer)
+
+
+async def _send(stream: SocketStream, answer: dict[str, Any]) -> None:
+    with anyio.fail_after(TAKE_S):
+        await stream.send(json.dumps(answer, default=str).encode() + b"\n")
 
 
 def _peer(raw: socket.socket) -> int:
@@ -68,7 +95,3 @@ def _peer(raw: socket.socket) -> int:
     credentials = raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, uid, _ = struct.unpack("3i", credentials)
     return int(uid)
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, default=str).encode() + b"\n"

@@ -4,7 +4,7 @@ It is given everything it needs and builds nothing. The catalogue is read first,
 means nothing before its SKU is known; then everything runs at once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -28,6 +28,7 @@ from reconcilerd.daemon.pollers import (
 )
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.daemon.windows import Windows
+from reconcilerd.domain.facts import CorrectionPlanned
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import ChannelName, FeedName
 
@@ -53,8 +54,14 @@ class Daemon:
     """All stages, running continuously and concurrently."""
 
     def __init__(
-        self, desk: Desk, plugs: Plugs, health: Callable[[Desk, Passes], Health], drain_s: float
+        self,
+        desk: Desk,
+        plugs: Plugs,
+        health: Callable[[Desk, Passes], Health],
+        drain_s: float,
+        recent: Iterable[CorrectionPlanned] = (),
     ) -> None:
+        """``recent``: the corrections of the last window, so that a restart does not reset a rail."""
         self.desk = desk
         self._plugs = plugs
         self._drain_s = drain_s
@@ -63,7 +70,8 @@ class Daemon:
             for name, channel in plugs.channels.items()
         }
         self.windows = Windows(desk.book.policy.limits.window_ms)
-        self._refill_windows()
+        for correction in recent:
+            self.windows.spend(correction)
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
         self.health = health(desk, self.passes)
         self.started = anyio.Event()
@@ -97,11 +105,16 @@ class Daemon:
         log.info("drained", complete=not scope.cancelled_caught)
 
     async def _everything(self) -> None:
-        """Catalogue first, then all readers, passes and checks at once."""
-        for feed in CATALOGUE:
-            await self._until_read(FeedName(feed))
+        """Catalogue first where none was ever read, then all readers, passes and checks at once.
+
+        One that the ledger holds is good enough to lower by, whatever state Extensiv is in.
+        """
+        fresh = [FeedName(each) for each in CATALOGUE if FeedName(each) not in self.desk.book.sweeps]
+        for feed in fresh:
+            await self._until_read(feed)
+        self.desk.everybody()
         async with anyio.create_task_group() as group:
-            self._start_readers(group)
+            self._start_readers(group, fresh)
             group.start_soon(keep_alive, "passes", self.passes.run)
             group.start_soon(keep_alive, "restless", self.passes.keep_looking)
             group.start_soon(keep_alive, "health", self.health.run)
@@ -118,7 +131,7 @@ class Daemon:
             await anyio.sleep(pause)
             pause = min(60.0, pause * 2)
 
-    def _start_readers(self, group: TaskGroup) -> None:
+    def _start_readers(self, group: TaskGroup, read_already: Collection[FeedName]) -> None:
         plugs = self._plugs
         sources: list[Source] = [plugs.stock, *plugs.channels.values()]
         for source in sources:
@@ -131,7 +144,7 @@ class Daemon:
                     self.desk,
                     plugs.chance,
                     self.health.on_trouble,
-                    read_already=feed in CATALOGUE,
+                    read_already=feed in read_already,
                 )
                 group.start_soon(keep_alive, f"poll {feed}", reader)
         group.start_soon(keep_alive, "stock reader", partial(read_wanted_stock, plugs.stock, self.desk))
@@ -148,13 +161,5 @@ class Daemon:
         frozen = self.rails().frozen
         return "writes are frozen" if "" in frozen or channel in frozen else None
 
-    async def _on_denied(self, channel: str, why: str) -> None:
-        await self.health.denied(channel, why)
-
-    def _refill_windows(self) -> None:
-        """Count the last unexplained intents again, as if the window had never been interrupted."""
-        since = self.desk.clock() - self.windows.window_ms
-        for correction in self.desk.book.corrections.values():
-            if correction.at > since:
-                size = abs(correction.target - correction.read)
-                self.windows.count(correction.slot, size, correction.at, zero=correction.target == 0)
+    async def _on_denied(self, channel: str, why: str | None) -> None:
+        await self.health.denied(channel, f"{channel} writes", why)

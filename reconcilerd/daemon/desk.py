@@ -45,6 +45,8 @@ class Desk:
         self.changed = 0
         self.turned_back: Instant | None = None
         """When the clock last went back."""
+        self.broken: str | None = None
+        """The last fact that met a bug, and which."""
         self._latest = clock()
 
     async def page(self, page: Page) -> None:
@@ -78,7 +80,13 @@ class Desk:
         dirty: set[Sku] = set()
         everybody = False
         for fact in facts:
-            taken = self.book.take(fact)
+            try:
+                taken = self.book.take(fact)
+            except Exception as bug:
+                # One fact that meets a bug must not take the others of its page along.
+                self.broken = f"{fact.kind} of {fact.about}: {type(bug).__name__}: {bug}"
+                log.exception("fact_broke", kind=fact.kind, about=fact.about)
+                continue
             if taken.news:
                 news.append(fact)
             news.extend(taken.derived)

@@ -1,7 +1,7 @@
 """Carries corrections out: one bounded executor per channel, with nothing left to decide.
 
-Before each call it looks once more for a reason not to: the STOP file, a freeze, a newer reading. Each answer is
-written down; what the channel did not confirm is read again.
+Before each batch it looks once more for a reason not to: a newer reading; before each call, after all waiting, for the
+STOP file and a freeze. Each answer is written down; what the channel did not confirm is read again.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,8 +29,9 @@ class Executor:
         channel: Channel,
         desk: Desk,
         stopped: Callable[[str], str | None],
-        on_denied: Callable[[str, str], Awaitable[None]],
+        on_denied: Callable[[str, str | None], Awaitable[None]],
     ) -> None:
+        """``stopped``: why nothing may be written now; ``on_denied``: why credentials are refused, or None."""
         self._channel = channel
         self._desk = desk
         self._stopped = stopped
@@ -119,7 +120,9 @@ class Executor:
 
     async def _write(self, fit: Sequence[CorrectionPlanned]) -> tuple[WriteAnswer, ...]:
         try:
-            return await self._channel.write(fit, run=fit[0].id)
+            answers = await self._channel.write(fit, fit[0].id, lambda: self._stopped(self._channel.name))
+            await self._on_denied(self._channel.name, None)
+            return answers
         except LedgerFault:
             raise
         except Denied as error:

@@ -1,13 +1,14 @@
 """Turns the standing of sources, drifts and holds into alerts, raised once and resolved when they heal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
+from types import MappingProxyType
 from typing import Protocol
 
 import anyio
 
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.passes import Passes, held_for_a_person
-from reconcilerd.domain.facts import FindingKind
+from reconcilerd.domain.facts import EXTENSIV, FindingKind
 from reconcilerd.domain.names import ChannelName, FeedName, after
 from reconcilerd.errors import Denied, ReconcilerdError
 
@@ -26,6 +27,10 @@ class Alerts(Protocol):
 
     async def resolve(self, kind: str, subject: str) -> None: ...
 
+    async def keep_only(self, known: Set[tuple[str, str]]) -> None:
+        """Resolve every alert that fires for none of these (kind, subject): nobody speaks for it any more."""
+        ...
+
 
 class Health:
     """Looks at the desk and the last plans every few seconds."""
@@ -41,6 +46,11 @@ class Health:
         self._drift_after_ms = drift_after_ms
         self._began = desk.clock()
         self._exposed_since: int | None = None
+        self._denied: dict[str, dict[str, str]] = {}
+        """By system: which of its readings or writes are refused, and why."""
+        self._looked = False
+        self._spoken: set[tuple[str, str]] = set()
+        """Every (kind, subject) that a look at everything speaks for."""
 
     async def run(self) -> None:
         """Check until cancelled."""
@@ -50,37 +60,57 @@ class Health:
 
     async def on_trouble(self, feed: FeedName, error: ReconcilerdError | None) -> None:
         """A reading of a feed succeeded (None) or failed. Only refused credentials alert at once."""
-        system = feed.partition(".")[0]
-        if isinstance(error, Denied):
-            await self.denied(system, str(error))
-        elif error is None:
-            await self._alerts.resolve("credentials_refused", system)
+        if error is None or isinstance(error, Denied):
+            await self.denied(feed.partition(".")[0], feed, None if error is None else str(error))
 
-    async def denied(self, system: str, why: str) -> None:
-        await self._alerts.raise_(
-            "credentials_refused",
-            system,
-            "critical",
-            f"{system} refuses our credentials; nothing is read from or written to it until they are replaced",
-            {"why": why},
-        )
+    async def denied(self, system: str, what: str, why: str | None) -> None:
+        """Whether a system refuses our credentials for one reading, or for writing (``why``), or takes them."""
+        refused = self._denied.setdefault(system, {})
+        if why is None:
+            refused.pop(what, None)
+        else:
+            refused[what] = why
+        await self._credentials(system)
 
     async def check(self) -> None:
         """One look at everything."""
+        first, self._looked = not self._looked, True
+        for system in (EXTENSIV, *self._desk.book.policy.channels):
+            await self._credentials(system)
         await self._stale()
         await self._exposure()
         await self._drift()
         await self._held()
         await self._unmapped()
         await self._broken()
+        await self._bugs()
         await self._clock()
+        if first:
+            # What fired before this start for something that is no more: a channel taken out, a bug mended.
+            await self._alerts.keep_only(self._spoken)
 
-    async def _say(self, on: bool, kind: str, subject: str, say: Callable[[], tuple[str, str]]) -> None:
+    async def _say(
+        self,
+        on: bool,
+        kind: str,
+        subject: str,
+        say: Callable[[], tuple[str, str]],
+        details: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._spoken.add((kind, subject))
         if on:
             severity, summary = say()
-            await self._alerts.raise_(kind, subject, severity, summary, {})
+            await self._alerts.raise_(kind, subject, severity, summary, details)
         else:
             await self._alerts.resolve(kind, subject)
+
+    async def _credentials(self, system: str) -> None:
+        refused = self._denied.get(system, {})
+        text = f"{system} refuses our credentials for {', '.join(sorted(refused))}; replace them and restart"
+        why = next(iter(refused.values()), "")
+        await self._say(
+            bool(refused), "credentials_refused", system, lambda: ("critical", text), {"why": why}
+        )
 
     async def _stale(self) -> None:
         now = self._desk.clock()
@@ -146,11 +176,23 @@ class Health:
         await self._say(on, "clock_went_back", "clock", lambda: ("error", text))
 
     async def _broken(self) -> None:
-        """A bug of ours, caught before it was sent. Never heals by itself: a person must look."""
+        """A bug of ours, caught before it was sent. Stands until a restart: a person must look."""
         broken = self._passes.violations
-        if broken:
-            text = (
-                f"{len(broken)} plans broke an invariant and were not sent; the first: {broken[0].invariant}"
-            )
-            details = {"what": broken[0].what[:500], "do": "stop the daemon and keep its ledger for a report"}
-            await self._alerts.raise_("invariant_broken", "plans", "critical", text, details)
+        first = broken[0] if broken else None
+        text = f"{len(broken)} plans broke an invariant and were not sent; the first: {first and first.invariant}"
+        details = {
+            "what": first.what[:500] if first else "",
+            "do": "stop the daemon and keep its ledger for a report",
+        }
+        await self._say(bool(broken), "invariant_broken", "plans", lambda: ("critical", text), details)
+
+    async def _bugs(self) -> None:
+        """What met a bug is left out, and everything else goes on: somebody must know."""
+        groups, fact = self._passes.broken, self._desk.broken
+        told = [f"{group}: {bug}" for group, bug in sorted(groups.items())] + ([fact] if fact else [])
+        text = f"{len(groups)} pool groups cannot be planned{', and facts were left out' if fact else ''}"
+        details = {
+            "what": "; ".join(told)[:500],
+            "do": "report this with the log; these SKUs are not corrected",
+        }
+        await self._say(bool(told), "bug", "daemon", lambda: ("critical", text), details)

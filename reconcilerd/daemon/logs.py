@@ -56,7 +56,7 @@ def _clean(value: MutableMapping[str, Any], redact: Callable[[str], str]) -> dic
 def _cleaned(value: Any, redact: Callable[[str], str]) -> Any:
     match value:
         case str():
-            return redact(value)
+            return _utf8(redact(value))
         case dict():
             return _clean(value, redact)
         case list() | tuple():
@@ -64,7 +64,12 @@ def _cleaned(value: Any, redact: Callable[[str], str]) -> Any:
         case int() | float() | None:
             return value
         case _:
-            return redact(str(value))
+            return _utf8(redact(str(value)))
+
+
+def _utf8(text: str) -> str:
+    """The text without what UTF-8 cannot carry: no event may break the log."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class _Plain(logging.Formatter):
@@ -81,6 +86,6 @@ class _Plain(logging.Formatter):
             "at": format_instant(self._clock()),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": self._redact(super().format(record)),
+            "event": _utf8(self._redact(super().format(record))),
         }
         return msgspec.json.encode(line).decode()

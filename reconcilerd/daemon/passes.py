@@ -46,6 +46,8 @@ MOVING = frozenset(
 )
 """Claims that end by a reading or by time: their groups are looked at again on every reading."""
 
+_LET_GO = SOON | {Verdict.SEND}
+
 
 @dataclass(slots=True)
 class Standing:
@@ -107,10 +109,13 @@ class Passes:
         self._rails = rails
         self._new_id = new_id
         self.standing = Standing()
-        self.latest: PlanMade | None = None
         self.latest_held: PlanMade | None = None
         """The newest plan with a correction that waits for a person."""
         self.violations: list[Violation] = []
+        self.broken: dict[Sku, str] = {}
+        """Pool groups whose last plan met a bug, and which."""
+        self._held: dict[Sku, frozenset[tuple[SlotKey, int, int, str]]] = {}
+        """What the last plan of each pool group held, so that only news of it is written down."""
         self._groups: Groups | None = None
 
     async def run(self) -> None:
@@ -137,14 +142,21 @@ class Passes:
         self._windows.listings = Counter(slot.channel for slot in self._desk.book.slots)
         while groups:
             began = self._desk.clock()
-            done, slice_plans, facts = 0, [], []
+            done, slice_plans, facts = 0, list[GroupPlan](), list[Fact]()
             weather, rails = weather_of(self._desk.book, began), self._windows.onto(self._rails(), began)
             for group in groups:
-                plan, made = self._plan_group(group, weather, rails)
+                done += 1
+                try:
+                    plan, made = self._plan_group(group, weather, rails)
+                except Exception as bug:
+                    # One group that meets a bug must not stop the others.
+                    self.broken[group] = f"{type(bug).__name__}: {bug}"
+                    log.exception("group_broke", group=group)
+                    continue
+                self.broken.pop(group, None)
                 rails = plan.rails
                 slice_plans.append(plan)
                 facts.extend(made)
-                done += 1
                 if self._desk.clock() - began >= SLICE_MS:
                     break
             groups = groups[done:]
@@ -177,8 +189,8 @@ class Passes:
             plan = replace(plan, entries=(), rails=rails)
         planned = [self._intent(entry, weather.at) for entry in plan.sends]
         facts.extend(self._desk.fold(planned))
-        for entry, intent in zip(plan.sends, planned, strict=True):
-            self._windows.spend(entry, intent.at)
+        for intent in planned:
+            self._windows.spend(intent)
         moving = any(claim.kind in MOVING for claim in position.claims)
         skus = {name for offer in position.offers for name, _ in offer.uses}
         asking = bool(plan.wants.stock or plan.wants.slots)
@@ -197,11 +209,13 @@ class Passes:
             cause=entry.cause,
             reason=entry.because,
             at=at,
+            unexplained=entry.unexplained,
+            sold_out=entry.sold_out,
         )
 
     async def _carry(self, plans: list[GroupPlan], facts: list[Fact], at: Instant) -> None:
         verdicts = Counter(entry.verdict for plan in plans for entry in plan.entries)
-        held = [e for plan in plans for e in plan.entries if e.verdict not in SOON | {Verdict.SEND}]
+        held = [e for plan in plans for e in plan.entries if e.verdict not in _LET_GO]
         ended = [each for plan in plans for each in self.standing.note(plan)]
         intents = [fact for fact in facts if isinstance(fact, CorrectionPlanned)]
         made = PlanMade(
@@ -209,16 +223,24 @@ class Passes:
             at,
             sum(len(plan.entries) for plan in plans),
             tuple(sorted((str(verdict), count) for verdict, count in verdicts.items())),
-            tuple((e.slot, e.current, e.desired, str(e.verdict)) for e in held[:MAX_HELD_LISTED]),
+            tuple(_held_of(each) for each in held[:MAX_HELD_LISTED]),
         )
-        if facts or (held and not _same_holds(made, self.latest)):
+        news = [self._holds_anew(plan) for plan in plans]
+        if facts or any(news):
             await self._desk.keep([*facts, made], note="plan")
             if any(e.verdict in NEEDS_A_PERSON for e in held):
                 self.latest_held = made
-        self.latest = made
         for channel, executor in self._executors.items():
             executor.put([each for each in intents if each.slot.channel == channel])
         self._tell(plans, made, ended)
+
+    def _holds_anew(self, plan: GroupPlan) -> bool:
+        """Whether a plan holds something else than the last one of its group."""
+        held = frozenset(_held_of(entry) for entry in plan.entries if entry.verdict not in _LET_GO)
+        before = self._held.pop(plan.position.group, frozenset())
+        if held:
+            self._held[plan.position.group] = held
+        return bool(held - before)
 
     def _tell(self, plans: list[GroupPlan], made: PlanMade, ended: list[tuple[SlotKey, int]]) -> None:
         for entry in (e for plan in plans for e in plan.sends):
@@ -237,8 +259,8 @@ class Passes:
             log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
 
 
-def _same_holds(one: PlanMade, other: PlanMade | None) -> bool:
-    return other is not None and one.held == other.held
+def _held_of(entry: Entry) -> tuple[SlotKey, int, int, str]:
+    return entry.slot, entry.current, entry.desired, str(entry.verdict)
 
 
 def held_for_a_person(standing: Standing) -> list[tuple[Drift, Verdict]]:

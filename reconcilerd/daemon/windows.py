@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from reconcilerd.domain.facts import CorrectionPlanned
 from reconcilerd.domain.guards import Rails, Spent
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
-from reconcilerd.domain.plan import Entry
 
 
 @dataclass(slots=True)
@@ -20,13 +20,12 @@ class Windows:
     listings: Mapping[ChannelName, int] = field(default_factory=dict)
     _changes: dict[ChannelName, deque[tuple[Instant, SlotKey, int, bool]]] = field(default_factory=dict)
 
-    def spend(self, entry: Entry, at: Instant) -> None:
-        """Count a correction that goes out."""
-        if entry.unexplained:
-            self.count(entry.slot, entry.unexplained, at, zero=entry.sold_out)
-
-    def count(self, slot: SlotKey, units: int, at: Instant, *, zero: bool) -> None:
-        self._changes.setdefault(slot.channel, deque()).append((at, slot, units, zero))
+    def spend(self, correction: CorrectionPlanned) -> None:
+        """Count a correction that goes out, or that went out before this start."""
+        if correction.unexplained:
+            self._changes.setdefault(correction.slot.channel, deque()).append(
+                (correction.at, correction.slot, correction.unexplained, correction.sold_out)
+            )
 
     def onto(self, rails: Rails, now: Instant) -> Rails:
         """The rails with what this window has seen."""

@@ -31,6 +31,7 @@ from reconcilerd.domain.facts import (
     SalesBuried,
     SlotObserved,
     StockObserved,
+    StockRefreshed,
     SweepRead,
 )
 from reconcilerd.domain.joins import Joins, code_of, join
@@ -106,7 +107,6 @@ class Book:
     envelopes: dict[str, EnvelopeApproved] = field(default_factory=dict)
     scarce: dict[Sku, bool] = field(default_factory=dict)
     first_order: dict[ChannelName, Instant] = field(default_factory=dict)
-    corrections: dict[SlotKey, CorrectionPlanned] = field(default_factory=dict)
     _joins: Joins | None = None
     _places: dict[Sku, list[LocationName]] = field(default_factory=dict)
     _codes: dict[Sku, set[tuple[ChannelName, str]]] | None = None
@@ -162,6 +162,9 @@ class Book:
                 return self._take_slot(fact)
             case StockObserved():
                 return self._take_stock(fact)
+            case StockRefreshed():
+                self.stock[fact.sku, fact.location].before_change = fact.before
+                return Taken(news=True)
             case OrderObserved():
                 return self._take_order(fact)
             case SweepRead():
@@ -173,7 +176,6 @@ class Book:
             case LocationObserved():
                 return self._take_mapping(self.locations, fact.location, fact)
             case CorrectionPlanned():
-                self.corrections[fact.slot] = fact
                 self._track(fact.slot).plan(fact)
                 return Taken(news=True)
             case CorrectionSent():
@@ -199,12 +201,18 @@ class Book:
                 return Taken(news=True)
 
     def load(self, facts: Iterable[Fact], now: Instant) -> None:
-        """Stand where the ledger's state stands. Order: as the ledger gives it, corrections before answers.
+        """Stand where the ledger's state stands. Order: as the ledger gives it, what happened to a slot as it came.
 
         What was read later than ``now`` was read by a clock that has gone back since.
         """
         for fact in facts:
-            self.take(fact)
+            if isinstance(fact, SlotObserved) and fact.slot.channel in self.policy.channels:
+                # What followed from a reading was written down beside it: nothing follows twice.
+                fact = replace(fact, listing_sku=code_of(fact.listing_sku))  # noqa: PLW2901
+                self._track(fact.slot).restore(fact)
+            else:
+                self.take(fact)
+        self._remap()
         for sweep in self.sweeps.values():
             self._lift(sweep)
         if self._newest() > now:
@@ -277,6 +285,8 @@ class Book:
             return _OLD
         track = self._track(fact.slot)
         before = track.seen
+        if before is not None and fact.as_of < track.as_of:
+            return _OLD
         value_before = track.value
         if before is not None and (before.listing_sku, before.gone) != (fact.listing_sku, fact.gone):
             self._remap()
@@ -306,7 +316,10 @@ class Book:
         if _same_stock(old, fact):
             return Taken(news=False, touched=frozenset({fact.sku}))
         track.before_change = old.as_of
-        return Taken(news=True, dirty=frozenset({fact.sku}))
+        place = self.policy.locations.get(fact.location)
+        refreshed = place is not None and place.mirror
+        derived = (StockRefreshed(fact.sku, fact.location, old.as_of, fact.as_of),) if refreshed else ()
+        return Taken(news=True, derived=derived, dirty=frozenset({fact.sku}))
 
     def _take_order(self, fact: OrderObserved) -> Taken:
         lines: dict[str, int] = {}

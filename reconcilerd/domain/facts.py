@@ -230,6 +230,26 @@ class StockObserved:
 
 
 @dataclass(frozen=True, slots=True)
+class StockRefreshed:
+    """A copied row that changed: Extensiv heard from whoever counts there, after ``before`` and by ``at``."""
+
+    kind: ClassVar[str] = "refreshed"
+    sku: Sku
+    location: LocationName
+    before: Instant
+    """As_of of the last reading that still differed."""
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return f"{self.sku}@{self.location}"
+
+    @property
+    def as_of(self) -> Instant:
+        return self.at
+
+
+@dataclass(frozen=True, slots=True)
 class StockTotalObserved:
     """``productstocks/total``: a cross-check of on hand and locked over all locations. Never a supply."""
 
@@ -380,6 +400,10 @@ class CorrectionPlanned:
     cause: str
     reason: str
     at: Instant
+    unexplained: int = 0
+    """Units of the change that orders do not account for: what it spends of the sliding window."""
+    sold_out: bool = False
+    """Whether it sets the slot to zero because nothing at all is left for it."""
 
     def __post_init__(self) -> None:
         units(self.read, "read quantity")
@@ -512,7 +536,7 @@ class PlanMade:
 
     @property
     def about(self) -> str:
-        return self.id
+        return "plan"  # earlier ones are history, not state
 
     @property
     def as_of(self) -> Instant:
@@ -539,6 +563,25 @@ class AlertChanged:
         return self.at
 
 
+@dataclass(frozen=True, slots=True)
+class AlertTold:
+    """A receiver took the change of an alert that was made at ``changed``."""
+
+    kind: ClassVar[str] = "told"
+    receiver: str
+    key: str
+    changed: Instant
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return f"{self.receiver}|{self.key}"
+
+    @property
+    def as_of(self) -> Instant:
+        return self.at
+
+
 Fact = (
     SweepRead
     | ProductObserved
@@ -546,6 +589,7 @@ Fact = (
     | LocationObserved
     | ChannelObserved
     | StockObserved
+    | StockRefreshed
     | StockTotalObserved
     | SlotObserved
     | OrderObserved
@@ -560,6 +604,7 @@ Fact = (
     | RegimeSwitched
     | PlanMade
     | AlertChanged
+    | AlertTold
 )
 
 _ALL: tuple[type[Fact], ...] = (
@@ -569,6 +614,7 @@ _ALL: tuple[type[Fact], ...] = (
     LocationObserved,
     ChannelObserved,
     StockObserved,
+    StockRefreshed,
     StockTotalObserved,
     SlotObserved,
     OrderObserved,
@@ -583,6 +629,7 @@ _ALL: tuple[type[Fact], ...] = (
     RegimeSwitched,
     PlanMade,
     AlertChanged,
+    AlertTold,
 )
 
 FACT_TYPES: Final[Mapping[str, type[Fact]]] = MappingProxyType({each.kind: each for each in _ALL})

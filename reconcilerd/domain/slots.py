@@ -71,7 +71,8 @@ class SlotTrack:
                 derived.append(SalesBuried(seen.slot, self.write.based_on, seen.as_of))
                 if end is CorrectionEnd.CONFIRMED:
                     since, before = self.write.based_on, self.write.target
-                self.write = None
+                self.derive(derived)
+        known = len(derived)
         if ours and self.write is None and before is not None and seen.quantity is not None:
             if seen.quantity < before:
                 # What one customer often takes at once may have been taken, however slowly it sells.
@@ -83,10 +84,16 @@ class SlotTrack:
                 self.surprise += seen.quantity - before
         if self.suspect_since is not None and seen.as_of >= self.suspect_since:
             self.suspect_since = None
+        self.restore(seen)
+        self.derive(derived[known:])
+        return tuple(derived)
+
+    def restore(self, seen: SlotObserved) -> None:
+        """Show what a reading showed, unless a newer one is known; what followed from it stands for itself."""
+        if self.seen is not None and seen.as_of < self.as_of:
+            return
         self.seen, self.value = seen, seen.quantity
         self.as_of, self.age_of = seen.as_of, max(self.age_of, seen.age_of)
-        self.derive(derived)
-        return tuple(derived)
 
     def derive(self, facts: list[Derived] | tuple[Derived, ...]) -> None:
         """Keep derived facts, new or loaded."""
@@ -98,6 +105,8 @@ class SlotTrack:
                     self.buried.append(fact)
                 case CorrectionSettled():
                     if self.write is not None and self.write.id == fact.id:
+                        if fact.end is CorrectionEnd.CONFIRMED:
+                            self.last_written = self.write.target
                         self.write = None
 
     def plan(self, correction: CorrectionPlanned) -> None:
@@ -107,14 +116,19 @@ class SlotTrack:
         )
 
     def answer(self, sent: CorrectionSent) -> None:
-        """Fold the channel's answer. A compare-and-set that was applied is as good as a reading."""
+        """Fold the channel's answer. A compare-and-set that was applied is as good as a reading.
+
+        Unless a reading was begun after it: that says more.
+        """
         if self.write is None or self.write.id != sent.id:
             return
         match sent.outcome:
             case Outcome.APPLIED:
-                self.value = self.last_written = self.write.target
-                self.surprise = 0
-                self.as_of = max(self.as_of, sent.sent)
+                self.last_written = self.write.target
+                if self.as_of <= sent.at:
+                    self.value = self.write.target
+                    self.surprise = 0
+                    self.as_of = max(self.as_of, sent.sent)
                 self.age_of = max(self.age_of, sent.sent)
                 self.write = None
             case Outcome.STALE:

@@ -15,6 +15,8 @@ from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body
 
 F = TypeVar("F")
 GENESIS = b"\0" * 32
+OF_SLOTS = ("slot", "inferred", "buried", "correction", "sent", "settled")
+"""Kinds of facts whose order says what a slot shows; within one entry in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,20 @@ class Reader:
             yield cast("F", decode(name, about, payload))
 
     def everything(self) -> Iterator[Fact]:
-        """The whole state, kind by kind in the order of FACT_TYPES."""
-        for kind in FACT_TYPES.values():
-            yield from self.state(kind)
+        """The whole state, kind by kind in the order of FACT_TYPES; what happened to slots last, as it came."""
+        for name, kind in FACT_TYPES.items():
+            if name not in OF_SLOTS:
+                yield from self.state(kind)
+        with faults(self.path):
+            rows = self._connection.execute(
+                "select kind, about, seq, payload from state where kind in (?, ?, ?, ?, ?, ?)", OF_SLOTS
+            ).fetchall()
+        for kind_, about, _, payload in sorted(
+            rows, key=lambda row: (row[2], OF_SLOTS.index(row[0]), row[1])
+        ):
+            fact = decode(kind_, about, payload)
+            if not isinstance(fact, UnknownFact):
+                yield fact
 
     def one(self, kind: str, about: str) -> Fact | None:
         with faults(self.path):
@@ -140,6 +153,18 @@ class Reader:
             return Instant(0), None
         rows = [row for row in decode_body(entry[1]) if (row.kind, row.about) == (kind, about)]
         return Instant(entry[0]), rows[-1] if rows else None
+
+    def since(self, kind: type[F], at: Instant) -> list[F]:
+        """Every fact of a kind in the entries written after a moment, oldest first."""
+        name, found = cast("type[Fact]", kind).kind, list[F]()
+        with faults(self.path):
+            rows = self._connection.execute("select at, body from entries order by seq desc")
+            for written, body in rows:
+                if written <= at:
+                    break
+                mine = [row for row in decode_body(body) if row.kind == name]
+                found += [cast("F", decode(row.kind, row.about, row.payload)) for row in reversed(mine)]
+        return found[::-1]
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         with faults(self.path):

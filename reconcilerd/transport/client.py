@@ -27,6 +27,7 @@ from reconcilerd.errors import (
     ReconcilerdError,
     Refused,
     TryLater,
+    Withheld,
 )
 from reconcilerd.transport.lane import Lane, Priority
 from reconcilerd.transport.library_logs import redact_library_logs
@@ -41,7 +42,10 @@ DEFAULT_GATE_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. ``idempotent``: it may be repeated without harm. ``cost`` in tokens of its lane."""
+    """One request. ``idempotent``: it may be repeated without harm. ``cost`` in tokens of its lane.
+
+    ``withheld``: asked at the last moment before each try, after all waiting; says why it may not leave, if so.
+    """
 
     method: str
     path: str
@@ -52,6 +56,7 @@ class Call:
     cost: float = 1
     idempotent: bool = True
     timeout_s: float = 30.0
+    withheld: Callable[[], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,7 @@ class Client:
     async def send(self, call: Call) -> Reply:
         """Send a call until it succeeds or no try is left.
 
-        Raises TryLater, OutcomeUnknown (it may have had its effect), Denied, Refused, MalformedReply.
+        Raises TryLater, OutcomeUnknown (it may have had its effect), Denied, Refused, Withheld, MalformedReply.
         """
 
         def again(error: Exception) -> bool | float:
@@ -180,6 +185,9 @@ class Client:
         """One try, after ``failed`` others."""
         lane = self._lanes[call.lane]
         async with self._seat(lane, call):
+            if call.withheld is not None and (why := call.withheld()):
+                # A try that broke before may have had its effect.
+                raise OutcomeUnknown(f"{why}, after {failed} tries") if failed else Withheld(why)
             asked = self._clock()
             self.traffic.sent += 1
             request = self._request(call)

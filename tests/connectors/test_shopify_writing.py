@@ -17,6 +17,10 @@ Errors = list[dict[str, Any]]
 STALE = "CHANGE_FROM_QUANTITY_STALE"
 
 
+def go() -> None:
+    """Nothing stands in the way."""
+
+
 def payload(*errors: dict[str, Any]) -> dict[str, Any]:
     return {
         "data": {"inventorySetQuantities": {"inventoryAdjustmentGroup": None, "userErrors": list(errors)}}
@@ -52,7 +56,7 @@ async def test_a_stale_line_is_dropped_and_the_rest_goes_under_a_new_key() -> No
     here = shop(Desk(world_of({f"s{n}": 5 for n in range(6)})))
     for moved in ("s1", "s4"):
         here.wire.desk.world.stores["uk"].by_sku[moved].quantity = 3
-    answers = await here.connector.write([here.correction(f"s{n}", 5, 9) for n in range(6)], "run")
+    answers = await here.connector.write([here.correction(f"s{n}", 5, 9) for n in range(6)], "run", go)
     expected = {f"s{n}": Outcome.STALE if n in {1, 4} else Outcome.APPLIED for n in range(6)}
     assert of(answers) == expected
     assert shown(here) == {f"s{n}": 3 if n in {1, 4} else 9 for n in range(6)}
@@ -68,7 +72,7 @@ async def test_where_nobody_names_the_line_it_is_found_by_halving() -> None:
 
     here = shop(Desk(world_of({f"s{n}": 5 for n in range(8)})), nameless)
     here.wire.desk.world.stores["uk"].by_sku["s6"].quantity = 3
-    answers = await here.connector.write([here.correction(f"s{n}", 5, 9) for n in range(8)], "run")
+    answers = await here.connector.write([here.correction(f"s{n}", 5, 9) for n in range(8)], "run", go)
     assert of(answers) == {f"s{n}": Outcome.STALE if n == 6 else Outcome.APPLIED for n in range(8)}
     assert shown(here) == {f"s{n}": 3 if n == 6 else 9 for n in range(8)}
     assert len(set(keys(here))) == len(keys(here))
@@ -77,7 +81,7 @@ async def test_where_nobody_names_the_line_it_is_found_by_halving() -> None:
 async def test_a_number_in_a_field_is_a_line_only_where_lines_are() -> None:
     turns = iter([payload({"code": "INVALID_REASON", "field": ["input", "reason", "0"], "message": "no"})])
     here = shop(Desk(world_of({"a": 5})), lambda _asked, body: next(turns, body))
-    answers = await here.connector.write([here.correction("a", 5, 9)], "run")
+    answers = await here.connector.write([here.correction("a", 5, 9)], "run", go)
     assert of(answers) == {"a": Outcome.REFUSED}
 
 
@@ -85,7 +89,7 @@ async def test_a_line_that_can_never_be_written_is_refused_and_holds_up_nobody()
     here = shop(Desk(world_of({"a": 5, "b": 5})))
     corrections = [here.correction("a", 5, 9), here.correction("b", 5, 9)]
     del here.wire.desk.world.stores["uk"].items[here.slot("a").listing]
-    answers = await here.connector.write(corrections, "run")
+    answers = await here.connector.write(corrections, "run", go)
     assert of(answers) == {"a": Outcome.REFUSED, "b": Outcome.APPLIED}
     assert "INVALID_INVENTORY_ITEM" in answers[0].detail
 
@@ -93,7 +97,7 @@ async def test_a_line_that_can_never_be_written_is_refused_and_holds_up_nobody()
 async def test_one_slot_is_never_twice_in_a_call() -> None:
     here = shop(Desk(world_of({"a": 5, "b": 5})))
     twice = [here.correction("a", 5, 9), here.correction("b", 5, 9), here.correction("a", 9, 7, "second")]
-    answers = await here.connector.write(twice, "run")
+    answers = await here.connector.write(twice, "run", go)
     assert [each.outcome for each in answers] == [Outcome.APPLIED] * 3
     assert sent(here) == [["a", "b"], ["a"]]
     assert shown(here)["a"] == 7
@@ -102,13 +106,13 @@ async def test_one_slot_is_never_twice_in_a_call() -> None:
 async def test_what_moved_under_us_is_sent_in_small_batches_until_it_is_calm() -> None:
     skus = [f"s{n}" for n in range(12)]
     here = shop(Desk(world_of(dict.fromkeys(skus, 5))))
-    await here.connector.write([here.correction(sku, 4, 9, f"first-{sku}") for sku in skus], "first")
+    await here.connector.write([here.correction(sku, 4, 9, f"first-{sku}") for sku in skus], "first", go)
     here.wire.asked.clear()
     for turn in range(writes.HOT_FOR):
-        await here.connector.write([here.correction(sku, 5, 5, f"{turn}-{sku}") for sku in skus], "again")
+        await here.connector.write([here.correction(sku, 5, 5, f"{turn}-{sku}") for sku in skus], "again", go)
     assert [len(each) for each in sent(here)] == [writes.HOT_BATCH] * 4 * writes.HOT_FOR
     here.wire.asked.clear()
-    await here.connector.write([here.correction(sku, 5, 5) for sku in skus], "calm")
+    await here.connector.write([here.correction(sku, 5, 5) for sku in skus], "calm", go)
     assert [len(each) for each in sent(here)] == [12]
 
 
@@ -122,7 +126,7 @@ async def test_a_throttled_write_is_repeated_under_the_same_key() -> None:
         return body
 
     here.wire.spoil = refill
-    answers = await here.connector.write([here.correction("a", 5, 9)], "run")
+    answers = await here.connector.write([here.correction("a", 5, 9)], "run", go)
     assert of(answers) == {"a": Outcome.APPLIED}
     assert len(keys(here)) == 2
     assert len(set(keys(here))) == 1
@@ -135,7 +139,7 @@ async def test_a_spent_key_is_replaced(code: str) -> None:
     turns = iter([payload(unnamed(code))])
     here = shop(Desk(world_of({"a": 5, "b": 5})), lambda _asked, body: next(turns, body))
     # The first answer is made up: the store has applied it under the first key, so the second compare is stale.
-    answers = await here.connector.write([here.correction("a", 5, 5), here.correction("b", 5, 5)], "run")
+    answers = await here.connector.write([here.correction("a", 5, 5), here.correction("b", 5, 5)], "run", go)
     assert set(of(answers).values()) == {Outcome.APPLIED}
     assert len(set(keys(here))) == 2
 
@@ -149,7 +153,7 @@ def test_a_store_that_works_on_the_first_try_for_ever_ends_unknown_under_one_key
         busy = payload(unnamed("IDEMPOTENCY_CONCURRENT_REQUEST"))
         here = shop(Desk(world_of({"a": 5})), lambda _asked, _body: busy)
         began = anyio.current_time()
-        answers.extend(await here.connector.write([here.correction("a", 5, 9)], "run"))
+        answers.extend(await here.connector.write([here.correction("a", 5, 9)], "run", go))
         waited.append(anyio.current_time() - began)
         seen.extend(keys(here))
 
@@ -164,7 +168,7 @@ def test_a_store_that_works_on_the_first_try_for_ever_ends_unknown_under_one_key
 )
 async def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown(body: Any) -> None:
     here = shop(Desk(world_of({"a": 5, "b": 5})), lambda _asked, _body: body)
-    answers = await here.connector.write([here.correction("a", 5, 9), here.correction("b", 5, 9)], "run")
+    answers = await here.connector.write([here.correction("a", 5, 9), here.correction("b", 5, 9)], "run", go)
     assert of(answers) == {"a": Outcome.UNKNOWN, "b": Outcome.UNKNOWN}
 
 
@@ -174,7 +178,7 @@ async def test_what_was_applied_before_a_permission_ended_keeps_its_answer() -> 
     turns = iter([None])
     here.wire.spoil = lambda _asked, body: next(turns, denied) or body
     twice: list[CorrectionPlanned] = [here.correction("a", 5, 9), here.correction("a", 9, 7, "second")]
-    answers = await here.connector.write(twice, "run")
+    answers = await here.connector.write(twice, "run", go)
     assert [each.outcome for each in answers] == [Outcome.APPLIED, Outcome.NOT_SENT]
     with pytest.raises(Denied):
-        await here.connector.write([here.correction("b", 5, 9)], "run")
+        await here.connector.write([here.correction("b", 5, 9)], "run", go)

@@ -9,7 +9,7 @@ import httpx
 from typing_extensions import override
 
 from reconcilerd.assemble import Assembled, assemble
-from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.facts import CorrectionPlanned, Fact
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import PoolMode, PoolRule
 from reconcilerd.ledger.store import Ledger
@@ -154,7 +154,8 @@ class Theatre:
                 seed=self.lives,
             )
             journal = Mortal(Writer(ledger, inline=True), commits or Death())
-            built.append(assemble(wiring, journal, NoAlerts(), list(ledger.everything())))
+            recent = ledger.since(CorrectionPlanned, Instant(self.clock() - rules.limits.window_ms))
+            built.append(assemble(wiring, journal, NoAlerts(), ledger.everything(), recent))
             stop = anyio.Event()
             async with anyio.create_task_group() as group:
                 group.start_soon(keep_world, self.world, self.clock, 1.0)

@@ -17,7 +17,15 @@ from starlette.routing import Route
 
 from reconcilerd.config.secret import Secret
 from reconcilerd.domain.names import Instant
-from reconcilerd.errors import Denied, MalformedReply, OutcomeUnknown, ReconcilerdError, Refused, TryLater
+from reconcilerd.errors import (
+    Denied,
+    MalformedReply,
+    OutcomeUnknown,
+    ReconcilerdError,
+    Refused,
+    TryLater,
+    Withheld,
+)
 from reconcilerd.simulator.serve import serve
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
 from reconcilerd.transport.client import Call, Client, RetryRule
@@ -240,6 +248,30 @@ def test_limits_without_a_hint_are_waited_out_longer_each_time() -> None:
         gaps = [later - earlier for earlier, later in pairwise(asked)]
         assert len(gaps) == 3
         assert all(gap >= least for gap, least in zip(gaps, (1_000, 2_000, 4_000), strict=True))
+
+    virtual(main)
+
+
+@pytest.mark.parametrize(("first", "error"), [(None, Withheld), (429, OutcomeUnknown), (503, OutcomeUnknown)])
+def test_what_is_forbidden_while_it_waits_does_not_leave(first: int | None, error: type[Exception]) -> None:
+    """A STOP file two seconds after the decision holds back all that was not sent by then."""
+
+    async def main(clock: VirtualClock) -> None:
+        asked: list[int] = []
+
+        def limited(_: httpx.Request) -> httpx.Response:
+            asked.append(clock() - START)
+            return httpx.Response(first or 200, headers={"retry-after": "30"})
+
+        sender = client(clock, limited, lane=LaneSpec("x", 0.1, 1))
+        if first is None:
+            await sender.send(GET)
+        stop = Call(
+            "POST", "/a", "x", Priority.LOWER, json={}, withheld=lambda: "STOP" * (clock() > START + 2_000)
+        )
+        with pytest.raises(error):
+            await sender.send(stop)
+        assert asked == [0]
 
     virtual(main)
 

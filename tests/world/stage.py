@@ -1,6 +1,6 @@
 """A whole business and the whole daemon in one process, in virtual time: hours in seconds."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from random import Random
 from types import MappingProxyType
@@ -63,6 +63,9 @@ class NoAlerts:
 
     async def resolve(self, kind: str, subject: str) -> None:
         self.raised = [each for each in self.raised if each[:2] != (kind, subject)]
+
+    async def keep_only(self, known: Set[tuple[str, str]]) -> None:
+        self.raised = [each for each in self.raised if each[:2] in known]
 
 
 @dataclass
@@ -192,24 +195,31 @@ def play(
     faults: FaultPlan | None = None,
     poll_s: float = 60.0,
     prepare: Callable[[Stage], None] = lambda _stage: None,
+    journal: Journal | None = None,
+    state: Sequence[Fact] = (),
+    start: Instant = START,
 ) -> Stage:
-    """Run the daemon against the world until the scene ends. ``prepare`` sees the stage before it starts."""
+    """Run the daemon against the world until the scene ends. ``prepare`` sees the stage before it starts.
+
+    ``state``: what a ledger holds of an earlier life.
+    """
     stages: list[Stage] = []
 
     async def main() -> None:
-        clock = VirtualClock(START)
+        clock = VirtualClock(start)
         business = build(world, clock, faults or FaultPlan())
         wiring = wire(rules, clock, lambda: in_process_transport(business.app), poll_s)
-        journal, alerts = Journal(), NoAlerts()
-        built = assemble(wiring, journal, alerts)
-        stage = Stage(world, business, clock, built, journal, alerts)
+        kept, alerts = journal or Journal(), NoAlerts()
+        built = assemble(wiring, kept, alerts, state)
+        stage = Stage(world, business, clock, built, kept, alerts)
         stages.append(stage)
         prepare(stage)
         stop = anyio.Event()
         async with anyio.create_task_group() as group:
             group.start_soon(keep_world, world, clock, 1.0)
             group.start_soon(built.daemon.run, stop)
-            await built.daemon.started.wait()
+            if not state:
+                await built.daemon.started.wait()
             await scene(stage)
             stop.set()
             await anyio.sleep(1)

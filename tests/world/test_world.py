@@ -6,9 +6,13 @@ import anyio
 import pytest
 
 from reconcilerd.daemon.audit import audit_rest
-from reconcilerd.domain.facts import FreezeSet
+from reconcilerd.domain.book import Book, Taken
+from reconcilerd.domain.facts import Fact, FreezeSet, StockObserved
+from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.invariants import check_history
+from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.policy import Mode
+from reconcilerd.domain.position import Position
 from reconcilerd.simulator.faults import MILD, FaultPlan
 from reconcilerd.simulator.truth import WorldConfig
 from tests.world.stage import STORES, Stage, play, policy, shop, small_world
@@ -171,3 +175,30 @@ def test_an_unexplained_collapse_of_one_listing_waits_for_a_person() -> None:
     stage = play(world, policy(split=False), scene)
     assert max(stage.shown("a").values()) == 5000
     assert any(kind == "held_plan" for kind, _, _ in stage.alerts.raised)
+
+
+def test_one_sku_that_meets_a_bug_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(position: Position, rails: Rails) -> GroupPlan:
+        if position.group == "a":
+            raise ZeroDivisionError("a bug")
+        return make_plan(position, rails)
+
+    monkeypatch.setattr("reconcilerd.daemon.passes.make_plan", broken)
+    stage = play(small_world(WorldConfig(), split=False, skus=("a", "b", "c")), policy(split=False), settle)
+    assert set(stage.shown("a").values()) == {0}
+    assert set(stage.shown("b").values()) == set(stage.shown("c").values()) == {100}
+    assert [kind for kind, _, _ in stage.alerts.raised if kind == "bug"] == ["bug"]
+
+
+def test_one_fact_that_meets_a_bug_takes_no_other_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Book, fact: Fact) -> Taken:
+        if isinstance(fact, StockObserved) and fact.sku == "a":
+            raise ZeroDivisionError("a bug")
+        return take(self, fact)
+
+    take = Book.take
+    monkeypatch.setattr(Book, "take", broken)
+    stage = play(small_world(WorldConfig(), split=False), policy(split=False), settle)
+    assert set(stage.shown("a").values()) == {0}
+    assert set(stage.shown("b").values()) == {100}
+    assert "bug" in stage.alerts.told

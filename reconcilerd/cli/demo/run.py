@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -263,3 +263,5 @@ class _Silent:
     async def raise_(self, *_args: object) -> None: ...
 
     async def resolve(self, kind: str, subject: str) -> None: ...
+
+    async def keep_only(self, known: Set[tuple[str, str]]) -> None: ...

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from reconcilerd.connectors.port import Emit, Page, WriteAnswer, rejected_rows
+from reconcilerd.connectors.port import Emit, Page, Withholding, WriteAnswer, rejected_rows
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.connectors.shopify import rows
 from reconcilerd.connectors.shopify.graphql import GraphQL, Sender
@@ -93,9 +93,11 @@ class Shopify:
             facts, _ = self._facts(nodes, began, asked)
             await emit(Page(self.slots_feed, tuple(facts)))
 
-    async def write(self, corrections: Sequence[CorrectionPlanned], run: str) -> tuple[WriteAnswer, ...]:
+    async def write(
+        self, corrections: Sequence[CorrectionPlanned], run: str, withheld: Withholding
+    ) -> tuple[WriteAnswer, ...]:
         """Compare-and-set from the reading each correction was computed from."""
-        return await self._writes.send(corrections, run)
+        return await self._writes.send(corrections, run, withheld)
 
     async def _sweep_slots(self, emit: Emit) -> SweepRead:
         began, seen, cursor, count, why = self._clock(), set[SlotKey](), None, 0, ""

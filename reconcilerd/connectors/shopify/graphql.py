@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 import anyio
 
+from reconcilerd.connectors.port import Withholding
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Denied, MalformedReply, Refused, TryLater
 from reconcilerd.transport.client import Call
@@ -61,7 +62,7 @@ class GraphQL:
         priority: Priority,
         *,
         guess: float = FIRST_COST,
-        idempotent: bool = True,
+        withheld: Withholding | None = None,
     ) -> tuple[dict[str, Any], Instant]:
         """Run a document; its data and when it was asked. Waits out THROTTLED, a bounded number of times.
 
@@ -77,7 +78,7 @@ class GraphQL:
                 priority,
                 json={"query": document(name), "variables": dict(variables)},
                 cost=self._cost.get(name, guess),
-                idempotent=idempotent,
+                withheld=withheld,
             )
             reply = await self._client.send(call)
             self._check_version(reply, where)

@@ -2,15 +2,16 @@
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio
 
-from reconcilerd.connectors.port import WriteAnswer
+from reconcilerd.connectors.port import Withholding, WriteAnswer
 from reconcilerd.connectors.shopify.graphql import GraphQL
 from reconcilerd.domain.facts import CorrectionPlanned, Outcome
 from reconcilerd.domain.names import SlotKey
-from reconcilerd.errors import Denied, MalformedReply, OutcomeUnknown, Refused, TryLater
+from reconcilerd.errors import Denied, MalformedReply, OutcomeUnknown, Refused, TryLater, Withheld
 from reconcilerd.transport.lane import Priority
 
 _SPACE: Final = uuid.UUID("5f9b7a52-0d3f-4a8e-9a54-7a1b6f0c2d11")
@@ -30,6 +31,15 @@ _STALE: Final = "CHANGE_FROM_QUANTITY_STALE"
 Answers = dict[str, WriteAnswer]
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What all batches of one ``send`` have in common."""
+
+    run: str
+    withheld: Withholding
+    answers: Answers = field(default_factory=dict)
+
+
 class Writes:
     """Sends batches of corrections to one store. A batch is atomic there: one stale line fails it whole."""
 
@@ -37,12 +47,15 @@ class Writes:
         self._graphql = graphql
         self._hot: dict[SlotKey, int] = {}
 
-    async def send(self, corrections: Sequence[CorrectionPlanned], run: str) -> tuple[WriteAnswer, ...]:
+    async def send(
+        self, corrections: Sequence[CorrectionPlanned], run: str, withheld: Withholding
+    ) -> tuple[WriteAnswer, ...]:
         """One answer for each correction. Raises Denied if none of them was sent."""
-        answers: Answers = {}
+        job = _Job(run, withheld)
+        answers = job.answers
         for batch in self._batches(corrections):
             try:
-                await self._batch(batch, run, 0, answers)
+                await self._batch(batch, job, 0)
             except Denied as error:
                 if not answers:
                     raise
@@ -77,17 +90,21 @@ class Writes:
                 if not self._hot[slot]:
                     del self._hot[slot]
 
-    async def _batch(self, batch: list[CorrectionPlanned], run: str, attempt: int, answers: Answers) -> None:
+    async def _batch(self, batch: list[CorrectionPlanned], job: _Job, attempt: int) -> None:
         """Send until every line has its answer; each new content or new try goes under a key of its own."""
+        answers = job.answers
         while batch:
             if attempt >= MAX_ROUNDS:
                 _settle(batch, Outcome.NOT_SENT, "refused too often; planned anew", answers)
                 return
             try:
-                errors = await self._patiently(batch, run, attempt)
+                errors = await self._patiently(batch, job, attempt)
             except (TryLater, OutcomeUnknown, MalformedReply) as error:
                 # It may have had its effect before it broke: only a reading can tell.
                 _settle(batch, Outcome.UNKNOWN, str(error), answers)
+                return
+            except Withheld as error:
+                _settle(batch, Outcome.NOT_SENT, str(error), answers)
                 return
             except Refused as error:
                 _settle(batch, Outcome.REFUSED, str(error), answers)
@@ -110,28 +127,30 @@ class Writes:
             else:
                 # Nobody says which line it was: halve until it stands alone.
                 middle = len(batch) // 2
-                await self._batch(batch[:middle], run, attempt, answers)
+                await self._batch(batch[:middle], job, attempt)
                 batch = batch[middle:]
 
     async def _patiently(
-        self, batch: Sequence[CorrectionPlanned], run: str, attempt: int
+        self, batch: Sequence[CorrectionPlanned], job: _Job, attempt: int
     ) -> list[dict[str, Any]]:
         """Ask again under the same key while the store still works on the first. Raises OutcomeUnknown at the end."""
         for tried in range(BUSY_TRIES):
-            errors = await self._once(batch, run, attempt)
+            errors = await self._once(batch, job, attempt)
             if all(error.get("code") != _BUSY for error in errors):
                 return errors
             await anyio.sleep(BUSY_S * 2**tried)
         raise OutcomeUnknown(f"the store still works on the same write after {BUSY_TRIES} tries")
 
-    async def _once(self, batch: Sequence[CorrectionPlanned], run: str, attempt: int) -> list[dict[str, Any]]:
+    async def _once(
+        self, batch: Sequence[CorrectionPlanned], job: _Job, attempt: int
+    ) -> list[dict[str, Any]]:
         key = uuid.uuid5(_SPACE, "|".join([str(attempt), *(each.id for each in batch)]))
         variables = {
             "key": str(key),
             "input": {
                 "name": "available",
                 "reason": "correction",
-                "referenceDocumentUri": f"gid://reconcilerd/Reconcile/{run}",
+                "referenceDocumentUri": f"gid://reconcilerd/Reconcile/{job.run}",
                 "quantities": [
                     {
                         "inventoryItemId": each.slot.listing,
@@ -145,7 +164,9 @@ class Writes:
         }
         priority = Priority.LOWER if any(c.target < c.read for c in batch) else Priority.RAISE
         # The key makes a repeat harmless, so a broken connection may be tried again under it.
-        data, _ = await self._graphql.run("set_quantities", variables, priority, guess=10)
+        data, _ = await self._graphql.run(
+            "set_quantities", variables, priority, guess=10, withheld=job.withheld
+        )
         payload = data.get("inventorySetQuantities")
         errors = payload.get("userErrors") if isinstance(payload, dict) else None
         if not isinstance(errors, list) or not all(isinstance(each, dict) for each in errors):
