@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -120,3 +122,65 @@ def test_without_a_daemon_it_reads_and_corrects_by_itself(tenant: Path) -> None:
         0,
         6,
     }
+
+
+def _raw(config: Path, said: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(20)
+        connection.connect(str(config.parent / "reconcilerd.sock"))
+        connection.sendall(said)
+        return connection.makefile("rb").readline()
+
+
+@pytest.mark.timeout(180)
+def test_no_client_can_hurt_the_daemon_or_stand_before_the_brake(tenant: Path) -> None:
+    with running(tenant.parent, "run", "--config", str(tenant), log="sockets.log") as daemon:
+        wait_until("the daemon to read everything", lambda: is_up(tenant))
+        for bad in (
+            b"\xff\xfe\n",
+            b"[" * 200_000 + b"\n",
+            b'{"op": "\\ud800"}\n',
+            b'{"op": "freeze", "reason": "\\ud800"}\n',
+            b'{"op": "approve", "id": 5, "reason": {}}\n',
+            b'{"op": "reconcile", "skus": "85123A"}\n',
+            b"7\n",
+        ):
+            answer = json.loads(_raw(tenant, bad))
+            assert answer["exit_code"] in {2, 6}, (bad[:40], answer)
+        idle = [socket.socket(socket.AF_UNIX) for _ in range(4)]
+        try:
+            for each in idle:
+                each.connect(str(tenant.parent / "reconcilerd.sock"))
+            # These ask for much and read nothing.
+            for each in idle[:2]:
+                each.sendall(b'{"op": "reconcile", "all": true, "fresh": true}\n')
+            assert run(tenant.parent, "freeze", "--reason", "now", "--config", str(tenant)).returncode == 0
+            assert run(tenant.parent, "unfreeze", "--config", str(tenant)).returncode == 0
+        finally:
+            for each in idle:
+                each.close()
+        daemon.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert daemon.poll() is None, "a hang-up is no reason to end"
+        assert stopped(daemon) == 0
+
+
+def test_a_ledger_that_fails_ends_the_daemon_with_one_sentence(tenant: Path) -> None:
+    folder = tenant.parent / "damaged"
+    folder.mkdir()
+    config = Path(shutil.copy(tenant, folder))
+    shutil.copy(tenant.parent / "rules.csv", folder)
+    with running(folder, "run", "--config", str(config)) as daemon:
+        wait_until("the daemon to read everything", lambda: is_up(config))
+        assert stopped(daemon) == 0
+    with sqlite3.connect(folder / "reconcilerd.db") as database:
+        database.execute("update state set payload = x'7b' where kind = 'slot'")
+    database.close()
+    done = run(folder, "run", "--config", str(config))
+    assert done.returncode == 2
+    assert "cannot be read" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert run(folder, "ledger", "rebuild", "--config", str(config)).returncode == 0
+    with running(folder, "run", "--config", str(config)) as daemon:
+        wait_until("the daemon to read everything", lambda: is_up(config))
+        assert stopped(daemon) == 0
