@@ -22,6 +22,8 @@ PACK_STORE = "shop-us"
 """Where some SKUs are sold by the pack only."""
 PACK = 6
 SETS = 2
+SCARCE, SOLD_OUT, PLENTY = 0.25, (0.5, 1.3), (3.0, 10.0)
+"""Which part of the SKUs is nearly sold out, and what lies there as a multiple of what the orders take."""
 _VARIANT = re.compile(r"([0-9]{5})[A-Z]+")
 
 
@@ -174,7 +176,8 @@ def world_of(
     chance = Random(config.seed)
     for number, (code, units) in enumerate(sorted(sells.sold.items()), 1):
         world.add_product(Product(number, code, sells.names[code], split=is_split(code)))
-        total = max(3, round(units * chance.uniform(0.6, 2.2)))
+        scarce = chance.random() < SCARCE
+        total = max(3, round(units * chance.uniform(*(SOLD_OUT if scarce else PLENTY))))
         world.add_stock(code, 1, total - total // 4)
         world.add_stock(code, 2, total // 4)
         for store, _ in STORES:

@@ -35,6 +35,8 @@ FAST = WorldConfig(
 DRIFT_SHARE = 0.6
 CURE_TICK_S = 0.2
 STALE_MS = 4_000
+DEAD_BAND_PERMILLE = 50
+"""Smaller differences of a shared pool wait, by the policy's default: they are no drift."""
 
 
 class Harm(StrEnum):
@@ -183,8 +185,10 @@ class Scene:
 
     def _fits(self, world: World, drift: Drift) -> bool:
         shown = [max(0, each.quantity) * each.each for each in world.items_of(drift.sku)]
-        total = sum(shown) if world.products[drift.sku].split else max(shown)
-        return total <= world.shippable(drift.sku)
+        there = world.shippable(drift.sku)
+        if world.products[drift.sku].split:
+            return sum(shown) <= there
+        return max(shown) * 1000 <= there * (1000 + DEAD_BAND_PERMILLE)
 
     async def truth(self, _request: Request) -> Response:
         """Everything measured so far."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import uvicorn
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
@@ -46,6 +47,8 @@ class Droppable:
             while (await receive())["type"] != "http.disconnect":
                 pass
             return
+        except ClientDisconnect:
+            return  # who asked has gone, as on any network
         for message in said:
             await send(message)
 
