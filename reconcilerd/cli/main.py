@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         code = 130
     except ConfigFault as faults:
         count = len(faults.faults)
-        click.echo(f"reconcilerd: the configuration has {count} fault{'s' if count > 1 else ''}:", err=True)
+        click.echo(f"reconcilerd: cannot begin, {count} fault{'s' if count > 1 else ''}:", err=True)
         for fault in faults.faults:
             click.echo(f"  {fault}", err=True)
         code = 2

@@ -1,5 +1,6 @@
 """The demo's tenant: a configuration and rules as a brand would write them, and how both are told to a person."""
 
+import csv
 from pathlib import Path
 
 from reconcilerd.simulator.catalogue import (
@@ -39,9 +40,10 @@ def write_tenant(folder: Path, port: int, invoices: list[Invoice]) -> Path:
         (folder / name).unlink(missing_ok=True)
     config = folder / "config.toml"
     config.write_text("\n".join(_config(f"http://127.0.0.1:{port}")) + "\n", "utf-8")
-    rows = [",".join(COLUMNS)]
-    rows += [",".join(row.get(name, "") for name in COLUMNS) for row in _rules(rich_catalogue(invoices))]
-    (folder / "rules.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    with (folder / "rules.csv").open("w", encoding="utf-8", newline="") as file:
+        rules = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        rules.writeheader()
+        rules.writerows(_rules(rich_catalogue(invoices)))
     return config
 
 
@@ -100,6 +102,11 @@ def _row(sku: str, channel: str = "", **cells: str) -> Cells:
     return {"sku": sku, **({"channel": channel} if channel else {}), **cells}
 
 
+def _sets(sells: Catalogue) -> str:
+    nested = ", one of them in a larger one" if len(sells.sets) > 1 else ""
+    return f"sets of them: {len(sells.sets)}{nested}; " if sells.sets else ""
+
+
 def told(seconds: int, seed: int, invoices: list[Invoice], port: int) -> list[tuple[str, str]]:
     """What a person should know before it begins: (about, text)."""
     sells = rich_catalogue(invoices)
@@ -118,7 +125,7 @@ def told(seconds: int, seed: int, invoices: list[Invoice], port: int) -> list[tu
         ),
         (
             "Sold",
-            f"{len(sells.sold)} SKUs, {len(sells.sets)} sets of them (one in a larger one), {len(sells.packs)} by "
+            f"{len(sells.sold)} SKUs, {_sets(sells)}{len(sells.packs)} by "
             f"the pack of {PACK} on {PACK_STORE}{f' ({pack})' if pack else ''}, {len(sells.parents)} virtual parents",
         ),
         (
