@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -105,7 +106,7 @@ def check_config(config: Path, defaults: bool) -> int:
 @json_option
 def status(config: Path, as_json: bool) -> int:
     """How sources, channels and corrections stand now."""
-    return _show(_ask(config, {"op": "status"}, offline=True), as_json, render.status)
+    return _show(_ask(config, {"op": "status"}), as_json, render.status)
 
 
 @cli.command()
@@ -116,7 +117,7 @@ def status(config: Path, as_json: bool) -> int:
 def explain(sku: str, channel: str | None, config: Path, as_json: bool) -> int:
     """Why each listing of a SKU should show the number it should."""
     request = {"op": "explain", "sku": sku, "channel": channel}
-    return _show(_ask(config, request, offline=True), as_json, render.explanation)
+    return _show(_ask(config, request), as_json, render.explanation)
 
 
 @cli.command()
@@ -127,7 +128,7 @@ def explain(sku: str, channel: str | None, config: Path, as_json: bool) -> int:
 def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
     """What was read, planned and answered for a SKU, newest first."""
     request = {"op": "history", "sku": sku, "limit": limit}
-    return _show(_ask(config, request, offline=True), as_json, render.history)
+    return _show(_ask(config, request), as_json, render.history)
 
 
 @cli.command()
@@ -136,7 +137,7 @@ def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
 @config_option
 def approve(id_: str, reason: str, config: Path) -> int:
     """Release held corrections: a plan's id, ``held`` for all, or one SKU. Lasts two hours."""
-    answer = _ask(config, {"op": "approve", "id": id_, "reason": reason}, offline=False)
+    answer = _ask(config, {"op": "approve", "id": id_, "reason": reason})
     return _show(
         answer, False, lambda a, _: f"approved until {a['envelope']['until']}: {a['envelope']['skus']}"
     )
@@ -150,7 +151,7 @@ def approve(id_: str, reason: str, config: Path) -> int:
 def freeze(channel: str | None, for_s: float | None, reason: str, config: Path) -> int:
     """Stop writing to a channel, or to all."""
     request = {"op": "freeze", "channel": channel, "for_s": for_s, "reason": reason}
-    return _show(_ask(config, request, offline=False), False, _frozen)
+    return _show(_ask(config, request), False, _frozen)
 
 
 @cli.command()
@@ -158,7 +159,7 @@ def freeze(channel: str | None, for_s: float | None, reason: str, config: Path) 
 @config_option
 def unfreeze(channel: str | None, config: Path) -> int:
     """Allow writes again."""
-    return _show(_ask(config, {"op": "unfreeze", "channel": channel}, offline=False), False, _frozen)
+    return _show(_ask(config, {"op": "unfreeze", "channel": channel}), False, _frozen)
 
 
 @cli.group()
@@ -210,15 +211,13 @@ def reconcile(args: tuple[str, ...]) -> int:
     return reconcile_main(list(args))
 
 
-def _ask(config: Path, request: dict[str, Any], *, offline: bool) -> dict[str, Any]:
-    """Through the daemon's socket; where there is none, from the ledger if the question allows it."""
+def _ask(config: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Through the daemon's socket; where nobody listens, from the ledger, under its lock if it is written."""
     path = socket_path(config)
     if path is not None and path.exists():
-        try:
+        # A socket nobody listens to is left by a daemon that was killed.
+        with suppress(NotReachable):
             return ask(path, request)
-        except NotReachable as gone:
-            if not offline:
-                return {"error": {"message": str(gone), "exit_code": 8}, "exit_code": 8}
     from reconcilerd.cli.offline import answer_offline
 
     return answer_offline(config, request)

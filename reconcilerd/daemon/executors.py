@@ -37,6 +37,8 @@ class Executor:
         self._stopped = stopped
         self._on_denied = on_denied
         self._queue: dict[SlotKey, CorrectionPlanned] = {}
+        self._replaced: list[CorrectionPlanned] = []
+        """Taken out of the queue by a newer correction of the same slot; their answer is still owed."""
         self._filled = anyio.Event()
         self._busy = False
         self._rested = anyio.Event()
@@ -57,6 +59,9 @@ class Executor:
 
     def put(self, corrections: Sequence[CorrectionPlanned]) -> None:
         for correction in corrections:
+            older = self._queue.pop(correction.slot, None)
+            if older is not None:
+                self._replaced.append(older)
             self._queue[correction.slot] = correction
         self._filled.set()
 
@@ -89,6 +94,8 @@ class Executor:
         unfit = [
             WriteAnswer(c, Outcome.NOT_SENT, why or "a newer reading came") for c in batch if c not in fit
         ]
+        replaced, self._replaced = self._replaced, []
+        unfit += [WriteAnswer(c, Outcome.NOT_SENT, "a newer correction came") for c in replaced]
         answers = [*unfit, *(await self._write(fit) if fit else ())]
         now = self._desk.clock()
         facts = [

@@ -211,6 +211,7 @@ class Passes:
             at=at,
             unexplained=entry.unexplained,
             sold_out=entry.sold_out,
+            owed=entry.owed,
         )
 
     async def _carry(self, plans: list[GroupPlan], facts: list[Fact], at: Instant) -> None:

@@ -12,7 +12,7 @@ from reconcilerd.domain.facts import SlotState
 from reconcilerd.domain.names import Sku, SlotKey
 from reconcilerd.domain.policy import MaxUnits, Mode, Percent, Rule
 from reconcilerd.domain.position import OfferView, Position
-from reconcilerd.domain.quantities import Rate, expected
+from reconcilerd.domain.quantities import MAX_UNITS, Rate, expected
 from reconcilerd.domain.room import Room, Shown, level_of, room_of
 
 _FINE = 1_000_000
@@ -198,7 +198,9 @@ def rule_in_force(position: Position, offer: OfferView) -> tuple[Rule, bool]:
     low = offer.rule.low_stock
     if low is None or not offer.uses:
         return offer.rule.normal, False
-    level = min(level_of(position, component) // use for component, use in offer.uses)
+    # Levels are stock, whatever one sale of it takes on a channel.
+    each = offer.rule.units_per_sale
+    level = min(level_of(position, component) * each // use for component, use in offer.uses)
     return (low, True) if level <= position.min_level(offer.sku) else (offer.rule.normal, False)
 
 
@@ -211,6 +213,21 @@ def _bounded(offer: OfferView, amount: int) -> int:
     cap = _cap(offer)
     capped = amount if cap is None else min(amount, cap)
     return max(0, capped - -(-offer.rule.buffer // offer.rule.units_per_sale))
+
+
+def _most(position: Position, offer: OfferView) -> int:
+    """What a rule forbids to exceed, however much there is; what is there itself is judged elsewhere."""
+    each = offer.rule.units_per_sale
+    match rule_in_force(position, offer)[0]:
+        case Percent(0):
+            most = 0
+        case MaxUnits(limit):
+            most = limit // each
+        case Percent():
+            most = MAX_UNITS
+    most = max(most, offer.rule.floor // each)
+    cap = _cap(offer)
+    return most if cap is None else min(most, cap)
 
 
 def _shared(position: Position, room: Room) -> dict[SlotKey, int]:
@@ -244,9 +261,16 @@ def _split(position: Position, room: Room) -> dict[SlotKey, int]:
     rules = {offer.slot: rule_in_force(position, offer)[0] for offer in position.offers}
     whole = sum(rule.permille for rule in rules.values() if isinstance(rule, Percent))
     fixed = {o.slot: o.shown or 0 for o in position.offers if not ours(o)}
+    # A dark channel goes on showing what it may show; the others share what that leaves (R14).
+    dark = {o.slot for o in position.offers if ours(o) and position.channel(o.slot.channel).dark}
+    fixed |= {
+        o.slot: min(o.shown, room.alone(o.slot))
+        for o in position.offers
+        if o.slot in dark and o.shown is not None
+    }
     floors, full = [], []
     for offer in position.offers:
-        if not ours(offer):
+        if offer.slot in fixed:
             continue
         each = offer.rule.units_per_sale
         cap, weight = room.alone(offer.slot), 1000
@@ -263,7 +287,7 @@ def _split(position: Position, room: Room) -> dict[SlotKey, int]:
         full.append(Taker(offer.slot, weight, cap, each))
     given = fill(room, full, fill(room, floors, fixed))
     return {
-        offer.slot: _bounded(offer, given.get(offer.slot, 0)) if ours(offer) else fixed[offer.slot]
+        offer.slot: fixed[offer.slot] if offer.slot in fixed else _bounded(offer, given.get(offer.slot, 0))
         for offer in position.offers
     }
 
@@ -272,7 +296,7 @@ def _keep(position: Position, room: Room, ideal: Shown) -> dict[SlotKey, int]:
     """Keep what is shown while the sum is right and nobody is far from its share; give free units to the short."""
     shown = estimated(position, ideal)
     mine = [offer for offer in position.offers if ours(offer)]
-    kept = dict(shown)
+    kept = {**shown, **{o.slot: min(shown[o.slot], _most(position, o)) for o in mine}}
     if not room.fits(kept):
         lowered = {**kept, **{o.slot: min(kept[o.slot], ideal[o.slot]) for o in mine}}
         back = [Taker(o.slot, max(1, ideal[o.slot]), kept[o.slot], o.rule.units_per_sale) for o in mine]
@@ -298,7 +322,9 @@ def _outside_dead_band(position: Position, room: Room, ideal: Shown) -> dict[Slo
         current, target = offer.current, ideal[offer.slot]
         if current is None or offer.write is not None or 0 in (current, target):
             continue
-        if abs(current - target) * 1000 < position.pool.dead_band_permille * room.alone(offer.slot):
+        # Where little is meant to be shown of much, a part of much is no tolerance.
+        band = position.pool.dead_band_permille * min(room.alone(offer.slot), 4 * target)
+        if abs(current - target) * 1000 < band and current <= _most(position, offer):
             desired[offer.slot] = current
     return desired
 

@@ -107,6 +107,8 @@ class Book:
     envelopes: dict[str, EnvelopeApproved] = field(default_factory=dict)
     scarce: dict[Sku, bool] = field(default_factory=dict)
     first_order: dict[ChannelName, Instant] = field(default_factory=dict)
+    _places_of: dict[tuple[ChannelName, str], list[SlotKey]] = field(default_factory=dict)
+    """The slots of each listing of a channel."""
     _joins: Joins | None = None
     _places: dict[Sku, list[LocationName]] = field(default_factory=dict)
     _codes: dict[Sku, set[tuple[ChannelName, str]]] | None = None
@@ -213,6 +215,8 @@ class Book:
             else:
                 self.take(fact)
         self._remap()
+        for track in self.slots.values():
+            track.orphan(now)
         for sweep in self.sweeps.values():
             self._lift(sweep)
         if self._newest() > now:
@@ -276,7 +280,14 @@ class Book:
         return Sku(code) if Sku(code) in self.products else None
 
     def _track(self, slot: SlotKey) -> SlotTrack:
-        return self.slots.setdefault(slot, SlotTrack(slot))
+        known = self.slots.get(slot)
+        if known is None:
+            known = self.slots[slot] = SlotTrack(slot)
+            alike = self._places_of.setdefault((slot.channel, slot.listing), [])
+            alike.append(slot)
+            for each in alike if len(alike) > 1 else ():
+                self.slots[each].spread = True
+        return known
 
     def _take_slot(self, fact: SlotObserved) -> Taken:
         fact = replace(fact, listing_sku=code_of(fact.listing_sku))
@@ -315,9 +326,11 @@ class Book:
         track.row = replace(fact, age_of=max(fact.age_of, old.age_of))
         if _same_stock(old, fact):
             return Taken(news=False, touched=frozenset({fact.sku}))
-        track.before_change = old.as_of
+        if old.on_hand != fact.on_hand:
+            track.before_change = old.as_of
         place = self.policy.locations.get(fact.location)
-        refreshed = place is not None and place.mirror
+        # Allocated and locked are Extensiv's own; only the count itself comes from whoever counts there.
+        refreshed = place is not None and place.mirror and old.on_hand != fact.on_hand
         derived = (StockRefreshed(fact.sku, fact.location, old.as_of, fact.as_of),) if refreshed else ()
         return Taken(news=True, derived=derived, dirty=frozenset({fact.sku}))
 
@@ -367,6 +380,7 @@ class Book:
             self.sweeps[fact.feed] = fact
         if fact.full:
             self.swept_whole.add(fact.feed)
+            self.orders.following = EXTENSIV_ORDERS in self.swept_whole
         self._lift(fact)
         channel = ChannelName(fact.feed.rpartition(".")[0])
         dirty: set[Sku] = set()

@@ -24,13 +24,13 @@ ORDER_KEPT_MS = 8 * 86_400_000
 
 def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
     """Open demand on one component, each order in exactly one class (rule 3)."""
-    stocked, began = book.stocked(component), _extensiv_began(book)
+    began = _extensiv_began(book)
     proven: dict[tuple[Locations, Instant], bool] = {}
     for order, units in demand(book, component):
         stage = stage_of(order, began, import_max_ms(book, order.key.channel))
         if stage is Stage.ENDED:
             continue
-        where, ours = _lies_in(book, order, stocked), order.in_extensiv
+        where, ours = _lies_in(book, order, component), order.in_extensiv
         left = ended(ours) if stage is Stage.SHIPPED and ours is not None else None
         if left is not None:
             if (where, left) not in proven:
@@ -42,12 +42,26 @@ def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
         )
 
 
-def _lies_in(book: Book, order: Order, stocked: Locations) -> Locations:
-    """Where an order's units lie: where Extensiv routed it if any lie there, else where its channel draws on."""
-    ours = order.in_extensiv
+def _lies_in(book: Book, order: Order, component: Sku) -> Locations:
+    """Where an order's units lie: where Extensiv routed it if any lie there, else where it may be sold from."""
+    ours, stocked = order.in_extensiv, book.stocked(component)
     if ours is not None and ours.location is not None and ours.location in stocked:
         return frozenset({ours.location})
-    return channel_locations(book, order.key.channel, stocked)
+    where = channel_locations(book, order.key.channel, stocked)
+    barred = book.policy.sku_rule(component).excluded_locations
+    for line in order.newest.lines:
+        sku = book.sku_of_code(order.key.channel, line.listing_sku)
+        if sku is not None and any(name == component for name, _ in book.uses(sku)):
+            barred |= _barred(book, sku, order.key.channel)
+    return (where - barred) or where
+
+
+def _barred(book: Book, sku: Sku, channel: ChannelName) -> Locations:
+    """Where a SKU is not sold from on a channel."""
+    barred = book.policy.sku_rule(sku).excluded_locations
+    if channel not in book.policy.channels:
+        return barred
+    return barred | book.policy.offer_rule(sku, channel).excluded_locations
 
 
 def demand(book: Book, component: Sku) -> Iterator[tuple[Order, int]]:
@@ -93,7 +107,7 @@ def _proven_everywhere(book: Book, order: Order) -> bool:
     skus = [book.sku_of_code(order.key.channel, line.listing_sku) for line in order.newest.lines]
     components = {name for sku in skus if sku is not None for name, _ in book.uses(sku)}
     return ours is not None and all(
-        shipment_proven(book, component, _lies_in(book, order, book.stocked(component)), ended(ours))
+        shipment_proven(book, component, _lies_in(book, order, component), ended(ours))
         for component in sorted(components)
     )
 
@@ -149,7 +163,7 @@ def ended(order: OrderObserved) -> Instant:
 def inferred_claims(book: Book, offer: OfferView) -> Iterator[Claim]:
     """Falls of a slot that no order explains yet."""
     for fall in book.slots[offer.slot].inferred:
-        units = open_units(fall, book.orders, offer.listing_sku)
+        units = open_units(fall, book.orders, offer.code)
         for component, count in offer.uses if units else ():
             yield Claim(
                 ClaimKind.INFERRED,
@@ -164,10 +178,11 @@ def inferred_claims(book: Book, offer: OfferView) -> Iterator[Claim]:
 def buried_claims(book: Book, offer: OfferView, now: Instant, *, compare_and_set: bool) -> Iterator[Claim]:
     """Sales that could not be seen, kept back from raises only (rule 4)."""
     track = book.slots[offer.slot]
-    units = sum(buried_units(window, book.orders, offer.listing_sku, offer.rate) for window in track.buried)
-    if track.write is not None and not compare_and_set:
-        known = book.orders.known(offer.slot.channel, offer.listing_sku, track.write.based_on, now)
-        units += max(0, expected(offer.rate, now - track.write.based_on, 1) - known)
+    units = sum(buried_units(window, book.orders, offer.code, offer.rate) for window in track.buried)
+    if track.open and not compare_and_set:
+        since = min(each.based_on for each in track.open)
+        known = book.orders.known(offer.slot.channel, offer.code, since, now)
+        units += max(0, expected(offer.rate, now - since, 1) - known)
     for component, count in offer.uses if units else ():
         yield Claim(
             ClaimKind.BURIED, component, units * count, offer.locations, offer.slot.channel, offer.slot.path
@@ -182,7 +197,8 @@ def dark_claims(
         through = book.through(offer.slot.channel)
         if offer.slot.channel not in dark or through is None:
             continue
-        units = min(expected(offer.rate, now - through, 1), offer.shown or 0)
+        fallen = sum(open_units(fall, book.orders, offer.code) for fall in book.slots[offer.slot].inferred)
+        units = max(0, min(expected(offer.rate, now - through, 1), offer.shown or 0) - fallen)
         for component, count in offer.uses if units else ():
             yield Claim(ClaimKind.DARK, component, units * count, offer.locations, offer.slot.channel)
 
@@ -199,10 +215,11 @@ def dark_stock_claims(book: Book, rows: Sequence[StockView], dark_ms: int) -> It
             yield Claim(ClaimKind.DARK_STOCK, row.sku, units, frozenset({row.location}))
 
 
-def safety_claims(book: Book, component: Sku, everywhere: Locations) -> Iterator[Claim]:
-    units = book.policy.sku_rule(component).safety_stock
-    if units:
-        yield Claim(ClaimKind.SAFETY, component, units, everywhere)
+def safety_claims(book: Book, component: Sku) -> Iterator[Claim]:
+    rule, stocked = book.policy.sku_rule(component), book.stocked(component)
+    if rule.safety_stock:
+        where = (stocked - rule.excluded_locations) or stocked
+        yield Claim(ClaimKind.SAFETY, component, rule.safety_stock, where)
 
 
 def import_max_ms(book: Book, channel: ChannelName) -> int:

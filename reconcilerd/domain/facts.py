@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import ClassVar, Final
+from typing import ClassVar, Final, get_args
 
 from reconcilerd.domain.names import FeedName, Instant, LocationName, OrderKey, Sku, SlotKey
 from reconcilerd.domain.quantities import units
@@ -89,6 +89,17 @@ class CorrectionEnd(StrEnum):
     MISSED = "missed"
     SUPERSEDED = "superseded"
     REFUSED = "refused"
+
+
+class _Made:
+    """A fact of our own making: true from the moment it was made."""
+
+    __slots__ = ()
+
+    @property
+    def as_of(self) -> Instant:
+        at: Instant = self.at  # type: ignore[attr-defined]  # each of them has it, among its own fields
+        return at
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +241,7 @@ class StockObserved:
 
 
 @dataclass(frozen=True, slots=True)
-class StockRefreshed:
+class StockRefreshed(_Made):
     """A copied row that changed: Extensiv heard from whoever counts there, after ``before`` and by ``at``."""
 
     kind: ClassVar[str] = "refreshed"
@@ -243,10 +254,6 @@ class StockRefreshed:
     @property
     def about(self) -> str:
         return f"{self.sku}@{self.location}"
-
-    @property
-    def as_of(self) -> Instant:
-        return self.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,7 +394,7 @@ class SalesBuried:
 
 
 @dataclass(frozen=True, slots=True)
-class CorrectionPlanned:
+class CorrectionPlanned(_Made):
     """The intent of one write, durable before its effect. ``based_on`` is the reading it was computed from."""
 
     kind: ClassVar[str] = "correction"
@@ -404,6 +411,13 @@ class CorrectionPlanned:
     """Units of the change that orders do not account for: what it spends of the sliding window."""
     sold_out: bool = False
     """Whether it sets the slot to zero because nothing at all is left for it."""
+    owed: int = 0
+    """How far below zero the channel's number was (``read`` is 0 then)."""
+
+    @property
+    def compared(self) -> int:
+        """The channel's own number that it was computed from; may be below zero."""
+        return self.read - self.owed
 
     def __post_init__(self) -> None:
         units(self.read, "read quantity")
@@ -413,13 +427,9 @@ class CorrectionPlanned:
     def about(self) -> str:
         return self.slot.path
 
-    @property
-    def as_of(self) -> Instant:
-        return self.at
-
 
 @dataclass(frozen=True, slots=True)
-class CorrectionSent:
+class CorrectionSent(_Made):
     """What the channel answered to one planned write."""
 
     kind: ClassVar[str] = "sent"
@@ -434,13 +444,9 @@ class CorrectionSent:
     def about(self) -> str:
         return self.slot.path
 
-    @property
-    def as_of(self) -> Instant:
-        return self.at
-
 
 @dataclass(frozen=True, slots=True)
-class CorrectionSettled:
+class CorrectionSettled(_Made):
     """How a correction ended, by a reading or by the channel's own word."""
 
     kind: ClassVar[str] = "settled"
@@ -454,13 +460,9 @@ class CorrectionSettled:
     def about(self) -> str:
         return self.slot.path
 
-    @property
-    def as_of(self) -> Instant:
-        return self.at
-
 
 @dataclass(frozen=True, slots=True)
-class EnvelopeApproved:
+class EnvelopeApproved(_Made):
     """A person's release of held corrections: which SKUs, which way, up to what, until when."""
 
     kind: ClassVar[str] = "envelope"
@@ -478,13 +480,9 @@ class EnvelopeApproved:
     def about(self) -> str:
         return self.id
 
-    @property
-    def as_of(self) -> Instant:
-        return self.at
-
 
 @dataclass(frozen=True, slots=True)
-class FreezeSet:
+class FreezeSet(_Made):
     """Writes to ``channel`` (all, if empty) stopped or allowed again by a person."""
 
     kind: ClassVar[str] = "freeze"
@@ -499,13 +497,9 @@ class FreezeSet:
     def about(self) -> str:
         return self.channel
 
-    @property
-    def as_of(self) -> Instant:
-        return self.at
-
 
 @dataclass(frozen=True, slots=True)
-class RegimeSwitched:
+class RegimeSwitched(_Made):
     """A pool group of a shared pool turned split under scarcity, or back."""
 
     kind: ClassVar[str] = "regime"
@@ -517,13 +511,9 @@ class RegimeSwitched:
     def about(self) -> str:
         return self.group
 
-    @property
-    def as_of(self) -> Instant:
-        return self.at
-
 
 @dataclass(frozen=True, slots=True)
-class PlanMade:
+class PlanMade(_Made):
     """One pass: how many slots it judged, what it sent and what it holds, by verdict."""
 
     kind: ClassVar[str] = "plan"
@@ -538,13 +528,9 @@ class PlanMade:
     def about(self) -> str:
         return "plan"  # earlier ones are history, not state
 
-    @property
-    def as_of(self) -> Instant:
-        return self.at
-
 
 @dataclass(frozen=True, slots=True)
-class AlertChanged:
+class AlertChanged(_Made):
     """An alert was raised or resolved; ``key`` is stable per kind and channel."""
 
     kind: ClassVar[str] = "alert"
@@ -558,13 +544,9 @@ class AlertChanged:
     def about(self) -> str:
         return self.key
 
-    @property
-    def as_of(self) -> Instant:
-        return self.at
-
 
 @dataclass(frozen=True, slots=True)
-class AlertTold:
+class AlertTold(_Made):
     """A receiver took the change of an alert that was made at ``changed``."""
 
     kind: ClassVar[str] = "told"
@@ -576,10 +558,6 @@ class AlertTold:
     @property
     def about(self) -> str:
         return f"{self.receiver}|{self.key}"
-
-    @property
-    def as_of(self) -> Instant:
-        return self.at
 
 
 Fact = (
@@ -607,30 +585,5 @@ Fact = (
     | AlertTold
 )
 
-_ALL: tuple[type[Fact], ...] = (
-    SweepRead,
-    ProductObserved,
-    ListingDeclared,
-    LocationObserved,
-    ChannelObserved,
-    StockObserved,
-    StockRefreshed,
-    StockTotalObserved,
-    SlotObserved,
-    OrderObserved,
-    FindingRaised,
-    SaleInferred,
-    SalesBuried,
-    CorrectionPlanned,
-    CorrectionSent,
-    CorrectionSettled,
-    EnvelopeApproved,
-    FreezeSet,
-    RegimeSwitched,
-    PlanMade,
-    AlertChanged,
-    AlertTold,
-)
-
-FACT_TYPES: Final[Mapping[str, type[Fact]]] = MappingProxyType({each.kind: each for each in _ALL})
+FACT_TYPES: Final[Mapping[str, type[Fact]]] = MappingProxyType({each.kind: each for each in get_args(Fact)})
 """Every fact by the name under which the ledger keeps it."""

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from reconcilerd.domain.facts import EnvelopeApproved, SlotState
 from reconcilerd.domain.names import ChannelName, Instant
 from reconcilerd.domain.policy import Mode, Publisher, UnreadPeer
-from reconcilerd.domain.position import ORDERED, ClaimKind, OfferView, Position
+from reconcilerd.domain.position import ClaimKind, OfferView, Position
 
 
 class Verdict(StrEnum):
@@ -139,21 +139,17 @@ class Change:
 def explained_units(position: Position, offer: OfferView) -> int:
     """Sales that orders and inferred sales account for, on the component that sold most (channel units).
 
-    Orders of the window count whatever became of them: what has shipped is gone from the shelf, and no claim.
+    Orders placed, or first heard of, in the window count whatever became of them: what has shipped is gone from the
+    shelf, and no claim. Older ones do not, shipped or not: what is shown has been less for them all along.
     """
     sold = dict(position.sold)
-    kinds = ORDERED | {ClaimKind.INFERRED}
-    return max(
-        (
-            max(
-                sum(c.units for c in position.claims if c.component == component and c.kind in kinds),
-                sold.get(component, 0),
-            )
-            // use
-            for component, use in offer.uses
-        ),
-        default=0,
-    )
+    inferred = {
+        component: sum(
+            c.units for c in position.claims if c.component == component and c.kind is ClaimKind.INFERRED
+        )
+        for component, _ in offer.uses
+    }
+    return max((sold.get(each, 0) + inferred[each]) // use for each, use in offer.uses) if offer.uses else 0
 
 
 Guard = Callable[[Change, Rails], Verdict | None]
@@ -254,7 +250,8 @@ def guarded_mode(change: Change, rails: Rails) -> Verdict | None:
 def sound_sources(change: Change, rails: Rails) -> Verdict | None:
     position = change.position
     channel = position.channel(change.offer.slot.channel)
-    if not position.orders_known or not channel.swept or channel.through is None:
+    unheard = any(each.through is None and not each.dark for each in position.channels)
+    if not position.orders_known or not channel.swept or channel.through is None or unheard:
         return Verdict.HOLD_FIRST_RUN
     if position.storm:
         return Verdict.HOLD_STORM
@@ -293,12 +290,17 @@ def fresh_peers(change: Change, rails: Rails) -> Verdict | None:
 
 
 def settled_falls(change: Change, rails: Rails) -> Verdict | None:
-    """A fall too large to be inferred may yet be one large order: what fell is put back once its orders are known."""
-    return Verdict.HOLD_UNSETTLED if change.offer.unsettled else None
+    """A fall too large to be inferred may yet be one large order: until its orders are known, nobody gets its units."""
+    mine = {component for component, _ in change.offer.uses}
+    unsettled = any(
+        offer.unsettled and not mine.isdisjoint(component for component, _ in offer.uses)
+        for offer in change.position.offers
+    )
+    return Verdict.HOLD_UNSETTLED if unsettled else None
 
 
 def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
-    """Listings of living channels in a split pool that were read too long ago for a raise."""
+    """Listings of living channels in a split pool whose reading is too old, or known to be wrong, for a raise."""
     if not position.split:
         return ()
     return tuple(
@@ -306,7 +308,7 @@ def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
         for peer in position.offers
         if peer.slot != offer.slot
         and not position.channel(peer.slot.channel).dark
-        and position.at - peer.age_of > position.ages.peer_slot_ms
+        and (peer.suspect or position.at - peer.age_of > position.ages.peer_slot_ms)
     )
 
 

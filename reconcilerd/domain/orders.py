@@ -59,8 +59,13 @@ class Order:
     def with_side(self, seen: OrderObserved) -> "Order":
         """This order after one more reading; an older reading changes nothing."""
         if seen.source == EXTENSIV:
-            older = self.in_extensiv is not None and self.in_extensiv.as_of > seen.as_of
-            return self if older else Order(self.key, self.on_channel, seen)
+            known = self.in_extensiv
+            if known is not None and known.as_of > seen.as_of:
+                return self
+            if known is not None and known.status is seen.status is OrderStatus.SHIPPED:
+                # Whatever is noted on a shipped order later, its parcel left when it left.
+                seen = replace(seen, ended_at=known.ended_at)
+            return Order(self.key, self.on_channel, seen)
         older = self.on_channel is not None and self.on_channel.as_of > seen.as_of
         return self if older else Order(self.key, seen, self.in_extensiv)
 
@@ -154,7 +159,10 @@ class OrderBook:
     _unsettled: dict[OrderKey, None] = field(default_factory=dict)
     _settled: dict[OrderKey, None] = field(default_factory=dict)
     """In the order in which they were settled."""
+    following: bool = False
+    """Whether every open order was read once: what turns up from now on is news, however long ago it was placed."""
     _forgotten: set[OrderKey] = field(default_factory=set)
+    _heard: dict[OrderKey, Instant] = field(default_factory=dict)
     _lines: dict[ChannelName, deque[int]] = field(default_factory=dict)
     """Units of the lines of each channel's newest orders."""
 
@@ -181,15 +189,22 @@ class OrderBook:
             self._taken[code].drop(seen.key)
         for code in new:
             self._standing.setdefault(code, {})[seen.key] = None
-        self._count(after, new)
+        first = before.on_channel is None and before.in_extensiv is None
+        if first and self.following:
+            self._heard[seen.key] = seen.as_of
+        self._count(after, new, self._heard.get(seen.key))
         return old | new
 
-    def _count(self, order: Order, codes: frozenset[Code]) -> None:
-        """Keep what the channel sold, and whether Extensiv knows it, on their timelines."""
+    def _count(self, order: Order, codes: frozenset[Code], heard: Instant | None) -> None:
+        """Keep what the channel sold, and whether Extensiv knows it, on their timelines.
+
+        ``heard``: when it was first read, where that was news.
+        """
         side = order.on_channel
         for code in codes:
-            _count_on(self._sales.setdefault(code, Timeline()), order.key, side, code)
-            _count_on(self._taken.setdefault(code, Timeline()), order.key, order.newest, code)
+            theirs = side if side is not None and side.eligible else None
+            _count_on(self._sales.setdefault(code, Timeline()), order.key, theirs, code, None)
+            _count_on(self._taken.setdefault(code, Timeline()), order.key, order.newest, code, heard)
         unmatched = self._unmatched.setdefault(order.key.channel, Timeline())
         if side is None or side.status is OrderStatus.CANCELLED or not side.eligible:
             unmatched.drop(order.key)
@@ -221,6 +236,7 @@ class OrderBook:
         for key in old:
             order = self.orders.pop(key)
             del self._settled[key]
+            self._heard.pop(key, None)
             self._forgotten.add(key)
             self._unmatched[key.channel].drop(key)
             for code in _codes(order):
@@ -252,7 +268,7 @@ class OrderBook:
         return 0 if sales is None else sales.newest(since, until)[1]
 
     def taken_since(self, channel: ChannelName, code: str, since: Instant) -> int:
-        """Units of this listing in orders of either side placed after ``since``, cancelled ones left out."""
+        """Units of this listing in orders placed, or first heard of, after ``since``; cancelled ones left out."""
         taken = self._taken.get((channel, code))
         return 0 if taken is None else taken.newest(since, _FOR_EVER)[1]
 
@@ -266,11 +282,14 @@ class OrderBook:
         return MatchRate(*line.newest(Instant(now - window_ms - 1), Instant(now - import_max_ms), newest))
 
 
-def _count_on(line: Timeline, key: OrderKey, side: OrderObserved | None, code: Code) -> None:
+def _count_on(
+    line: Timeline, key: OrderKey, side: OrderObserved | None, code: Code, heard: Instant | None
+) -> None:
     if side is None or side.status is OrderStatus.CANCELLED:
         line.drop(key)
     else:
-        line.put(key, side.placed, sum(each.units for each in side.lines if each.listing_sku == code[1]))
+        at = side.placed if heard is None else max(side.placed, heard)
+        line.put(key, at, sum(each.units for each in side.lines if each.listing_sku == code[1]))
 
 
 def _last_heard(order: Order) -> Instant:

@@ -19,7 +19,7 @@ SHIPMENT_DOUBT_MS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One listing's correction, sent or held. ``read`` at ``based_on`` is what a compare-and-set compares."""
+    """One listing's correction, sent or held. ``read`` less ``owed``, at ``based_on``, is what a compare compares."""
 
     slot: SlotKey
     sku: Sku
@@ -35,6 +35,7 @@ class Entry:
     because: Because
     unexplained: int
     sold_out: bool
+    owed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,7 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
         because=allocation.because,
         unexplained=change.unexplained,
         sold_out=change.sold_out,
+        owed=offer.owed,
     )
 
 

@@ -99,9 +99,15 @@ class OfferView:
     age_of: Instant
     known_since: int
     write: int | None
-    """W: target of a write whose effect is not yet seen."""
+    """W: target of the newest write whose effect is not yet seen."""
     last_written: int | None
     rate: Rate
+    replaced: int = 0
+    """The most that writes may still make it show which a newer one took the place of."""
+    owed: int = 0
+    """How far below zero the channel's number was: ``read`` is 0 then."""
+    code: str = ""
+    """The listing SKU by which its orders are found; none where they may have been taken off another of its places."""
     suspect: bool = False
     """A compare against the reading failed: it must be read again before anything is sent."""
     surprise: int = 0
@@ -115,14 +121,14 @@ class OfferView:
     @property
     def current(self) -> int | None:
         """The reading less orders known since: the channel has already taken these off itself."""
-        return None if self.read is None else max(0, self.read - self.known_since)
+        return None if self.read is None else max(0, self.read - (self.known_since if self.code else 0))
 
     @property
     def shown(self) -> int | None:
         """E: the most it may be showing now."""
-        if self.current is None:
-            return self.write
-        return max(self.current, self.write or 0)
+        if self.current is None and self.write is None:
+            return None
+        return max(self.current or 0, self.write or 0, self.replaced)
 
     def use_of(self, component: Sku) -> int:
         return next((count for sku, count in self.uses if sku == component), 0)

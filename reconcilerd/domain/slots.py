@@ -34,19 +34,27 @@ class OpenWrite:
     before: int
     based_on: Instant
     sent: Instant
+    answered: bool = False
+    """Whether anything more than a reading can still tell what became of it."""
 
 
 @dataclass(slots=True)
 class SlotTrack:
-    """What is known of one slot. ``value_as_of`` moves with every reading, ``seen`` only with a change."""
+    """What is known of one slot. ``as_of`` moves with every reading, ``seen`` only with a change."""
 
     slot: SlotKey
     seen: SlotObserved | None = None
     as_of: Instant = Instant(0)
     age_of: Instant = Instant(0)
     value: int | None = None
+    owed: int = 0
+    """How far below zero it was at the reading of ``value``."""
     write: OpenWrite | None = None
+    replaced: list[OpenWrite] = field(default_factory=list)
+    """Writes that a newer one took the place of while they were under way: they may still have their effect."""
     last_written: int | None = None
+    spread: bool = False
+    """The same listing is at several places of its channel: no order says which of them it was taken from."""
     suspect_since: Instant | None = None
     """A compare failed at this moment: the reading is known to be wrong, until a newer one comes."""
     surprise: int = 0
@@ -62,18 +70,17 @@ class SlotTrack:
             return ()
         derived: list[Derived] = []
         since, before = self.as_of, self.value
-        if self.write is not None and seen.as_of >= self.write.sent and seen.quantity is not None:
-            end = _resolve(self.write, seen.quantity, seen, orders, channel.apply_max_ms)
+        for write in self.open if seen.quantity is not None else ():
+            alone = write is self.write and not self.replaced
+            end = _resolve(write, seen, self.code, orders, channel.apply_max_ms, alone=alone)
             if end is not None:
-                derived.append(
-                    CorrectionSettled(self.write.id, seen.slot, end, seen.as_of, read=seen.quantity)
-                )
-                derived.append(SalesBuried(seen.slot, self.write.based_on, seen.as_of))
+                derived.append(CorrectionSettled(write.id, seen.slot, end, seen.as_of, read=seen.quantity))
+                derived.append(SalesBuried(seen.slot, write.based_on, seen.as_of))
                 if end is CorrectionEnd.CONFIRMED:
-                    since, before = self.write.based_on, self.write.target
-                self.derive(derived)
+                    since, before = write.based_on, write.target
+        self.derive(derived)
         known = len(derived)
-        if ours and self.write is None and before is not None and seen.quantity is not None:
+        if ours and not self.open and before is not None and seen.quantity is not None:
             if seen.quantity < before:
                 # What one customer often takes at once may have been taken, however slowly it sells.
                 mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
@@ -92,7 +99,7 @@ class SlotTrack:
         """Show what a reading showed, unless a newer one is known; what followed from it stands for itself."""
         if self.seen is not None and seen.as_of < self.as_of:
             return
-        self.seen, self.value = seen, seen.quantity
+        self.seen, self.value, self.owed = seen, seen.quantity, seen.below_zero
         self.as_of, self.age_of = seen.as_of, max(self.age_of, seen.age_of)
 
     def derive(self, facts: list[Derived] | tuple[Derived, ...]) -> None:
@@ -104,13 +111,37 @@ class SlotTrack:
                 case SalesBuried():
                     self.buried.append(fact)
                 case CorrectionSettled():
-                    if self.write is not None and self.write.id == fact.id:
-                        if fact.end is CorrectionEnd.CONFIRMED:
-                            self.last_written = self.write.target
-                        self.write = None
+                    ended = self._close(fact.id)
+                    if ended is not None and fact.end is CorrectionEnd.CONFIRMED:
+                        self.last_written = ended.target
+
+    @property
+    def open(self) -> tuple[OpenWrite, ...]:
+        """Every write that may still have its effect, the newest last."""
+        return (*self.replaced, self.write) if self.write is not None else tuple(self.replaced)
+
+    @property
+    def code(self) -> str:
+        """The listing SKU by which its orders are found; none where they cannot be told from another place's."""
+        return "" if self.seen is None or self.spread else self.seen.listing_sku
+
+    def _close(self, id_: str) -> OpenWrite | None:
+        """Take one write off the open ones."""
+        ended = next((each for each in self.open if each.id == id_), None)
+        self.replaced = [each for each in self.replaced if each.id != id_]
+        if self.write is not None and self.write.id == id_:
+            self.write = None
+        return ended
+
+    def orphan(self, now: Instant) -> None:
+        """Whoever sent the open writes is no more: it may have sent them until now, and no answer will come."""
+        self.replaced = [replace(each, sent=now, answered=True) for each in self.replaced]
+        if self.write is not None:
+            self.write = replace(self.write, sent=now, answered=True)
 
     def plan(self, correction: CorrectionPlanned) -> None:
         """An intent is durable: until its answer is known it may already be at work."""
+        self.replaced = list(self.open)
         self.write = OpenWrite(
             correction.id, correction.target, correction.read, correction.based_on, correction.at
         )
@@ -120,33 +151,35 @@ class SlotTrack:
 
         Unless a reading was begun after it: that says more.
         """
-        if self.write is None or self.write.id != sent.id:
+        write = next((each for each in self.open if each.id == sent.id), None)
+        if write is None:
             return
         match sent.outcome:
             case Outcome.APPLIED:
-                self.last_written = self.write.target
+                self.last_written = write.target
                 if self.as_of <= sent.at:
-                    self.value = self.write.target
+                    self.value, self.owed = write.target, 0
                     self.surprise = 0
                     self.as_of = max(self.as_of, sent.sent)
                 self.age_of = max(self.age_of, sent.sent)
-                self.write = None
+                self._close(sent.id)
             case Outcome.STALE:
-                self.write = None
+                self._close(sent.id)
                 self.suspect_since = sent.sent
             case Outcome.REFUSED | Outcome.NOT_SENT:
-                self.write = None
+                self._close(sent.id)
             case Outcome.ACCEPTED | Outcome.UNKNOWN:
-                self.last_written = self.write.target
+                self.last_written = write.target
+                answered = replace(write, sent=sent.sent, answered=True)
+                self.replaced = [answered if each.id == sent.id else each for each in self.replaced]
+                if self.write is write:
+                    self.write = answered
 
     def turn_back(self, now: Instant) -> None:
         """The clock went back: see ``Book.turn_back``."""
         if max(self.as_of, self.age_of) > now:
             self.as_of, self.age_of = min(self.as_of, now), Instant(0)
-        if self.write is not None:
-            self.write = replace(
-                self.write, sent=min(self.write.sent, now), based_on=min(self.write.based_on, now)
-            )
+        self.orphan(now)
         if self.suspect_since is not None:
             self.suspect_since = min(self.suspect_since, now)
         self.inferred = [replace(f, since=min(f.since, now), to=min(f.to, now)) for f in self.inferred]
@@ -160,28 +193,31 @@ class SlotTrack:
         if through is None:
             return
         if self.seen is not None:
-            code = self.seen.listing_sku
             self.surprise -= sum(
-                open_units(each, orders, code) for each in self.inferred if each.to <= through
+                open_units(each, orders, self.code) for each in self.inferred if each.to <= through
             )
         self.inferred = [each for each in self.inferred if each.to > through]
         self.buried = [each for each in self.buried if each.to > through]
 
 
 def _resolve(
-    write: OpenWrite, read: int, seen: SlotObserved, orders: OrderBook, apply_max_ms: int
+    write: OpenWrite, seen: SlotObserved, code: str, orders: OrderBook, apply_max_ms: int, *, alone: bool
 ) -> CorrectionEnd | None:
-    """Whether a reading confirms a write, shows it missed, or tells nothing yet (rule 6)."""
-    sold = orders.known(seen.slot.channel, seen.listing_sku, write.based_on, seen.as_of)
-    lowers = write.target < write.before
-    confirmed = (
-        write.target - sold <= read <= write.target
-        or (lowers and read <= write.target)
-        or (not lowers and write.before < read <= write.target)
-    )
+    """Whether a reading confirms a write, shows it missed, or tells nothing yet (rule 6).
+
+    Missed is only what was answered: before, it may not even have left. Where there was another write, a move
+    towards one of them may be the other's doing, and confirms nothing.
+    """
+    read = seen.quantity
+    if read is None or seen.as_of < write.sent:
+        return None
+    sold = orders.known(seen.slot.channel, code, write.based_on, seen.as_of)
+    towards = read <= write.target if write.target < write.before else write.before < read <= write.target
+    confirmed = write.target - sold <= read <= write.target or (alone and towards)
     if confirmed:
         return CorrectionEnd.CONFIRMED
-    return CorrectionEnd.MISSED if seen.as_of > write.sent + apply_max_ms else None
+    late = write.answered and seen.as_of > write.sent + apply_max_ms
+    return CorrectionEnd.MISSED if late else None
 
 
 def open_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:

@@ -1,7 +1,7 @@
 """Reads the position of one pool group off the book, at one moment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reconcilerd.domain.book import EXTENSIV_ORDERS, STOCK_FEED, Book, orders_feed, slots_feed, slow_ms
 from reconcilerd.domain.claims import (
@@ -15,7 +15,7 @@ from reconcilerd.domain.claims import (
     sold_since,
 )
 from reconcilerd.domain.facts import FindingKind
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import PoolMode, PoolRule
 from reconcilerd.domain.position import ChannelView, Claim, Locations, OfferView, Position, StockView
 from reconcilerd.domain.quantities import Rate
@@ -72,9 +72,10 @@ def position_of(book: Book, group: Sku, weather: Weather) -> Position:
         split=split,
         offers=offers,
         stock=rows,
-        unknown=tuple(each for each in components if not any(row.sku == each for row in rows)),
+        # What is confirmed gone is known to be none.
+        unknown=tuple(each for each in components if not book.stock_places(each)),
         claims=(
-            *_claims(book, components, offers, everywhere, frozenset() if split else dark, now),
+            *_claims(book, components, offers, frozenset() if split else dark, now),
             *dark_stock_claims(book, rows, weather.stock_dark_ms),
         ),
         sold=tuple((each, sold_since(book, each, now)) for each in components),
@@ -138,10 +139,8 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
     channel = book.policy.channels[slot.channel]
     places = channel.places.get(slot.place)
     if places is None:
-        # A place that the configuration does not give us is somebody else's; what it shows is still counted.
-        managed, locations = False, everywhere
-    else:
-        managed, locations = rule.managed, (places & everywhere) if places else everywhere
+        return None  # a place that the configuration does not give us shows other people's stock (rule 8)
+    locations = (places & everywhere) if places else everywhere
     prior = Rate(book.policy.sku_rule(sku).rate.milli_per_hour // max(1, len(book.policy.channels)))
     twice = book.findings.get(f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku}")
     return OfferView(
@@ -150,7 +149,7 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         sku=sku,
         uses=tuple((component, count * rule.units_per_sale) for component, count in book.uses(sku)),
         locations=locations - rule.excluded_locations - book.policy.sku_rule(sku).excluded_locations,
-        rule=replace(rule, managed=managed),
+        rule=rule,
         state=seen.state,
         ambiguous=slot in book.joins().ambiguous or (twice is not None and not twice.cleared),
         read=track.value,
@@ -160,9 +159,12 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         surprise=track.surprise,
         known_since=book.orders.known(slot.channel, seen.listing_sku, track.as_of, now),
         write=track.write.target if track.write else None,
+        replaced=max((each.target for each in track.replaced), default=0),
+        owed=track.owed,
+        code=track.code,
         last_written=track.last_written,
         rate=book.rate(slot.channel, seen.listing_sku, now, prior),
-        unsettled=sum(unsettled_units(fall, book.orders, seen.listing_sku) for fall in track.inferred),
+        unsettled=sum(unsettled_units(fall, book.orders, track.code) for fall in track.inferred),
         sells_past_zero=seen.sells_past_zero,
         pushed=slot in book.joins().pushed,
     )
@@ -189,14 +191,13 @@ def _claims(
     book: Book,
     components: Sequence[Sku],
     offers: Sequence[OfferView],
-    everywhere: frozenset[LocationName],
     dark: frozenset[ChannelName],
     now: Instant,
 ) -> list[Claim]:
     claims: list[Claim] = []
     for component in components:
         claims.extend(order_claims(book, component))
-        claims.extend(safety_claims(book, component, everywhere))
+        claims.extend(safety_claims(book, component))
     for offer in offers:
         cas = book.policy.channels[offer.slot.channel].compare_and_set
         claims.extend(inferred_claims(book, offer))

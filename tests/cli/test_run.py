@@ -39,7 +39,7 @@ def ask(config: Path, *args: str) -> tuple[int, dict[str, Any]]:
 
 
 def is_up(config: Path) -> bool:
-    """Whether a daemon answers, and has read every store."""
+    """Whether a daemon answers, and has read everything itself."""
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.connect(str(config.parent / "reconcilerd.sock"))
@@ -49,7 +49,9 @@ def is_up(config: Path) -> bool:
         return False
     finally:
         connection.close()
-    return all(each["listings"] > 400 for each in told["channels"])
+    young = [feed for feed in told["feeds"] if feed["age_s"] is not None and feed["age_s"] < 20]
+    read = {feed["feed"].rpartition(".")[2] for feed in young}
+    return {"slots", "orders", "stock"} <= read and all(each["listings"] > 400 for each in told["channels"])
 
 
 def stopped(process: "subprocess.Popen[str]") -> int:

@@ -59,6 +59,7 @@ def offer(
         write=write,
         last_written=None,
         rate=Rate(0),
+        code=sku,
     )
 
 

@@ -155,9 +155,13 @@ def test_a_deep_fall_waits_for_a_person_unless_orders_explain_it() -> None:
     assert judge(change(2), rails()) is Verdict.HOLD_UNEXPLAINED
     assert judge(change(3), rails()) is Verdict.SEND, "27 of 30 is not above nine tenths"
     at = where()
-    sold = replace(at, claims=(claim(28, ClaimKind.COMMITTED),))
+    sold = replace(at, sold=((Sku("x"), 28),))
     assert judge(change(2, sold), rails()) is Verdict.SEND
-    some = replace(at, claims=(claim(7, ClaimKind.IN_FLIGHT),))
+    old = replace(at, claims=(claim(28, ClaimKind.COMMITTED),))
+    assert judge(change(2, old), rails()) is Verdict.HOLD_UNEXPLAINED, (
+        "what is shown was less for it all along"
+    )
+    some = replace(at, claims=(claim(7, ClaimKind.INFERRED),))
     assert judge(change(2, some), rails()) is Verdict.SEND, "21 unexplained are deep no more"
 
 
@@ -169,7 +173,7 @@ def test_unexplained_zeros_are_counted_apart() -> None:
 
 
 def test_guarded_lets_go_only_lowers_that_orders_explain() -> None:
-    sold = replace(where(), claims=(claim(5, ClaimKind.COMMITTED),))
+    sold = replace(where(), sold=((Sku("x"), 5),))
     guarded = rails(mode=Mode.GUARDED)
     assert judge(change(25, sold), guarded) is Verdict.SEND
     assert judge(change(24, sold), guarded) is Verdict.HOLD_APPROVAL

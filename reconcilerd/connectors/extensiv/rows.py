@@ -196,7 +196,8 @@ def order(
     source = row.get("fulfillmentSource") or {}
     modified = parse_instant(_text(row, "modifiedDate"))
     shipped = row.get("shipDate")
-    ended = parse_instant(shipped) if shipped else modified
+    # The record counts, not the parcel: until it is made the stock row may still hold the units.
+    ended = max(modified, parse_instant(shipped)) if shipped else modified
     number = _text(row, "orderNumber")
     fact = OrderObserved(
         source=EXTENSIV,

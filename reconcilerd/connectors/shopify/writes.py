@@ -156,7 +156,7 @@ class Writes:
                         "inventoryItemId": each.slot.listing,
                         "locationId": each.slot.place,
                         "quantity": each.target,
-                        "changeFromQuantity": each.read,
+                        "changeFromQuantity": each.compared,
                     }
                     for each in batch
                 ],

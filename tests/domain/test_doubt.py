@@ -1,0 +1,246 @@
+"""What may still happen, what cannot be told apart, and what is not ours: none of it may be offered twice."""
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from reconcilerd.domain.allocation import allocate
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    CorrectionPlanned,
+    CorrectionSent,
+    OrderStatus,
+    Outcome,
+    SlotObserved,
+    SlotState,
+    StockObserved,
+)
+from reconcilerd.domain.guards import Rails, Verdict, explained_units
+from reconcilerd.domain.names import Instant, LocationName, Sku, SlotKey
+from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.policy import MaxUnits, Mode, OfferRule, Percent, Rule, SkuRule
+from reconcilerd.domain.position import ClaimKind
+from reconcilerd.domain.quantities import Rate
+from reconcilerd.domain.room import room_of
+from tests.domain.books import SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
+from tests.domain.builders import A, offer, position
+from tests.domain.builders import row as stock
+
+AUTO = Rails(Mode.AUTO)
+
+
+def planned(book: Book, id_: str, target: int, at: int) -> None:
+    read = book.slots[SLOT].value
+    assert read is not None
+    book.take(
+        CorrectionPlanned(id_, SLOT, "a", read, book.slots[SLOT].as_of, target, "lag", "share", Instant(at))
+    )
+
+
+def sent(book: Book, id_: str, outcome: Outcome, at: int) -> None:
+    book.take(CorrectionSent(id_, SLOT, outcome, "", Instant(at), Instant(at + 100)))
+
+
+def left(book: Book, at: int = 3_000) -> list[int]:
+    return [shelf.left for shelf in room_of(position_at(book, at)).shelves]
+
+
+def test_a_replaced_write_under_way_still_counts_as_what_may_be_shown() -> None:
+    book = shop_book(0)
+    see(book, 10, 1_000)
+    planned(book, "first", 80, 2_000)
+    planned(book, "second", 20, 2_100)
+    (uk,) = position_at(book, 2_200).offers
+    assert (uk.write, uk.shown) == (20, 80)
+    sent(book, "second", Outcome.STALE, 2_300)
+    (uk,) = position_at(book, 2_500).offers
+    assert (uk.write, uk.shown) == (None, 80)
+    sent(book, "first", Outcome.APPLIED, 2_000)
+    (uk,) = position_at(book, 2_600).offers
+    assert (uk.read, uk.shown, uk.replaced) == (80, 80, 0)
+
+
+def test_a_reading_ends_a_replaced_write_like_any_other() -> None:
+    book = shop_book(0)
+    see(book, 10, 1_000)
+    planned(book, "first", 80, 2_000)
+    sent(book, "first", Outcome.UNKNOWN, 2_050)
+    planned(book, "second", 20, 2_100)
+    sent(book, "second", Outcome.APPLIED, 2_150)
+    see(book, 20, 20_000)
+    assert [each.id for each in book.slots[SLOT].open] == ["first"]
+    see(book, 20, 60_000)
+    assert book.slots[SLOT].open == ()
+
+
+@pytest.mark.parametrize("by", ["sku", "channel"])
+@pytest.mark.parametrize("source", ["uk", EXTENSIV])
+def test_an_order_lies_where_it_may_be_sold_from(by: str, source: str) -> None:
+    book, two = shop_book(0), frozenset({LocationName("2")})
+    channel = book.policy.channels[UK]
+    book.policy = replace(
+        book.policy,
+        default_sku=SkuRule(
+            rate=Rate(0), excluded_locations=two if by == "sku" else frozenset(), safety_stock=5
+        ),
+        channels=MappingProxyType(
+            {
+                UK: replace(
+                    channel, offer=OfferRule(excluded_locations=two if by == "channel" else frozenset())
+                )
+            }
+        ),
+    )
+    see(book, 50, 1_000)
+    assert left(book) == [45 if by == "sku" else 50]
+    book.take(order(source, OrderStatus.OPEN, 2_500, placed=500, units=10))
+    assert left(book) == [35 if by == "sku" else 40]
+
+
+def test_only_the_count_itself_tells_that_a_copy_was_refreshed() -> None:
+    book = shop_book(0, copied=True)
+    book.take(order(EXTENSIV, OrderStatus.SHIPPED, 1_000, place="2", units=3))
+    row(book, "2", 50, 2_000, allocated=3)
+    row(book, "2", 50, 60_000, allocated=0)
+    assert claimed(book, 60_001, ClaimKind.SHIPPED) == 3
+    row(book, "2", 47, 90_000)
+    assert claimed(book, 90_001, ClaimKind.SHIPPED) == 0
+
+
+def test_what_fell_in_bulk_is_nobodys_until_its_orders_are_known() -> None:
+    uk = replace(offer("uk", Percent(500), shown=55), unsettled=44)
+    where = position([uk, offer("eu", Percent(500), shown=20)], [stock(A, 120)], split=True)
+    assert {entry.verdict for entry in make_plan(where, AUTO).entries} == {Verdict.HOLD_UNSETTLED}
+
+
+def test_orders_of_a_listing_at_two_places_are_taken_off_neither() -> None:
+    book = shop_book(0)
+    places = MappingProxyType({"p1": frozenset[LocationName](), "p2": frozenset[LocationName]()})
+    channel = replace(book.policy.channels[UK], places=places)
+    book.policy = replace(book.policy, channels=MappingProxyType({UK: channel}))
+    for place in places:
+        now = Instant(1_000)
+        book.take(SlotObserved(SlotKey(UK, "item", place), "a", "A", 30, SlotState.BUYABLE, False, now, now))
+    book.take(order("uk", OrderStatus.OPEN, 2_000, placed=1_500, units=10))
+    assert [each.shown for each in position_at(book, 2_100).offers] == [30, 30]
+
+
+def test_an_order_that_never_reaches_extensiv_takes_nothing_off_the_listing() -> None:
+    book = shop_book(0)
+    see(book, 70, 1_000)
+    sale = order("uk", OrderStatus.OPEN, 2_000, placed=1_500, units=20)
+    book.take(replace(sale, eligible=False))
+    assert [each.current for each in position_at(book, 2_100).offers] == [70]
+
+
+def test_a_place_that_is_not_ours_shows_other_peoples_stock() -> None:
+    book = shop_book(0)
+    channel = replace(book.policy.channels[UK], places=MappingProxyType({"": frozenset[LocationName]()}))
+    book.policy = replace(book.policy, channels=MappingProxyType({UK: channel}))
+    see(book, 100, 1_000)
+    now = Instant(1_000)
+    theirs = SlotKey(UK, "item", "retail")
+    book.take(SlotObserved(theirs, "a", "A", 500, SlotState.BUYABLE, False, now, now))
+    assert [each.slot for each in position_at(book, 1_100).offers] == [SLOT]
+
+
+def test_what_is_confirmed_gone_is_known_to_be_none() -> None:
+    book = shop_book(0)
+    see(book, 5, 1_000)
+    for place in ("1", "2"):
+        at = Instant(2_000)
+        book.take(StockObserved(Sku("a"), LocationName(place), 0, 0, 0, at, at, gone=True))
+    where = position_at(book, 2_500)
+    assert where.unknown == ()
+    (entry,) = make_plan(where, AUTO).entries
+    assert (entry.target, entry.verdict, entry.sold_out) == (0, Verdict.SEND, True)
+
+
+def test_only_news_explains_a_fall() -> None:
+    def explained(*, old: bool) -> int:
+        book = shop_book(0)
+        book.policy = replace(book.policy, default_sku=SkuRule(rate=Rate(0)))
+        ages_ago = order(EXTENSIV, OrderStatus.OPEN, 1_000, placed=-20 * 86_400_000, units=30)
+        if old:
+            book.take(ages_ago)
+        swept(book, "extensiv.orders", 2_000)
+        if not old:
+            book.take(replace(ages_ago, as_of=Instant(3_000)))
+        see(book, 60, 4_000)
+        where = position_at(book, 5_000)
+        return explained_units(where, where.offers[0])
+
+    assert explained(old=True) == 0, "what is shown has been less for it all along"
+    assert explained(old=False) == 30, "nobody knew of it, whenever it was placed"
+
+
+def test_a_number_below_zero_is_compared_as_it_is() -> None:
+    book = shop_book(0)
+    now = Instant(1_000)
+    book.take(SlotObserved(SLOT, "a", "A", 0, SlotState.BUYABLE, True, now, now, below_zero=3))
+    entry = make_plan(position_at(book, 1_100), AUTO).entries[0]
+    assert (entry.read, entry.owed) == (0, 3)
+
+
+def test_a_write_is_missed_only_after_its_answer_and_its_time() -> None:
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    planned(book, "w", 60, 2_000)
+    see(book, 50, 100_000)
+    assert book.slots[SLOT].write is not None, "it may not even have left"
+    sent(book, "w", Outcome.ACCEPTED, 100_500)
+    see(book, 50, 101_000)
+    assert book.slots[SLOT].write is not None
+    see(book, 50, 141_000)
+    assert book.slots[SLOT].write is None
+
+
+def test_after_a_start_no_answer_will_come_and_a_reading_decides() -> None:
+    book = shop_book(0)
+    see(book, 50, 1_000)
+    planned(book, "w", 60, 2_000)
+    book.load((), Instant(500_000))
+    see(book, 50, 510_000)
+    assert book.slots[SLOT].write is not None
+    see(book, 50, 541_000)
+    assert book.slots[SLOT].write is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "cap", "shown", "wanted"),
+    [
+        (Percent(0), None, 1, 0),
+        (MaxUnits(0), None, 1, 0),
+        (Percent(1000), 40, 44, 40),
+        (MaxUnits(40), None, 44, 40),
+    ],
+)
+@pytest.mark.parametrize("split", [True, False])
+def test_no_tolerance_shows_more_than_a_rule_allows(
+    rule: Rule, cap: int | None, shown: int, wanted: int, split: bool
+) -> None:
+    offers = [offer("uk", rule, shown=shown, cap=cap), offer("eu", Percent(1000), shown=1_000 - shown)]
+    made = allocate(position(offers, [stock(A, 1_000)], split=split))
+    assert {each.slot.channel: each.desired for each in made}[UK] == wanted
+
+
+@pytest.mark.parametrize(("rule", "shown"), [(MaxUnits(25), 1), (Percent(50), 1), (MaxUnits(25), 18)])
+def test_a_small_allowance_is_no_tolerance_of_much(rule: Rule, shown: int) -> None:
+    made = allocate(position([offer("uk", rule, shown=shown)], [stock(A, 1_000)], split=False))
+    assert made[0].desired == made[0].ideal
+
+
+def test_a_dark_channel_keeps_no_more_than_it_may_show() -> None:
+    offers = [offer("dark", Percent(500), shown=0), offer("lives", Percent(500), shown=0)]
+    where = position(offers, [stock(A, 40)], split=True)
+    dim = tuple(replace(each, dark=each.name == "dark") for each in where.channels)
+    made = {each.slot.channel: each.ideal for each in allocate(replace(where, channels=dim))}
+    assert made == {"dark": 0, "lives": 40}
+
+
+def test_levels_are_stock_whatever_one_sale_takes() -> None:
+    low = offer("uk", Percent(1000), uses=((Sku("x"), 6),), units_per_sale=6, low_stock=Percent(0))
+    where = replace(position([low], [stock(A, 60)], split=False), min_levels=((Sku("x"), 10),))
+    assert [each.ideal for each in allocate(where)] == [10]
