@@ -54,7 +54,6 @@ class Wiring:
     seed: int = 0
     drain_s: float = 20.0
     drift_after_ms: int = 900_000
-    timeout_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ prove, completeness. It raises only errors of ``reconcilerd.errors``; rows it ca
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind, FindingRaised, Outcome, SweepRead
 from reconcilerd.domain.names import FeedName, Sku, SlotKey
@@ -42,6 +42,18 @@ def rejected_rows(facts: Iterable[Fact]) -> list[FindingRaised]:
     return [
         fact for fact in facts if isinstance(fact, FindingRaised) and fact.what is FindingKind.REJECTED_ROW
     ]
+
+
+SET_ASIDE: Final = 5
+"""Orders that a reading may leave to a person; more that cannot be read are no longer single bad orders."""
+
+
+def too_many_unreadable(facts: Iterable[Fact]) -> str:
+    """Why a reading of orders is not complete, if more of them than a person can look at cannot be read."""
+    rejected = rejected_rows(facts)
+    if len(rejected) <= SET_ASIDE:
+        return ""
+    return f"{len(rejected)} orders cannot be read, the first is {rejected[0].subject}: {rejected[0].detail}"
 
 
 class Source(Protocol):

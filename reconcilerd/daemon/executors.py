@@ -134,7 +134,7 @@ class Executor:
             raise
         except Denied as error:
             await self._on_denied(self._channel.name, str(error))
-            return _all(fit, Outcome.NOT_SENT, str(error))
+            return _all(fit, Outcome.REFUSED, str(error))
         except OutcomeUnknown as error:
             return _all(fit, Outcome.UNKNOWN, str(error))
         except Refused as error:

@@ -1,6 +1,7 @@
 """Turns the standing of sources, drifts and holds into alerts, raised once and resolved when they heal."""
 
 from collections.abc import Callable, Mapping, Set
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 
@@ -8,7 +9,7 @@ import anyio
 
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.passes import Passes, held_for_a_person
-from reconcilerd.domain.facts import EXTENSIV, FindingKind
+from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised
 from reconcilerd.domain.names import ChannelName, FeedName, after
 from reconcilerd.errors import Denied, ReconcilerdError
 
@@ -16,6 +17,7 @@ CHECK_EVERY_S = 5.0
 EXPOSURE_AFTER_MS = 120_000
 CLOCK_ALERT_MS = 900_000
 SOLD_WITHIN_MS = 86_400_000
+READ_WITHIN_MS = 3_600_000
 
 
 class Alerts(Protocol):
@@ -82,6 +84,7 @@ class Health:
         await self._drift()
         await self._held()
         await self._unmapped()
+        await self._unreadable()
         await self._broken()
         await self._bugs()
         await self._clock()
@@ -168,6 +171,19 @@ class Health:
             codes = sorted(found.get(channel, []))
             text = f"{len(codes)} listings of {channel} sell and are mapped to no SKU: {', '.join(codes[:5])}"
             await self._say(bool(codes), "unmapped_sku", channel, lambda text=text: ("error", text))  # type: ignore[misc]
+
+    async def _unreadable(self) -> None:
+        """Rows that were there and could not be read lately: what they say is known to nobody."""
+        found: dict[str, list[FindingRaised]] = {}
+        since = after(self._desk.clock(), -READ_WITHIN_MS)
+        for finding in self._desk.book.findings.values():
+            if finding.what is FindingKind.REJECTED_ROW and not finding.cleared and finding.as_of > since:
+                found.setdefault(finding.subject.partition(":")[0], []).append(finding)
+        for system in (EXTENSIV, *self._desk.book.policy.channels):
+            bad = found.get(system, [])
+            told = ("error", f"{len(bad)} rows of {system} cannot be read")
+            details = {each.subject: each.detail[:200] for each in bad[:5]}
+            await self._say(bool(bad), "unreadable_rows", system, partial(tuple[str, str], told), details)
 
     async def _clock(self) -> None:
         since = self._desk.turned_back

@@ -341,7 +341,7 @@ class Book:
         fact = replace(fact, lines=tuple(OrderLine(code, count) for code, count in lines.items()))
         old = self.orders.orders.get(fact.key)
         same = old is not None and _same_order(
-            old.in_extensiv if fact.source == EXTENSIV else old.on_channel, fact
+            old.part(fact.part) if fact.source == EXTENSIV else old.on_channel, fact
         )
         self.orders.take(fact)
         if fact.source != EXTENSIV:

@@ -37,9 +37,7 @@ def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
                 proven[where, left] = shipment_proven(book, component, where, left)
             if proven[where, left]:
                 continue
-        yield Claim(
-            ClaimKind(stage.value), component, units, where, order.key.channel, order.key.number, left
-        )
+        yield Claim(ClaimKind(stage.value), component, units, where, order.key.channel, order.about, left)
 
 
 def _lies_in(book: Book, order: Order, component: Sku) -> Locations:
@@ -69,15 +67,19 @@ def demand(book: Book, component: Sku) -> Iterator[tuple[Order, int]]:
 
     What it takes is read off the newest side that Extensiv, else the channel, shows.
     """
-    found: dict[OrderKey, int] = {}
+    found: dict[tuple[OrderKey, str], int] = {}
+    parts: dict[tuple[OrderKey, str], Order] = {}
     for channel, code in book.codes_taking(component):
         each = eaches_of(book, channel, code, component)
-        for order in book.orders.standing(channel, code) if each else ():
+        for order in (
+            part for whole in book.orders.standing(channel, code) for part in whole.split() if each
+        ):
             units = sum(line.units for line in order.newest.lines if line.listing_sku == code)
-            found[order.key] = found.get(order.key, 0) + units * each
+            parts[order.key, order.about] = order
+            found[order.key, order.about] = found.get((order.key, order.about), 0) + units * each
     for key in sorted(found):
         if found[key]:
-            yield book.orders.orders[key], found[key]
+            yield parts[key], found[key]
 
 
 def eaches_of(book: Book, channel: ChannelName, code: str, component: Sku) -> int:
@@ -95,8 +97,12 @@ def settle_orders(book: Book, now: Instant) -> None:
     """
     began = _extensiv_began(book)
     for order in book.orders.unsettled():
-        stage = stage_of(order, began, import_max_ms(book, order.key.channel))
-        if stage is Stage.ENDED or (stage is Stage.SHIPPED and _proven_everywhere(book, order)):
+        longest = import_max_ms(book, order.key.channel)
+        stages = [(part, stage_of(part, began, longest)) for part in order.split()]
+        if all(
+            stage is Stage.ENDED or (stage is Stage.SHIPPED and _proven_everywhere(book, part))
+            for part, stage in stages
+        ):
             book.orders.settle(order)
     book.orders.forget(after(now, -ORDER_KEPT_MS))
 

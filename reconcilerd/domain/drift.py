@@ -76,6 +76,8 @@ def cause_of(position: Position, offer: OfferView, allocation: Allocation) -> Ca
         return Cause.MAPPING
     if offer.pushed:
         return Cause.NATIVE_PUSH
+    if offer.refused:
+        return Cause.REJECTED
     if position.stock_dark or position.channel(offer.slot.channel).dark:
         return Cause.STALE_SOURCE
     each = offer.rule.units_per_sale

@@ -333,10 +333,13 @@ class OrderObserved:
     location: LocationName | None = None
     eligible: bool = True
     ended_at: Instant | None = None
+    part: str = ""
+    """Extensiv's own id of it: an order that was split there is several, and they may share its number."""
 
     @property
     def about(self) -> str:
-        return f"{self.source}|{self.key.channel}|{self.key.number}"
+        part = f"|{self.part}" if self.part else ""
+        return f"{self.source}|{self.key.channel}|{self.key.number}{part}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Verdict(StrEnum):
     HOLD_UNTRACKED = "hold_untracked"
     HOLD_NATIVE_PUSH = "hold_native_push"
     HOLD_UNKNOWN = "hold_unknown"
+    HOLD_REFUSED = "hold_refused"
     HOLD_PENDING = "hold_pending"
     HOLD_REREAD = "hold_reread"
     HOLD_UNEXPLAINED = "hold_unexplained"
@@ -193,8 +194,15 @@ def known_supply(change: Change, rails: Rails) -> Verdict | None:
     return Verdict.HOLD_UNKNOWN if unknown else None
 
 
+def left_in_peace(change: Change, rails: Rails) -> Verdict | None:
+    """A channel that will not take a write is asked again, but not at once."""
+    return Verdict.HOLD_REFUSED if change.position.at < change.offer.not_before else None
+
+
 def one_write_at_a_time(change: Change, rails: Rails) -> Verdict | None:
     write = change.offer.write
+    if change.offer.replaced and not change.lowers:
+        return Verdict.HOLD_PENDING
     if write is None or (change.lowers and write > change.target):
         return None
     return Verdict.HOLD_PENDING
@@ -312,7 +320,15 @@ def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
     )
 
 
-STANDING: tuple[Guard, ...] = (stop_file, freeze, observe_only, ownership, known_supply, one_write_at_a_time)
+STANDING: tuple[Guard, ...] = (
+    stop_file,
+    freeze,
+    observe_only,
+    ownership,
+    known_supply,
+    left_in_peace,
+    one_write_at_a_time,
+)
 SIZE: tuple[Guard, ...] = (guarded_mode, unexplained_fall, window)
 LOWERS: tuple[Guard, ...] = (reread_before_a_blind_lower, comparable_reading)
 RAISES: tuple[Guard, ...] = (

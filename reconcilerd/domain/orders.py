@@ -49,6 +49,24 @@ class Order:
     key: OrderKey
     on_channel: OrderObserved | None = None
     in_extensiv: OrderObserved | None = None
+    others: tuple[OrderObserved, ...] = ()
+    """Further orders of Extensiv under the same number: it was split there."""
+
+    @property
+    def sides(self) -> tuple[OrderObserved, ...]:
+        return tuple(side for side in (self.on_channel, self.in_extensiv, *self.others) if side is not None)
+
+    def split(self) -> tuple["Order", ...]:
+        """One order for each part that Extensiv has made of it."""
+        if not self.others or self.in_extensiv is None:
+            return (self,)
+        return tuple(Order(self.key, self.on_channel, part) for part in (self.in_extensiv, *self.others))
+
+    @property
+    def about(self) -> str:
+        """Its number, with the part where a channel's number alone would not tell it from its siblings."""
+        part = self.in_extensiv.part if self.in_extensiv is not None else ""
+        return f"{self.key.number}/{part}" if part else self.key.number
 
     @property
     def newest(self) -> OrderObserved:
@@ -58,16 +76,22 @@ class Order:
 
     def with_side(self, seen: OrderObserved) -> "Order":
         """This order after one more reading; an older reading changes nothing."""
-        if seen.source == EXTENSIV:
-            known = self.in_extensiv
-            if known is not None and known.as_of > seen.as_of:
-                return self
-            if known is not None and known.status is seen.status is OrderStatus.SHIPPED:
-                # Whatever is noted on a shipped order later, its parcel left when it left.
-                seen = replace(seen, ended_at=known.ended_at)
-            return Order(self.key, self.on_channel, seen)
-        older = self.on_channel is not None and self.on_channel.as_of > seen.as_of
-        return self if older else Order(self.key, seen, self.in_extensiv)
+        known = self.on_channel if seen.source != EXTENSIV else self.part(seen.part)
+        if known is not None and known.as_of > seen.as_of:
+            return self
+        if seen.source != EXTENSIV:
+            return replace(self, on_channel=seen)
+        if known is not None and known.status is seen.status is OrderStatus.SHIPPED:
+            # Whatever is noted on a shipped order later, its parcel left when it left.
+            seen = replace(seen, ended_at=known.ended_at)
+        if self.in_extensiv is None or self.in_extensiv.part == seen.part:
+            return replace(self, in_extensiv=seen)
+        return replace(self, others=(*(each for each in self.others if each.part != seen.part), seen))
+
+    def part(self, part: str) -> OrderObserved | None:
+        """What Extensiv shows under one of its ids."""
+        found = (each for each in (self.in_extensiv, *self.others) if each is not None and each.part == part)
+        return next(found, None)
 
 
 def stage_of(order: Order, extensiv_began: Instant | None, import_max_ms: int) -> Stage:
@@ -204,7 +228,9 @@ class OrderBook:
         for code in codes:
             theirs = side if side is not None and side.eligible else None
             _count_on(self._sales.setdefault(code, Timeline()), order.key, theirs, code, None)
-            _count_on(self._taken.setdefault(code, Timeline()), order.key, order.newest, code, heard)
+            _count_on(
+                self._taken.setdefault(code, Timeline()), order.key, order.newest, code, heard, order.others
+            )
         unmatched = self._unmatched.setdefault(order.key.channel, Timeline())
         if side is None or side.status is OrderStatus.CANCELLED or not side.eligible:
             unmatched.drop(order.key)
@@ -252,11 +278,10 @@ class OrderBook:
     def turn_back(self, now: Instant) -> None:
         """The clock went back: what was read later than it is now must not keep newer readings out."""
         for key, order in self.orders.items():
-            sides = (order.on_channel, order.in_extensiv)
-            theirs, ours = (
-                side and (replace(side, as_of=now) if side.as_of > now else side) for side in sides
-            )
-            self.orders[key] = Order(key, theirs, ours)
+            again = Order(key)
+            for side in order.sides:
+                again = again.with_side(replace(side, as_of=min(side.as_of, now)))
+            self.orders[key] = again
 
     def codes(self) -> Iterator[Code]:
         """Every (channel, listing code) that any kept order sells."""
@@ -283,19 +308,25 @@ class OrderBook:
 
 
 def _count_on(
-    line: Timeline, key: OrderKey, side: OrderObserved | None, code: Code, heard: Instant | None
+    line: Timeline,
+    key: OrderKey,
+    side: OrderObserved | None,
+    code: Code,
+    heard: Instant | None,
+    more: tuple[OrderObserved, ...] = (),
 ) -> None:
-    if side is None or side.status is OrderStatus.CANCELLED:
+    live = [each for each in (side, *more) if each is not None and each.status is not OrderStatus.CANCELLED]
+    if not live:
         line.drop(key)
     else:
-        at = side.placed if heard is None else max(side.placed, heard)
-        line.put(key, at, sum(each.units for each in side.lines if each.listing_sku == code[1]))
+        placed = min(each.placed for each in live)
+        units = sum(one.units for each in live for one in each.lines if one.listing_sku == code[1])
+        line.put(key, placed if heard is None else max(placed, heard), units)
 
 
 def _last_heard(order: Order) -> Instant:
-    return max(side.as_of for side in (order.on_channel, order.in_extensiv) if side is not None)
+    return max(side.as_of for side in order.sides)
 
 
 def _codes(order: Order) -> frozenset[Code]:
-    sides = (order.on_channel, order.in_extensiv)
-    return frozenset((order.key.channel, line.listing_sku) for side in sides if side for line in side.lines)
+    return frozenset((order.key.channel, line.listing_sku) for side in order.sides for line in side.lines)

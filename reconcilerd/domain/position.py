@@ -108,6 +108,10 @@ class OfferView:
     """How far below zero the channel's number was: ``read`` is 0 then."""
     code: str = ""
     """The listing SKU by which its orders are found; none where they may have been taken off another of its places."""
+    refused: int = 0
+    """How many writes in a row the channel would not take."""
+    not_before: Instant = Instant(0)
+    """Until when it is not written for that."""
     suspect: bool = False
     """A compare against the reading failed: it must be read again before anything is sent."""
     surprise: int = 0

@@ -22,6 +22,11 @@ from reconcilerd.domain.policy import ChannelRule
 from reconcilerd.domain.quantities import Rate, expected
 
 SIGMAS_OF_A_FALL = 3
+STALE_AT_ONCE = 3
+"""So many failed compares in a row are a busy shelf; more are something that a reading does not cure."""
+REFUSED_REST_MS = (30_000, 3_600_000)
+STALE_REST_MS = (1_000, 60_000)
+"""First and longest rest after writes that were refused, or whose compare went on failing; doubled each time."""
 Derived = SaleInferred | SalesBuried | CorrectionSettled
 
 
@@ -57,6 +62,11 @@ class SlotTrack:
     """The same listing is at several places of its channel: no order says which of them it was taken from."""
     suspect_since: Instant | None = None
     """A compare failed at this moment: the reading is known to be wrong, until a newer one comes."""
+    refused: int = 0
+    stale: int = 0
+    """How many writes in a row the channel would not take, or whose compare failed."""
+    not_before: Instant = Instant(0)
+    """Until when it is left in peace for that."""
     surprise: int = 0
     """What others added (or took, beyond any order) since our last write."""
     inferred: list[SaleInferred] = field(default_factory=list)
@@ -163,23 +173,37 @@ class SlotTrack:
                     self.as_of = max(self.as_of, sent.sent)
                 self.age_of = max(self.age_of, sent.sent)
                 self._close(sent.id)
+                self.refused = self.stale = 0
             case Outcome.STALE:
                 self._close(sent.id)
                 self.suspect_since = sent.sent
-            case Outcome.REFUSED | Outcome.NOT_SENT:
+                self.stale += 1
+                self._rest(sent.at, self.stale - STALE_AT_ONCE, STALE_REST_MS)
+            case Outcome.REFUSED:
+                self._close(sent.id)
+                self.refused += 1
+                self._rest(sent.at, self.refused, REFUSED_REST_MS)
+            case Outcome.NOT_SENT:
                 self._close(sent.id)
             case Outcome.ACCEPTED | Outcome.UNKNOWN:
+                self.refused = self.stale = 0
                 self.last_written = write.target
                 answered = replace(write, sent=sent.sent, answered=True)
                 self.replaced = [answered if each.id == sent.id else each for each in self.replaced]
                 if self.write is write:
                     self.write = answered
 
+    def _rest(self, at: Instant, times: int, bounds_ms: tuple[int, int]) -> None:
+        if times > 0:
+            first, longest = bounds_ms
+            self.not_before = Instant(at + min(longest, first << min(times - 1, 20)))
+
     def turn_back(self, now: Instant) -> None:
         """The clock went back: see ``Book.turn_back``."""
         if max(self.as_of, self.age_of) > now:
             self.as_of, self.age_of = min(self.as_of, now), Instant(0)
         self.orphan(now)
+        self.not_before = min(self.not_before, now)
         if self.suspect_since is not None:
             self.suspect_since = min(self.suspect_since, now)
         self.inferred = [replace(f, since=min(f.since, now), to=min(f.to, now)) for f in self.inferred]

@@ -161,6 +161,8 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         write=track.write.target if track.write else None,
         replaced=max((each.target for each in track.replaced), default=0),
         owed=track.owed,
+        refused=track.refused,
+        not_before=track.not_before,
         code=track.code,
         last_written=track.last_written,
         rate=book.rate(slot.channel, seen.listing_sku, now, prior),

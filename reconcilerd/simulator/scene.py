@@ -3,6 +3,7 @@
 Runs in a process of its own, over real HTTP, in real time; the lags of days are scaled to seconds.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -127,7 +128,10 @@ class Scene:
     def _harm_once(self, harm: Harm, chance: Random) -> None:
         world, now = self.business.world, self.clock()
         store = chance.choice(sorted(world.stores))
-        item = chance.choice(sorted(world.stores[store].items.values(), key=lambda each: each.id))
+        items = sorted(world.stores[store].items.values(), key=lambda each: each.id)
+        codes = Counter(each.listing_sku.casefold() for each in items)
+        # SKUs that differ only by case are for a person to tell apart: nobody writes them, and nobody cures them.
+        item = chance.choice([each for each in items if codes[each.listing_sku.casefold()] == 1])
         match harm:
             case Harm.HALF_A_PAGE:
                 self.business.faults.arm("extensiv", Fault.HALF_A_PAGE)
@@ -141,7 +145,9 @@ class Scene:
                 self.business.stores[store].read_stale_for(STALE_MS)
                 number = max(0, item.quantity + chance.choice([-5, 7]))
             case Harm.ZERO_NOT_PUSHED:
-                empty = [each for each in world.stores[store].items.values() if each.quantity == 0] or [item]
+                empty = [e for e in items if e.quantity == 0 and codes[e.listing_sku.casefold()] == 1] or [
+                    item
+                ]
                 item = chance.choice(empty)
                 number = item.quantity + chance.randint(2, 6)
             case Harm.LOST_PUSH:

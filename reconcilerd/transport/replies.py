@@ -78,6 +78,16 @@ def retry_after_ms(headers: Mapping[str, str], now: Instant) -> int | None:
         return None
 
 
+def ahead_ms(reply: Reply) -> int:
+    """How far our clock is ahead of the server's, by the date of its answer; 0 where it is not, or says nothing."""
+    try:
+        date = instant_of(parsedate_to_datetime(reply.headers.get("date", "")))
+    except (TypeError, ValueError):
+        return 0
+    # The date has whole seconds, and was written before the answer came.
+    return max(0, reply.asked_at - date - 1_000)
+
+
 def _milliseconds(text: str | None, unit: int) -> int | None:
     try:
         value = float(text or "") * unit

@@ -92,6 +92,7 @@ def test_what_cannot_be_picked_is_not_sellable() -> None:
 
 def test_an_unknown_order_status_is_open_and_reported() -> None:
     row = {
+        "orderId": 1,
         "orderNumber": "1",
         "orderStatus": "BRAND_NEW",
         "salesChannel": {"salesChannelId": 1},

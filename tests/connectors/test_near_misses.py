@@ -46,6 +46,7 @@ TOTAL = {"product": {"masterSku": "A"}, "onHandQuantity": 1, "lockedQuantity": 0
 PLACE = {"warehouseId": 1, "name": "main", "type": "DIRECT_FULFILLMENT", "active": True}
 CHANNEL = {"salesChannelId": 1, "name": "uk", "type": "SHOPIFY", "active": True}
 EXTENSIV_ORDER = {
+    "orderId": 1,
     "orderNumber": "1",
     "orderStatus": "SHIPPED",
     "salesChannel": {"salesChannelId": 1},

@@ -258,7 +258,7 @@ def test_what_a_dead_channel_may_show_is_kept_from_its_peers_and_no_more(dead: i
     lives = next(o.read for o in where.offers if o.slot.channel == "lives")
     assert lives is not None
     assert lives + dead <= max(stock, dead)
-    assert lives >= min(stock // 2, max(0, stock - dead)), "it hides what the dead one cannot be showing"
+    assert lives == max(0, stock - dead), "it hides what the dead one cannot be showing"
 
 
 def test_a_peer_never_read_holds_raises_by_name_and_only_in_its_pool() -> None:

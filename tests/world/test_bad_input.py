@@ -9,10 +9,12 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from reconcilerd.connectors.extensiv.client import Extensiv
-from reconcilerd.domain.facts import CorrectionPlanned, FindingKind
+from reconcilerd.domain.drift import Cause
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, FindingKind, Outcome
 from reconcilerd.domain.names import FeedName, Instant
-from reconcilerd.simulator import extensiv_api
+from reconcilerd.simulator import extensiv_api, shopify_api
 from reconcilerd.simulator.extensiv_api import ExtensivApi
+from reconcilerd.simulator.shopify_api import ShopifyApi
 from reconcilerd.simulator.truth import WorldConfig
 from tests.world.stage import Stage, play, policy, small_world
 
@@ -183,3 +185,47 @@ def test_a_clock_that_goes_back_hides_no_news_and_makes_nothing_fresh(hours: int
     assert grown == []
     assert "clock_went_back" in stage.alerts.told
     assert stage.built.daemon.passes.violations == []
+
+
+def test_a_listing_below_zero_is_raised_from_where_it_is() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        stage.item("shop-uk", "a").quantity = -3
+        await anyio.sleep(400)
+
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert stage.shown("a")["shop-uk"] == 50
+
+
+def test_a_store_that_will_not_take_a_write_is_asked_less_and_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal, ills = ShopifyApi._refusal, [False]
+
+    def refuse(self: ShopifyApi, line: Row) -> str | None:
+        item = self.store.items[line["inventoryItemId"]]
+        ours = ills[0] and (item.store, item.sku) == ("shop-uk", "a")
+        return "NON_MUTABLE_INVENTORY_ITEM" if ours else refusal(self, line)
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        ills[0] = True
+        stage.item("shop-uk", "a").quantity = 10
+        stage.item("shop-uk", "b").quantity = 10
+        await anyio.sleep(3_600)
+        refused.append(
+            sum(isinstance(f, CorrectionSent) and f.outcome is Outcome.REFUSED for f in stage.journal.facts)
+        )
+        drifts = stage.built.daemon.passes.standing.drifts
+        causes.extend(drift.cause for group in drifts.values() for drift, _ in group)
+        ills[0] = False
+        await anyio.sleep(3_700)
+
+    refused: list[int] = []
+    causes: list[Cause] = []
+    monkeypatch.setattr(ShopifyApi, "_refusal", refuse)
+    monkeypatch.setitem(shopify_api.FIELD_OF, "NON_MUTABLE_INVENTORY_ITEM", "inventoryItemId")
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert 2 <= refused[0] <= 12
+    assert causes == [Cause.REJECTED]
+    assert "unresolved_drift" in stage.alerts.told
+    assert stage.shown("b")["shop-uk"] == 50
+    assert stage.shown("a")["shop-uk"] == 50, "and once it takes it, all is well"

@@ -77,12 +77,11 @@ class Catalogue:
     ) -> tuple[list[Entry], str, list[Fact]]:
         """Ask for each lost row by exact SKU, twice: the gone (told as inactive), why some stay open, the found."""
         name = PAGINGS[feed].path.rpartition("/")[2]
-        if len(lost) > MAX_CONFIRM:
-            return [], f"{len(lost)} {name} of the last complete reading are missing", []
         gone: list[Entry] = []
         found: list[Fact] = []
-        open_ = 0
-        for key, entry in lost.items():
+        # A bounded number each time: the next reading asks for those that are left over.
+        open_ = max(0, len(lost) - MAX_CONFIRM)
+        for key, entry in list(lost.items())[:MAX_CONFIRM]:
             walks = [await self._walker.walk_skus(feed, {entry.sku}) for _ in range(2)]
             told = [self._entries(feed, walk) for walk in walks]
             if any(walk.why for walk in walks) or not self._walker.spells(entry.sku):

@@ -24,16 +24,20 @@ from reconcilerd.connectors.extensiv.walk import (
     WAREHOUSES,
     Query,
     Sender,
+    Walk,
     Walker,
     Wire,
+    key_of,
 )
-from reconcilerd.connectors.port import Emit, Page
+from reconcilerd.connectors.port import Emit, Page, too_many_unreadable
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.domain.facts import Fact, SweepRead
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, after, format_instant
 
 OVERLAP_MS: Final = 120_000
-FIRST_LOOK_BACK_MS: Final = 2 * 86_400_000
+FIRST_LOOK_BACK_MS: Final = 14 * 86_400_000
+"""For orders in a status that this version cannot ask for by name."""
+MOST_PASSES: Final = 5
 
 WHOLE: Final[Mapping[FeedName, str]] = {WAREHOUSES: "/v1/warehouses", CHANNELS: "/v1/saleschannels"}
 _NONE: Final[Mapping[ChannelName, str]] = MappingProxyType({})
@@ -113,14 +117,37 @@ class Extensiv:
             windows = [(("status", ",".join(rows.OPEN_STATUSES)),), (("modifiedDateFrom", recent),)]
         count, why = 0, ""
         for query in windows:
-            walk = await self._walker.walk(replace(PAGINGS[ORDERS], query=query), doubt=not cursor)
+            walk = await self._walk_orders(query, doubt=not cursor)
             facts: list[Fact] = []
             for row, asked in walk.rows:
                 facts.extend(self._order_facts(row, asked))
             if facts:
                 await emit(Page(ORDERS, tuple(facts)))
-            count, why = count + len(walk.rows), why or walk.why
-        return self._read(ORDERS, began, count, why, cursor=str(began), full=not cursor)
+            count, why = count + len(walk.rows), why or walk.why or too_many_unreadable(facts)
+        # The next window is asked for by the server's time: by ours, if it is ahead, orders would fall between.
+        follow = str(began - self._walker.ahead_ms)
+        return self._read(ORDERS, began, count, why, cursor=follow, full=not cursor)
+
+    async def _walk_orders(self, query: Query, *, doubt: bool) -> Walk:
+        """A list of orders to its end, again until nothing turns up that was not there before.
+
+        An order that leaves the list while it is read moves another one over the edge of a page.
+        """
+        paging = replace(PAGINGS[ORDERS], query=query)
+        walk = await self._walker.walk(paging, doubt=doubt)
+        seen = {key_of(row, paging.key) for row, _ in walk.rows}
+        for _ in range(MOST_PASSES):
+            if walk.why or len(walk.rows) < paging.limit:
+                return walk
+            again = await self._walker.walk(paging)
+            new = [each for each in again.rows if key_of(each[0], paging.key) not in seen]
+            walk.rows += new
+            walk.why = again.why
+            seen |= {key_of(row, paging.key) for row, _ in new}
+            if not new:
+                return walk
+        walk.why = f"the list of orders still moved after {MOST_PASSES} readings"
+        return walk
 
     def _order_facts(self, row: Wire, asked: Instant) -> list[Fact]:
         made = parsed(lambda: rows.order(row, asked, self._channels, self._order_keys))

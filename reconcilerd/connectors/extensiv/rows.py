@@ -156,11 +156,11 @@ def stock_bin(row: Wire, asked: Instant) -> Bin:
     locked = units(row.get("quantityLocked", 0), "quantityLocked")
     algebra = ""
     if "availableQuantity" in row:
-        available = units(row["availableQuantity"], "availableQuantity")
-        expected = max(0, quantity - allocated - locked)
-        if available != expected:
+        # Only a check: whatever stands there, the numbers it is made of are the ones that count.
+        available, spare = row["availableQuantity"], quantity - allocated - locked
+        if available not in (spare, max(0, spare)) or type(available) is not int:
             algebra = (
-                f"available {available}, but {quantity} on hand - {allocated} allocated - {locked} locked"
+                f"available {available!r}, but {quantity} on hand - {allocated} allocated - {locked} locked"
             )
     return Bin(
         stock_id=_id(row, "productStockId"),
@@ -211,12 +211,15 @@ def order(
         location=LocationName(str(source["warehouseId"])) if source.get("warehouseId") is not None else None,
         eligible=raw not in NOT_OUR_STOCK and not row.get("amzFbaShipmentId"),
         ended_at=ended if status in {OrderStatus.SHIPPED, OrderStatus.CANCELLED} else None,
+        part=str(_id(row, "orderId")),
     )
     return fact, () if status is not OrderStatus.UNKNOWN else (_unknown("order status", raw, number, at),)
 
 
 def _line(item: Wire) -> OrderLine:
-    return OrderLine(_text(item, "listingSku").strip(), units(item["quantityOrdered"], "quantityOrdered"))
+    # An item that somebody added by hand, or a rule did, has a product and no listing.
+    named = item if item.get("listingSku") is not None else {"listingSku": item["product"]["masterSku"]}
+    return OrderLine(_text(named, "listingSku").strip(), units(item["quantityOrdered"], "quantityOrdered"))
 
 
 def _unknown(what: str, raw: str, where: str, at: Instant) -> FindingRaised:

@@ -165,12 +165,14 @@ class Stock:
         return FindingRaised(FindingKind.TOTALS_DISAGREE, sku, text, self._clock(), cleared=True)
 
     async def _confirm(self, skus: set[Sku], emit: Emit) -> tuple[set[Sku], set[Sku]]:
-        """Ask for each by exact SKU, twice. Returns (gone, unsettled); those found again are told."""
-        if len(skus) > MAX_CONFIRM:
-            return set(), skus
+        """Ask for each by exact SKU, twice. Returns (gone, unsettled); those found again are told.
+
+        A bounded number each time: what is left over is unsettled, and asked for by the next sweep.
+        """
+        now = sorted(skus)[:MAX_CONFIRM]
         gone: set[Sku] = set()
-        unsettled: set[Sku] = set()
-        for sku in sorted(skus):
+        unsettled = skus - set(now)
+        for sku in now:
             began = self._clock()
             walks = [await self._walker.walk_skus(STOCK, {sku}) for _ in range(2)]
             reads = [self._read(walk) for walk in walks]

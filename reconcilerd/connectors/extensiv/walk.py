@@ -13,7 +13,7 @@ from reconcilerd.domain.names import FeedName, Instant, Sku
 from reconcilerd.errors import ReconcilerdError
 from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import LaneSpec, Priority
-from reconcilerd.transport.replies import Reply, json_of
+from reconcilerd.transport.replies import Reply, ahead_ms, json_of
 
 LANES: Final = (LaneSpec("read", 5, 4), LaneSpec("totals", 10, 9))
 """Reads: 5 a second; totals: 10. A burst one below the server's spares the 429 at the brim."""
@@ -23,6 +23,9 @@ MAX_PAGES: Final = 5_000
 
 MAX_CONFIRM: Final = 500
 SKUS_A_CALL: Final = 10
+PAGE_TIMEOUT_S: Final = 60.0
+SLOW_PAGE_TIMEOUT_S: Final = 300.0
+"""Pages of stock are slow where the catalogue is large."""
 
 PRODUCTS = FeedName("extensiv.products")
 LISTINGS = FeedName("extensiv.listings")
@@ -55,6 +58,7 @@ class Paging:
     lane: str = "read"
     priority: Priority = Priority.STOCK
     query: Query = ()
+    timeout_s: float = PAGE_TIMEOUT_S
 
 
 @dataclass(slots=True)
@@ -69,7 +73,7 @@ class Walk:
 PAGINGS: Final[Mapping[FeedName, Paging]] = {
     PRODUCTS: Paging("/v1.1/products", 100, "productId"),
     LISTINGS: Paging("/v1/listings", 500, "listingId", by_sku="masterSku"),
-    STOCK: Paging("/v1/inventory", 100, "productStockId"),
+    STOCK: Paging("/v1/inventory", 100, "productStockId", timeout_s=SLOW_PAGE_TIMEOUT_S),
     TOTALS: Paging("/v1/productstocks/total", 200, "product", lane="totals"),
     ORDERS: Paging("/v1.1/orders", 500, "orderId", priority=Priority.ORDERS),
 }
@@ -82,6 +86,8 @@ class Walker:
         self._client = client
         self._max_pages = max_pages
         self.spelling: dict[Sku, str] = dict(spelling)
+        self.ahead_ms = 0
+        """How far our clock is ahead of the server's, by its last answer."""
 
     def spells(self, sku: Sku) -> bool:
         """Whether the seller's own spelling is known; one that is guessed proves nothing by finding nothing."""
@@ -107,7 +113,7 @@ class Walker:
         plain = PAGINGS[feed]
         spelt = [self.spelling.get(sku, sku) for sku in sorted(skus)]
         text = ",".join(f'"{each}"' if "," in each else each for each in spelt)
-        return replace(plain, query=((plain.by_sku, text),))
+        return replace(plain, query=((plain.by_sku, text),), timeout_s=PAGE_TIMEOUT_S)
 
     async def _walk(self, paging: Paging, at_once: int, *, doubt: bool = False) -> Walk:
         """Read pages until one is empty in two separate requests, and none after it has rows.
@@ -175,7 +181,9 @@ class Walker:
 
     async def _page(self, paging: Paging, number: int) -> Asked:
         query = (*paging.query, ("page", str(number)), ("limit", str(paging.limit)))
-        reply = await self._client.send(Call("GET", paging.path, paging.lane, paging.priority, query))
+        call = Call("GET", paging.path, paging.lane, paging.priority, query, timeout_s=paging.timeout_s)
+        reply = await self._client.send(call)
+        self.ahead_ms = ahead_ms(reply)
         return json_of(reply, list[Wire], f"extensiv {paging.path} page {number}"), reply.asked_at
 
 

@@ -4,7 +4,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from reconcilerd.connectors.port import Emit, Page, Withholding, WriteAnswer, rejected_rows
+from reconcilerd.connectors.port import (
+    Emit,
+    Page,
+    Withholding,
+    WriteAnswer,
+    rejected_rows,
+    too_many_unreadable,
+)
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.connectors.shopify import rows
 from reconcilerd.connectors.shopify.graphql import GraphQL, Sender
@@ -14,6 +21,7 @@ from reconcilerd.domain.facts import (
     Fact,
     FindingKind,
     FindingRaised,
+    OrderObserved,
     SlotObserved,
     SweepRead,
 )
@@ -31,6 +39,7 @@ DEPTH_CAP: Final = 25_000
 OVERLAP_MS: Final = 300_000
 FIRST_LOOK_BACK_MS: Final = 2 * 86_400_000
 MAX_CONFIRM: Final = 200
+UNSHIPPED: Final = ("unfulfilled", "partial", "on_hold", "scheduled")
 MAX_SUBJECT: Final = 80
 
 Node = dict[str, Any]
@@ -127,10 +136,11 @@ class Shopify:
 
     async def _confirm(self, missing: set[SlotKey], began: Instant, emit: Emit) -> str:
         """Slots of the last sweep that this one lacks: ask for each, twice. Why it stays open, or nothing."""
-        if len(missing) > MAX_CONFIRM:
-            return f"{len(missing)} slots of the last complete reading are missing"
         if not missing:
             return ""
+        # A bounded number each time: the next sweep asks for those that are left over.
+        left_over = max(0, len(missing) - MAX_CONFIRM)
+        missing = set(sorted(missing)[:MAX_CONFIRM])
         ids = sorted({slot.listing for slot in missing})
         found: set[SlotKey] = set()
         unreadable: set[str] = set()
@@ -154,7 +164,7 @@ class Shopify:
             )
         if gone:
             await emit(Page(self.slots_feed, tuple(gone)))
-        return ""
+        return f"{left_over} slots of the last reading are still to be asked for" if left_over else ""
 
     async def _items(self, ids: Sequence[str]) -> tuple[list[Node], Instant]:
         data, asked = await self._graphql.run("items_by_id", {"ids": list(ids)}, Priority.RAISE)
@@ -232,27 +242,46 @@ class Shopify:
         return facts, seen
 
     async def _sweep_orders(self, cursor: str, emit: Emit) -> SweepRead:
+        """First every order that is not shipped, however old, and the recently changed; then what was changed."""
         began = self._clock()
         since = after(Instant(int(cursor)), -OVERLAP_MS) if cursor else after(began, -FIRST_LOOK_BACK_MS)
-        query = f"updated_at:>='{format_instant(Instant(since - since % 1000))}'"
-        after_cursor, count, why = None, 0, ""
+        queries = [] if cursor else [f"status:open fulfillment_status:{each}" for each in UNSHIPPED]
+        rejected: list[Fact] = []
+        count, why = 0, ""
+        for query in (*queries, _changed_since(since)):
+            read, trouble = await self._read_orders(query, rejected, emit)
+            count, why = count + read, why or trouble
+        why, whole = why or too_many_unreadable(rejected), not cursor
+        # The next window is asked for by the store's time: by ours, if it is ahead, orders would fall between.
+        cursor = cursor if why else str(began - self._graphql.ahead_ms)
+        return SweepRead(self.orders_feed, began, self._clock(), not why, count, 0, why, cursor, full=whole)
+
+    async def _read_orders(self, query: str, rejected: list[Fact], emit: Emit) -> tuple[int, str]:
+        """All orders of a query, the first changed first; how many, and why that is not the end of it, if so."""
+        following, count, deep = None, 0, 0
         while True:
-            variables = {"first": ORDERS_PAGE, "after": after_cursor, "query": query}
+            variables = {"first": ORDERS_PAGE, "after": following, "query": query}
             data, asked = await self._graphql.run("orders", variables, Priority.ORDERS)
             connection = data["orders"]
             nodes = await self._with_all_lines(connection["nodes"])
-            await emit(Page(self.orders_feed, tuple(self._order_facts(nodes, asked))))
-            count += len(connection["nodes"])
+            facts = self._order_facts(nodes, asked)
+            rejected += rejected_rows(facts)
+            await emit(Page(self.orders_feed, tuple(facts)))
+            count, deep = count + len(nodes), deep + len(nodes)
             if not connection["pageInfo"]["hasNextPage"]:
-                break
-            following = connection["pageInfo"]["endCursor"]
-            if following == after_cursor or count >= DEPTH_CAP:
-                why = "paging does not move on"
-                break
-            after_cursor = following
-        whole = not cursor
-        cursor = str(began) if not why else cursor
-        return SweepRead(self.orders_feed, began, self._clock(), not why, count, 0, why, cursor, full=whole)
+                return count, ""
+            last, following = following, connection["pageInfo"]["endCursor"]
+            if following == last or not nodes:
+                return count, "paging does not move on"
+            if deep + ORDERS_PAGE > DEPTH_CAP:
+                # Paging goes no deeper: go on by the time of the last one, with a query of its own.
+                newest = max(
+                    (each.modified for each in facts if isinstance(each, OrderObserved)), default=None
+                )
+                deeper = "" if newest is None else _changed_since(newest)
+                if not query.startswith("updated_at") or deeper in {"", query}:
+                    return count, f"more than {DEPTH_CAP} orders: paging does not go deeper"
+                query, following, deep = deeper, None, 0
 
     def _order_facts(self, nodes: Sequence[Node], asked: Instant) -> list[Fact]:
         facts: list[Fact] = []
@@ -264,3 +293,8 @@ class Shopify:
                 continue
             facts.extend((made[0], *made[1]))
         return facts
+
+
+def _changed_since(at: Instant) -> str:
+    """Whole seconds, as the store has them."""
+    return f"updated_at:>='{format_instant(Instant(at - at % 1000))}'"

@@ -12,7 +12,7 @@ from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Denied, MalformedReply, Refused, TryLater
 from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import Lane, LaneSpec, Priority
-from reconcilerd.transport.replies import Reply, json_of
+from reconcilerd.transport.replies import Reply, ahead_ms, json_of
 
 VERSION: Final = "2026-10"
 PATH: Final = f"/admin/api/{VERSION}/graphql.json"
@@ -54,6 +54,8 @@ class GraphQL:
         self._store = store
         self._cost: dict[str, float] = {}
         self._spare: dict[str, float] = {}
+        self.ahead_ms = 0
+        """How far our clock is ahead of the store's, by its last answer."""
 
     async def run(
         self,
@@ -82,6 +84,7 @@ class GraphQL:
             )
             reply = await self._client.send(call)
             self._check_version(reply, where)
+            self.ahead_ms = ahead_ms(reply)
             body = json_of(reply, dict[str, Any], where)
             wait_s = self._learn(name, body, lane)
             codes = _codes(body)

@@ -61,7 +61,7 @@ class Writes:
                     raise
                 # What went before has its answers; the next call meets the same refusal and tells of it.
                 rest = [each for each in corrections if each.id not in answers]
-                _settle(rest, Outcome.NOT_SENT, str(error), answers)
+                _settle(rest, Outcome.REFUSED, str(error), answers)
                 break
         self._warm(answers.values())
         return tuple(answers[each.id] for each in corrections)
@@ -135,7 +135,12 @@ class Writes:
     ) -> list[dict[str, Any]]:
         """Ask again under the same key while the store still works on the first. Raises OutcomeUnknown at the end."""
         for tried in range(BUSY_TRIES):
-            errors = await self._once(batch, job, attempt)
+            try:
+                errors = await self._once(batch, job, attempt)
+            except (Denied, Refused, Withheld) as error:
+                if tried:
+                    raise OutcomeUnknown(f"the store worked on it when {error}") from error
+                raise
             if all(error.get("code") != _BUSY for error in errors):
                 return errors
             await anyio.sleep(BUSY_S * 2**tried)

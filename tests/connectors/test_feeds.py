@@ -1,0 +1,171 @@
+"""Feeds as they are: rows that shift, clocks that differ, splits, holes, floods. What is complete has seen it all."""
+
+from typing import Any
+
+import pytest
+
+from reconcilerd.connectors.extensiv import stock
+from reconcilerd.connectors.shopify import client as shopify
+from reconcilerd.domain.facts import OrderObserved, StockObserved
+from reconcilerd.domain.names import Instant
+from reconcilerd.transport.replies import Reply, ahead_ms
+from tests.connectors.source import Tenant
+from tests.connectors.store import shop
+from tests.simulator.builders import START, Desk, world_of
+
+DAY_MS = 86_400_000
+Row = dict[str, Any]
+
+
+def order_row(number: int, **more: Any) -> Row:
+    return {
+        "orderId": number,
+        "orderNumber": f"N{number}",
+        "orderStatus": "AWAITING_SHIPMENT",
+        "salesChannel": {"salesChannelId": 101},
+        "orderDate": "2026-11-01T00:00:00Z",
+        "modifiedDate": "2026-11-01T00:00:00Z",
+        "orderItems": [{"listingSku": "a", "quantityOrdered": 1, "product": {"masterSku": "a"}}],
+    } | more
+
+
+def orders(tenant: Tenant, *made: Row) -> None:
+    """All that Extensiv lists as orders."""
+    tenant.spoil = lambda path, query, body: (
+        (list(made) if query["page"] == "1" else []) if path.endswith("/orders") else body
+    )
+
+
+@pytest.mark.parametrize(("count", "complete"), [(5, True), (6, False)])
+async def test_single_bad_orders_are_told_and_many_make_a_reading_incomplete(
+    count: int, complete: bool
+) -> None:
+    tenant = Tenant(Desk(world_of({"a": 5})))
+    bad = [order_row(number, orderDate="2026-11-01T00:00:00") for number in range(count)]
+    orders(tenant, order_row(100), *bad)
+    sweep = await tenant.sweep("orders")
+    assert (sweep.complete, bool(sweep.cursor)) == (complete, complete)
+    assert [each.key.number for each in tenant.of(OrderObserved)][:1] == ["N100"]
+    assert len({each.subject for each in tenant.findings("rejected_row")}) == count
+
+
+async def test_an_item_without_a_listing_counts_by_its_product() -> None:
+    tenant = Tenant(Desk(world_of({"a": 5})))
+    added = {"listingSku": None, "quantityOrdered": 3, "product": {"masterSku": "a"}}
+    orders(tenant, order_row(1, orderItems=[added]))
+    await tenant.sweep("orders")
+    assert [(line.listing_sku, line.units) for line in tenant.of(OrderObserved)[0].lines] == [("a", 3)]
+
+
+async def test_a_split_order_is_told_part_by_part() -> None:
+    tenant = Tenant(Desk(world_of({"a": 5})))
+    orders(tenant, order_row(1), order_row(2, orderNumber="N1"))
+    await tenant.sweep("orders")
+    told = {(each.key.number, each.part) for each in tenant.of(OrderObserved)}
+    assert told == {("N1", "1"), ("N1", "2")}
+
+
+async def test_an_order_that_another_ones_leaving_moved_over_the_edge_is_read_all_the_same() -> None:
+    tenant = Tenant(Desk(world_of({"a": 5})))
+    left: list[Row] = [order_row(number) for number in range(1, 1_601)]
+
+    def shift(path: str, query: dict[str, str], body: Any) -> Any:
+        if not path.endswith("/orders") or "status" not in query:
+            return [] if path.endswith("/orders") else body
+        if query["page"] == "3" and len(left) == 1_600:
+            del left[10]  # it ships while the list is read
+        limit, page = int(query["limit"]), int(query["page"])
+        return left[(page - 1) * limit : page * limit]
+
+    tenant.spoil = shift
+    sweep = await tenant.sweep("orders")
+    assert sweep.complete
+    assert {each.key.number for each in tenant.of(OrderObserved)} >= {row["orderNumber"] for row in left}
+
+
+async def test_an_available_below_zero_rejects_nothing() -> None:
+    tenant = Tenant(Desk(world_of({"a": 50})))
+
+    def spoil(path: str, _query: dict[str, str], body: Any) -> Any:
+        if not path.endswith("/inventory"):
+            return body
+        return [row | {"quantity": 2, "allocatedQuantity": 5, "availableQuantity": -3} for row in body]
+
+    tenant.spoil = spoil
+    assert (await tenant.sweep("stock")).complete
+    assert [(each.on_hand, each.allocated) for each in tenant.of(StockObserved)] == [(2, 5)]
+    assert tenant.findings("quantity_algebra") == []
+
+
+async def test_a_warehouse_that_closes_is_believed_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stock, "MAX_CONFIRM", 4)
+    tenant = Tenant(Desk(world_of({f"s{number}": 5 for number in range(10)})))
+    assert (await tenant.sweep("stock")).complete
+    tenant.desk.world.bins.clear()
+    told = [await tenant.sweep("stock") for _ in range(3)]
+    assert [each.complete for each in told] == [False, False, True]
+    assert all(each.gone for each in tenant.of(StockObserved))
+
+
+async def test_many_deleted_items_are_believed_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shopify, "MAX_CONFIRM", 4)
+    here = shop(Desk(world_of({f"s{number}": 5 for number in range(10)})))
+    assert (await here.sweep()).complete
+    here.wire.desk.world.stores["uk"].items.clear()
+    gone, complete = 0, []
+    for _ in range(3):
+        complete.append((await here.sweep()).complete)
+        gone += sum(each.gone for each in here.slots)
+    assert (complete, gone) == ([False, False, True], 10)
+
+
+async def test_the_first_reading_of_a_store_finds_what_is_not_shipped_however_old() -> None:
+    desk = Desk(world_of({"a": 50}, import_ms=(10**12, 10**12), index_lag_ms=(0, 0)))
+    here = shop(desk)
+    desk.world.place_order("uk", "7", [("a", 5)], desk.clock())
+    desk.clock.pass_by(30 * DAY_MS)
+    sweep = await here.sweep("orders")
+    assert (sweep.complete, sweep.full) == (True, True)
+    assert [each.key.number for each in here.orders] == ["7"]
+
+
+async def test_a_flood_of_changed_orders_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shopify, "DEPTH_CAP", 80)
+    desk = Desk(world_of({"a": 500}, index_lag_ms=(0, 0)))
+    here = shop(desk)
+    for number in range(200):
+        desk.world.place_order("uk", f"{number}", [("a", 1)], desk.clock.pass_by(1_000))
+    cursor = str(desk.clock())
+    desk.clock.pass_by(1_000)
+    sweep = await here.sweep("orders", str(int(cursor) - 300_000))
+    assert sweep.complete
+    assert len({each.key.number for each in here.orders}) == 200
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        ("Sun, 05 Dec 2010 12:00:00 GMT", 0),
+        ("Sun, 05 Dec 2010 11:57:00 GMT", 179_000),
+        ("Sun, 05 Dec 2010 12:09:00 GMT", 0),
+        ("nonsense", 0),
+        ("", 0),
+    ],
+)
+def test_how_far_our_clock_is_ahead_is_read_off_the_answer(date: str, ahead: int) -> None:
+    assert ahead_ms(Reply(200, {"date": date}, b"", START, Instant(START + 5))) == ahead
+
+
+async def test_orders_are_followed_by_the_servers_time_where_ours_is_ahead() -> None:
+    tenant = Tenant(Desk(world_of({"a": 5})))
+    send = tenant.send
+
+    async def late(call: Any) -> Reply:
+        reply = await send(call)
+        return Reply(
+            200, {"date": "Sun, 05 Dec 2010 11:50:00 GMT"}, reply.body, reply.asked_at, reply.answered_at
+        )
+
+    tenant.send = late  # type: ignore[method-assign]
+    sweep = await tenant.sweep("orders")
+    assert int(sweep.cursor) < START - 590_000
