@@ -22,6 +22,7 @@ from reconcilerd.transport.credentials import TokenRequest
 from reconcilerd.transport.pool import network_transport
 
 T = TypeVar("T")
+LONGEST_SOCKET = 107
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,12 @@ def wire(config: Path) -> Plan:
     policy = _or_faults(lambda: policy_of(settings, folder), faults)
     pairs = _or_faults(lambda: credentials(settings, os.environ), faults)
     alerts = _alerts(settings.alerts, faults)
+    socket = folder / settings.daemon.control_socket
+    if len(os.fsencode(socket)) > LONGEST_SOCKET:
+        faults.append(
+            f"daemon.control_socket: {socket} has {len(os.fsencode(socket))} bytes; a unix socket's path has at most "
+            f"{LONGEST_SOCKET}, so name a shorter one"
+        )
     if faults or policy is None or pairs is None:
         raise ConfigFault(tuple(faults))
     stop_file = folder / settings.daemon.stop_file
@@ -72,7 +79,7 @@ def wire(config: Path) -> Plan:
         settings,
         wiring,
         folder / settings.ledger.path,
-        folder / settings.daemon.control_socket,
+        socket,
         stop_file,
         alerts,
     )

@@ -98,12 +98,17 @@ def _twice(table: str, key: str, values: Sequence[tuple[int, object]]) -> Iterat
 def _places(parts: Parts) -> Iterator[str]:
     owner: dict[tuple[str, str], int] = {}
     for number, channel in parts.channels:
+        drawn: dict[str, str] = {}
         for place, warehouses in channel.places.items():
             where = place_of(("channels", number, "places", place))
             store = (channel.base_url.rstrip("/").casefold(), place)
             if store in owner:
                 yield f"{where}: this place of this store is mapped in channels[{owner[store]}] already"
             owner.setdefault(store, number)
+            for warehouse in sorted(set(warehouses) & set(drawn)):
+                # Every place would be given the channel's whole share of it.
+                yield f"{where}: warehouse {warehouse!r} is drawn on by {drawn[warehouse]!r} of this channel already"
+            drawn.update(dict.fromkeys(warehouses, place))
             for warehouse in sorted({each for each in warehouses if warehouses.count(each) > 1}):
                 yield f"{where}: warehouse {warehouse!r} is listed twice"
     sets = {frozenset(draws) for _, channel in parts.channels for draws in channel.places.values()}

@@ -166,6 +166,9 @@ CLASH = "this place of this store is mapped in channels[0] already"
             "stock; call the channel otherwise"),
         (put("channels", 1, "sales_channel_id", value=101), "channels[1].sales_channel_id: 101 is that of "
             "channels[0] already"),
+        (put("channels", 0, "places", "gid://shopify/Location/109", value=["2"]),
+            "channels[0].places.'gid://shopify/Location/109': warehouse '2' is drawn on by "
+            "'gid://shopify/Location/101' of this channel already"),
         (put("channels", 0, "places", "gid://shopify/Location/101", value=["1", "1", "2"]),
             "channels[0].places.'gid://shopify/Location/101': warehouse '1' is listed twice"),
         (put("channels", 0, "places", "x", value=[]), "channels[0].places.x: list should have at least 1 item "
