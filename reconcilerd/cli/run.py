@@ -28,7 +28,7 @@ from reconcilerd.transport.post import Poster
 
 log = structlog.get_logger("reconcilerd.run")
 LOCK_WAIT_S = 60.0
-STATUS_EVERY_S = 10.0
+STATUS_EVERY_S = 5.0
 
 
 def run_daemon(config: Path) -> int:
