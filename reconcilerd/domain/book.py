@@ -324,7 +324,7 @@ class Book:
         if fact.as_of < old.as_of:
             return _OLD
         track.row = replace(fact, age_of=max(fact.age_of, old.age_of))
-        if _same_stock(old, fact):
+        if same_stock(old, fact):
             return Taken(news=False, touched=frozenset({fact.sku}))
         if old.on_hand != fact.on_hand:
             track.before_change = old.as_of
@@ -464,7 +464,8 @@ def _other(before: SlotObserved, now: SlotObserved) -> bool:
     return replace(before, age_of=now.age_of, as_of=now.as_of) != now
 
 
-def _same_stock(old: StockObserved, new: StockObserved) -> bool:
+def same_stock(old: StockObserved, new: StockObserved) -> bool:
+    """Whether two readings of a row say the same, whenever they were taken."""
     return replace(old, age_of=new.age_of, as_of=new.as_of) == new
 
 
