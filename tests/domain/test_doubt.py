@@ -7,6 +7,7 @@ import pytest
 
 from reconcilerd.domain.allocation import allocate
 from reconcilerd.domain.book import Book
+from reconcilerd.domain.claims import dark_claims
 from reconcilerd.domain.facts import (
     EXTENSIV,
     CorrectionPlanned,
@@ -20,11 +21,11 @@ from reconcilerd.domain.facts import (
 from reconcilerd.domain.guards import Rails, Verdict, explained_units
 from reconcilerd.domain.names import Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.plan import make_plan
-from reconcilerd.domain.policy import MaxUnits, Mode, OfferRule, Percent, Rule, SkuRule
+from reconcilerd.domain.policy import MaxUnits, Mode, OfferRule, Percent, PoolMode, PoolRule, Rule, SkuRule
 from reconcilerd.domain.position import ClaimKind
-from reconcilerd.domain.quantities import Rate
+from reconcilerd.domain.quantities import Rate, expected
 from reconcilerd.domain.room import room_of
-from tests.domain.books import SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
+from tests.domain.books import LAG_MS, SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
 from tests.domain.builders import A, offer, position
 from tests.domain.builders import row as stock
 
@@ -244,3 +245,40 @@ def test_levels_are_stock_whatever_one_sale_takes() -> None:
     low = offer("uk", Percent(1000), uses=((Sku("x"), 6),), units_per_sale=6, low_stock=Percent(0))
     where = replace(position([low], [stock(A, 60)], split=False), min_levels=((Sku("x"), 10),))
     assert [each.ideal for each in allocate(where)] == [10]
+
+
+def test_what_is_refused_rests_longer_each_time_and_what_is_taken_ends_it() -> None:
+    book, rests = shop_book(0), list[int]()
+    see(book, 50, 1_000)
+    for turn in range(1, 10):
+        at = turn * 10_000_000
+        see(book, 50, at)
+        planned(book, f"{turn}", 60, at + 1)
+        sent(book, f"{turn}", Outcome.REFUSED, at + 2)
+        rests.append(book.slots[SLOT].not_before - at - 102)
+    assert rests == [30_000, 60_000, 120_000, 240_000, 480_000, 960_000, 1_920_000, 3_600_000, 3_600_000]
+    planned(book, "taken", 60, 200_000_000)
+    sent(book, "taken", Outcome.APPLIED, 200_000_001)
+    assert book.slots[SLOT].refused == 0
+
+
+def test_a_compare_may_fail_a_few_times_at_once() -> None:
+    book = shop_book(0)
+    for turn in range(1, 5):
+        at = turn * 1_000
+        see(book, 50, at)
+        planned(book, f"{turn}", 60, at + 1)
+        sent(book, f"{turn}", Outcome.STALE, at + 2)
+        assert (book.slots[SLOT].not_before > at) == (turn > 3)
+
+
+def test_what_a_dark_store_was_seen_to_sell_is_no_part_of_what_it_may_have_sold() -> None:
+    book = shop_book(0)
+    book.policy = replace(book.policy, pools=MappingProxyType({"default": PoolRule(PoolMode.SHARED)}))
+    see(book, 100, 1_000)
+    swept(book, "uk.orders", 1_000)
+    see(book, 87, 31_000)
+    (uk,) = position_at(book, 40_000).offers
+    dark = sum(each.units for each in dark_claims(book, (uk,), frozenset({UK}), Instant(40_000)))
+    assert expected(uk.rate, 40_000 - 1_000 + LAG_MS, 1) > 87, "it may have sold all that it shows"
+    assert dark == 87 - 13

@@ -45,8 +45,10 @@ def spent(**more: int) -> Rails:
     return rails(spent={UK: replace(Spent(listings=100), **more)})
 
 
-def on_channel(at: Position, **more: object) -> Position:
-    return replace(at, channels=tuple(replace(c, **more) for c in at.channels))  # type: ignore[arg-type]
+def on_channel(at: Position, name: str = "", **more: object) -> Position:
+    """The same, with one channel (or all) seen otherwise."""
+    channels = tuple(replace(c, **more) if name in {"", c.name} else c for c in at.channels)  # type: ignore[arg-type]
+    return replace(at, channels=channels)
 
 
 def test_nothing_holds_a_sound_change() -> None:
@@ -92,6 +94,7 @@ def test_a_persons_word_and_the_window_hold_in_both_directions(
         (replace(where(), unknown=(Sku("x"),)), Verdict.HOLD_UNKNOWN),
         (where(suspect=True), Verdict.HOLD_REREAD),
         (where(known_since=1), Verdict.HOLD_REREAD),
+        (where(not_before=Instant(NOW + 1)), Verdict.HOLD_REFUSED),
     ],
 )
 def test_a_slot_that_is_not_ours_or_not_known_is_held_in_both_directions(
@@ -113,15 +116,19 @@ RAISES: list[tuple[Callable[[Position], Position], Verdict]] = [
     (lambda at: aged(at, 60_001, "stock"), Verdict.HOLD_STOCK_STALE),
     (lambda at: aged(at, 10_001, "uk"), Verdict.HOLD_OWN_STALE),
     (lambda at: aged(at, 90_001, "eu"), Verdict.HOLD_PEER_STALE),
+    (lambda at: with_offer(at, "eu", suspect=True), Verdict.HOLD_PEER_STALE),
+    (lambda at: with_offer(at, "eu", unsettled=1), Verdict.HOLD_UNSETTLED),
+    (lambda at: with_offer(at, replaced=1), Verdict.HOLD_PENDING),
+    (lambda at: on_channel(at, "eu", through=None), Verdict.HOLD_FIRST_RUN),
 ]
 
 
-def with_offer(at: Position, **seen: object) -> Position:
-    """The same, with the one listing seen otherwise."""
+def with_offer(at: Position, channel: str = UK, **seen: object) -> Position:
+    """The same, with one listing seen otherwise."""
     return replace(
         at,
         offers=tuple(
-            replace(each, **seen) if each.slot.channel == UK else each  # type: ignore[arg-type]
+            replace(each, **seen) if each.slot.channel == channel else each  # type: ignore[arg-type]
             for each in at.offers
         ),
     )

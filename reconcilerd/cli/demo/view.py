@@ -86,7 +86,9 @@ class View:
             for row in rows:
                 self.say(
                     f"       {row[0]}: "
-                    + ", ".join(f"{v} {k}" for k, v in zip(HEAD[1:], row[1:], strict=True))
+                    + ", ".join(
+                        f"{v} {k.removesuffix(' left')}" for k, v in zip(HEAD[1:], row[1:], strict=True)
+                    )
                 )
 
 
