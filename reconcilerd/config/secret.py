@@ -1,7 +1,9 @@
 """A secret that does not show itself, and the redaction of every text that might hold one."""
 
 import hmac
+import json
 import re
+from base64 import b64encode
 from typing import Final, NoReturn
 from urllib.parse import quote, quote_plus
 
@@ -18,7 +20,7 @@ _PATTERNS: Final = tuple(
         r"(?<=basic )[A-Za-z0-9+/=]{8,}",
         r"(?<![\w-])(?:access_token|refresh_token|client_secret)=[^&\s\"']+",
         r"(?<=[?&])(?:access_token|client_secret|api_key|code|token|secret)=[^&\s\"']+",
-        r"(?<=\")(?:access_token|client_secret|api_key|routing_key)\"\s*:\s*\"[^\"]+",
+        r"(?<=\")(?:access_token|refresh_token|client_secret|api_key|routing_key)\"\s*:\s*\"[^\"]+",
         r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]+",
         r"(?<=hooks\.slack\.com/services/)[\w/]+",
         r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)",
@@ -37,11 +39,14 @@ class Secret:
     def __init__(self, value: str, *, public: bool = False) -> None:
         self._value = value
         if len(value) >= 6 and not public:
-            # Also as it stands in a form or an address.
-            _known.update({value, quote(value, safe=""), quote_plus(value)})
+            _known.update(_forms(value))
 
     def reveal(self) -> str:
         return self._value
+
+    def forget(self) -> None:
+        """No text holds it any more: an old token need not be looked for in every line for ever."""
+        _known.difference_update(_forms(self._value))
 
     @override
     def __repr__(self) -> str:
@@ -68,6 +73,12 @@ class Secret:
     @override
     def __hash__(self) -> int:
         return hash(("Secret", self._value))
+
+
+def _forms(value: str) -> set[str]:
+    """A secret as it is, and as it stands in a form, an address, a JSON text or a header."""
+    escaped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    return {value, quote(value, safe=""), quote_plus(value), b64encode(value.encode()).decode(), *escaped}
 
 
 def redact(text: str) -> str:

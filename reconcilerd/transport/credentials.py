@@ -88,6 +88,7 @@ class ClientCredentials(httpx.Auth):
         self._clock = clock
         self._header = header or TokenHeader()
         self._token: Secret | None = None
+        self._before: Secret | None = None
         self._refresh_at: Instant | None = None
         self._generation = 0
         self._one = anyio.Lock()
@@ -132,7 +133,10 @@ class ClientCredentials(httpx.Auth):
                 raise
 
     def _keep(self, token: _Token) -> None:
-        self._token = Secret(token.access_token)
+        # The one before may still be on its way back in some answer; older ones are not.
+        if self._before is not None and self._before != Secret(token.access_token):
+            self._before.forget()
+        self._before, self._token = self._token, Secret(token.access_token)
         self._refresh_at = None
         if token.expires_in is not None:
             expires_s = min(LONGEST_LIFE_S, token.expires_in)
@@ -148,7 +152,9 @@ class ClientCredentials(httpx.Auth):
             form |= {"client_id": ask.client_id.reveal(), "client_secret": ask.client_secret.reveal()}
         else:
             pair = f"{ask.client_id.reveal()}:{ask.client_secret.reveal()}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+            # Known as a secret too, however a library may quote it.
+            basic = Secret(base64.b64encode(pair).decode())
+            headers["Authorization"] = f"Basic {basic.reveal()}"
         response = await self._fetch(httpx.Request("POST", ask.url, data=form, headers=headers))
         self._refuse(response)
         try:

@@ -18,6 +18,8 @@ from reconcilerd.transport.library_logs import redact_library_logs
 
 MAX_CONNECTIONS = 6
 KEEP_ALIVE_S = 30.0
+MOST_BYTES = 64 * 2**20
+"""Above every bound that a caller sets."""
 
 _SAME = (
     "ConnectTimeout",
@@ -57,13 +59,19 @@ def _as_httpx() -> Iterator[None]:
 
 
 class _Body(httpx.AsyncByteStream):
+    """At most MOST_BYTES: httpx itself reads the body of a 401 whole before it tries again."""
+
     def __init__(self, response: httpcore2.Response) -> None:
         self._response = response
 
     @override
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
         with _as_httpx():
             async for part in self._response.aiter_stream():
+                size += len(part)
+                if size > MOST_BYTES:
+                    raise httpx.DecodingError(f"an answer of more than {MOST_BYTES // 2**20} MiB")
                 yield part
 
     @override

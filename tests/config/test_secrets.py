@@ -1,9 +1,11 @@
 """Where secrets may come from, what is said of those that may not be used, and that none ever shows."""
 
 import copy
+import json
 import os
 import pickle
 import traceback
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +197,25 @@ def test_a_secret_is_hidden_also_as_a_form_or_an_address_has_it() -> None:
     Secret("a b/c+d&e")
     assert redact("id=a+b%2Fc%2Bd%26e and a%20b%2Fc%2Bd%26e") == "id=*** and ***"
     assert "hunter2" not in redact("client_secret=hunter2&grant=x")
+
+
+def test_a_secret_is_hidden_also_as_json_and_as_a_header_have_it() -> None:
+    value = 'a "quoted"\\ pa\u00dfword'
+    Secret(value)
+    for text in (
+        json.dumps(value),
+        json.dumps(value, ensure_ascii=False),
+        b64encode(value.encode()).decode(),
+    ):
+        assert redact(f"it says {text} here") in {'it says "***" here', "it says *** here"}
+    assert redact('{"refresh_token": "r3fr3sh-value"}') == '{"***"}'
+
+
+def test_an_old_token_is_looked_for_no_longer() -> None:
+    old = Secret("an-old-access-token")
+    assert redact("an-old-access-token") == "***"
+    old.forget()
+    assert redact("an-old-access-token") == "an-old-access-token"
 
 
 def test_secrets_are_equal_by_value_only() -> None:

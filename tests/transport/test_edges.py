@@ -460,8 +460,49 @@ async def _endless(_: Request) -> Response:
     return StreamingResponse(parts())
 
 
+async def _refused_at_length(_: Request) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield b"x" * 2**20
+
+    return StreamingResponse(parts(), 401)
+
+
+async def _token(_: Request) -> Response:
+    return JSONResponse({"access_token": "token-of-a-test"})
+
+
 async def _short(_: Request) -> Response:
     return JSONResponse([1])
+
+
+async def test_a_refusal_of_two_hundred_megabytes_is_not_read_either() -> None:
+    app = Starlette(routes=[Route("/a", _refused_at_length), Route("/token", _token, methods=["POST"])])
+    clock = lambda: START  # noqa: E731 - a clock that stands still
+    async with anyio.create_task_group() as group:
+        port = await group.start(serve, app, 0)
+        base = f"http://127.0.0.1:{port}"
+        made: list[Client] = []
+
+        async def fetch(request: httpx.Request) -> httpx.Response:
+            return await made[0].fetch(request)
+
+        ask = TokenRequest(f"{base}/token", Secret("an-id", public=True), Secret("a-secret"))
+        made.append(
+            Client(
+                "s",
+                base,
+                transport=network_transport(),
+                auth=ClientCredentials(ask, fetch, clock),
+                lanes=[Lane(LaneSpec("x", 1000, 500), clock)],
+                clock=clock,
+                max_body_bytes=2**20,
+            )
+        )
+        with pytest.raises(MalformedReply, match="more than 64 MiB"):
+            await made[0].send(GET)
+        await made[0].aclose()
+        group.cancel_scope.cancel()
 
 
 async def test_two_hundred_megabytes_are_not_read_and_the_pool_stays_sound() -> None:
