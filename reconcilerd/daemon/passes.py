@@ -67,11 +67,13 @@ class Standing:
                 del kept[group]
 
     def note(self, plan: GroupPlan) -> list[tuple[SlotKey, int]]:
-        """Fold a plan; the drifts that ended, with their age in ms."""
+        """Fold a plan; the drifts that ended, with their age in ms (not those of before everything was read once)."""
         group, at = plan.position.group, plan.position.at
         verdicts = {entry.slot: entry.verdict for entry in plan.entries}
         now = tuple((drift, verdicts[drift.slot]) for drift in plan.drifts)
-        gone = {d.slot for d, _ in self.drifts.get(group, ())} - {d.slot for d, _ in now}
+        ended = {drift.slot: verdict for drift, verdict in self.drifts.get(group, ())}
+        for drift, _ in now:
+            ended.pop(drift.slot, None)
         _keep(self.drifts, group, now)
         for drift, _ in now:
             self.since.setdefault(drift.slot, at)
@@ -82,7 +84,8 @@ class Standing:
                 self.hungry[component] = None
             else:
                 self.hungry.pop(component, None)
-        return [(slot, at - self.since.pop(slot)) for slot in sorted(gone) if slot in self.since]
+        ages = [(slot, verdict, at - self.since.pop(slot, at)) for slot, verdict in sorted(ended.items())]
+        return [(slot, age) for slot, verdict, age in ages if verdict is not Verdict.HOLD_FIRST_RUN]
 
 
 def _keep(kept: dict[Sku, V], group: Sku, value: V) -> None:
