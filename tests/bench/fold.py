@@ -28,9 +28,14 @@ from reconcilerd.domain.survey import position_of, weather_of
 from tests.bench.ratio import Ratio
 from tests.world.stage import Journal
 
-SMALL, GROWTH, STORES, PAGE = 1_000, 4, 4, 100
+SMALL, GROWTH, STORES, PAGE = (
+    4_000,
+    4,
+    4,
+    100,
+)  # below, the collector of cyclic garbage rests, and a ratio tells of that
 AT = Instant(1_000_000)
-ROUNDS = 3
+ROUNDS = 2
 
 
 def ratios() -> Sequence[Ratio]:
