@@ -146,7 +146,7 @@ def test_net_lowers_what_extensiv_pushes_and_oversells_less_than_the_push_alone(
     oversold = {}
     for mode in (Mode.NET, Mode.OBSERVE):
         total = 0
-        for seed in range(1, 5):
+        for seed in range(1, 3):
 
             async def scene(stage: Stage, seed: int = seed) -> None:
                 await anyio.sleep(120)
@@ -160,7 +160,7 @@ def test_net_lowers_what_extensiv_pushes_and_oversells_less_than_the_push_alone(
             assert stage.built.daemon.passes.violations == []
             total += world.score.oversold
         oversold[mode] = total
-    assert oversold[Mode.NET] * 2 < oversold[Mode.OBSERVE]
+    assert oversold[Mode.NET] * 2 < oversold[Mode.OBSERVE], oversold
 
 
 def test_an_unexplained_collapse_of_one_listing_waits_for_a_person() -> None:
