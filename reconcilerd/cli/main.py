@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -13,7 +12,7 @@ import click
 from reconcilerd import __version__
 from reconcilerd.cli import render
 from reconcilerd.cli.reconcile_entry import EXITS
-from reconcilerd.cli.socket_client import NotReachable, ask, socket_path
+from reconcilerd.cli.socket_client import answer
 
 P = ParamSpec("P")
 
@@ -106,7 +105,7 @@ def check_config(config: Path, defaults: bool) -> int:
 @json_option
 def status(config: Path, as_json: bool) -> int:
     """How sources, channels and corrections stand now."""
-    return _show(_ask(config, {"op": "status"}), as_json, render.status)
+    return _show(answer(config, {"op": "status"}), as_json, render.status)
 
 
 @cli.command()
@@ -117,7 +116,7 @@ def status(config: Path, as_json: bool) -> int:
 def explain(sku: str, channel: str | None, config: Path, as_json: bool) -> int:
     """Why each listing of a SKU should show the number it should."""
     request = {"op": "explain", "sku": sku, "channel": channel}
-    return _show(_ask(config, request), as_json, render.explanation)
+    return _show(answer(config, request), as_json, render.explanation)
 
 
 @cli.command()
@@ -128,7 +127,7 @@ def explain(sku: str, channel: str | None, config: Path, as_json: bool) -> int:
 def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
     """What was read, planned and answered for a SKU, newest first."""
     request = {"op": "history", "sku": sku, "limit": limit}
-    return _show(_ask(config, request), as_json, render.history)
+    return _show(answer(config, request), as_json, render.history)
 
 
 @cli.command()
@@ -137,9 +136,9 @@ def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
 @config_option
 def approve(id_: str, reason: str, config: Path) -> int:
     """Release held corrections: a plan's id, ``held`` for all, or one SKU. Lasts two hours."""
-    answer = _ask(config, {"op": "approve", "id": id_, "reason": reason})
+    told = answer(config, {"op": "approve", "id": id_, "reason": reason})
     return _show(
-        answer, False, lambda a, _: f"approved until {a['envelope']['until']}: {a['envelope']['skus']}"
+        told, False, lambda a, _: f"approved until {a['envelope']['until']}: {a['envelope']['skus']}"
     )
 
 
@@ -151,7 +150,7 @@ def approve(id_: str, reason: str, config: Path) -> int:
 def freeze(channel: str | None, for_s: float | None, reason: str, config: Path) -> int:
     """Stop writing to a channel, or to all."""
     request = {"op": "freeze", "channel": channel, "for_s": for_s, "reason": reason}
-    return _show(_ask(config, request), False, _frozen)
+    return _show(answer(config, request), False, _frozen)
 
 
 @cli.command()
@@ -159,7 +158,7 @@ def freeze(channel: str | None, for_s: float | None, reason: str, config: Path) 
 @config_option
 def unfreeze(channel: str | None, config: Path) -> int:
     """Allow writes again."""
-    return _show(_ask(config, {"op": "unfreeze", "channel": channel}), False, _frozen)
+    return _show(answer(config, {"op": "unfreeze", "channel": channel}), False, _frozen)
 
 
 @cli.group()
@@ -209,18 +208,6 @@ def reconcile(args: tuple[str, ...]) -> int:
     from reconcilerd.cli.reconcile_entry import main as reconcile_main
 
     return reconcile_main(list(args))
-
-
-def _ask(config: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Through the daemon's socket; where nobody listens, from the ledger, under its lock if it is written."""
-    path = socket_path(config)
-    if path is not None and path.exists():
-        # A socket nobody listens to is left by a daemon that was killed.
-        with suppress(NotReachable):
-            return ask(path, request)
-    from reconcilerd.cli.offline import answer_offline
-
-    return answer_offline(config, request)
 
 
 def _show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], int], str]) -> int:

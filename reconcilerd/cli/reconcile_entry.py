@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reconcilerd.cli import render
-from reconcilerd.cli.socket_client import NotReachable, ask, socket_path
+from reconcilerd.cli.socket_client import answer
 
 EXITS = (
     "exit codes: 0 in step, 1 bug, 2 usage or configuration, 3 differences, 4 credentials refused, "
@@ -64,26 +64,13 @@ def _run(args: argparse.Namespace) -> int:
     if args.apply and not args.yes:
         if not sys.stdin.isatty():
             return _fail(args, "--apply asks before it writes; add --yes where nobody can answer", 2)
-        preview = _answer(args, {**request, "fresh": True})
+        preview = answer(Path(args.config), {**request, "fresh": True})
         code = _show(args, preview)
         if "error" in preview or code != 3:
             return code
         if input("Write these corrections? [y/N] ").strip().lower() not in {"y", "yes"}:
             return code
-    return _show(args, _answer(args, {**request, "apply": args.apply}))
-
-
-def _answer(args: argparse.Namespace, request: dict[str, Any]) -> dict[str, Any]:
-    path = socket_path(Path(args.config))
-    if path is not None and path.exists():
-        try:
-            return ask(path, request)
-        except NotReachable:
-            # A socket nobody listens to is left by a daemon that was killed.
-            pass
-    from reconcilerd.cli.offline import answer_offline
-
-    return answer_offline(Path(args.config), request)
+    return _show(args, answer(Path(args.config), {**request, "apply": args.apply}))
 
 
 def _show(args: argparse.Namespace, answer: dict[str, Any]) -> int:

@@ -1,8 +1,12 @@
-"""One question to a running daemon over its unix socket. Standard library only."""
+"""One question to a running daemon over its unix socket; to its ledger where nobody listens.
+
+Only the standard library is imported until it is known that no daemon answers.
+"""
 
 import json
 import socket
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,18 @@ def socket_path(config: Path) -> Path | None:
         return None
     path = Path(name)
     return path if path.is_absolute() else config.resolve().parent / path
+
+
+def answer(config: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """From the daemon that a config names; where there is none, from the ledger, under its lock if it is written."""
+    path = socket_path(config)
+    if path is not None and path.exists():
+        # A socket nobody listens to is left by a daemon that was killed.
+        with suppress(NotReachable):
+            return ask(path, request)
+    from reconcilerd.cli.offline import answer_offline
+
+    return answer_offline(config, request)
 
 
 def ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:

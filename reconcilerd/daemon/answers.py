@@ -13,7 +13,7 @@ from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.domain.explain import explain
 from reconcilerd.domain.facts import EnvelopeApproved, Fact, FindingKind, FreezeSet, PlanMade
-from reconcilerd.domain.guards import NEEDS_A_PERSON, SOON, Verdict
+from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey, after, format_instant
 from reconcilerd.domain.plan import GroupPlan, make_plan
@@ -109,7 +109,7 @@ class Answers:
                     "channel": name,
                     "listings": sum(slot.channel == name for slot in book.slots),
                     "drifts": sum(drift.slot.channel == name for drift, _ in drifts),
-                    "held": sum(d.slot.channel == name and v not in SOON | {Verdict.SEND} for d, v in drifts),
+                    "held": sum(d.slot.channel == name and v not in GOES for d, v in drifts),
                     "queued": self._daemon.executors[name].queued if name in self._daemon.executors else 0,
                 }
                 for name in sorted(book.policy.channels)

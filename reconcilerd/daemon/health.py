@@ -1,7 +1,6 @@
 """Turns the standing of sources, drifts and holds into alerts, raised once and resolved when they heal."""
 
-from collections.abc import Callable, Mapping, Set
-from functools import partial
+from collections.abc import Mapping, Set
 from types import MappingProxyType
 from typing import Protocol
 
@@ -97,12 +96,12 @@ class Health:
         on: bool,
         kind: str,
         subject: str,
-        say: Callable[[], tuple[str, str]],
+        severity: str,
+        summary: str,
         details: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._spoken.add((kind, subject))
         if on:
-            severity, summary = say()
             await self._alerts.raise_(kind, subject, severity, summary, details)
         else:
             await self._alerts.resolve(kind, subject)
@@ -111,9 +110,7 @@ class Health:
         refused = self._denied.get(system, {})
         text = f"{system} refuses our credentials for {', '.join(sorted(refused))}; replace them and restart"
         why = next(iter(refused.values()), "")
-        await self._say(
-            bool(refused), "credentials_refused", system, lambda: ("critical", text), {"why": why}
-        )
+        await self._say(bool(refused), "credentials_refused", system, "critical", text, {"why": why})
 
     async def _stale(self) -> None:
         now = self._desk.clock()
@@ -123,7 +120,7 @@ class Health:
             tried = self._desk.book.tried.get(feed)
             why = tried.why if tried and tried.why else "no complete reading"
             text = f"{feed} was last read completely {age // 1000} s ago (limit {limit_ms // 1000} s): {why}"
-            await self._say(age > limit_ms, "stale_source", feed, lambda text=text: ("error", text))  # type: ignore[misc]
+            await self._say(age > limit_ms, "stale_source", feed, "error", text)
 
     async def _exposure(self) -> None:
         now, exposed = self._desk.clock(), self._passes.standing.exposed
@@ -136,7 +133,7 @@ class Health:
         text = (
             f"{sum(exposed.values())} units shown beyond what can ship, on {len(exposed)} SKUs; worst {worst}"
         )
-        await self._say(on, "exposure", "stock", lambda: ("critical", text))
+        await self._say(on, "exposure", "stock", "critical", text)
 
     async def _drift(self) -> None:
         now, standing = self._desk.clock(), self._passes.standing
@@ -147,7 +144,7 @@ class Health:
         for channel in self._desk.book.policy.channels:
             count = old.get(channel, 0)
             text = f"{count} listings of {channel} differ for more than {self._drift_after_ms // 60_000} min"
-            await self._say(count > 0, "unresolved_drift", channel, lambda text=text: ("error", text))  # type: ignore[misc]
+            await self._say(count > 0, "unresolved_drift", channel, "error", text)
 
     async def _held(self) -> None:
         held: dict[ChannelName, list[str]] = {}
@@ -156,7 +153,7 @@ class Health:
         for channel in self._desk.book.policy.channels:
             skus = held.get(channel, [])
             text = f"{len(skus)} corrections of {channel} wait for an approval: {', '.join(skus[:5])}"
-            await self._say(bool(skus), "held_plan", channel, lambda text=text: ("warning", text))  # type: ignore[misc]
+            await self._say(bool(skus), "held_plan", channel, "warning", text)
 
     async def _unmapped(self) -> None:
         """What sells and is mapped to nothing: its orders take units that nobody subtracts."""
@@ -170,7 +167,7 @@ class Health:
         for channel in self._desk.book.policy.channels:
             codes = sorted(found.get(channel, []))
             text = f"{len(codes)} listings of {channel} sell and are mapped to no SKU: {', '.join(codes[:5])}"
-            await self._say(bool(codes), "unmapped_sku", channel, lambda text=text: ("error", text))  # type: ignore[misc]
+            await self._say(bool(codes), "unmapped_sku", channel, "error", text)
 
     async def _unreadable(self) -> None:
         """Rows that were there and could not be read lately: what they say is known to nobody."""
@@ -181,15 +178,15 @@ class Health:
                 found.setdefault(finding.subject.partition(":")[0], []).append(finding)
         for system in (EXTENSIV, *self._desk.book.policy.channels):
             bad = found.get(system, [])
-            told = ("error", f"{len(bad)} rows of {system} cannot be read")
+            text = f"{len(bad)} rows of {system} cannot be read"
             details = {each.subject: each.detail[:200] for each in bad[:5]}
-            await self._say(bool(bad), "unreadable_rows", system, partial(tuple[str, str], told), details)
+            await self._say(bool(bad), "unreadable_rows", system, "error", text, details)
 
     async def _clock(self) -> None:
         since = self._desk.turned_back
         on = since is not None and self._desk.clock() - since < CLOCK_ALERT_MS
         text = "the clock of this machine went back; nothing is raised until everything is read again"
-        await self._say(on, "clock_went_back", "clock", lambda: ("error", text))
+        await self._say(on, "clock_went_back", "clock", "error", text)
 
     async def _broken(self) -> None:
         """A bug of ours, caught before it was sent. Stands until a restart: a person must look."""
@@ -200,7 +197,7 @@ class Health:
             "what": first.what[:500] if first else "",
             "do": "stop the daemon and keep its ledger for a report",
         }
-        await self._say(bool(broken), "invariant_broken", "plans", lambda: ("critical", text), details)
+        await self._say(bool(broken), "invariant_broken", "plans", "critical", text, details)
 
     async def _bugs(self) -> None:
         """What met a bug is left out, and everything else goes on: somebody must know."""
@@ -211,4 +208,4 @@ class Health:
             "what": "; ".join(told)[:500],
             "do": "report this with the log; these SKUs are not corrected",
         }
-        await self._say(bool(told), "bug", "daemon", lambda: ("critical", text), details)
+        await self._say(bool(told), "bug", "daemon", "critical", text, details)

@@ -22,7 +22,7 @@ from reconcilerd.domain.bundles import Groups
 from reconcilerd.domain.claims import settle_orders
 from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
-from reconcilerd.domain.guards import NEEDS_A_PERSON, SOON, Rails, Verdict
+from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Rails, Verdict
 from reconcilerd.domain.invariants import Violation, check_plan
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan
@@ -45,8 +45,6 @@ MOVING = frozenset(
     {ClaimKind.SHIPPED, ClaimKind.INFERRED, ClaimKind.BURIED, ClaimKind.DARK, ClaimKind.IN_FLIGHT}
 )
 """Claims that end by a reading or by time: their groups are looked at again on every reading."""
-
-_LET_GO = SOON | {Verdict.SEND}
 
 
 @dataclass(slots=True)
@@ -219,7 +217,7 @@ class Passes:
 
     async def _carry(self, plans: list[GroupPlan], facts: list[Fact], at: Instant) -> None:
         verdicts = Counter(entry.verdict for plan in plans for entry in plan.entries)
-        held = [e for plan in plans for e in plan.entries if e.verdict not in _LET_GO]
+        held = [e for plan in plans for e in plan.entries if e.verdict not in GOES]
         ended = [each for plan in plans for each in self.standing.note(plan)]
         intents = [fact for fact in facts if isinstance(fact, CorrectionPlanned)]
         made = PlanMade(
@@ -240,7 +238,7 @@ class Passes:
 
     def _holds_anew(self, plan: GroupPlan) -> bool:
         """Whether a plan holds something else than the last one of its group."""
-        held = frozenset(_held_of(entry) for entry in plan.entries if entry.verdict not in _LET_GO)
+        held = frozenset(_held_of(entry) for entry in plan.entries if entry.verdict not in GOES)
         before = self._held.pop(plan.position.group, frozenset())
         if held:
             self._held[plan.position.group] = held

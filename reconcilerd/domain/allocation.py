@@ -262,11 +262,10 @@ def _split(position: Position, room: Room) -> dict[SlotKey, int]:
     whole = sum(rule.permille for rule in rules.values() if isinstance(rule, Percent))
     fixed = {o.slot: o.shown or 0 for o in position.offers if not ours(o)}
     # A dark channel goes on showing what it may show; the others share what that leaves (R14).
-    dark = {o.slot for o in position.offers if ours(o) and position.channel(o.slot.channel).dark}
     fixed |= {
         o.slot: min(o.shown, room.alone(o.slot))
         for o in position.offers
-        if o.slot in dark and o.shown is not None
+        if ours(o) and o.shown is not None and position.channel(o.slot.channel).dark
     }
     floors, full = [], []
     for offer in position.offers:

@@ -326,12 +326,13 @@ class Book:
         track.row = replace(fact, age_of=max(fact.age_of, old.age_of))
         if same_stock(old, fact):
             return Taken(news=False, touched=frozenset({fact.sku}))
+        derived: tuple[Fact, ...] = ()
+        # Allocated and locked are Extensiv's own; only the count itself comes from whoever counts there.
         if old.on_hand != fact.on_hand:
             track.before_change = old.as_of
-        place = self.policy.locations.get(fact.location)
-        # Allocated and locked are Extensiv's own; only the count itself comes from whoever counts there.
-        refreshed = place is not None and place.mirror and old.on_hand != fact.on_hand
-        derived = (StockRefreshed(fact.sku, fact.location, old.as_of, fact.as_of),) if refreshed else ()
+            place = self.policy.locations.get(fact.location)
+            if place is not None and place.mirror:
+                derived = (StockRefreshed(fact.sku, fact.location, old.as_of, fact.as_of),)
         return Taken(news=True, derived=derived, dirty=frozenset({fact.sku}))
 
     def _take_order(self, fact: OrderObserved) -> Taken:

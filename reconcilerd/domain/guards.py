@@ -73,6 +73,9 @@ SOON = frozenset(
 )
 """Holds that a reading on its way will end."""
 
+GOES = SOON | {Verdict.SEND}
+"""What nobody need be told is held."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:

@@ -40,8 +40,8 @@ def _of_one(plan: GroupPlan, room: Room, entry: Entry) -> Iterator[tuple[str, st
         yield "I1", f"{path}: {entry.target} is more than could ship"
     if any(component in position.unknown for component, _ in offer.uses):
         yield "I4", f"{path}: a component was never counted"
-    if entry.target == 0 and not offer.uses:
-        yield "I5", f"{path}: zero out of nothing known"
+        if entry.target == 0:
+            yield "I5", f"{path}: zero out of nothing known"
     if not offer.rule.managed or offer.ambiguous or offer.state is not SlotState.BUYABLE:
         yield "I17", f"{path}: not ours to write"
 

@@ -15,6 +15,15 @@ from reconcilerd.simulator.virtual_time import run_virtual
 steps = st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=15)
 
 
+async def play(router: Router, changes: list[tuple[bool, str]]) -> None:
+    """Raise or resolve, one after another."""
+    for up, subject in changes:
+        if up:
+            await router.raise_("exposure", subject, "critical", "text", {})
+        else:
+            await router.resolve("exposure", subject)
+
+
 class FakePagerDuty:
     """Keeps the vendor's rules: a resolve closes the incident of its key, a second trigger opens none."""
 
@@ -42,11 +51,7 @@ def test_open_pages_are_the_alerts_that_fire(changes: list[tuple[bool, str]], fa
         router = Router([PagerDuty("https://x", "k", "me", fake.post)], journal, lambda: Instant(0))
         async with anyio.create_task_group() as group:
             group.start_soon(router.run)
-            for up, subject in changes:
-                if up:
-                    await router.raise_("exposure", subject, "critical", "text", {})
-                else:
-                    await router.resolve("exposure", subject)
+            await play(router, changes)
             await anyio.sleep(10_000)
             group.cancel_scope.cancel()
         assert fake.open == router.firing
@@ -87,11 +92,7 @@ def test_what_was_not_told_before_a_restart_is_told_after_it_and_nothing_twice(
         async with anyio.create_task_group() as group:
             if delivers:
                 group.start_soon(router.run)
-            for up, subject in changes:
-                if up:
-                    await router.raise_("exposure", subject, "critical", "text", {})
-                else:
-                    await router.resolve("exposure", subject)
+            await play(router, changes)
             await anyio.sleep(100)
             group.cancel_scope.cancel()
         return router.firing

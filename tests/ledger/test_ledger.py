@@ -19,7 +19,7 @@ from reconcilerd.domain.facts import FACT_TYPES, SlotObserved, SlotState, StockO
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.errors import LedgerFault, LedgerLocked
 from reconcilerd.ledger.codec import decode, encode
-from reconcilerd.ledger.reader import Reader, open_reader
+from reconcilerd.ledger.reader import Reader, Verification, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 
@@ -106,18 +106,23 @@ def test_entries_can_be_neither_changed_nor_deleted(tmp_path: Path) -> None:
     "sql", ["update entries set body = x'5b5d' where seq = 2", "delete from entries where seq = 2"]
 )
 def test_verify_names_the_entry_that_was_tampered_with(tmp_path: Path, sql: str) -> None:
-    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+    found = tampered(tmp_path / "l.db", sql)
+    assert (found.ok, found.first_bad) == (False, 2)
+
+
+def tampered(path: Path, sql: str) -> Verification:
+    """What is found of three entries after somebody went around the triggers."""
+    with Ledger.open(path, clock=clock) as ledger:
         for number in range(3):
             ledger.append([stock("a", number, number)])
-    other = sqlite3.connect(tmp_path / "l.db")
-    other.executescript("drop trigger entries_never_change; drop trigger entries_stay;")
-    other.execute(sql)
-    other.commit()
+    other = sqlite3.connect(path)
+    other.executescript(f"drop trigger entries_never_change; drop trigger entries_stay; {sql}")
     other.close()
-    reader = open_reader(tmp_path / "l.db")
-    found = reader.verify()
-    reader.close()
-    assert (found.ok, found.first_bad) == (False, 2)
+    reader = open_reader(path)
+    try:
+        return reader.verify()
+    finally:
+        reader.close()
 
 
 def test_verify_finds_a_state_that_the_entries_do_not_say(tmp_path: Path) -> None:
@@ -187,15 +192,7 @@ def test_a_clock_that_goes_back_is_noted_and_what_it_stamped_keeps_no_news_out(t
 
 @pytest.mark.parametrize("gone", ["seq > 1", "1"])
 def test_verify_misses_what_was_cut_off_the_end(tmp_path: Path, gone: str) -> None:
-    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
-        for number in range(3):
-            ledger.append([stock("a", number, number)])
-    other = sqlite3.connect(tmp_path / "l.db")
-    other.executescript(f"drop trigger entries_stay; delete from entries where {gone}")
-    other.close()
-    reader = open_reader(tmp_path / "l.db")
-    found = reader.verify()
-    reader.close()
+    found = tampered(tmp_path / "l.db", f"delete from entries where {gone}")
     assert (found.ok, found.first_bad) == (False, 3)
 
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from reconcilerd.assemble import Assembled
 from reconcilerd.cli import render
 from reconcilerd.daemon.audit import CHECKED
-from reconcilerd.domain.guards import SOON, Verdict
+from reconcilerd.domain.guards import GOES
 
 PLAIN_EVERY_S = 5.0
 LABEL = 10
@@ -101,7 +101,7 @@ def _rows(built: Assembled, seen: Seen) -> list[tuple[str, ...]]:
     rows = []
     for name in built.channels:
         mine = [verdict for drift, verdict in drifts if drift.slot.channel == name]
-        held = sum(verdict not in SOON | {Verdict.SEND} for verdict in mine)
+        held = sum(verdict not in GOES for verdict in mine)
         listings = sum(slot.channel == name for slot in slots)
         tokens = built.clients[name].lane("graphql").tokens_left
         written = seen.truth["writes_by_store"].get(name, 0)
