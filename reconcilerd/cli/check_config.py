@@ -8,6 +8,7 @@ import click
 
 from reconcilerd.cli.wiring import wire
 from reconcilerd.config.defaults import describe
+from reconcilerd.config.rules import KEY_COLUMNS, LISTING_COLUMNS, SKU_COLUMNS
 
 
 def check(path: Path) -> int:
@@ -26,7 +27,19 @@ def print_defaults() -> int:
     """Every key with its default, its unit or choices, and under it the reason, within the terminal's width."""
     width = min(100, shutil.get_terminal_size((80, 24)).columns)
     for row in describe():
-        click.echo(f"{row.key} = {row.default}" + (f"  ({row.unit})" if row.unit else ""))
-        for line in textwrap.wrap(row.reason, width - 4):
-            click.echo(f"    {line}")
+        _tell(f"{row.key} = {row.default}", row.unit, row.reason, width)
+    for title, columns in (
+        ("The columns of the rules CSV (an empty cell keeps the default):", KEY_COLUMNS),
+        ("In rows without a channel:", SKU_COLUMNS),
+        ("In rows with a channel:", LISTING_COLUMNS),
+    ):
+        click.echo(f"\n{title}")
+        for name, (unit, reason) in columns.items():
+            _tell(name, unit, reason, width)
     return 0
+
+
+def _tell(what: str, unit: str, reason: str, width: int) -> None:
+    click.echo(what + (f"  ({unit})" if unit else ""))
+    for line in textwrap.wrap(reason, width - 4):
+        click.echo(f"    {line}")

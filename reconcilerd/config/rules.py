@@ -3,7 +3,7 @@
 import csv
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -15,11 +15,32 @@ from reconcilerd.domain.policy import MaxUnits, OfferRule, Percent, Rule, SkuRul
 from reconcilerd.domain.quantities import MAX_UNITS, Rate
 from reconcilerd.errors import ConfigFault
 
-SKU_COLUMNS: Final = ("pool", "min_level", "safety_stock", "rate_per_day")
-LISTING_COLUMNS: Final = (
-    "percent", "max", "low_stock_percent", "low_stock_max", "cap", "floor", "buffer", "units_per_sale", "managed",
-)  # fmt: skip
-COLUMNS: Final = ("sku", "channel", "exclude_locations", *SKU_COLUMNS, *LISTING_COLUMNS)
+KEY_COLUMNS: Final = {
+    "sku": ("text", "the seller's own code, in whatever case"),
+    "channel": ("name", "empty: the row is about the SKU itself"),
+    "exclude_locations": ("warehouse ids", "never sold from there (on this channel); separated by ;"),
+}
+SKU_COLUMNS: Final = {
+    "pool": ("name", "which pool's mode holds"),
+    "min_level": ("eaches", "at or below it the low-stock rules are in force"),
+    "safety_stock": ("eaches", "never offered anywhere"),
+    "rate_per_day": ("eaches a day", "the guess of sales where none were seen yet"),
+    "kit": ("yes | no", "a bundle packed ahead: it sells from its own on hand, not from its components"),
+}
+"""For rows without a channel: unit and reason."""
+LISTING_COLUMNS: Final = {
+    "percent": ("%", "the channel's share of what it may draw on"),
+    "max": ("eaches", "instead of a share, this many"),
+    "low_stock_percent": ("%", "the share when stock is low"),
+    "low_stock_max": ("eaches", "or this many then"),
+    "cap": ("eaches", "never more than this"),
+    "floor": ("eaches", "first of all this many, as far as there are any"),
+    "buffer": ("eaches", "less than its share by this many, for our own delay"),
+    "units_per_sale": ("eaches", "how many one sale of the listing takes"),
+    "managed": ("yes | no", "no: looked at, never written"),
+}
+"""For rows with a channel: unit and reason."""
+COLUMNS: Final = {**KEY_COLUMNS, **SKU_COLUMNS, **LISTING_COLUMNS}
 MAX_FAULTS: Final = 50
 
 _WHOLE: Final = re.compile(r"[0-9]{1,10}")
@@ -82,6 +103,12 @@ class _Line:
             return default
         return int(text) if text else default
 
+    def yes(self, column: str, *, default: bool) -> bool:
+        text = self.text(column).casefold()
+        if text not in {"", "yes", "no"}:
+            self.fault(column, f"yes or no (got {text[:40]!r})")
+        return default if not text else text == "yes"
+
     def percent(self, column: str) -> Percent | None:
         text = self.text(column)
         if not text:
@@ -110,7 +137,7 @@ class _Line:
                 )
         return frozenset(LocationName(each) for each in named)
 
-    def refuse(self, columns: Sequence[str], why: str) -> None:
+    def refuse(self, columns: Iterable[str], why: str) -> None:
         for column in columns:
             if self.text(column):
                 self.fault(column, why)
@@ -213,9 +240,6 @@ def _take_sku(line: _Line, sku: Sku) -> None:
 
 def _offer(line: _Line, default: OfferRule) -> OfferRule:
     line.refuse(SKU_COLUMNS, "belongs to the SKU: put it in a row without a channel")
-    managed = line.text("managed").casefold()
-    if managed not in {"", "yes", "no"}:
-        line.fault("managed", f"yes or no (got {managed[:40]!r})")
     cap = line.whole("cap", 0) if line.text("cap") else default.cap
     floor = line.whole("floor", default.floor)
     if cap is not None and floor > cap:
@@ -229,7 +253,7 @@ def _offer(line: _Line, default: OfferRule) -> OfferRule:
         buffer=line.whole("buffer", default.buffer),
         units_per_sale=line.whole("units_per_sale", default.units_per_sale, 1, 100_000),
         excluded_locations=line.locations(),
-        managed=managed != "no",
+        managed=line.yes("managed", default=True),
     )
 
 
@@ -244,6 +268,7 @@ def _sku_rule(line: _Line, base: SkuRule) -> SkuRule:
         excluded_locations=line.locations(),
         rate=_rate(line.whole("rate_per_day", 0)) if line.text("rate_per_day") else base.rate,
         pool=pool,
+        kit=line.yes("kit", default=False),
     )
 
 

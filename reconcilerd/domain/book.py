@@ -26,6 +26,7 @@ from reconcilerd.domain.facts import (
     OrderLine,
     OrderObserved,
     ProductObserved,
+    ProductType,
     RegimeSwitched,
     SaleInferred,
     SalesBuried,
@@ -147,7 +148,8 @@ class Book:
                 if rule.sales_channel_id is not None
             }
             unread = [name for name in self.policy.channels if slots_feed(name) not in self.swept_whole]
-            self._joins = join(self.listings.values(), self.products, channels, unread)
+            kits = {sku for sku, rule in self.policy.skus.items() if rule.kit}
+            self._joins = join(self.listings.values(), self.products, channels, unread, kits)
             for slot, track in self.slots.items():
                 if track.seen is not None and not track.seen.gone:
                     self._joins.add(slot, track.seen.listing_sku)
@@ -385,14 +387,47 @@ class Book:
         self._lift(fact)
         channel = ChannelName(fact.feed.rpartition(".")[0])
         dirty: set[Sku] = set()
-        found: tuple[Fact, ...] = ()
+        found: list[Fact] = []
         if fact.feed == orders_feed(channel) and channel in self.policy.channels:
             dirty = self._expire(channel)
         if fact.full and fact.feed == slots_feed(channel):
-            found = tuple(self._unmapped_slots(channel, fact.began))
+            found += self._unmapped_slots(channel, fact.began)
             if last is None:
                 self._remap()  # what was unlisted before the first whole reading is now known not to exist
-        return Taken(news=True, derived=found, dirty=frozenset(dirty), everybody=last is None)
+        if fact.full:
+            found += self._bundles_with_stock(fact.began) if fact.feed == STOCK_FEED else ()
+            found += self._healed(fact)
+        return Taken(news=True, derived=tuple(found), dirty=frozenset(dirty), everybody=last is None)
+
+    def _bundles_with_stock(self, at: Instant) -> Iterable[Fact]:
+        """Units that nobody is offered: of bundles that no rule calls a kit."""
+        for sku, product in self.products.items():
+            uses = self.uses(sku)
+            if product.type is not ProductType.BUNDLE or uses == ((sku, 1),):
+                continue
+            own = sum(self.stock[sku, place].row.on_hand for place in self.stocked(sku))
+            if own:
+                detail = (
+                    f"{own} units of bundle {product.shown_sku} are on hand and not offered: it sells from its"
+                    " components. If they are packed ahead, give it kit = yes in the rules"
+                )
+                yield from self._raise(
+                    FindingRaised(FindingKind.BUNDLE_HAS_STOCK, sku, detail, at, feed=STOCK_FEED)
+                )
+
+    def _raise(self, finding: FindingRaised) -> Iterable[Fact]:
+        if self._take_finding(finding).news:
+            yield finding
+
+    def _healed(self, sweep: SweepRead) -> Iterable[Fact]:
+        """Findings that a whole reading of their feed did not make again, and codes that are mapped by now."""
+        codes = self.joins().codes
+        mapped = {f"{FindingKind.UNMAPPED_SKU}:{channel}:{code}" for channel, code in codes}
+        for about, finding in self.findings.items():
+            over = finding.feed == sweep.feed and finding.as_of < sweep.began
+            if not finding.cleared and (over or about in mapped):
+                self.findings[about] = replace(finding, cleared=True, as_of=sweep.began)
+                yield self.findings[about]
 
     def _expire(self, channel: ChannelName) -> set[Sku]:
         """Let windows that the order feed has passed end; the SKUs they held back."""
@@ -412,7 +447,7 @@ class Book:
             detail = (
                 f"listing {track.seen.listing_sku!r} ({track.seen.title}) is mapped to no SKU in Extensiv"
             )
-            subject = f"{channel}:{track.seen.listing_sku or slot.listing}"
+            subject = f"{channel}:{code_of(track.seen.listing_sku) or slot.listing}"
             finding = FindingRaised(FindingKind.UNMAPPED_SKU, subject, detail, at, cleared=mapped)
             old = self.findings.get(finding.about)
             if (not mapped and (old is None or old.cleared)) or (

@@ -1,10 +1,11 @@
 """What a listing takes from the shelf: bundles over several levels, and the groups they tie together.
 
-A bundle has no units of its own here; a unit of it is a claim on its components. A kit's own pre-packed stock is
-not counted (a lower bound, never an invention).
+A bundle has no units of its own; a unit of it is a claim on its components. A kit is packed ahead: it sells from
+its own on hand alone, and what its components could still be packed into is a business of the warehouse, not of a
+channel. Extensiv calls both a bundle, so the rules say which is a kit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from reconcilerd.domain.facts import ProductObserved, ProductType
@@ -20,13 +21,13 @@ class BundleLoop(ValueError):
     """A bundle contains itself, or is nested deeper than MAX_DEPTH."""
 
 
-def explode(sku: Sku, products: Mapping[Sku, ProductObserved]) -> Uses:
-    """The eaches one unit of ``sku`` takes. A SKU without components takes one of itself.
+def explode(sku: Sku, products: Mapping[Sku, ProductObserved], kits: Collection[Sku] = ()) -> Uses:
+    """The eaches one unit of ``sku`` takes. A kit, and a SKU without components, takes one of itself.
 
     Raises BundleLoop. A component Extensiv does not list is kept as it is: its stock is then unknown.
     """
     counts: dict[Sku, int] = {}
-    _add(sku, 1, products, counts, (sku,))
+    _add(sku, 1, products, kits, counts, (sku,))
     return tuple(sorted(counts.items()))
 
 
@@ -34,17 +35,18 @@ def _add(
     sku: Sku,
     times: int,
     products: Mapping[Sku, ProductObserved],
+    kits: Collection[Sku],
     counts: dict[Sku, int],
     path: tuple[Sku, ...],
 ) -> None:
     product = products.get(sku)
-    if product is None or product.type is not ProductType.BUNDLE or not product.components:
+    if sku in kits or product is None or product.type is not ProductType.BUNDLE or not product.components:
         counts[sku] = counts.get(sku, 0) + times
         return
     for component, count in product.components:
         if component in path or len(path) > MAX_DEPTH:
             raise BundleLoop(" > ".join((*path, component)))
-        _add(component, times * count, products, counts, (*path, component))
+        _add(component, times * count, products, kits, counts, (*path, component))
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class FindingKind(StrEnum):
     FOREIGN_SLOT = "foreign_slot"
     REJECTED_ROW = "rejected_row"
     VIRTUAL_HAS_STOCK = "virtual_has_stock"
+    BUNDLE_HAS_STOCK = "bundle_has_stock"
     BUNDLE_LOOP = "bundle_loop"
 
 
@@ -344,7 +345,10 @@ class OrderObserved:
 
 @dataclass(frozen=True, slots=True)
 class FindingRaised:
-    """Something a person should see. ``subject`` names it; a newer finding of the same subject replaces it."""
+    """Something a person should see. ``subject`` names it; a newer finding of the same subject replaces it.
+
+    ``feed``: the feed whose next whole reading clears it, unless that reading says it again; none: nothing does.
+    """
 
     kind: ClassVar[str] = "finding"
     what: FindingKind
@@ -352,6 +356,7 @@ class FindingRaised:
     detail: str
     as_of: Instant
     cleared: bool = False
+    feed: FeedName | None = None
 
     @property
     def about(self) -> str:

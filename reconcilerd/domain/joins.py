@@ -100,8 +100,11 @@ def join(
     products: Mapping[Sku, ProductObserved],
     channels: Mapping[int, ChannelName],
     unread: Collection[ChannelName],
+    kits: Collection[Sku] = (),
 ) -> Joins:
-    """Joins without slots yet. ``channels``: sales channel ids to names; ``unread``: those never read whole."""
+    """Joins without slots yet. ``channels``: sales channel ids to names; ``unread``: those never read whole;
+    ``kits``: SKUs packed ahead.
+    """
     found: dict[Code, list[ListingDeclared]] = {}
     skus = set(products)
     for listing in listings:
@@ -118,7 +121,7 @@ def join(
     loops: dict[Sku, str] = {}
     for sku in sorted(skus):
         try:
-            uses[sku] = explode(sku, products)
+            uses[sku] = explode(sku, products, kits)
         except BundleLoop as loop:
             loops[sku] = str(loop)
     return Joins(

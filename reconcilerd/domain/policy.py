@@ -92,6 +92,8 @@ class SkuRule:
     rate: Rate = Rate(1000)
     """Expected sales over all channels; the starting guess where nothing was observed."""
     pool: str = "default"
+    kit: bool = False
+    """Packed ahead: sold from its own on hand, whatever its components are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The rules CSV: what it refuses and what it says, and what a good one comes to."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,11 @@ SHARE = "a percentage from 0 to 100 with at most one decimal"
         ),
         ("sku,channel,cap,floor\nA,shop-uk,1,5\n", "rules.csv:2: floor: 5 is above the cap of 1"),
         ("sku,channel,managed\nA,shop-uk,maybe\n", "rules.csv:2: managed: yes or no (got 'maybe')"),
+        ("sku,kit\nA,true\n", "rules.csv:2: kit: yes or no (got 'true')"),
+        (
+            "sku,channel,kit\nA,shop-uk,yes\n",
+            "rules.csv:2: kit: belongs to the SKU: put it in a row without a channel",
+        ),
         (
             "sku,channel,cap\nA,shop-uk,1,2\n",
             "rules.csv:2: row: more cells than the header has columns; quote a cell that holds a comma",
@@ -168,13 +174,15 @@ def test_a_rule_says_what_its_row_says(tmp_path: Path) -> None:
     made = policy(
         tmp_path,
         "\ufeffsku,channel,max,low_stock_percent,cap,floor,buffer,units_per_sale,exclude_locations,managed,"
-        "safety_stock,min_level,rate_per_day\n"
-        "Ab,,,,,,,,1,,3,4,48\n"
-        "AB,shop-uk,9,12.5,8,2,1,6,2;1,no,,,\n",
+        "safety_stock,min_level,rate_per_day,kit\n"
+        "Ab,,,,,,,,1,,3,4,48,Yes\n"
+        "AB,shop-uk,9,12.5,8,2,1,6,2;1,no,,,,\n",
     )
     rule, offer = made.sku_rule(Sku("ab")), made.offer_rule(Sku("ab"), UK)
     assert (rule.safety_stock, rule.min_level, rule.rate, rule.pool) == (3, 4, Rate(2000), "shared")
     assert rule.excluded_locations == {LocationName("1")}
+    assert rule.kit
+    assert not made.sku_rule(Sku("b")).kit
     assert (offer.normal, offer.low_stock) == (MaxUnits(9), Percent(125))
     assert (offer.cap, offer.floor, offer.buffer, offer.units_per_sale, offer.managed) == (8, 2, 1, 6, False)
     assert offer.excluded_locations == {LocationName("1"), LocationName("2")}
@@ -217,3 +225,11 @@ def test_a_share_that_could_not_be_read_is_told_once_and_not_added_up(tmp_path: 
     ]
     misspelt = "sku,channel,pool,percnt\nA,,split,\nA,shop-uk,,10\n"
     assert faults(tmp_path, misspelt) == ["rules.csv:1: no such column 'percnt'; did you mean 'percent'?"]
+
+
+def test_the_rules_that_the_readme_shows_are_good_ones(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```csv\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    lines = "\n".join(line.strip() for line in shown.splitlines())
+    made = policy(tmp_path, f"{lines}\n")
+    assert made.offer_rule(Sku("mug-red"), ChannelName("shop-us")).cap == 24
+    assert made.offer_rule(Sku("mug-box6"), UK).units_per_sale == 6

@@ -131,6 +131,7 @@ async def _play(plan: Plan, ledger: Ledger, seconds: int, port: int, view: View)
         watched.truth = await fetcher.get("/scene/truth")
         watched.violations += built.daemon.passes.violations
         if watched.converged:
+            await _no_news(built)
             # Nothing may await between here and the end: what stands must not move while it is judged.
             watched.violations += audit_rest(built.daemon, ledger.everything())
         stop.set()
@@ -155,6 +156,13 @@ async def _first_read(built: Assembled) -> None:
         while quiet < 1.0:
             await anyio.sleep(0.25)
             quiet = quiet + 0.25 if _at_rest(built) else 0.0
+
+
+async def _no_news(built: Assembled) -> None:
+    """Until the plans have caught up with the readings, which go on coming in."""
+    with anyio.move_on_after(QUIET_S):
+        while built.daemon.desk.busy:
+            await anyio.sleep(0.01)
 
 
 def _at_rest(built: Assembled) -> bool:

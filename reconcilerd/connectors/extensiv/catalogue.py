@@ -16,7 +16,14 @@ from reconcilerd.connectors.extensiv.walk import (
 )
 from reconcilerd.connectors.port import Emit, Page
 from reconcilerd.connectors.rejected import Rejected, parsed
-from reconcilerd.domain.facts import Fact, FindingKind, FindingRaised, ListingDeclared, ProductObserved
+from reconcilerd.domain.facts import (
+    Fact,
+    FindingKind,
+    FindingRaised,
+    ListingDeclared,
+    ProductObserved,
+    ProductType,
+)
 from reconcilerd.domain.names import FeedName, Instant, Sku, sku_of
 
 Entry = ProductObserved | ListingDeclared
@@ -29,7 +36,15 @@ class Catalogue:
         self._walker = walker
         self._clock = clock
         self._last: dict[FeedName, dict[object, Entry]] = {PRODUCTS: {}, LISTINGS: {}}
-        self.virtual: set[Sku] = set()
+
+    @property
+    def virtual(self) -> set[Sku]:
+        """Products that hold no stock, as last read."""
+        return {
+            each.sku
+            for each in self._last[PRODUCTS].values()
+            if isinstance(each, ProductObserved) and each.type is ProductType.VIRTUAL
+        }
 
     async def sweep(self, feed: FeedName, began: Instant, emit: Emit) -> tuple[int, str]:
         """Read one feed; its rows, and why it is not complete, if it is not."""
@@ -44,7 +59,6 @@ class Catalogue:
         known.update(entries)
         if feed == PRODUCTS:
             products = [entry for entry in entries.values() if isinstance(entry, ProductObserved)]
-            self.virtual = {each.sku for each in products if each.type == "virtual"}
             facts += _collisions(products, began)
         else:
             facts += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
@@ -113,6 +127,7 @@ def _mapped_twice(listings: Iterable[ListingDeclared], at: Instant) -> list[Find
             f"{channel}:{code}",
             f"listing {code!r} of sales channel {channel} is mapped to {', '.join(sorted(skus))}; keep one",
             at,
+            feed=LISTINGS,
         )
         for (channel, code), skus in sorted(meant.items())
         if len(skus) > 1
@@ -130,6 +145,7 @@ def _collisions(products: Sequence[ProductObserved], at: Instant) -> list[Findin
             sku,
             f"written as {', '.join(sorted(ways))}; rename all but one",
             at,
+            feed=PRODUCTS,
         )
         for sku, ways in sorted(written.items())
         if len(ways) > 1

@@ -21,7 +21,16 @@ from reconcilerd.domain.facts import (
     ProductType,
     StockTotalObserved,
 )
-from reconcilerd.domain.names import ChannelName, Instant, LocationName, OrderKey, Sku, parse_instant, sku_of
+from reconcilerd.domain.names import (
+    ChannelName,
+    FeedName,
+    Instant,
+    LocationName,
+    OrderKey,
+    Sku,
+    parse_instant,
+    sku_of,
+)
 from reconcilerd.domain.orders import ANY_NUMBER, number_on_channel
 from reconcilerd.domain.quantities import units
 
@@ -84,7 +93,9 @@ def rejected(kind: str, row: object, why: str, at: Instant) -> FindingRaised:
     """A finding for a row that cannot be read."""
     names = ("productStockId", "masterSku", "listingId", "orderNumber", "productId", "id")
     found = next((row[n] for n in names if isinstance(row, dict) and n in row), "?")
-    return FindingRaised(FindingKind.REJECTED_ROW, f"extensiv:{kind}:{str(found)[:80]}", why, at)
+    # Orders are read by what changed: a later reading without a bad one does not say that it is mended.
+    feed = None if kind == "order" else FeedName(f"{EXTENSIV}.{kind}")
+    return FindingRaised(FindingKind.REJECTED_ROW, f"{EXTENSIV}:{kind}:{str(found)[:80]}", why, at, feed=feed)
 
 
 def product(row: Wire, at: Instant) -> tuple[ProductObserved, tuple[FindingRaised, ...]]:
@@ -112,7 +123,9 @@ def product(row: Wire, at: Instant) -> tuple[ProductObserved, tuple[FindingRaise
         components=tuple(parts),
         as_of=at,
     )
-    return fact, () if raw in _TYPES else (_unknown("product type", raw, fact.shown_sku, at),)
+    return fact, () if raw in _TYPES else (
+        _unknown("product type", raw, fact.shown_sku, at, FeedName("extensiv.products")),
+    )
 
 
 def listing(row: Wire, at: Instant) -> ListingDeclared:
@@ -222,9 +235,9 @@ def _line(item: Wire) -> OrderLine:
     return OrderLine(_text(named, "listingSku").strip(), units(item["quantityOrdered"], "quantityOrdered"))
 
 
-def _unknown(what: str, raw: str, where: str, at: Instant) -> FindingRaised:
+def _unknown(what: str, raw: str, where: str, at: Instant, feed: FeedName | None = None) -> FindingRaised:
     detail = f"{what} {raw!r} (seen at {where}) is not known to this version; kept as it is"
-    return FindingRaised(FindingKind.UNKNOWN_VALUE, f"extensiv:{what}:{raw}", detail, at)
+    return FindingRaised(FindingKind.UNKNOWN_VALUE, f"extensiv:{what}:{raw}", detail, at, feed=feed)
 
 
 def _id(row: Wire, name: str) -> int:

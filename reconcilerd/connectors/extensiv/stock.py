@@ -197,21 +197,23 @@ class Stock:
         return not self._bins.get(sku, frozenset()) <= ids or not known <= places
 
     def _read(self, walk: Walk) -> Bins:
-        read, bins = Bins(), dict[int, rows.Bin]()
+        read, bins, virtual = Bins(), dict[int, rows.Bin](), self._virtual()
         for row, asked in walk.rows:
             made = parsed(lambda row=row, asked=asked: rows.stock_bin(row, asked))  # type: ignore[misc]
             if isinstance(made, Rejected):
                 read.findings.append(rows.rejected("stock", row, made.why, asked))
                 read.unread |= self._whose(row)
                 continue
-            if made.sku in self._virtual():
+            if made.sku in virtual:
                 detail = f"virtual product {made.sku} has a stock row of {made.quantity}; it is not counted"
-                read.findings.append(FindingRaised(FindingKind.VIRTUAL_HAS_STOCK, made.sku, detail, asked))
+                read.findings.append(
+                    FindingRaised(FindingKind.VIRTUAL_HAS_STOCK, made.sku, detail, asked, feed=STOCK)
+                )
                 continue
             if made.algebra:
                 subject = f"{made.sku}@{made.location}/{made.stock_id}"
                 read.findings.append(
-                    FindingRaised(FindingKind.QUANTITY_ALGEBRA, subject, made.algebra, asked)
+                    FindingRaised(FindingKind.QUANTITY_ALGEBRA, subject, made.algebra, asked, feed=STOCK)
                 )
             self._walker.spelling.setdefault(made.sku, made.shown_sku)
             bins[made.stock_id] = made

@@ -232,7 +232,9 @@ class Shopify:
             made = parsed(lambda node=node: rows.slots(node, self._name, self._places, began, as_of))  # type: ignore[misc]
             if isinstance(made, Rejected):
                 subject = f"{self._name}:{str(node.get('id', '?'))[:MAX_SUBJECT]}"
-                facts.append(FindingRaised(FindingKind.REJECTED_ROW, subject, made.why, asked))
+                facts.append(
+                    FindingRaised(FindingKind.REJECTED_ROW, subject, made.why, asked, feed=self.slots_feed)
+                )
                 continue
             slots, findings = made
             facts.extend((*slots, *findings))

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from reconcilerd.domain.book import slots_feed
 from reconcilerd.domain.facts import (
     FindingKind,
     FindingRaised,
@@ -12,7 +13,7 @@ from reconcilerd.domain.facts import (
     SlotObserved,
     SlotState,
 )
-from reconcilerd.domain.names import ChannelName, Instant, OrderKey, SlotKey, parse_instant
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, OrderKey, SlotKey, parse_instant
 from reconcilerd.domain.quantities import MAX_UNITS, units
 
 Wire = Mapping[str, Any]
@@ -32,7 +33,8 @@ def slots(
     continues = variant.get("inventoryPolicy") == "CONTINUE"
     tracked = item["tracked"] is True
     findings = [
-        _finding(channel, sku or listing, what, text, as_of) for what, text in _remarks(item, continues)
+        _finding(channel, sku or listing, what, text, age_of, slots_feed(channel))
+        for what, text in _remarks(item, continues)
     ]
     made = []
     for level in item["inventoryLevels"]["nodes"]:
@@ -52,7 +54,7 @@ def slots(
                 below_zero=0 if quantity is None else max(0, -quantity),
             )
         )
-        findings += _slot_findings(channel, sku or listing, place, state, place in places, as_of)
+        findings += _slot_findings(channel, sku or listing, place, state, place in places, age_of)
     return made, findings
 
 
@@ -74,16 +76,17 @@ def _slot_findings(
 ) -> list[FindingRaised]:
     if not ours:
         text = f"stock is shown at {place}, which the configuration does not give us"
-        return [_finding(channel, f"{sku}@{place}", FindingKind.FOREIGN_SLOT, text, at)]
+        return [_finding(channel, f"{sku}@{place}", FindingKind.FOREIGN_SLOT, text, at, slots_feed(channel))]
     match state:
         case SlotState.INACTIVE:
             text = f"the location {place} is switched off for this item"
-            return [_finding(channel, f"{sku}@{place}", FindingKind.SLOT_INACTIVE, text, at)]
+            what = FindingKind.SLOT_INACTIVE
         case SlotState.NOT_ONLINE:
             text = f"the location {place} does not fulfil online orders"
-            return [_finding(channel, f"{sku}@{place}", FindingKind.SLOT_NOT_ONLINE, text, at)]
+            what = FindingKind.SLOT_NOT_ONLINE
         case _:
             return []
+    return [_finding(channel, f"{sku}@{place}", what, text, at, slots_feed(channel))]
 
 
 def order(node: Wire, channel: ChannelName, as_of: Instant) -> tuple[OrderObserved, list[FindingRaised]]:
@@ -139,8 +142,15 @@ def _available(level: Wire) -> int:
     raise KeyError("available")
 
 
-def _finding(channel: ChannelName, subject: str, what: FindingKind, text: str, at: Instant) -> FindingRaised:
-    return FindingRaised(what, f"{channel}:{subject.casefold()}", text, at)
+def _finding(
+    channel: ChannelName,
+    subject: str,
+    what: FindingKind,
+    text: str,
+    at: Instant,
+    feed: FeedName | None = None,
+) -> FindingRaised:
+    return FindingRaised(what, f"{channel}:{subject.casefold()}", text, at, feed=feed)
 
 
 def _text(node: Wire, name: str) -> str:
