@@ -1,6 +1,6 @@
 """Answers without a daemon: from the ledger alone, or under its lock where something is read or written."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
 from reconcilerd.daemon.answers import Answers
+from reconcilerd.daemon.health import Nobody
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.pollers import read_once
 from reconcilerd.domain.facts import Fact
@@ -45,14 +46,14 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> dict[str, Any]:
-    built = assemble(plan.wiring, _Nowhere(), _Silent(), reader.everything(), plan.recent(reader))
+    built = assemble(plan.wiring, _Nowhere(), Nobody(), reader.everything(), plan.recent(reader))
     await _plan_everything(built)
     return await _answers(built, reader).answer(request, "the command line")
 
 
 async def _under_lock(plan: Plan, ledger: Ledger, request: dict[str, Any]) -> dict[str, Any]:
     async with Writer(ledger) as writer:
-        built = assemble(plan.wiring, writer, _Silent(), ledger.everything(), plan.recent(ledger))
+        built = assemble(plan.wiring, writer, Nobody(), ledger.everything(), plan.recent(ledger))
         try:
             if request.get("fresh") or request.get("apply"):
                 await _read_what_is_missing(built)
@@ -100,16 +101,6 @@ class _Nowhere:
 
     async def append(self, facts: Sequence[Fact], note: str = "") -> int:  # noqa: ARG002
         return 0
-
-
-class _Silent:
-    async def raise_(
-        self, kind: str, subject: str, severity: str, summary: str, details: Mapping[str, str]
-    ) -> None: ...
-
-    async def resolve(self, kind: str, subject: str) -> None: ...
-
-    async def keep_only(self, known: Set[tuple[str, str]]) -> None: ...
 
 
 def _failed(message: str, code: int) -> dict[str, Any]:

@@ -33,6 +33,18 @@ class Alerts(Protocol):
         ...
 
 
+class Nobody:
+    """Where a person is present and asks: nobody else is told."""
+
+    async def raise_(
+        self, kind: str, subject: str, severity: str, summary: str, details: Mapping[str, str]
+    ) -> None: ...
+
+    async def resolve(self, kind: str, subject: str) -> None: ...
+
+    async def keep_only(self, known: Set[tuple[str, str]]) -> None: ...
+
+
 class Health:
     """Looks at the desk and the last plans every few seconds."""
 

@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
 from reconcilerd.daemon.audit import audit_rest
+from reconcilerd.daemon.health import Nobody
 from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.invariants import Violation, check_history
 from reconcilerd.domain.names import FeedName
@@ -120,7 +121,7 @@ async def _play(plan: Plan, ledger: Ledger, seconds: int, port: int, view: View)
     watched = Watched()
     fetcher = Fetcher(f"http://127.0.0.1:{port}")
     async with Writer(ledger) as writer, anyio.create_task_group() as group:
-        built = assemble(plan.wiring, writer, _Silent())
+        built = assemble(plan.wiring, writer, Nobody())
         stop = anyio.Event()
         group.start_soon(built.daemon.run, stop)
         view.say("Reading everything once ...")
@@ -263,13 +264,3 @@ def _name(drift: dict[str, Any]) -> str:
 
 def _percentile(values: list[float], share: float) -> float | None:
     return round(values[min(len(values) - 1, int(share * len(values)))], 2) if values else None
-
-
-class _Silent:
-    """The demo watches the daemon itself; nobody is paged."""
-
-    async def raise_(self, *_args: object) -> None: ...
-
-    async def resolve(self, kind: str, subject: str) -> None: ...
-
-    async def keep_only(self, known: Set[tuple[str, str]]) -> None: ...

@@ -1,0 +1,150 @@
+"""Every check of our own doing sees what it is there to see: a sound plan or history, broken in one place."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Fact, Outcome, SlotObserved, SlotState
+from reconcilerd.domain.guards import Rails, Verdict
+from reconcilerd.domain.invariants import check_history, check_plan, check_rest
+from reconcilerd.domain.names import ChannelName, Instant
+from reconcilerd.domain.plan import GroupPlan, make_plan
+from reconcilerd.domain.policy import Limits, Mode, Percent
+from reconcilerd.domain.position import ClaimKind, OfferView
+from tests.domain.builders import A, claim, offer, position, row, slot
+
+AUTO = Rails(Mode.AUTO)
+WIDE = Limits(window_units=10**9, window_slots=10**6, unexplained_zeros=10**6, unexplained_fall_units=10**9)
+
+
+def raising(*, buried: int = 0) -> GroupPlan:
+    """Ten units, two channels that show two each: the plan raises both to five."""
+    offers = [offer("eu", Percent(500), shown=2), offer("uk", Percent(500), shown=2)]
+    kept_back = [claim(buried, ClaimKind.BURIED)] if buried else []
+    plan = make_plan(position(offers, [row(A, 10)], kept_back, split=True, limits=WIDE), AUTO)
+    assert check_plan(plan) == ()
+    return plan
+
+
+def with_target(plan: GroupPlan, target: int) -> GroupPlan:
+    """The same plan, but its first write is of another number."""
+    first, *rest = plan.sends
+    return replace(plan, entries=(replace(first, target=target), *rest))
+
+
+def with_offer(plan: GroupPlan, **changed: object) -> GroupPlan:
+    """The same writes, decided while the listing of the first one is another."""
+    wanted = plan.sends[0].slot
+
+    def other(each: OfferView) -> OfferView:
+        return replace(each, **changed) if each.slot == wanted else each  # type: ignore[arg-type]
+
+    where = replace(plan.position, offers=tuple(other(each) for each in plan.position.offers))
+    return replace(plan, position=where)
+
+
+def broken(plan: GroupPlan) -> set[str]:
+    return {each.invariant for each in check_plan(plan)}
+
+
+def test_more_than_could_ship_is_seen() -> None:
+    assert "I1" in broken(with_target(raising(), 11))
+
+
+def test_a_raise_into_what_a_peer_shows_is_seen() -> None:
+    assert broken(with_target(raising(), 9)) == {"I2"}
+
+
+def test_a_raise_into_what_is_kept_back_is_seen() -> None:
+    plan = raising(buried=4)
+    assert [each.target for each in plan.sends] == [4]
+    assert broken(with_target(plan, 5)) == {"I3"}
+
+
+@pytest.mark.parametrize(("target", "named"), [(1, {"I4"}), (0, {"I4", "I5"})])
+def test_a_number_out_of_nothing_known_is_seen_and_zero_above_all(target: int, named: set[str]) -> None:
+    plan = with_target(raising(), target)
+    blind = replace(plan, position=replace(plan.position, unknown=(plan.position.group,)))
+    assert broken(blind) == named
+
+
+def test_one_order_subtracted_twice_is_seen() -> None:
+    plan = raising()
+    once = replace(claim(1), channel=ChannelName("eu"), about="1001")
+    again = replace(once, kind=ClaimKind.IN_FLIGHT)
+    other = replace(once, about="1002")
+    assert "I9" not in broken(replace(plan, position=replace(plan.position, claims=(once, other))))
+    assert "I9" in broken(replace(plan, position=replace(plan.position, claims=(once, again))))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ambiguous": True},
+        {"state": SlotState.NOT_ONLINE},
+        {"rule": replace(raising().position.offers[0].rule, managed=False)},
+    ],
+    ids=["ambiguous", "not sold", "not managed"],
+)
+def test_a_write_that_is_not_ours_is_seen(changed: dict[str, object]) -> None:
+    assert broken(with_offer(raising(), **changed)) == {"I17"}
+
+
+EU = slot("eu")
+
+
+def intent(name: str, based_on: int) -> CorrectionPlanned:
+    at = Instant(based_on)
+    return CorrectionPlanned(name, EU, "x", 5, at, 9, "lag", "share", at)
+
+
+def answer(name: str, sent: int) -> CorrectionSent:
+    return CorrectionSent(name, EU, Outcome.APPLIED, "", Instant(sent), Instant(sent + 10))
+
+
+def reading(quantity: int, as_of: int) -> SlotObserved:
+    at = Instant(as_of)
+    return SlotObserved(EU, "x", "X", quantity, SlotState.BUYABLE, False, at, at)
+
+
+def history(*facts: Fact) -> set[str]:
+    """Each fact in an entry of its own, ten milliseconds apart."""
+    return {each.invariant for each in check_history((Instant(10 * n), [f]) for n, f in enumerate(facts))}
+
+
+def test_a_write_with_one_intent_and_one_answer_is_sound() -> None:
+    assert history(reading(5, 0), intent("i", 1), answer("i", 30)) == set()
+
+
+def test_an_answer_without_an_intent_or_a_second_one_is_seen() -> None:
+    assert history(answer("i", 30)) == {"I18"}
+    assert history(intent("i", 1), answer("i", 30), answer("i", 40)) == {"I18"}
+
+
+def test_an_intent_written_down_twice_is_seen() -> None:
+    assert history(intent("i", 1), intent("i", 1)) == {"I18"}
+
+
+def test_a_write_from_a_reading_that_was_known_to_be_outdated_is_seen() -> None:
+    assert history(reading(5, 0), intent("i", 1), reading(4, 15), answer("i", 30)) == {"I10"}
+    # What was read of the same number, or became known only after the write had left, is no fault.
+    assert history(reading(5, 0), intent("i", 1), reading(5, 15), answer("i", 30)) == set()
+    assert history(reading(5, 0), intent("i", 1), reading(4, 15), answer("i", 15)) == set()
+
+
+def test_something_left_to_write_at_rest_is_seen() -> None:
+    assert {each.invariant for each in check_rest(raising())} >= {"I13", "I20"}
+
+
+def test_a_group_that_shows_its_shares_is_at_rest() -> None:
+    offers = [offer("eu", Percent(500), shown=5), offer("uk", Percent(500), shown=5)]
+    plan = make_plan(position(offers, [row(A, 10)], split=True, limits=WIDE), AUTO)
+    assert check_rest(plan) == ()
+
+
+def test_a_plan_that_comes_out_otherwise_the_second_time_is_seen() -> None:
+    offers = [offer("eu", Percent(500), shown=2), offer("uk", Percent(500), shown=2)]
+    held = make_plan(position(offers, [row(A, 10)], split=True, limits=WIDE), Rails(Mode.OBSERVE))
+    assert check_rest(held)
+    other = tuple(replace(each, verdict=Verdict.HOLD_FROZEN) for each in held.entries)
+    assert "I14" in {each.invariant for each in check_rest(replace(held, entries=other))}
