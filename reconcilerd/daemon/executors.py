@@ -18,7 +18,7 @@ from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdE
 
 log = structlog.get_logger("reconcilerd.executors")
 
-READ_BACK = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.STALE})
+READ_BACK = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.STALE, Outcome.REFUSED})
 
 
 class Executor:
@@ -142,6 +142,10 @@ class Executor:
         except ReconcilerdError as error:
             # The call may have left before it broke: only a reading can tell.
             return _all(fit, Outcome.UNKNOWN, str(error))
+        except Exception as error:
+            # A bug of ours must not leave writes without an answer: they would count as under way for ever.
+            log.exception("write_failed", channel=self._channel.name)
+            return _all(fit, Outcome.UNKNOWN, f"a bug: {type(error).__name__}")
 
 
 def _all(fit: Sequence[CorrectionPlanned], outcome: Outcome, detail: str) -> tuple[WriteAnswer, ...]:

@@ -16,7 +16,7 @@ from reconcilerd.daemon.desk import Desk
 from reconcilerd.domain.facts import SweepRead
 from reconcilerd.domain.names import FeedName, Instant, Sku
 from reconcilerd.domain.plan import Wants
-from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError, TryLater
+from reconcilerd.errors import Denied, LedgerFault, MalformedReply, ReconcilerdError, TryLater
 
 log = structlog.get_logger("reconcilerd.pollers")
 
@@ -64,7 +64,7 @@ async def poll(
         spent = (desk.clock() - began) / 1000
         pause = pace.every_s if not failures else min(BACKOFF_CAP_S, max(1.0, pace.every_s / 4) * 2**failures)
         if isinstance(error, TryLater) and error.after_ms is not None:
-            pause = max(pause if failures > 1 else 0.0, error.after_ms / 1000)
+            pause = max(pause if failures > 1 else 0.0, min(BACKOFF_CAP_S, error.after_ms / 1000))
         await anyio.sleep(max(0.05, (pause - spent) * (1 + pace.jitter * (2 * chance.random() - 1))))
 
 
@@ -80,7 +80,8 @@ async def read_once(
         sweep = await source.sweep(feed, cursor, desk.page)
     except LedgerFault:
         raise
-    except ReconcilerdError as error:
+    except Exception as bug:
+        error = bug if isinstance(bug, ReconcilerdError) else _bug(feed, bug)
         failed = SweepRead(feed, began, desk.clock(), False, 0, desk.changed - before, str(error)[:300])
         await desk.take((failed,))
         log.warning("sweep_failed", feed=feed, error=type(error).__name__, why=str(error)[:300])
@@ -97,6 +98,12 @@ async def read_once(
         why=sweep.why,
     )
     return sweep.complete, None if sweep.complete else TryLater(f"{feed}: {sweep.why}")
+
+
+def _bug(feed: FeedName, bug: Exception) -> ReconcilerdError:
+    """What a reply met that nobody thought of. The feed is incomplete like any other that failed."""
+    log.error("sweep_bug", feed=feed, exc_info=bug)
+    return MalformedReply(f"{feed}: {type(bug).__name__} while reading; please report it with the log")
 
 
 async def read_wanted_stock(source: StockSource, desk: Desk) -> None:
@@ -127,7 +134,9 @@ async def _quietly(reading: Awaitable[None], of: str, count: int) -> None:
     except Denied as error:
         log.warning("targeted_read_denied", of=of, why=str(error)[:300])
         await anyio.sleep(30)
-    except ReconcilerdError as error:
+    except Exception as error:
+        if not isinstance(error, ReconcilerdError):
+            log.exception("targeted_read_bug", of=of)
         # Whoever needs the reading still holds for it and will ask again.
         log.warning("targeted_read_failed", of=of, count=count, why=str(error)[:300])
         await anyio.sleep(READ_TICK_S)

@@ -298,7 +298,7 @@ class Book:
             return _OLD
         track = self._track(fact.slot)
         before = track.seen
-        if before is not None and fact.as_of < track.as_of:
+        if track.outdated(fact):
             return _OLD
         value_before = track.value
         if before is not None and (before.listing_sku, before.gone) != (fact.listing_sku, fact.gone):
@@ -426,7 +426,7 @@ class Book:
         for about, finding in self.findings.items():
             over = finding.feed == sweep.feed and finding.as_of < sweep.began
             if not finding.cleared and (over or about in mapped):
-                self.findings[about] = replace(finding, cleared=True, as_of=sweep.began)
+                self.findings[about] = replace(finding, cleared=True, as_of=max(sweep.began, finding.as_of))
                 yield self.findings[about]
 
     def _expire(self, channel: ChannelName) -> set[Sku]:
@@ -450,6 +450,7 @@ class Book:
             subject = f"{channel}:{code_of(track.seen.listing_sku) or slot.listing}"
             finding = FindingRaised(FindingKind.UNMAPPED_SKU, subject, detail, at, cleared=mapped)
             old = self.findings.get(finding.about)
+            finding = replace(finding, as_of=max(at, old.as_of)) if old is not None else finding
             if (not mapped and (old is None or old.cleared)) or (
                 mapped and old is not None and not old.cleared
             ):
@@ -473,6 +474,8 @@ class Book:
 
     def _take_finding(self, fact: FindingRaised) -> Taken:
         old = self.findings.get(fact.about)
+        if old is not None and fact.as_of < old.as_of:
+            return _OLD
         self.findings[fact.about] = fact
         news = old is None or (old.detail, old.cleared) != (fact.detail, fact.cleared)
         return Taken(news)

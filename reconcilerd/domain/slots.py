@@ -51,6 +51,8 @@ class SlotTrack:
     seen: SlotObserved | None = None
     as_of: Instant = Instant(0)
     age_of: Instant = Instant(0)
+    firm_since: Instant = Instant(0)
+    """When a compare-and-set was answered: what was asked for before that may show the number before it."""
     value: int | None = None
     owed: int = 0
     """How far below zero it was at the reading of ``value``."""
@@ -76,7 +78,7 @@ class SlotTrack:
         self, seen: SlotObserved, orders: OrderBook, channel: ChannelRule, rate: Rate, *, ours: bool
     ) -> tuple[Derived, ...]:
         """Fold a reading. An older one changes nothing (I7). Returns what follows from it."""
-        if self.seen is not None and seen.as_of < self.as_of:
+        if self.outdated(seen):
             return ()
         derived: list[Derived] = []
         since, before = self.as_of, self.value
@@ -105,9 +107,13 @@ class SlotTrack:
         self.derive(derived[known:])
         return tuple(derived)
 
+    def outdated(self, seen: SlotObserved) -> bool:
+        """Whether something newer is known than this reading says."""
+        return self.seen is not None and seen.as_of < max(self.as_of, self.firm_since)
+
     def restore(self, seen: SlotObserved) -> None:
         """Show what a reading showed, unless a newer one is known; what followed from it stands for itself."""
-        if self.seen is not None and seen.as_of < self.as_of:
+        if self.outdated(seen):
             return
         self.seen, self.value, self.owed = seen, seen.quantity, seen.below_zero
         self.as_of, self.age_of = seen.as_of, max(self.age_of, seen.age_of)
@@ -171,12 +177,13 @@ class SlotTrack:
                     self.value, self.owed = write.target, 0
                     self.surprise = 0
                     self.as_of = max(self.as_of, sent.sent)
+                    self.firm_since = sent.at
                 self.age_of = max(self.age_of, sent.sent)
                 self._close(sent.id)
                 self.refused = self.stale = 0
             case Outcome.STALE:
                 self._close(sent.id)
-                self.suspect_since = sent.sent
+                self.suspect_since = sent.at
                 self.stale += 1
                 self._rest(sent.at, self.stale - STALE_AT_ONCE, STALE_REST_MS)
             case Outcome.REFUSED:
@@ -188,7 +195,8 @@ class SlotTrack:
             case Outcome.ACCEPTED | Outcome.UNKNOWN:
                 self.refused = self.stale = 0
                 self.last_written = write.target
-                answered = replace(write, sent=sent.sent, answered=True)
+                # It left at some moment before its answer, perhaps after a long wait for its turn.
+                answered = replace(write, sent=sent.at, answered=True)
                 self.replaced = [answered if each.id == sent.id else each for each in self.replaced]
                 if self.write is write:
                     self.write = answered
@@ -202,6 +210,7 @@ class SlotTrack:
         """The clock went back: see ``Book.turn_back``."""
         if max(self.as_of, self.age_of) > now:
             self.as_of, self.age_of = min(self.as_of, now), Instant(0)
+        self.firm_since = min(self.firm_since, now)
         self.orphan(now)
         self.not_before = min(self.not_before, now)
         if self.suspect_since is not None:

@@ -74,6 +74,8 @@ class Writer:
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         try:
+            if self._broken is not None:
+                raise self._broken  # these queued while the commit before them failed
             work = [(each.facts, each.note) for each in batch]
             if self._inline:
                 numbers = self._ledger.append_all(work)

@@ -196,7 +196,7 @@ class Client:
             asked = self._clock()
             self.traffic.sent += 1
             request = self._request(call)
-            with self._border(call, request):
+            with _Border(self, call, request, failed):
                 with anyio.fail_after(call.timeout_s):
                     async with self._open(request, self._auth) as response:
                         body = await body_of(self._where(call), response, self._max)
@@ -207,7 +207,7 @@ class Client:
                 )
                 self._sort(call, lane, response, body, failed)
             headers = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status_code, headers, body, asked, answered)
+            return Reply(response.status_code, headers, body, asked, answered, failed)
 
     @asynccontextmanager
     async def _seat(self, lane: Lane, call: Call) -> AsyncIterator[None]:
@@ -239,9 +239,6 @@ class Client:
             # Shielded so that a cancel gives the connection back; bounded so that it cannot hang there.
             with anyio.move_on_after(CLOSE_S, shield=True):
                 await response.aclose()
-
-    def _border(self, call: Call, request: httpx.Request) -> "_Border":
-        return _Border(self, call, request)
 
     def _sort(self, call: Call, lane: Lane, response: httpx.Response, body: bytes, failed: int) -> None:
         """Nothing for a success; else the error that says what to do next."""
@@ -280,10 +277,11 @@ class Client:
 class _Border:
     """Maps what httpx and anyio raise to our errors, in one place."""
 
-    def __init__(self, client: Client, call: Call, request: httpx.Request) -> None:
+    def __init__(self, client: Client, call: Call, request: httpx.Request, failed: int) -> None:
         self._client = client
         self._call = call
         self._request = request
+        self._failed = failed
 
     def __enter__(self) -> None:
         return None
@@ -291,6 +289,10 @@ class _Border:
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, TryLater):
             raise _Again(error, None) from None  # no token now: the call itself has not left
+        if isinstance(error, Denied | Refused | MalformedReply) and self._call.writes and self._failed:
+            raise OutcomeUnknown(
+                f"{error}, after {self._failed} tries, of which one may have worked"
+            ) from None
         if error is None or isinstance(error, (ReconcilerdError, _Again)):
             return
         where = self._client._where(self._call)

@@ -90,6 +90,7 @@ class ClientCredentials(httpx.Auth):
         self._token: Secret | None = None
         self._before: Secret | None = None
         self._refresh_at: Instant | None = None
+        self._ends_at: Instant | None = None
         self._generation = 0
         self._one = anyio.Lock()
         self._failures = 0
@@ -113,7 +114,12 @@ class ClientCredentials(httpx.Auth):
     async def _fresh(self) -> int:
         due = self._refresh_at is not None and self._clock() >= self._refresh_at
         if self._token is None or due:
-            await self._refresh(self._generation)
+            try:
+                await self._refresh(self._generation)
+            except TryLater:
+                # Refreshed ahead of time so that a token server may be away for a moment.
+                if self._token is None or self._ends_at is None or self._clock() >= self._ends_at:
+                    raise
         return self._generation
 
     async def _refresh(self, seen: int) -> None:
@@ -137,11 +143,12 @@ class ClientCredentials(httpx.Auth):
         if self._before is not None and self._before != Secret(token.access_token):
             self._before.forget()
         self._before, self._token = self._token, Secret(token.access_token)
-        self._refresh_at = None
+        self._refresh_at = self._ends_at = None
         if token.expires_in is not None:
             expires_s = min(LONGEST_LIFE_S, token.expires_in)
             life_s = max(expires_s - AHEAD_S, expires_s * AHEAD_SHARE)
             self._refresh_at = Instant(self._clock() + int(life_s * 1000))
+            self._ends_at = Instant(self._clock() + int(expires_s * 1000))
         self._generation += 1
 
     async def _ask_for_token(self) -> _Token:

@@ -63,6 +63,11 @@ class Lane:
         self._left, self._left_at = float(spec.burst), clock()
 
     @property
+    def size(self) -> float:
+        """Tokens that the bucket holds when it is full."""
+        return self._size
+
+    @property
     def tokens_left(self) -> float:
         """What our own use, the other side's last word and the time since then leave."""
         elapsed_s = max(0, self._clock() - self._left_at) / 1000

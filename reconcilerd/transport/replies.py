@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from reconcilerd.config.secret import redact
-from reconcilerd.domain.names import Instant, instant_of
+from reconcilerd.domain.names import Instant, after, instant_of
 from reconcilerd.errors import MalformedReply
 
 T = TypeVar("T")
@@ -28,6 +28,8 @@ class Reply:
     body: bytes
     asked_at: Instant
     answered_at: Instant
+    failed: int = 0
+    """Tries before this one; any of them may have had its effect."""
 
 
 async def body_of(where: str, response: httpx.Response, most: int) -> bytes:
@@ -58,7 +60,7 @@ def json_of(reply: Reply, shape: type[T], where: str) -> T:
         raise MalformedReply(f"{where}: HTML instead of JSON; is the base URL that of the API?")
     try:
         return msgspec.json.decode(reply.body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         began = excerpt_of(reply.body, JSON_EXCERPT)
         raise MalformedReply(f"{where}: {redact(str(error))}; the reply begins {began!r}") from None
 
@@ -78,14 +80,32 @@ def retry_after_ms(headers: Mapping[str, str], now: Instant) -> int | None:
         return None
 
 
-def ahead_ms(reply: Reply) -> int:
-    """How far our clock is ahead of the server's, by the date of its answer; 0 where it is not, or says nothing."""
-    try:
-        date = instant_of(parsedate_to_datetime(reply.headers.get("date", "")))
-    except (TypeError, ValueError):
-        return 0
-    # The date has whole seconds, and was written before the answer came.
-    return max(0, reply.asked_at - date - 1_000)
+class Skew:
+    """How far our clock is ahead of a server's, in milliseconds, by the dates of all its answers.
+
+    A date has whole seconds and was written between asking and answer, so that each gives bounds only. What was
+    held stays while it is within them: two clocks that agree are never told apart by chance.
+    """
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def learn(self, reply: Reply) -> None:
+        """Take over what an answer proves; nothing where it has no date."""
+        try:
+            date = instant_of(parsedate_to_datetime(reply.headers.get("date", "")))
+        except (TypeError, ValueError):
+            return
+        least, most = reply.asked_at - date - 1_000, reply.answered_at - date
+        self.ahead_ms = max(least, min(self.ahead_ms, most))
+
+    def ours(self, theirs: Instant) -> Instant:
+        """A moment by the server's clock, by ours."""
+        return after(theirs, self.ahead_ms)
+
+    def theirs(self, ours: Instant) -> Instant:
+        """A moment by our clock, by the server's; the earlier one where we are behind."""
+        return after(ours, -max(0, self.ahead_ms))
 
 
 def _milliseconds(text: str | None, unit: int) -> int | None:

@@ -1,14 +1,17 @@
 """Feeds as they are: rows that shift, clocks that differ, splits, holes, floods. What is complete has seen it all."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconcilerd.connectors.extensiv import stock
 from reconcilerd.connectors.shopify import client as shopify
 from reconcilerd.domain.facts import OrderObserved, StockObserved
 from reconcilerd.domain.names import Instant
-from reconcilerd.transport.replies import Reply, ahead_ms
+from reconcilerd.transport.replies import Reply, Skew
 from tests.connectors.source import Tenant
 from tests.connectors.store import shop
 from tests.simulator.builders import START, Desk, world_of
@@ -147,13 +150,29 @@ async def test_a_flood_of_changed_orders_is_read_to_its_end(monkeypatch: pytest.
     [
         ("Sun, 05 Dec 2010 12:00:00 GMT", 0),
         ("Sun, 05 Dec 2010 11:57:00 GMT", 179_000),
-        ("Sun, 05 Dec 2010 12:09:00 GMT", 0),
+        ("Sun, 05 Dec 2010 12:09:00 GMT", -539_995),
         ("nonsense", 0),
         ("", 0),
     ],
 )
 def test_how_far_our_clock_is_ahead_is_read_off_the_answer(date: str, ahead: int) -> None:
-    assert ahead_ms(Reply(200, {"date": date}, b"", START, Instant(START + 5))) == ahead
+    skew = Skew()
+    skew.learn(Reply(200, {"date": date}, b"", START, Instant(START + 5)))
+    assert skew.ahead_ms == ahead
+    assert skew.ours(skew.theirs(START)) == (START if ahead >= 0 else START + ahead)
+
+
+@given(st.integers(-100_000, 100_000), st.lists(st.integers(0, 300_000), min_size=1, max_size=9))
+def test_a_slow_answer_never_moves_what_is_held_of_a_clock_away_from_it(ahead: int, took: list[int]) -> None:
+    skew, now = Skew(), START
+    for each in took:
+        answered = Instant(now + each)
+        date = (answered - ahead) // 1000
+        text = datetime.fromtimestamp(date, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        before = skew.ahead_ms
+        skew.learn(Reply(200, {"date": text}, b"", now, answered))
+        assert abs(skew.ahead_ms - ahead) <= abs(before - ahead)
+        now = Instant(answered + 1_000)
 
 
 async def test_orders_are_followed_by_the_servers_time_where_ours_is_ahead() -> None:

@@ -125,7 +125,7 @@ class Extensiv:
                 await emit(Page(ORDERS, tuple(facts)))
             count, why = count + len(walk.rows), why or walk.why or too_many_unreadable(facts)
         # The next window is asked for by the server's time: by ours, if it is ahead, orders would fall between.
-        follow = str(began - self._walker.ahead_ms)
+        follow = str(self._walker.skew.theirs(began))
         return self._read(ORDERS, began, count, why, cursor=follow, full=not cursor)
 
     async def _walk_orders(self, query: Query, *, doubt: bool) -> Walk:

@@ -13,7 +13,7 @@ from reconcilerd.domain.names import FeedName, Instant, Sku
 from reconcilerd.errors import ReconcilerdError
 from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import LaneSpec, Priority
-from reconcilerd.transport.replies import Reply, ahead_ms, json_of
+from reconcilerd.transport.replies import Reply, Skew, json_of
 
 LANES: Final = (LaneSpec("read", 5, 4), LaneSpec("totals", 10, 9))
 """Reads: 5 a second; totals: 10. A burst one below the server's spares the 429 at the brim."""
@@ -86,8 +86,7 @@ class Walker:
         self._client = client
         self._max_pages = max_pages
         self.spelling: dict[Sku, str] = dict(spelling)
-        self.ahead_ms = 0
-        """How far our clock is ahead of the server's, by its last answer."""
+        self.skew = Skew()
 
     def spells(self, sku: Sku) -> bool:
         """Whether the seller's own spelling is known; one that is guessed proves nothing by finding nothing."""
@@ -183,7 +182,7 @@ class Walker:
         query = (*paging.query, ("page", str(number)), ("limit", str(paging.limit)))
         call = Call("GET", paging.path, paging.lane, paging.priority, query, timeout_s=paging.timeout_s)
         reply = await self._client.send(call)
-        self.ahead_ms = ahead_ms(reply)
+        self.skew.learn(reply)
         return json_of(reply, list[Wire], f"extensiv {paging.path} page {number}"), reply.asked_at
 
 

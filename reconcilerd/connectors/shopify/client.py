@@ -255,7 +255,7 @@ class Shopify:
             count, why = count + read, why or trouble
         why, whole = why or too_many_unreadable(rejected), not cursor
         # The next window is asked for by the store's time: by ours, if it is ahead, orders would fall between.
-        cursor = cursor if why else str(began - self._graphql.ahead_ms)
+        cursor = cursor if why else str(self._graphql.skew.theirs(began))
         return SweepRead(self.orders_feed, began, self._clock(), not why, count, 0, why, cursor, full=whole)
 
     async def _read_orders(self, query: str, rejected: list[Fact], emit: Emit) -> tuple[int, str]:

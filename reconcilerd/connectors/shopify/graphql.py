@@ -6,13 +6,15 @@ from importlib.resources import files
 from typing import Any, Final, Protocol
 
 import anyio
+import msgspec
 
+from reconcilerd.config.secret import redact
 from reconcilerd.connectors.port import Withholding
 from reconcilerd.domain.names import Instant
-from reconcilerd.errors import Denied, MalformedReply, Refused, TryLater
+from reconcilerd.errors import Denied, MalformedReply, OutcomeUnknown, Refused, TryLater
 from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import Lane, LaneSpec, Priority
-from reconcilerd.transport.replies import Reply, ahead_ms, json_of
+from reconcilerd.transport.replies import Reply, Skew, json_of
 
 VERSION: Final = "2026-10"
 PATH: Final = f"/admin/api/{VERSION}/graphql.json"
@@ -54,8 +56,7 @@ class GraphQL:
         self._store = store
         self._cost: dict[str, float] = {}
         self._spare: dict[str, float] = {}
-        self.ahead_ms = 0
-        """How far our clock is ahead of the store's, by its last answer."""
+        self.skew = Skew()
 
     async def run(
         self,
@@ -79,12 +80,12 @@ class GraphQL:
                 LANE.name,
                 priority,
                 json={"query": document(name), "variables": dict(variables)},
-                cost=self._cost.get(name, guess),
+                cost=self._cost.get(name, min(guess, lane.size)),
                 withheld=withheld,
             )
             reply = await self._client.send(call)
             self._check_version(reply, where)
-            self.ahead_ms = ahead_ms(reply)
+            self.skew.learn(reply)
             body = json_of(reply, dict[str, Any], where)
             wait_s = self._learn(name, body, lane)
             codes = _codes(body)
@@ -92,6 +93,8 @@ class GraphQL:
                 lane.throttled += 1
                 await anyio.sleep(max(0.05, wait_s))
                 continue
+            if codes and withheld is not None and (reply.failed or _may_have_run(body)):
+                raise OutcomeUnknown(f"{where}: {_said(body)}; whether it had its effect is not known")
             _raise(codes, body, where)
             data = body.get("data")
             if not isinstance(data, dict):
@@ -105,18 +108,18 @@ class GraphQL:
         The store reserves what a query may cost and gives back what it did not. We count what it did cost, and
         leave the largest difference at the bottom of the bucket, so that the reservation always fits.
         """
-        cost = (body.get("extensions") or {}).get("cost") or {}
-        status = cost.get("throttleStatus") or {}
-        if not status:
-            return 1.0
-        size, available, rate = (
-            float(status[each]) for each in ("maximumAvailable", "currentlyAvailable", "restoreRate")
-        )
-        asked, actual = float(cost.get("requestedQueryCost") or 0), cost.get("actualQueryCost")
+        try:
+            cost = msgspec.convert((body.get("extensions") or {}).get("cost"), _Cost, strict=False)
+        except (msgspec.ValidationError, AttributeError):
+            return 1.0  # how dear it was is worth no answer that was given
+        status, asked, actual = cost.status, cost.asked, cost.actual
+        size, available, rate = status.size, status.available, status.rate
         if actual is not None:
-            self._cost[name] = max(1.0, float(actual))
-            self._spare[name] = max(self._spare.get(name, 0.0), asked - float(actual))
-        spare = min(max(self._spare.values(), default=0.0), size / 2)
+            self._cost[name] = max(1.0, actual)
+            self._spare[name] = max(self._spare.get(name, 0.0), asked - actual)
+        # Whatever is left at the bottom, the dearest of our calls must fit above it.
+        dearest = max(self._cost.values(), default=0.0)
+        spare = max(0.0, min(max(self._spare.values(), default=0.0), size - dearest))
         lane.told_bucket(size - spare, max(0.0, available - spare), rate)
         return max(0.0, (asked - available) / rate) if rate else 1.0
 
@@ -128,6 +131,18 @@ class GraphQL:
             )
 
 
+class _Status(msgspec.Struct):
+    size: float = msgspec.field(name="maximumAvailable")
+    available: float = msgspec.field(name="currentlyAvailable")
+    rate: float = msgspec.field(name="restoreRate")
+
+
+class _Cost(msgspec.Struct):
+    status: _Status = msgspec.field(name="throttleStatus")
+    asked: float = msgspec.field(name="requestedQueryCost", default=0.0)
+    actual: float | None = msgspec.field(name="actualQueryCost", default=None)
+
+
 def _codes(body: Mapping[str, Any]) -> set[str]:
     return {
         str((error.get("extensions") or {}).get("code") or "UNKNOWN")
@@ -136,10 +151,25 @@ def _codes(body: Mapping[str, Any]) -> set[str]:
     }
 
 
+def _said(body: Mapping[str, Any]) -> str:
+    """What the errors say, without secrets: redacted before it is cut, or half a secret would pass."""
+    errors = (error for error in body["errors"] if isinstance(error, dict))
+    return "; ".join(redact(str(error.get("message", "")))[:200] for error in errors)
+
+
+def _may_have_run(body: Mapping[str, Any]) -> bool:
+    """Whether a mutation with errors was begun: before that there is no data, and a field refused has none."""
+    if "data" not in body:
+        return False
+    data = body["data"]
+    began = data is None or (isinstance(data, dict) and any(part is not None for part in data.values()))
+    return began or not _codes(body) <= {"ACCESS_DENIED", "SHOP_INACTIVE"}
+
+
 def _raise(codes: set[str], body: Mapping[str, Any], where: str) -> None:
     if not codes:
         return
-    said = "; ".join(str(error.get("message", ""))[:200] for error in body["errors"])
+    said = _said(body)
     if "ACCESS_DENIED" in codes or "SHOP_INACTIVE" in codes:
         raise Denied(f"{where}: {said}")
     if "INTERNAL_SERVER_ERROR" in codes:

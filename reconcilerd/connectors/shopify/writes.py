@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import anyio
 
+from reconcilerd.config.secret import redact
 from reconcilerd.connectors.port import Withholding, WriteAnswer
 from reconcilerd.connectors.shopify.graphql import GraphQL
 from reconcilerd.domain.facts import CorrectionPlanned, Outcome
@@ -203,4 +204,4 @@ def _settle(batch: Sequence[CorrectionPlanned], outcome: Outcome, detail: str, a
 
 
 def _said(errors: Sequence[dict[str, Any]]) -> str:
-    return "; ".join(f"{error.get('code')}: {error.get('message')}" for error in errors)[:300]
+    return redact("; ".join(f"{error.get('code')}: {error.get('message')}" for error in errors))[:300]
