@@ -57,7 +57,7 @@ def rebuilt(book: Book, state: Iterable[Fact], now: Instant) -> Iterable[Violati
         mine, theirs = _known(track), _known(other) if other else None
         if mine != theirs:
             yield Violation(
-                "I6", now, f"{slot.path}: (shown, open write) is {mine}, from the ledger {theirs}"
+                "I6", now, f"{slot.path}: (shown, open writes) is {mine}, from the ledger {theirs}"
             )
     here, there = weather_of(book, now), weather_of(again, now)
     for group in book.joins().groups.members:
@@ -69,8 +69,8 @@ def rebuilt(book: Book, state: Iterable[Fact], now: Instant) -> Iterable[Violati
                 break
 
 
-def _known(track: SlotTrack) -> tuple[int | None, int | None]:
-    return track.value, track.write.target if track.write else None
+def _known(track: SlotTrack) -> tuple[int | None, list[int]]:
+    return track.value, [each.target for each in track.open]
 
 
 def _beyond_rails(spent: Mapping[ChannelName, Spent], limits: Limits, now: Instant) -> Iterable[Violation]:

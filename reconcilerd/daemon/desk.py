@@ -88,7 +88,7 @@ class Desk:
                 log.exception("fact_broke", kind=fact.kind, about=fact.about)
                 continue
             if taken.news:
-                news.append(fact)
+                news.append(taken.instead or fact)
             news.extend(taken.derived)
             dirty |= taken.dirty | (taken.touched & self._waiting)
             everybody = everybody or taken.everybody

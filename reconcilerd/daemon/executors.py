@@ -18,6 +18,7 @@ from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdE
 
 log = structlog.get_logger("reconcilerd.executors")
 
+DENIED_REST_S = 30.0
 READ_BACK = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.STALE, Outcome.REFUSED})
 
 
@@ -41,6 +42,7 @@ class Executor:
         """Taken out of the queue by a newer correction of the same slot; their answer is still owed."""
         self._filled = anyio.Event()
         self._busy = False
+        self._denied = False
         self._rested = anyio.Event()
 
     @property
@@ -72,6 +74,9 @@ class Executor:
                 self._filled = anyio.Event()
                 await self._filled.wait()
             await self.work_once()
+            if self._denied:
+                await anyio.sleep(DENIED_REST_S)
+                self._denied = False
 
     async def work_once(self) -> None:
         """Send one batch of what waits, lowers first."""
@@ -133,8 +138,10 @@ class Executor:
         except LedgerFault:
             raise
         except Denied as error:
+            # No fault of any of these writes: the channel is left in peace, not each of its listings.
             await self._on_denied(self._channel.name, str(error))
-            return _all(fit, Outcome.REFUSED, str(error))
+            self._denied = True
+            return _all(fit, Outcome.NOT_SENT, str(error))
         except OutcomeUnknown as error:
             return _all(fit, Outcome.UNKNOWN, str(error))
         except Refused as error:

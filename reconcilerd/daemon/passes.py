@@ -213,6 +213,10 @@ class Passes:
             unexplained=entry.unexplained,
             sold_out=entry.sold_out,
             owed=entry.owed,
+            under=tuple(
+                (each.id, each.target, each.before, each.based_on, each.sent)
+                for each in self._desk.book.slots[entry.slot].open
+            ),
         )
 
     async def _carry(self, plans: list[GroupPlan], facts: list[Fact], at: Instant) -> None:

@@ -79,6 +79,8 @@ class Taken:
     touched: frozenset[Sku] = frozenset()
     """SKUs of which something was read again, the same or not."""
     everybody: bool = False
+    instead: Fact | None = None
+    """What the ledger is to keep in its place: what it comes to beside what was known before."""
 
 
 _OLD = Taken(news=False)
@@ -101,8 +103,8 @@ class Book:
     """The last complete reading of each feed."""
     tried: dict[FeedName, SweepRead] = field(default_factory=dict)
     """The last reading of each feed, complete or not."""
-    swept_whole: set[FeedName] = field(default_factory=set)
-    """Feeds that were once read completely and from the beginning."""
+    swept_whole: dict[FeedName, Instant] = field(default_factory=dict)
+    """Feeds that were once read completely and from the beginning, and when that last began."""
     findings: dict[str, FindingRaised] = field(default_factory=dict)
     frozen: dict[str, FreezeSet] = field(default_factory=dict)
     envelopes: dict[str, EnvelopeApproved] = field(default_factory=dict)
@@ -111,6 +113,7 @@ class Book:
     _places_of: dict[tuple[ChannelName, str], list[SlotKey]] = field(default_factory=dict)
     """The slots of each listing of a channel."""
     _joins: Joins | None = None
+    _loading: bool = False
     _places: dict[Sku, list[LocationName]] = field(default_factory=dict)
     _codes: dict[Sku, set[tuple[ChannelName, str]]] | None = None
 
@@ -131,10 +134,14 @@ class Book:
         return frozenset(self._codes.get(component, ()))
 
     def _index_code(self, channel: ChannelName, code: str) -> None:
-        sku = self.sku_of_code(channel, code)
-        if sku is not None and self._codes is not None:
-            for component, _ in self.uses(sku):
+        if self._codes is not None:
+            for component in self._components_of(channel, code):
                 self._codes.setdefault(component, set()).add((channel, code))
+
+    def _components_of(self, channel: ChannelName, code: str) -> set[Sku]:
+        """What orders of this code may take: by its mapping, and by what Extensiv said of lines of it."""
+        skus = {*self.skus_of_code(channel, code), *self.orders.named.get((channel, code), ())}
+        return {component for sku in skus for component, _ in self.uses(sku)}
 
     def _remap(self) -> None:
         self._joins = self._codes = None
@@ -209,6 +216,8 @@ class Book:
 
         What was read later than ``now`` was read by a clock that has gone back since.
         """
+        # What the ledger holds is no news, however late it was placed.
+        self._loading = True
         for fact in facts:
             if isinstance(fact, SlotObserved) and fact.slot.channel in self.policy.channels:
                 # What followed from a reading was written down beside it: nothing follows twice.
@@ -216,6 +225,8 @@ class Book:
                 self._track(fact.slot).restore(fact)
             else:
                 self.take(fact)
+        self._loading = False
+        self.orders.following = EXTENSIV_ORDERS in self.swept_whole
         self._remap()
         for track in self.slots.values():
             track.orphan(now)
@@ -225,7 +236,7 @@ class Book:
             self.turn_back(now)
         # The state keeps windows that have ended; what stood in them is counted in orders by now.
         for channel in self.policy.channels:
-            self._expire(channel)
+            self._expire(channel, again=True)
 
     def turn_back(self, now: Instant) -> None:
         """The clock went back to ``now``: what is stamped later must not pass for fresh, nor keep newer news out.
@@ -236,7 +247,8 @@ class Book:
         for stock in self.stock.values():
             if max(stock.row.as_of, stock.row.age_of) > now:
                 stock.row = replace(stock.row, as_of=min(stock.row.as_of, now), age_of=Instant(0))
-            stock.before_change = min(stock.before_change, now)
+            if stock.before_change > now:
+                stock.before_change = Instant(0)  # moved to now, it would prove shipments that it precedes
         for slot in self.slots.values():
             slot.turn_back(now)
         self.orders.turn_back(now)
@@ -274,12 +286,14 @@ class Book:
         milli_ms = units * 1000 * 3_600_000 + prior.milli_per_hour * RATE_PRIOR_MS
         return Rate(milli_ms // (seen_ms + RATE_PRIOR_MS))
 
-    def sku_of_code(self, channel: ChannelName, code: str) -> Sku | None:
-        """Which SKU an order line means: its listing's, else the SKU that is written so."""
-        mapped = self.joins().codes.get((channel, code))
-        if mapped is not None:
-            return mapped
-        return Sku(code) if Sku(code) in self.products else None
+    def skus_of_code(self, channel: ChannelName, code: str) -> tuple[Sku, ...]:
+        """Which SKUs an order line may mean: its listing's, else the SKU that is written so."""
+        return self.joins().meant((channel, code)) or ((Sku(code),) if Sku(code) in self.products else ())
+
+    def prior(self, sku: Sku | None) -> Rate:
+        """How fast a listing of a SKU is taken to sell before anything is known of it."""
+        rule = self.policy.default_sku if sku is None else self.policy.sku_rule(sku)
+        return Rate(rule.rate.milli_per_hour // max(1, len(self.policy.channels)))
 
     def _track(self, slot: SlotKey) -> SlotTrack:
         known = self.slots.get(slot)
@@ -301,18 +315,20 @@ class Book:
         if track.outdated(fact):
             return _OLD
         value_before = track.value
+        left = self._skus_of_slot(fact.slot)
+        prior = self.prior(next(iter(self.skus_of_code(fact.slot.channel, fact.listing_sku)), None))
         if before is not None and (before.listing_sku, before.gone) != (fact.listing_sku, fact.gone):
             self._remap()
-        prior = self.policy.default_sku.rate
         rate = self.rate(fact.slot.channel, fact.listing_sku, fact.as_of, prior)
         ours = fact.slot.place in channel.places
+        new = ours and slots_feed(fact.slot.channel) in self.swept_whole
         track.expire(self.through(fact.slot.channel), self.orders)
-        derived = track.observe(fact, self.orders, channel, rate, ours=ours)
+        derived = track.observe(fact, self.orders, channel, rate, ours=ours, new=new)
         if before is None and self._joins is not None and not fact.gone:
             self._joins.add(fact.slot, fact.listing_sku)
         changed = before is None or value_before != track.value or _other(before, fact)
         news = changed or bool(derived)
-        skus = self._skus_of_slot(fact.slot)
+        skus = self._skus_of_slot(fact.slot) | left
         return Taken(news, derived, skus if news else frozenset(), skus)
 
     def _take_stock(self, fact: StockObserved) -> Taken:
@@ -338,28 +354,27 @@ class Book:
         return Taken(news=True, derived=derived, dirty=frozenset({fact.sku}))
 
     def _take_order(self, fact: OrderObserved) -> Taken:
-        lines: dict[str, int] = {}
+        lines: dict[tuple[str, Sku | None], int] = {}
         for line in fact.lines:
-            lines[code_of(line.listing_sku)] = lines.get(code_of(line.listing_sku), 0) + line.units
-        fact = replace(fact, lines=tuple(OrderLine(code, count) for code, count in lines.items()))
-        old = self.orders.orders.get(fact.key)
-        same = old is not None and _same_order(
-            old.part(fact.part) if fact.source == EXTENSIV else old.on_channel, fact
-        )
-        self.orders.take(fact)
+            line_of = code_of(line.listing_sku), line.sku
+            lines[line_of] = lines.get(line_of, 0) + line.units
+        fact = replace(fact, lines=tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items()))
+        old = self.orders.side(fact)
+        changed = self.orders.take(fact)
+        kept = self.orders.side(fact)
+        news = kept is not None and not _same_order(old, kept)
         if fact.source != EXTENSIV:
             first = self.first_order.get(fact.key.channel)
             self.first_order[fact.key.channel] = fact.placed if first is None else min(first, fact.placed)
         dirty: set[Sku] = set()
         found: list[Fact] = []
-        for code in lines:
-            self._index_code(fact.key.channel, code)
-            sku = self.sku_of_code(fact.key.channel, code)
-            if sku is not None:
-                dirty.update(component for component, _ in self.uses(sku))
-            elif self.products and fact.key.channel in self.policy.channels:
+        for channel, code in sorted(changed | {(fact.key.channel, code) for code, _ in lines}):
+            self._index_code(channel, code)
+            taking = self._components_of(channel, code)
+            dirty |= taking
+            if not taking and self.products and channel in self.policy.channels:
                 found.extend(self._unmapped(fact, code))
-        return Taken(not same, tuple(found), frozenset(dirty))
+        return Taken(news, tuple(found), frozenset(dirty), instead=kept if kept != fact else None)
 
     def _unmapped(self, fact: OrderObserved, code: str) -> Iterable[Fact]:
         finding = FindingRaised(
@@ -381,9 +396,11 @@ class Book:
         last = self.sweeps.get(fact.feed)
         if last is None or fact.began >= last.began:
             self.sweeps[fact.feed] = fact
+        first_whole = False
         if fact.full:
-            self.swept_whole.add(fact.feed)
-            self.orders.following = EXTENSIV_ORDERS in self.swept_whole
+            first_whole = fact.feed not in self.swept_whole
+            self.swept_whole[fact.feed] = max(fact.began, self.swept_whole.get(fact.feed, Instant(0)))
+            self.orders.following = EXTENSIV_ORDERS in self.swept_whole and not self._loading
         self._lift(fact)
         channel = ChannelName(fact.feed.rpartition(".")[0])
         dirty: set[Sku] = set()
@@ -392,7 +409,7 @@ class Book:
             dirty = self._expire(channel)
         if fact.full and fact.feed == slots_feed(channel):
             found += self._unmapped_slots(channel, fact.began)
-            if last is None:
+            if first_whole:
                 self._remap()  # what was unlisted before the first whole reading is now known not to exist
         if fact.full:
             found += self._bundles_with_stock(fact.began) if fact.feed == STOCK_FEED else ()
@@ -429,13 +446,13 @@ class Book:
                 self.findings[about] = replace(finding, cleared=True, as_of=max(sweep.began, finding.as_of))
                 yield self.findings[about]
 
-    def _expire(self, channel: ChannelName) -> set[Sku]:
-        """Let windows that the order feed has passed end; the SKUs they held back."""
+    def _expire(self, channel: ChannelName, *, again: bool = False) -> set[Sku]:
+        """Let windows that the order feed has passed end; the SKUs they held back. ``again``: they ended before."""
         through = self.through(channel)
         freed: set[Sku] = set()
         for track in self.slots.values():
             if track.slot.channel == channel and (track.inferred or track.buried):
-                track.expire(through, self.orders)
+                track.expire(through, self.orders, again=again)
                 freed |= self._skus_of_slot(track.slot)
         return freed
 

@@ -7,7 +7,7 @@ lies in one, any other in all that its channel may draw on. No unit is claimed t
 from collections.abc import Iterator, Sequence
 
 from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
-from reconcilerd.domain.facts import OrderObserved
+from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
 from reconcilerd.domain.orders import Order, Stage, stage_of
 from reconcilerd.domain.policy import AfterDark, LocationRule
@@ -27,7 +27,7 @@ def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
     began = _extensiv_began(book)
     proven: dict[tuple[Locations, Instant], bool] = {}
     for order, units in demand(book, component):
-        stage = stage_of(order, began, import_max_ms(book, order.key.channel))
+        stage = _stage(book, order, began)
         if stage is Stage.ENDED:
             continue
         where, ours = _lies_in(book, order, component), order.in_extensiv
@@ -38,6 +38,41 @@ def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
             if proven[where, left]:
                 continue
         yield Claim(ClaimKind(stage.value), component, units, where, order.key.channel, order.about, left)
+    yield from _added(book, component, began)
+
+
+def _stage(book: Book, order: Order, began: Instant | None) -> Stage:
+    whole = book.swept_whole.get(EXTENSIV_ORDERS)
+    return stage_of(order, began, import_max_ms(book, order.key.channel), whole)
+
+
+def _added(book: Book, component: Sku, began: Instant | None) -> Iterator[Claim]:
+    """Units that a channel added to an order which Extensiv already has, until it must have heard of them."""
+    for channel, code in sorted(book.codes_taking(component)):
+        each = eaches_of(book, channel, code, component)
+        for order in book.orders.standing(channel, code) if each else ():
+            units = _more_on_channel(book, order, code, began)
+            if units:
+                about = f"{order.about} changed"
+                where = _lies_in(book, order, component)
+                yield Claim(ClaimKind.IN_FLIGHT, component, units * each, where, channel, about)
+
+
+def _more_on_channel(book: Book, order: Order, code: str, began: Instant | None) -> int:
+    """Units of a code that the channel shows beyond what Extensiv does, where it may not have heard of them yet."""
+    theirs, ours = order.on_channel, [part.newest for part in order.split()]
+    if theirs is None or order.in_extensiv is None or not theirs.eligible:
+        return 0
+    over = theirs.status is OrderStatus.CANCELLED or all(
+        side.status is OrderStatus.CANCELLED or not side.eligible for side in ours
+    )
+    if over or (began is not None and began > theirs.modified + import_max_ms(book, order.key.channel)):
+        return 0
+    return max(0, _units(theirs, code) - sum(_units(side, code) for side in ours))
+
+
+def _units(side: OrderObserved, code: str) -> int:
+    return sum(line.units for line in side.lines if line.listing_sku == code)
 
 
 def _lies_in(book: Book, order: Order, component: Sku) -> Locations:
@@ -48,9 +83,9 @@ def _lies_in(book: Book, order: Order, component: Sku) -> Locations:
     where = channel_locations(book, order.key.channel, stocked)
     barred = book.policy.sku_rule(component).excluded_locations
     for line in order.newest.lines:
-        sku = book.sku_of_code(order.key.channel, line.listing_sku)
-        if sku is not None and any(name == component for name, _ in book.uses(sku)):
-            barred |= _barred(book, sku, order.key.channel)
+        for sku in _skus_of(book, order.key.channel, line):
+            if any(name == component for name, _ in book.uses(sku)):
+                barred |= _barred(book, sku, order.key.channel)
     return (where - barred) or where
 
 
@@ -70,24 +105,39 @@ def demand(book: Book, component: Sku) -> Iterator[tuple[Order, int]]:
     found: dict[tuple[OrderKey, str], int] = {}
     parts: dict[tuple[OrderKey, str], Order] = {}
     for channel, code in book.codes_taking(component):
-        each = eaches_of(book, channel, code, component)
-        for order in (
-            part for whole in book.orders.standing(channel, code) for part in whole.split() if each
-        ):
-            units = sum(line.units for line in order.newest.lines if line.listing_sku == code)
+        each: dict[Sku | None, int] = {}
+        for order in (part for whole in book.orders.standing(channel, code) for part in whole.split()):
+            units = 0
+            for line in order.newest.lines:
+                if line.listing_sku == code:
+                    if line.sku not in each:
+                        skus = _skus_of(book, channel, line)
+                        each[line.sku] = _eaches(book, channel, code, skus, component)
+                    units += line.units * each[line.sku]
             parts[order.key, order.about] = order
-            found[order.key, order.about] = found.get((order.key, order.about), 0) + units * each
+            found[order.key, order.about] = found.get((order.key, order.about), 0) + units
     for key in sorted(found):
         if found[key]:
             yield parts[key], found[key]
 
 
 def eaches_of(book: Book, channel: ChannelName, code: str, component: Sku) -> int:
-    """Eaches of a component that one sale of a listing code takes."""
-    sku = book.sku_of_code(channel, code)
-    if sku is None:
-        return 0
-    return each_of(book, sku, channel) * sum(count for name, count in book.uses(sku) if name == component)
+    """Eaches of a component that one sale of a listing code takes; of a code mapped twice, by each mapping."""
+    return _eaches(book, channel, code, book.skus_of_code(channel, code), component)
+
+
+def _eaches(book: Book, channel: ChannelName, code: str, skus: Sequence[Sku], component: Sku) -> int:
+    return sum(
+        each_of(book, sku, channel, code) * count
+        for sku in skus
+        for name, count in book.uses(sku)
+        if name == component
+    )
+
+
+def _skus_of(book: Book, channel: ChannelName, line: OrderLine) -> tuple[Sku, ...]:
+    """Which SKUs a line takes: the one that Extensiv says it is, else those that its code may mean."""
+    return (line.sku,) if line.sku is not None else book.skus_of_code(channel, line.listing_sku)
 
 
 def settle_orders(book: Book, now: Instant) -> None:
@@ -97,11 +147,13 @@ def settle_orders(book: Book, now: Instant) -> None:
     """
     began = _extensiv_began(book)
     for order in book.orders.unsettled():
-        longest = import_max_ms(book, order.key.channel)
-        stages = [(part, stage_of(part, began, longest)) for part in order.split()]
+        stages = [(part, _stage(book, part, began)) for part in order.split()]
         if all(
             stage is Stage.ENDED or (stage is Stage.SHIPPED and _proven_everywhere(book, part))
             for part, stage in stages
+        ) and not any(
+            _more_on_channel(book, order, line.listing_sku, began)
+            for line in (order.on_channel.lines if order.on_channel is not None else ())
         ):
             book.orders.settle(order)
     book.orders.forget(after(now, -ORDER_KEPT_MS))
@@ -110,8 +162,8 @@ def settle_orders(book: Book, now: Instant) -> None:
 def _proven_everywhere(book: Book, order: Order) -> bool:
     """Whether no component of a shipped order is still subtracted anywhere."""
     ours = order.in_extensiv
-    skus = [book.sku_of_code(order.key.channel, line.listing_sku) for line in order.newest.lines]
-    components = {name for sku in skus if sku is not None for name, _ in book.uses(sku)}
+    skus = {sku for line in order.newest.lines for sku in _skus_of(book, order.key.channel, line)}
+    components = {name for sku in skus for name, _ in book.uses(sku)}
     return ours is not None and all(
         shipment_proven(book, component, _lies_in(book, order, component), ended(ours))
         for component in sorted(components)
@@ -127,9 +179,11 @@ def sold_since(book: Book, component: Sku, now: Instant) -> int:
     )
 
 
-def each_of(book: Book, sku: Sku, channel: ChannelName) -> int:
-    """Eaches in one sale of a SKU on a channel (1 where the configuration does not know the channel)."""
-    if channel not in book.policy.channels:
+def each_of(book: Book, sku: Sku, channel: ChannelName, code: str) -> int:
+    """Eaches in one sale of a listing (1 where the configuration does not know the channel, or nobody the listing:
+    a line that somebody added by hand names the SKU itself).
+    """
+    if channel not in book.policy.channels or not book.joins().meant((channel, code)):
         return 1
     return book.policy.offer_rule(sku, channel).units_per_sale
 
@@ -188,7 +242,8 @@ def buried_claims(book: Book, offer: OfferView, now: Instant, *, compare_and_set
     if track.open and not compare_and_set:
         since = min(each.based_on for each in track.open)
         known = book.orders.known(offer.slot.channel, offer.code, since, now)
-        units += max(0, expected(offer.rate, now - since, 1) - known)
+        # However long nobody saw it, it cannot have sold more than it may be showing.
+        units += min(offer.shown or 0, max(0, expected(offer.rate, now - since, 1) - known))
     for component, count in offer.uses if units else ():
         yield Claim(
             ClaimKind.BURIED, component, units * count, offer.locations, offer.slot.channel, offer.slot.path

@@ -304,10 +304,11 @@ class SlotObserved:
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """Units of one listing SKU in an order, as the source writes the code."""
+    """Units of one listing SKU in an order, as the source writes the code; ``sku``: which SKU it says they are."""
 
     listing_sku: str
     units: int
+    sku: Sku | None = None
 
     def __post_init__(self) -> None:
         units(self.units, "ordered units")
@@ -401,8 +402,19 @@ class SalesBuried:
         return self.to
 
 
+class _OfSlot(_Made):
+    """What happened to one slot: the newest of its kind is its state."""
+
+    __slots__ = ()
+    slot: SlotKey
+
+    @property
+    def about(self) -> str:
+        return self.slot.path
+
+
 @dataclass(frozen=True, slots=True)
-class CorrectionPlanned(_Made):
+class CorrectionPlanned(_OfSlot):
     """The intent of one write, durable before its effect. ``based_on`` is the reading it was computed from."""
 
     kind: ClassVar[str] = "correction"
@@ -421,6 +433,8 @@ class CorrectionPlanned(_Made):
     """Whether it sets the slot to zero because nothing at all is left for it."""
     owed: int = 0
     """How far below zero the channel's number was (``read`` is 0 then)."""
+    under: tuple[tuple[str, int, int, Instant, Instant], ...] = ()
+    """Earlier writes of the slot that may still have their effect: id, target, read, based on, planned."""
 
     @property
     def compared(self) -> int:
@@ -431,13 +445,9 @@ class CorrectionPlanned(_Made):
         units(self.read, "read quantity")
         units(self.target, "target")
 
-    @property
-    def about(self) -> str:
-        return self.slot.path
-
 
 @dataclass(frozen=True, slots=True)
-class CorrectionSent(_Made):
+class CorrectionSent(_OfSlot):
     """What the channel answered to one planned write."""
 
     kind: ClassVar[str] = "sent"
@@ -448,13 +458,9 @@ class CorrectionSent(_Made):
     sent: Instant
     at: Instant
 
-    @property
-    def about(self) -> str:
-        return self.slot.path
-
 
 @dataclass(frozen=True, slots=True)
-class CorrectionSettled(_Made):
+class CorrectionSettled(_OfSlot):
     """How a correction ended, by a reading or by the channel's own word."""
 
     kind: ClassVar[str] = "settled"
@@ -463,10 +469,6 @@ class CorrectionSettled(_Made):
     end: CorrectionEnd
     at: Instant
     read: int | None = None
-
-    @property
-    def about(self) -> str:
-        return self.slot.path
 
 
 @dataclass(frozen=True, slots=True)

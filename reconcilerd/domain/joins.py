@@ -31,6 +31,8 @@ class Joins:
     """Bundles that contain themselves, and how."""
     unlisted: dict[Sku, tuple[ChannelName, ...]]
     """Channels that declare a listing of a SKU which no reading of the channel has shown yet."""
+    lapsed: Mapping[Code, tuple[Sku, ...]]
+    """What codes meant whose listings are no longer active: orders that name them are still to be shipped."""
     codes: Mapping[Code, Sku] = field(init=False)
     sku_of: dict[SlotKey, Sku] = field(default_factory=dict)
     slots_of: dict[Sku, tuple[SlotKey, ...]] = field(default_factory=dict)
@@ -48,6 +50,11 @@ class Joins:
         self.codes = {code: some[0].sku for code, some in self.declared.items() if not _twice(some)}
         for code, some in self.declared.items():
             self._codes_of.setdefault(some[0].sku, []).append(code)
+
+    def meant(self, code: Code) -> tuple[Sku, ...]:
+        """Which SKUs an order line of this code may take: of a code mapped twice each of them."""
+        active = self.declared.get(code)
+        return tuple(sorted({each.sku for each in active})) if active else self.lapsed.get(code, ())
 
     @property
     def groups(self) -> Groups:
@@ -106,13 +113,17 @@ def join(
     ``kits``: SKUs packed ahead.
     """
     found: dict[Code, list[ListingDeclared]] = {}
+    lapsed: dict[Code, set[Sku]] = {}
     skus = set(products)
     for listing in listings:
         skus.add(listing.sku)
+        name = channels.get(listing.sales_channel_id)
+        name = name or ChannelName(f"{EXTENSIV}-{listing.sales_channel_id}")
+        code = (name, code_of(listing.listing_sku))
         if listing.active:
-            name = channels.get(listing.sales_channel_id)
-            name = name or ChannelName(f"{EXTENSIV}-{listing.sales_channel_id}")
-            found.setdefault((name, code_of(listing.listing_sku)), []).append(listing)
+            found.setdefault(code, []).append(listing)
+        else:
+            lapsed.setdefault(code, set()).add(listing.sku)
     unlisted: dict[Sku, set[ChannelName]] = {}
     for (name, _), some in found.items():
         if name in unread:
@@ -128,6 +139,7 @@ def join(
         declared={code: tuple(some) for code, some in found.items()},
         uses=uses,
         loops=loops,
+        lapsed={code: tuple(sorted(some)) for code, some in lapsed.items()},
         unlisted={sku: tuple(sorted(names)) for sku, names in unlisted.items()},
     )
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import accumulate, takewhile
 
 from reconcilerd.domain.facts import EXTENSIV, OrderObserved, OrderStatus
-from reconcilerd.domain.names import ChannelName, Instant, OrderKey
+from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku
 
 Code = tuple[ChannelName, str]
 """A channel and the listing SKU that an order line names there."""
@@ -94,11 +94,15 @@ class Order:
         return next(found, None)
 
 
-def stage_of(order: Order, extensiv_began: Instant | None, import_max_ms: int) -> Stage:
-    """Where an order stands. ``extensiv_began``: begin of Extensiv's last complete order reading.
+def stage_of(
+    order: Order, extensiv_began: Instant | None, import_max_ms: int, whole_began: Instant | None = None
+) -> Stage:
+    """Where an order stands. ``extensiv_began``: begin of Extensiv's last complete order reading; ``whole_began``:
+    of the last that listed every open order.
 
     A channel's cancel ends a unit in flight only when an Extensiv reading that began after the longest import
-    still lacks the order; before, it may arrive any moment.
+    still lacks the order; before, it may arrive any moment. What the channel calls shipped, and was no open order
+    when it should long have been imported, was done with before anybody counted.
     """
     ours = order.in_extensiv
     if ours is not None:
@@ -118,6 +122,8 @@ def stage_of(order: Order, extensiv_began: Instant | None, import_max_ms: int) -
         cancelled = theirs.ended_at if theirs.ended_at is not None else theirs.as_of
         if extensiv_began > cancelled + import_max_ms:
             return Stage.ENDED
+    if theirs.status is OrderStatus.SHIPPED and whole_began is not None:
+        return Stage.ENDED if whole_began > theirs.placed + import_max_ms else Stage.IN_FLIGHT
     return Stage.IN_FLIGHT
 
 
@@ -174,6 +180,8 @@ class OrderBook:
     """
 
     orders: dict[OrderKey, Order] = field(default_factory=dict)
+    named: dict[Code, set[Sku]] = field(default_factory=dict)
+    """SKUs that Extensiv itself said lines of a code are."""
     _standing: dict[Code, dict[OrderKey, None]] = field(default_factory=dict)
     _sales: dict[Code, Timeline] = field(default_factory=dict)
     """What the channel itself says it sold."""
@@ -190,6 +198,13 @@ class OrderBook:
     _lines: dict[ChannelName, deque[int]] = field(default_factory=dict)
     """Units of the lines of each channel's newest orders."""
 
+    def side(self, seen: OrderObserved) -> OrderObserved | None:
+        """What is kept of the side of an order that a reading shows."""
+        order = self.orders.get(seen.key)
+        if order is None:
+            return None
+        return order.part(seen.part) if seen.source == EXTENSIV else order.on_channel
+
     def take(self, seen: OrderObserved) -> frozenset[Code]:
         """Fold one reading of one order; the listing codes whose demand may have changed."""
         if seen.key in self._forgotten:
@@ -204,6 +219,9 @@ class OrderBook:
         if after is before:
             return frozenset()
         self.orders[seen.key] = after
+        for line in seen.lines:
+            if line.sku is not None:
+                self.named.setdefault((seen.key.channel, line.listing_sku), set()).add(line.sku)
         self._settled.pop(seen.key, None)
         self._unsettled[seen.key] = None
         old, new = _codes(before), _codes(after)

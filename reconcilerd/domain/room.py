@@ -89,7 +89,8 @@ def room_of(position: Position) -> Room:
             for offer in position.offers
             if offer.use_of(component)
         }
-        for union in unions({locations for locations, _ in users.values()}):
+        taken = {claim.locations for claim in position.claims if claim.component == component}
+        for union in _stretched(unions({locations for locations, _ in users.values()}), taken):
             inside = tuple(
                 (slot, use) for slot, (locations, use) in sorted(users.items()) if locations <= union
             )
@@ -100,10 +101,28 @@ def room_of(position: Position) -> Room:
     return Room(tuple(shelves), whole=len(sets) <= MAX_LOCATION_SETS)
 
 
+def _stretched(unions_: list[Locations], taken: set[Locations]) -> list[Locations]:
+    """The unions, and each together with the claims that lie across its border, however far these lead.
+
+    What is claimed somewhere within a wider set may have to come from this one (Hall's condition counts claims
+    like listings).
+    """
+    found = dict.fromkeys(unions_)
+    waiting = list(unions_)
+    while waiting:
+        union = waiting.pop()
+        for wider in (union | each for each in taken if each & union and not each <= union):
+            if wider not in found:
+                found[wider] = None
+                waiting.append(wider)
+    return sorted(found, key=sorted)
+
+
 def level_of(position: Position, component: Sku) -> int:
     """Units of a component left at all locations it may be sold from, whatever the channel."""
     everywhere = frozenset(row.location for row in position.stock if row.sku == component)
-    return _shelf(position, component, everywhere | position.all_locations, ()).left
+    offered = (everywhere | position.all_locations) - position.excluded_of(component)
+    return _shelf(position, component, offered, ()).left
 
 
 def unions(sets: set[Locations]) -> list[Locations]:

@@ -16,7 +16,7 @@ from reconcilerd.domain.facts import (
     SalesBuried,
     SlotObserved,
 )
-from reconcilerd.domain.names import Instant, SlotKey
+from reconcilerd.domain.names import Instant, SlotKey, after
 from reconcilerd.domain.orders import OrderBook
 from reconcilerd.domain.policy import ChannelRule
 from reconcilerd.domain.quantities import Rate, expected
@@ -75,23 +75,37 @@ class SlotTrack:
     buried: list[SalesBuried] = field(default_factory=list)
 
     def observe(
-        self, seen: SlotObserved, orders: OrderBook, channel: ChannelRule, rate: Rate, *, ours: bool
+        self,
+        seen: SlotObserved,
+        orders: OrderBook,
+        channel: ChannelRule,
+        rate: Rate,
+        *,
+        ours: bool,
+        new: bool = False,
     ) -> tuple[Derived, ...]:
-        """Fold a reading. An older one changes nothing (I7). Returns what follows from it."""
+        """Fold a reading. An older one changes nothing (I7). Returns what follows from it.
+
+        ``ours``: whether we publish it; ``new``: whether it turned up where everything had been read.
+        """
         if self.outdated(seen):
             return ()
         derived: list[Derived] = []
         since, before = self.as_of, self.value
-        for write in self.open if seen.quantity is not None else ():
+        for write in self.open:
             alone = write is self.write and not self.replaced
-            end = _resolve(write, seen, self.code, orders, channel.apply_max_ms, alone=alone)
+            end = _resolve(write, seen, self.code, orders, channel, alone=alone)
             if end is not None:
                 derived.append(CorrectionSettled(write.id, seen.slot, end, seen.as_of, read=seen.quantity))
                 derived.append(SalesBuried(seen.slot, write.based_on, seen.as_of))
                 if end is CorrectionEnd.CONFIRMED:
+                    self.surprise = 0
                     since, before = write.based_on, write.target
         self.derive(derived)
         known = len(derived)
+        if new and before is None and seen.quantity is not None:
+            # Nobody saw what it sold before: orders so young may not be known yet.
+            derived.append(SalesBuried(seen.slot, after(seen.as_of, -channel.order_lag_ms), seen.as_of))
         if ours and not self.open and before is not None and seen.quantity is not None:
             if seen.quantity < before:
                 # What one customer often takes at once may have been taken, however slowly it sells.
@@ -157,7 +171,9 @@ class SlotTrack:
 
     def plan(self, correction: CorrectionPlanned) -> None:
         """An intent is durable: until its answer is known it may already be at work."""
-        self.replaced = list(self.open)
+        open_ = {each.id: each for each in self.open}
+        under = (OpenWrite(*each) for each in correction.under)
+        self.replaced = [*open_.values(), *(each for each in under if each.id not in open_)]
         self.write = OpenWrite(
             correction.id, correction.target, correction.read, correction.based_on, correction.at
         )
@@ -218,14 +234,14 @@ class SlotTrack:
         self.inferred = [replace(f, since=min(f.since, now), to=min(f.to, now)) for f in self.inferred]
         self.buried = [replace(f, since=min(f.since, now), to=min(f.to, now)) for f in self.buried]
 
-    def expire(self, through: Instant | None, orders: OrderBook) -> None:
+    def expire(self, through: Instant | None, orders: OrderBook, *, again: bool = False) -> None:
         """Drop windows that the order feed has passed: by ``through``, never by the clock.
 
-        What a fall still lacks in orders then was somebody else's doing.
+        What a fall still lacks in orders then was somebody else's doing; ``again``: that was said before.
         """
         if through is None:
             return
-        if self.seen is not None:
+        if self.seen is not None and not again:
             self.surprise -= sum(
                 open_units(each, orders, self.code) for each in self.inferred if each.to <= through
             )
@@ -234,23 +250,27 @@ class SlotTrack:
 
 
 def _resolve(
-    write: OpenWrite, seen: SlotObserved, code: str, orders: OrderBook, apply_max_ms: int, *, alone: bool
+    write: OpenWrite, seen: SlotObserved, code: str, orders: OrderBook, channel: ChannelRule, *, alone: bool
 ) -> CorrectionEnd | None:
     """Whether a reading confirms a write, shows it missed, or tells nothing yet (rule 6).
 
     Missed is only what was answered: before, it may not even have left. Where there was another write, a move
-    towards one of them may be the other's doing, and confirms nothing.
+    towards one of them may be the other's doing, and confirms nothing. Below the target of a write that compares
+    nothing, sales alone may have brought it: the write may still come, and bring units back.
     """
     read = seen.quantity
-    if read is None or seen.as_of < write.sent:
+    if seen.as_of < write.sent:
         return None
+    due = seen.as_of > write.sent + channel.apply_max_ms
+    if read is None:
+        return CorrectionEnd.MISSED if write.answered and due else None
     sold = orders.known(seen.slot.channel, code, write.based_on, seen.as_of)
     towards = read <= write.target if write.target < write.before else write.before < read <= write.target
     confirmed = write.target - sold <= read <= write.target or (alone and towards)
     if confirmed:
-        return CorrectionEnd.CONFIRMED
-    late = write.answered and seen.as_of > write.sent + apply_max_ms
-    return CorrectionEnd.MISSED if late else None
+        sure = due or channel.compare_and_set or read == write.target or write.target > write.before
+        return CorrectionEnd.CONFIRMED if sure else None
+    return CorrectionEnd.MISSED if write.answered and due else None
 
 
 def open_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:

@@ -18,7 +18,6 @@ from reconcilerd.domain.facts import FindingKind
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import PoolMode, PoolRule
 from reconcilerd.domain.position import ChannelView, Claim, Locations, OfferView, Position, StockView
-from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.slots import unsettled_units
 
 TURNS_TO_WAKE = 3
@@ -141,8 +140,8 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
     if places is None:
         return None  # a place that the configuration does not give us shows other people's stock (rule 8)
     locations = (places & everywhere) if places else everywhere
-    prior = Rate(book.policy.sku_rule(sku).rate.milli_per_hour // max(1, len(book.policy.channels)))
     twice = book.findings.get(f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku}")
+    ambiguous = slot in book.joins().ambiguous or (twice is not None and not twice.cleared)
     return OfferView(
         slot=slot,
         listing_sku=seen.listing_sku,
@@ -151,7 +150,7 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         locations=locations - rule.excluded_locations - book.policy.sku_rule(sku).excluded_locations,
         rule=rule,
         state=seen.state,
-        ambiguous=slot in book.joins().ambiguous or (twice is not None and not twice.cleared),
+        ambiguous=ambiguous,
         read=track.value,
         as_of=track.as_of,
         age_of=track.age_of,
@@ -163,9 +162,10 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         owed=track.owed,
         refused=track.refused,
         not_before=track.not_before,
-        code=track.code,
+        # Which of several of its kind an order was taken off, nobody can say.
+        code="" if ambiguous else track.code,
         last_written=track.last_written,
-        rate=book.rate(slot.channel, seen.listing_sku, now, prior),
+        rate=book.rate(slot.channel, seen.listing_sku, now, book.prior(sku)),
         unsettled=sum(unsettled_units(fall, book.orders, track.code) for fall in track.inferred),
         sells_past_zero=seen.sells_past_zero,
         pushed=slot in book.joins().pushed,

@@ -95,9 +95,9 @@ def test_an_order_lies_where_it_may_be_sold_from(by: str, source: str) -> None:
         ),
     )
     see(book, 50, 1_000)
-    assert left(book) == [45 if by == "sku" else 50]
+    assert min(left(book)) == (45 if by == "sku" else 50)
     book.take(order(source, OrderStatus.OPEN, 2_500, placed=500, units=10))
-    assert left(book) == [35 if by == "sku" else 40]
+    assert min(left(book)) == (35 if by == "sku" else 40)
 
 
 def test_only_the_count_itself_tells_that_a_copy_was_refreshed() -> None:

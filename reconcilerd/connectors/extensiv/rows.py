@@ -232,7 +232,10 @@ def order(
 def _line(item: Wire) -> OrderLine:
     # An item that somebody added by hand, or a rule did, has a product and no listing.
     named = item if item.get("listingSku") is not None else {"listingSku": item["product"]["masterSku"]}
-    return OrderLine(_text(named, "listingSku").strip(), units(item["quantityOrdered"], "quantityOrdered"))
+    count = units(item["quantityOrdered"], "quantityOrdered")
+    # Extensiv knows what it will take from the shelf, whatever becomes of the listing.
+    master = (item.get("product") or {}).get("masterSku")
+    return OrderLine(_text(named, "listingSku").strip(), count, None if master is None else sku_of(master))
 
 
 def _unknown(what: str, raw: str, where: str, at: Instant, feed: FeedName | None = None) -> FindingRaised:
