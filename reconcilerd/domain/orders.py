@@ -155,6 +155,10 @@ class Timeline:
         if self._entries.pop(key, None) is not None:
             self._times = None
 
+    def of(self, key: OrderKey) -> int:
+        """What was put under a key, 0 for nothing."""
+        return self._entries.get(key, (Instant(0), 0))[1]
+
     def newest(self, since: Instant, until: Instant, at_most: int | None = None) -> tuple[int, int]:
         """How many entries lie in (since, until], the newest ``at_most`` of them, and the sum of those."""
         times = self._sorted()
@@ -185,6 +189,8 @@ class OrderBook:
     _standing: dict[Code, dict[OrderKey, None]] = field(default_factory=dict)
     _sales: dict[Code, Timeline] = field(default_factory=dict)
     """What the channel itself says it sold."""
+    _placed: dict[Code, Timeline] = field(default_factory=dict)
+    """The most that the channel ever said it sold, cancelled or not: what a fall of its number is told by."""
     _taken: dict[Code, Timeline] = field(default_factory=dict)
     """What orders took by the newest side of each."""
     _unmatched: dict[ChannelName, Timeline] = field(default_factory=dict)
@@ -227,8 +233,7 @@ class OrderBook:
         old, new = _codes(before), _codes(after)
         for code in old - new:
             self._standing[code].pop(seen.key, None)
-            self._sales[code].drop(seen.key)
-            self._taken[code].drop(seen.key)
+            self._drop(code, seen.key)
         for code in new:
             self._standing.setdefault(code, {})[seen.key] = None
         first = before.on_channel is None and before.in_extensiv is None
@@ -246,6 +251,10 @@ class OrderBook:
         for code in codes:
             theirs = side if side is not None and side.eligible else None
             _count_on(self._sales.setdefault(code, Timeline()), order.key, theirs, code, None)
+            first = self._placed.setdefault(code, Timeline())
+            if theirs is not None:
+                units = sum(line.units for line in theirs.lines if line.listing_sku == code[1])
+                first.put(order.key, theirs.placed, max(first.of(order.key), units))
             _count_on(
                 self._taken.setdefault(code, Timeline()), order.key, order.newest, code, heard, order.others
             )
@@ -284,9 +293,12 @@ class OrderBook:
             self._forgotten.add(key)
             self._unmatched[key.channel].drop(key)
             for code in _codes(order):
-                self._sales[code].drop(key)
-                self._taken[code].drop(key)
+                self._drop(code, key)
         return len(old)
+
+    def _drop(self, code: Code, key: OrderKey) -> None:
+        for lines in (self._sales, self._placed, self._taken):
+            lines[code].drop(key)
 
     def large_line(self, channel: ChannelName) -> int:
         """Units that nine of ten lines of a channel's newest orders do not exceed; 0 before the first."""
@@ -309,6 +321,11 @@ class OrderBook:
         """Units of this listing in the channel's own orders placed in (since, until], cancels left out."""
         sales = self._sales.get((channel, code))
         return 0 if sales is None else sales.newest(since, until)[1]
+
+    def placed(self, channel: ChannelName, code: str, since: Instant, until: Instant) -> int:
+        """Units of this listing in the channel's own orders placed in (since, until], whatever became of them."""
+        placed = self._placed.get((channel, code))
+        return 0 if placed is None else placed.newest(since, until)[1]
 
     def taken_since(self, channel: ChannelName, code: str, since: Instant) -> int:
         """Units of this listing in orders placed, or first heard of, after ``since``; cancelled ones left out."""

@@ -275,17 +275,17 @@ def _resolve(
 
 def open_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
     """Units of a fall that no known order explains, at most its cap."""
-    known = orders.known(fall.slot.channel, code, fall.since, fall.to)
+    known = orders.placed(fall.slot.channel, code, fall.since, fall.to)
     return min(fall.cap, max(0, fall.fall - known))
 
 
 def unsettled_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
     """Units of a fall beyond its cap that no known order explains: sold in bulk, or somebody else's doing."""
-    known = orders.known(fall.slot.channel, code, fall.since, fall.to)
+    known = orders.placed(fall.slot.channel, code, fall.since, fall.to)
     return max(0, fall.fall - known - fall.cap)
 
 
 def buried_units(window: SalesBuried, orders: OrderBook, code: str, rate: Rate) -> int:
     """Units that may have sold unseen in a window: mu + sqrt(mu), less the orders known in it."""
-    known = orders.known(window.slot.channel, code, window.since, window.to)
+    known = orders.placed(window.slot.channel, code, window.since, window.to)
     return max(0, expected(rate, window.to - window.since, 1) - known)

@@ -99,6 +99,16 @@ def raises(book: Book, now: int) -> dict[str, tuple[int, int]]:
     return {each.slot.channel: (each.current, each.target) for each in sends if not each.lowers}
 
 
+def all_read(book: Book, at: int) -> None:
+    """Both channels show eight; their orders are known up to before the first reading."""
+    for feed in ("uk.orders", "us.orders"):
+        swept(book, feed, at)
+    row(book, "1", 20, at)
+    row(book, "2", 0, at)
+    book.take(sees(SLOT, 8, at))
+    book.take(sees(US_SLOT, 8, at))
+
+
 class Kept:
     """A book that is written down as it is folded, so that it can be loaded again."""
 
@@ -326,12 +336,7 @@ def test_what_a_listing_sold_before_it_was_first_seen_is_kept_back_until_its_ord
     book.take(sees(SLOT, 8, T))
     book.take(sees(US_SLOT, 8, T))
     assert raises(book, T + 10) == {}
-    for feed in ("uk.orders", "us.orders"):
-        swept(book, feed, T + LAG_MS)
-    row(book, "1", 20, T + LAG_MS)
-    row(book, "2", 0, T + LAG_MS)
-    book.take(sees(SLOT, 8, T + LAG_MS))
-    book.take(sees(US_SLOT, 8, T + LAG_MS))
+    all_read(book, T + LAG_MS)
     assert sum(target - shown for shown, target in raises(book, T + LAG_MS + 1).values()) == 4
 
 
@@ -432,16 +437,27 @@ def test_a_reading_asked_for_before_an_answer_does_not_undo_what_was_answered() 
     assert book.slots[slot].value == 8
 
 
+@pytest.mark.parametrize(
+    "then",
+    [{"status": OrderStatus.CANCELLED, "ended_at": Instant(4_000)}, {"lines": (OrderLine("a", 0),)}],
+    ids=["cancelled", "line taken off"],
+)
+def test_a_sale_that_was_taken_back_explains_its_fall_all_the_same(then: dict[str, object]) -> None:
+    book = shop_book(0)
+    see(book, 10, 1_000)
+    sold = order("uk", OrderStatus.OPEN, 3_000, placed=1_500, units=2)
+    book.take(sold)
+    see(book, 8, 3_500)
+    book.take(replace(sold, as_of=Instant(4_100), **then))  # type: ignore[arg-type]
+    assert ("inferred", SLOT.path) not in claims(book, 4_200)
+    assert sum(claims(book, 4_200).values()) <= 2
+
+
 def test_a_raise_waits_for_nothing_that_it_does_not_need() -> None:
     """The other side of all of the above: with everything known, what is free is offered."""
     book = two_channels()
     book.take(sees(SLOT, 8, T))
     book.take(sees(US_SLOT, 8, T))
-    for feed in ("uk.orders", "us.orders"):
-        swept(book, feed, T + LAG_MS)
-    row(book, "1", 20, T + LAG_MS)
-    row(book, "2", 0, T + LAG_MS)
-    book.take(sees(SLOT, 8, T + LAG_MS))
-    book.take(sees(US_SLOT, 8, T + LAG_MS))
+    all_read(book, T + LAG_MS)
     plan = make_plan(position_at(book, T + LAG_MS + 1), AUTO)
     assert {each.verdict for each in plan.entries} == {Verdict.SEND}

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,38 @@ async def test_an_entry_that_cannot_be_written_fails_all_of_its_batch_and_ends_t
         held = {fact.sku for fact in ledger.state(StockObserved)}
     assert got.count("fault") == 3 - len(held)
     assert "c" not in held
+
+
+async def test_what_queued_while_a_commit_failed_is_not_written_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[object] = []
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        kept, begun, go_on = ledger.append_all, threading.Event(), threading.Event()
+
+        def failing(work: Any) -> Any:
+            monkeypatch.setattr(ledger, "append_all", kept)
+            begun.set()
+            go_on.wait(5)
+            raise LedgerFault("the disk is full")
+
+        monkeypatch.setattr(ledger, "append_all", failing)
+        async with Writer(ledger) as writer, anyio.create_task_group() as group:
+
+            async def one(sku: str) -> None:
+                try:
+                    got.append(await writer.append([stock(sku, 1, 1)]))
+                except LedgerFault:
+                    got.append("fault")
+
+            group.start_soon(one, "first")
+            while not begun.is_set():
+                await anyio.sleep(0.001)
+            group.start_soon(one, "second")
+            await anyio.sleep(0.01)
+            go_on.set()
+        assert got == ["fault", "fault"]
+        assert list(ledger.state(StockObserved)) == []
 
 
 async def test_many_callers_share_commits_and_each_gets_its_own_entry(tmp_path: Path) -> None:

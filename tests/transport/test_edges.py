@@ -70,7 +70,9 @@ def client(
     )
 
 
-def signed_in(clock: Callable[[], Instant], handler: Handler | SlowHandler) -> Client:
+def signed_in(
+    clock: Callable[[], Instant], handler: Handler | SlowHandler, retry: RetryRule | None = None
+) -> Client:
     """A client whose token comes from the same pretend server, at /token."""
     made: list[Client] = []
 
@@ -79,7 +81,7 @@ def signed_in(clock: Callable[[], Instant], handler: Handler | SlowHandler) -> C
         return await made[0].fetch(request)
 
     ask = TokenRequest("http://127.0.0.1/token", Secret("an-id-of-ours"), Secret("a-word-of-ours"))
-    made.append(client(clock, handler, auth=ClientCredentials(ask, fetch, clock), gate=50))
+    made.append(client(clock, handler, auth=ClientCredentials(ask, fetch, clock), gate=50, retry=retry))
     return made[0]
 
 
@@ -561,3 +563,48 @@ async def test_libraries_log_no_secret_even_at_debug(caplog: pytest.LogCaptureFi
         group.cancel_scope.cancel()
     assert "HTTP Request" in caplog.text, "the test sees what httpx logs"
     assert "swordfish" not in caplog.text
+
+
+def test_a_refused_token_after_a_try_that_may_have_worked_tells_nothing_of_the_write() -> None:
+    tokens, effects = [], []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/token":
+            tokens.append(1)
+            if len(tokens) > 1:
+                return httpx.Response(401)
+            return httpx.Response(200, json={"access_token": "first-token", "expires_in": 100})
+        effects.append(1)
+        raise httpx.ReadTimeout("no answer")
+
+    async def main(clock: VirtualClock) -> None:
+        here = signed_in(clock, handler, RetryRule(base_s=200, cap_s=200, deadline_s=1000))
+        write = Call("POST", "/a", "x", Priority.RAISE, json={}, withheld=lambda: None)
+        with pytest.raises(OutcomeUnknown, match="one may have worked"):
+            await here.send(write)
+
+    virtual(main)
+    assert (len(effects), len(tokens)) == (1, 2)
+
+
+def test_a_token_serves_to_its_end_while_no_new_one_can_be_had() -> None:
+    tokens = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/token":
+            tokens.append(1)
+            if len(tokens) > 1:
+                return httpx.Response(503)
+            return httpx.Response(200, json={"access_token": "first-token", "expires_in": 300})
+        return httpx.Response(200, json=[])
+
+    async def main(clock: VirtualClock) -> None:
+        here = signed_in(clock, handler)
+        assert (await here.send(GET)).status == 200
+        await anyio.sleep(250)
+        assert (await here.send(GET)).status == 200
+        await anyio.sleep(60)
+        with pytest.raises(TryLater):
+            await here.send(GET)
+
+    virtual(main)

@@ -1,0 +1,203 @@
+"""One channel, one executor, one feed: whatever a reply holds, a write gets an answer and a reading an end."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+from types import MappingProxyType
+from typing import Any
+
+import anyio
+import pytest
+
+from reconcilerd.connectors.port import Emit, Page
+from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.executors import DENIED_REST_S, Executor
+from reconcilerd.daemon.pollers import BACKOFF_CAP_S, Pace, poll, read_once
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import Fact, SweepRead
+from reconcilerd.domain.names import FeedName, Instant
+from reconcilerd.domain.policy import ChannelRule, Policy
+from reconcilerd.errors import Denied, ReconcilerdError, TryLater
+from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
+from reconcilerd.transport.client import Call
+from reconcilerd.transport.replies import Reply
+from tests.connectors.store import PLACE, UK, Shop, shop
+from tests.simulator.builders import Desk as Business
+from tests.simulator.builders import world_of
+
+SLOTS = FeedName("uk.slots")
+
+
+class Nowhere:
+    """A journal that keeps nothing."""
+
+    async def append(self, facts: Sequence[Fact], note: str = "") -> int:
+        return 1
+
+
+async def nobody(channel: str, why: str | None) -> None:
+    """Is told of refused credentials."""
+
+
+def desk_of(here: Shop) -> Desk:
+    rule = ChannelRule(compare_and_set=True, places=MappingProxyType({PLACE: frozenset()}))
+    policy = Policy("test", MappingProxyType({}), MappingProxyType({UK: rule}))
+    return Desk(Book(policy), Nowhere(), here.wire.desk.clock)
+
+
+async def wrote(here: Shop, desk: Desk) -> None:
+    """Nine for five, by an executor, on what was just read."""
+    executor = Executor(here.connector, desk, lambda _: None, nobody)
+    slot = here.slot("a")
+    await here.connector.read_slots([slot], desk.page)
+    based_on = desk.book.slots[slot].as_of
+    correction = replace(here.correction("a", 5, 9), based_on=based_on, at=here.wire.desk.clock())
+    desk.fold([correction])
+    executor.put([correction])
+    await executor.work_once()
+
+
+def open_writes(here: Shop, desk: Desk) -> list[tuple[int, bool]]:
+    return [(each.target, each.answered) for each in desk.book.slots[here.slot("a")].open]
+
+
+@pytest.mark.parametrize("extensions", [{"cost": {"throttleStatus": {}}}, {"cost": []}, [], None])
+async def test_what_a_write_cost_is_worth_no_answer(extensions: object) -> None:
+    def spoil(ask: dict[str, Any], body: dict[str, Any]) -> Any:
+        return {**body, "extensions": extensions} if "SetQuantities" in ask["query"] else body
+
+    here = shop(Business(world_of({"a": 5})), spoil)
+    desk = desk_of(here)
+    await wrote(here, desk)
+    assert open_writes(here, desk) == []
+    assert desk.book.slots[here.slot("a")].value == 9
+
+
+async def test_a_bug_on_the_way_leaves_no_write_open_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = shop(Business(world_of({"a": 5})))
+    desk = desk_of(here)
+
+    async def broken(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(here.connector, "write", broken)
+    await wrote(here, desk)
+    assert open_writes(here, desk) == [(9, True)]
+    here.wire.desk.clock.pass_by(60_000)
+    await here.connector.read_slots([here.slot("a")], desk.page)
+    assert open_writes(here, desk) == []
+
+
+async def test_a_reading_that_was_asked_for_before_the_write_left_is_older_than_its_answer() -> None:
+    here = shop(Business(world_of({"a": 5})))
+    desk, clock = desk_of(here), here.wire.desk.clock
+    late: list[Page] = []
+    send = here.wire.send
+
+    async def keep(page: Page) -> None:
+        late.append(page)
+
+    async def slow(call: Call) -> Reply:
+        if isinstance(call.json, dict) and "SetQuantities" in call.json["query"]:
+            clock.pass_by(300)
+            await here.connector.read_slots([here.slot("a")], keep)
+            clock.pass_by(700)
+        return await send(call)
+
+    here.wire.send = slow  # type: ignore[method-assign]
+    await wrote(here, desk)
+    clock.pass_by(200)
+    for page in late:
+        await desk.page(page)
+    assert desk.book.slots[here.slot("a")].value == 9
+    assert not desk.book.slots[here.slot("a")].inferred
+
+
+async def test_refused_credentials_are_no_fault_of_any_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = shop(Business(world_of({"a": 5})))
+    desk = desk_of(here)
+
+    async def denied(*_: object) -> Any:
+        raise Denied("the app lacks write_inventory")
+
+    monkeypatch.setattr(here.connector, "write", denied)
+    await wrote(here, desk)
+    track = desk.book.slots[here.slot("a")]
+    assert (track.open, track.refused, track.not_before) == ((), 0, 0)
+
+
+def test_a_channel_that_refuses_credentials_is_left_in_peace_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    async def main() -> None:
+        clock = VirtualClock(Instant(1_000_000))
+        here = shop(Business(world_of({"a": 5})))
+        desk = desk_of(here)
+        await here.connector.read_slots([here.slot("a")], desk.page)
+
+        async def denied(*_: object) -> Any:
+            asked.append(clock())
+            raise Denied("no")
+
+        monkeypatch.setattr(here.connector, "write", denied)
+        executor = Executor(here.connector, desk, lambda _: None, nobody)
+
+        async def put(id_: str) -> None:
+            again = replace(here.correction("a", 5, 9), id=id_)
+            desk.fold([again])
+            executor.put([again])
+
+        with anyio.move_on_after(DENIED_REST_S * 2 + 1):
+            async with anyio.create_task_group() as group:
+                group.start_soon(executor.run)
+                for number in range(1_000):
+                    await put(str(number))
+                    await anyio.sleep(0.1)
+
+    run_virtual(main)
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {}},
+        {"data": {"inventoryItems": None}},
+        {"data": {"inventoryItems": {"nodes": []}}},
+        {"data": 1},
+    ],
+    ids=str,
+)
+async def test_a_reply_that_nobody_thought_of_is_an_incomplete_reading(body: dict[str, Any]) -> None:
+    here = shop(Business(world_of({"a": 5})), lambda _ask, _body: body)
+    desk = desk_of(here)
+    complete, error = await read_once(here.connector, SLOTS, desk, whole=True)
+    assert not complete
+    assert error is not None
+    assert not desk.book.tried[SLOTS].complete
+
+
+def test_a_source_that_asks_for_a_week_is_asked_again_within_minutes() -> None:
+    asked: list[int] = []
+
+    class Source:
+        name = "extensiv"
+        feeds = (FeedName("extensiv.orders"),)
+
+        async def sweep(self, feed: FeedName, cursor: str, emit: Emit, **_: object) -> SweepRead:
+            asked.append(1)
+            raise TryLater("later", after_ms=7 * 86_400_000 if len(asked) == 1 else None)
+
+    async def trouble(feed: FeedName, error: ReconcilerdError | None) -> None:
+        assert error is not None
+
+    async def main() -> None:
+        clock = VirtualClock(Instant(1_000_000))
+        desk = Desk(Book(Policy("test", MappingProxyType({}), MappingProxyType({}))), Nowhere(), clock)
+        with anyio.move_on_after(BACKOFF_CAP_S * 1.2):
+            await poll(Source(), Source.feeds[0], Pace(60), desk, Random(1), trouble)
+
+    run_virtual(main)
+    assert len(asked) >= 2
