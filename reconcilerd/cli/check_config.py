@@ -9,6 +9,7 @@ import click
 from reconcilerd.cli.wiring import wire
 from reconcilerd.config.defaults import describe
 from reconcilerd.config.rules import KEY_COLUMNS, LISTING_COLUMNS, SKU_COLUMNS
+from reconcilerd.domain.policy import Mode
 
 
 def check(path: Path) -> int:
@@ -20,6 +21,15 @@ def check(path: Path) -> int:
         f"{len(settings.channels)} channels, {len(settings.pools)} pools, "
         f"{len(policy.skus) + len(policy.offers)} rules, policy {policy.revision}"
     )
+    if (
+        settings.environment != "simulator"
+        and policy.limits.mode is not Mode.OBSERVE
+        and not plan.ledger.exists()
+    ):
+        click.echo(
+            f"note: there is no ledger yet, and mode {settings.limits.mode} writes to your stores from the first"
+            " reading on; begin with observe"
+        )
     return 0
 
 

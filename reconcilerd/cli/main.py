@@ -47,6 +47,11 @@ def main(argv: list[str] | None = None) -> int:
         code = 2
     except KeyboardInterrupt:
         code = 130
+    except SystemExit:
+        # Nobody reads on: click has silenced what is left to say, and calls it an error.
+        if "PacifyFlush" not in type(sys.stdout).__name__:
+            raise
+        code = 0
     except ConfigFault as faults:
         count = len(faults.faults)
         click.echo(f"reconcilerd: cannot begin, {count} fault{'s' if count > 1 else ''}:", err=True)
@@ -69,8 +74,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 @cli.command()
-@click.option("--seconds", type=click.IntRange(5, 3600), default=60, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--seconds",
+    type=click.IntRange(5, 3600),
+    default=60,
+    show_default=True,
+    help="How long it trades; starting and draining take some 15 s more.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Which drifts, lags and visitors.")
 @click.option("--orders", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="An orders CSV.")
 @json_option
 def demo(seconds: int, seed: int, orders: Path | None, as_json: bool) -> int:
@@ -131,11 +142,11 @@ def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
 
 
 @cli.command()
-@click.argument("id_")
+@click.argument("id_", metavar="ID")
 @click.option("--reason", required=True)
 @config_option
 def approve(id_: str, reason: str, config: Path) -> int:
-    """Release held corrections: a plan's id, ``held`` for all, or one SKU. Lasts two hours."""
+    """Release held corrections for two hours: those of a plan by its ID, of one SKU, or "held" for all."""
     told = answer(config, {"op": "approve", "id": id_, "reason": reason})
     return _show(
         told, False, lambda a, _: f"approved until {a['envelope']['until']}: {a['envelope']['skus']}"
@@ -144,7 +155,7 @@ def approve(id_: str, reason: str, config: Path) -> int:
 
 @cli.command()
 @click.option("--channel", help="Only this channel (default: all).")
-@click.option("--for", "for_s", type=float, help="Seconds; without it until unfreeze.")
+@click.option("--for", "for_s", type=float, help="Seconds, at most 7 days; without it until unfreeze.")
 @click.option("--reason", required=True)
 @config_option
 def freeze(channel: str | None, for_s: float | None, reason: str, config: Path) -> int:
@@ -189,12 +200,27 @@ def rebuild(config: Path) -> int:
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--orders", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="An orders CSV.")
-@click.option("--faults", type=click.Choice(["none", "mild", "hostile"]), default="none", show_default=True)
-def simulator(port: int, seed: int, orders: Path | None, faults: str) -> int:
-    """Serve the simulated business (Extensiv and three Shopify stores) on loopback."""
+@click.option(
+    "--faults",
+    type=click.Choice(["none", "mild", "hostile"]),
+    default="none",
+    show_default=True,
+    help="How often the vendors' APIs fail: limits, errors, timeouts, cut and stale replies.",
+)
+@click.option(
+    "--demo",
+    "as_demo",
+    is_flag=True,
+    help="The demo's business: packs of 6 on shop-us, drift put in. Needs the demo's rules.",
+)
+def simulator(port: int, seed: int, orders: Path | None, faults: str, as_demo: bool) -> int:
+    """Serve a simulated business that trades: Extensiv and three Shopify stores, on loopback.
+
+    config.toml fits it as it stands. GET /scene/truth tells what is really so.
+    """
     from reconcilerd.cli.simulator import serve_simulator
 
-    return serve_simulator(port, seed, orders, faults)
+    return serve_simulator(port, seed, orders, faults, demo=as_demo)
 
 
 @cli.command(

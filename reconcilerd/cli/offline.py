@@ -15,6 +15,7 @@ from reconcilerd.daemon.health import Nobody
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.pollers import read_once
 from reconcilerd.domain.facts import Fact
+from reconcilerd.errors import Denied
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
@@ -24,7 +25,7 @@ WRITES = frozenset({"approve", "freeze", "unfreeze"})
 
 def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Answer one request by ourselves. Raises ConfigFault, LedgerFault, LedgerLocked."""
-    from reconcilerd.errors import ConfigFault, LedgerFault, LedgerLocked
+    from reconcilerd.errors import ConfigFault, LedgerFault, LedgerLocked, ReconcilerdError
 
     try:
         plan = wire(config)
@@ -34,15 +35,22 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
                 return anyio.run(_under_lock, plan, ledger, request)
         reader = open_reader(plan.ledger)
         try:
-            return anyio.run(_from_ledger, plan, reader, request)
+            told = anyio.run(_from_ledger, plan, reader, request)
         finally:
             reader.close()
+        if request["op"] == "status" and "error" not in told:
+            return {**told, "daemon": False, "exit_code": 8}
+        return told
     except ConfigFault as fault:
         return _failed("\n  ".join(("the configuration has faults:", *fault.faults)), 2)
     except LedgerLocked as locked:
         return _failed(str(locked), 8)
     except LedgerFault as fault:
         return _failed(str(fault), 2)
+    except Denied as denied:
+        return _failed(str(denied), 4)
+    except ReconcilerdError as trouble:
+        return _failed(str(trouble), 5)
 
 
 async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +79,9 @@ async def _read_what_is_missing(built: Assembled) -> None:
     for source in (built.stock, *built.channels.values()):
         for feed in source.feeds:
             if feed != "extensiv.totals":
-                await read_once(source, feed, desk, whole=feed not in desk.book.sweeps)
+                _, error = await read_once(source, feed, desk, whole=feed not in desk.book.sweeps)
+                if isinstance(error, Denied):
+                    raise error
 
 
 async def _plan_everything(built: Assembled) -> None:

@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
         "--sku", action="append", default=[], metavar="SKU", help="SKU, listing SKU or listing id"
     )
     made.add_argument("--all", action="store_true", help="every SKU; shows only those that differ")
-    made.add_argument("--channel", metavar="C", help="only SKUs listed on this channel")
+    made.add_argument("--channel", metavar="C", help="only listings of this channel")
     made.add_argument("--fresh", action="store_true", help="read the SKU from every system first")
     made.add_argument("--apply", action="store_true", help="correct what differs (reads first, reads back)")
     made.add_argument("--yes", action="store_true", help="do not ask before --apply")
@@ -53,6 +53,10 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     if not args.sku and not args.all:
         return _fail(args, "say which: --sku SKU (again for more) or --all", 2)
+    if args.sku and args.all:
+        return _fail(args, "--sku and --all exclude each other", 2)
+    if not all(each.strip() for each in args.sku):
+        return _fail(args, "--sku is blank", 2)
     request: dict[str, Any] = {
         "op": "reconcile",
         "skus": args.sku,

@@ -24,13 +24,18 @@ def sheets(answer: dict[str, Any], columns: int) -> str:
     if many:
         differ = sum(1 for each in answer["skus"] if each["would_do"])
         parts.append(f"{answer['looked_at']} SKUs looked at, {differ} differ.")
+    for each in answer["corrected"]:
+        by = "Corrected" if answer["applied"] else "Corrected meanwhile by the daemon"
+        parts.append(f"{by}, and read back: {each['channel']} {each['from']} -> {each['to']}")
+    if answer["applied"] and not answer["corrected"]:
+        parts.append("Nothing was written.")
     parts.append(_ending(answer, columns))
     return "\n".join(parts)
 
 
 def sheet(one: dict[str, Any], answer: dict[str, Any], columns: int) -> str:
     """One SKU: heading, supply, channels, what would be done."""
-    done = "corrected and read back" if answer["applied"] else "check only, nothing was written"
+    done = "read now" if answer["fresh"] else "as last read"
     lines = [
         f"{one['sku']}  {one['title']}".rstrip(),
         *textwrap.wrap(
@@ -81,7 +86,10 @@ def _supply(one: dict[str, Any], columns: int) -> list[str]:
             subsequent_indent="    ",
         )
     if supply["safety_stock"]:
-        lines.append(f"  safety stock {supply['safety_stock']}")
+        lines.append(f"  safety stock {supply['safety_stock']}, never offered")
+    total = ", ".join(f"{each['sku'] + ' ' if bundle else ''}{each['units']}" for each in supply["available"])
+    if total:
+        lines += textwrap.wrap(f"  available in all: {total}", columns, subsequent_indent="    ")
     return lines
 
 
@@ -104,6 +112,11 @@ def _channels(one: dict[str, Any], columns: int) -> list[str]:
     lines = (
         ["CHANNELS", *table(head, rows, columns, left={0, 1, 6, 7})] if rows else ["CHANNELS  none listed"]
     )
+    for row in one["channels"]:
+        packs = f", {row['units_per_sale']} units a sale" if row["units_per_sale"] > 1 else ""
+        if packs or row["listing_sku"] != str(one["sku"]).casefold():
+            said = f"{row['channel']} sells it as {row['listing_sku']}{packs}"
+            lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="    ")
     kind = "split" if one["split"] else "shared"
     said = f"pool {one['pool']} ({kind}) · exposure {one['exposure']} · hidden units {one['hidden']}"
     return [*lines, *textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="    ")]
@@ -112,10 +125,10 @@ def _channels(one: dict[str, Any], columns: int) -> list[str]:
 def _state(row: dict[str, Any]) -> str:
     if row["state"] != "buyable":
         return str(row["state"])
-    if row["native_push"]:
+    if row["native_push"] and row["verdict"] != "send":
         return "Extensiv pushes"
     if row["verdict"] is None:
-        return "in step"
+        return "in step" if row["ideal"] == row["desired"] else f"kept, ideal {row['ideal']}"
     return "DRIFT" if row["verdict"] == "send" else "held"
 
 
@@ -125,7 +138,7 @@ def _would_do(one: dict[str, Any], answer: dict[str, Any], columns: int) -> list
     verb = "LEFT TO DO" if answer["applied"] else "WOULD DO"
     lines = [verb]
     for action in one["would_do"]:
-        verdict = "" if action["verdict"] == "send" else f"  {action['verdict'].replace('_', ' ')}"
+        verdict = "" if action["verdict"] == "send" else f"  held: {action['why']}"
         said = f"{action['channel']}  {action['from']} -> {action['to']}{verdict}"
         lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     return lines
@@ -139,10 +152,13 @@ def _ending(answer: dict[str, Any], columns: int) -> str:
         7: "a rail holds what is left",
     }
     hints = ""
-    if answer["skus"] and answer["exit_code"] == 3 and not answer["applied"]:
-        sku = answer["skus"][0]["sku"]
-        apply, why = f"Apply: reconcile --sku {sku} --apply", f"Why: reconcilerd explain --sku {sku}"
-        hints = f"{apply}    {why}\n" if len(apply) + len(why) + 4 <= columns else f"{apply}\n{why}\n"
+    goes = [each["sku"] for each in answer["skus"] if any(a["verdict"] == "send" for a in each["would_do"])]
+    differ = [each["sku"] for each in answer["skus"] if each["would_do"]]
+    if answer["exit_code"] == 3 and not answer["applied"] and differ:
+        said = [f"Apply: reconcile --sku {goes[0]} --apply"] if goes else []
+        said.append(f"Why: reconcilerd explain --sku {(goes or differ)[0]}")
+        together = "    ".join(said)
+        hints = (together if len(together) <= columns else "\n".join(said)) + "\n"
     ending = f"exit {answer['exit_code']}: {meaning.get(answer['exit_code'], '')}"
     return hints + "\n".join(textwrap.wrap(ending, columns, subsequent_indent="  "))
 
@@ -162,16 +178,26 @@ def explanation(answer: dict[str, Any], columns: int) -> str:
 def history(answer: dict[str, Any], columns: int) -> str:
     """One line a fact, newest first."""
     lines = [f"History of {answer['sku']}, newest first"]
+    slots = {str(row["fact"]["slot"]) for row in answer["rows"] if "slot" in row["fact"]}
+    names = {slot: _slot_name(slot, slots) for slot in slots}
     for row in answer["rows"]:
+        name = names.get(str(row["fact"].get("slot")), "")
         lines += textwrap.wrap(
-            f"{row['at']}  #{row['entry']}  {_fact(row['kind'], row['fact'])}",
+            f"{row['at']}  #{row['entry']}  {_fact(row['kind'], row['fact'], name)}",
             columns,
             subsequent_indent="    ",
         )
     return "\n".join(lines)
 
 
-def _fact(kind: str, fact: dict[str, Any]) -> str:
+def _slot_name(slot: str, among: set[str]) -> str:
+    """The channel, where it has one slot of this SKU; else the slot in full."""
+    channel = slot.partition("/")[0]
+    alike = [each for each in among if each.partition("/")[0] == channel]
+    return channel if len(alike) == 1 else slot
+
+
+def _fact(kind: str, fact: dict[str, Any], slot: str) -> str:
     match kind:
         case "stock":
             gone = ", gone" if fact["gone"] else ""
@@ -180,22 +206,25 @@ def _fact(kind: str, fact: dict[str, Any]) -> str:
                 f"{fact['unavailable']} unavailable, {fact['allocated']} allocated{gone}"
             )
         case "slot":
-            return f"{fact['slot']} shows {number(fact['quantity'])} ({fact['state']})"
+            return f"{slot} shows {number(fact['quantity'])} ({fact['state']})"
         case "correction":
-            return f"{fact['slot']} planned {fact['read']} -> {fact['target']} ({fact['cause']}, {fact['reason']})"
+            return f"{slot} planned {fact['read']} -> {fact['target']} ({fact['cause']}, {fact['reason']})"
         case "sent":
-            return f"{fact['slot']} answered {fact['outcome']} {fact['detail']}".rstrip()
+            return f"{slot} answered {fact['outcome']} {fact['detail']}".rstrip()
         case _:
-            return f"{fact['slot']} {kind} {fact.get('end', '')}".rstrip()
+            return f"{slot} {kind} {fact.get('end', '')}".rstrip()
 
 
 def status(answer: dict[str, Any], columns: int) -> str:
     """The few figures of ``status``."""
-    lines = [f"mode {answer['mode']} · {answer['skus']} SKUs · {answer['at']}"]
+    lines = [] if answer["daemon"] else ["NO DAEMON RUNS: this is what the ledger holds"]
+    lines.append(f"mode {answer['mode']} · {answer['skus']} SKUs · {answer['at']}")
     if answer["stopped"]:
         lines.append("STOPPED: the STOP file is there, nothing is written")
-    if answer["frozen"]:
-        lines.append(f"FROZEN: {', '.join(answer['frozen'])}")
+    for each in answer["freezes"]:
+        until = f" until {each['until']}" if each["until"] else ""
+        said = f"FROZEN: {each['channel']}{until}, by {each['by']}: {each['reason']}"
+        lines += textwrap.wrap(said, columns, subsequent_indent="  ")
     lines += table(
         ["channel", "listings", "drifts", "held", "queued"],
         [

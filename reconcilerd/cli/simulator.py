@@ -14,15 +14,28 @@ from reconcilerd.simulator.scene import Scene, set_scene
 from reconcilerd.simulator.serve import serve
 
 
-def serve_simulator(port: int, seed: int, orders: Path | None, faults: str, seconds: float = 3600.0) -> int:
+def serve_simulator(
+    port: int, seed: int, orders: Path | None, faults: str, *, demo: bool, seconds: float = 3600.0
+) -> int:
     """Serve on loopback. Raises ConfigFault for a bad orders file or a taken port."""
-    scene = set_scene(seconds, seed, orders, now)
+    scene = set_scene(seconds, seed, orders, now, plain=not demo)
     scene.business.faults.rates = LEVELS[faults]
     try:
         anyio.run(_serve, scene, port, True)
-    except OSError as error:
-        raise ConfigFault((f"port {port}: {error.strerror}; name another with --port",)) from error
+    except BaseExceptionGroup as group:
+        # A task group wraps whatever ends it.
+        taken, others = group.split(OSError)
+        if taken is None or others is not None:
+            raise
+        raise ConfigFault((f"port {port}: {_first(taken)}; name another with --port",)) from None
     return 0
+
+
+def _first(group: BaseExceptionGroup[OSError]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 async def _serve(scene: Scene, port: int, trade_at_once: bool) -> None:

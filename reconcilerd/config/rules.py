@@ -193,6 +193,9 @@ def _take_all(sheet: _Sheet, reader: "csv.DictReader[str]") -> None:
 
 def _header_serves(sheet: _Sheet, columns: Sequence[str]) -> bool:
     """Whether rows can be told by it; a misspelt column is a fault, but the others can still be read."""
+    if len(columns) == 1 and ";" in columns[0]:
+        sheet.faults.append(f"{sheet.name}:1: separated by semicolons; save it as CSV with commas")
+        return False
     for number, column in enumerate(columns):
         if column in columns[:number]:
             sheet.faults.append(f"{sheet.name}:1: column {column!r} is there twice")

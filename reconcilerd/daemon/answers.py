@@ -8,14 +8,16 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
+
 from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.domain.explain import explain
-from reconcilerd.domain.facts import EnvelopeApproved, Fact, FindingKind, FreezeSet, PlanMade
+from reconcilerd.domain.facts import EXTENSIV, EnvelopeApproved, Fact, FindingKind, FreezeSet, PlanMade
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.joins import code_of
-from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey, after, format_instant
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey, after, format_instant
 from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.sheet import exit_code_of, heading, sheet_of
 from reconcilerd.domain.survey import position_of, weather_of
@@ -24,6 +26,8 @@ from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError
 ENVELOPE_MS = 2 * 3_600_000
 MAX_FREEZE_MS = 7 * 86_400_000
 SETTLE_ROUNDS = 5
+SETTLE_S = 10.0
+CATALOGUE = (FeedName("extensiv.products"), FeedName("extensiv.listings"))
 PLANS_BACK = 10_000
 """How many plans back one can still be approved by its id."""
 
@@ -33,6 +37,10 @@ History = Callable[[str, str, int], list[tuple[int, Instant, Fact]]]
 
 class UnknownName(ReconcilerdError):
     """No SKU, listing or channel of that name is known."""
+
+
+class NeverRead(ReconcilerdError):
+    """What names things was never read completely, so nobody can say what is known."""
 
 
 class Answers:
@@ -93,7 +101,13 @@ class Answers:
             "at": format_instant(now),
             "mode": str(rails.mode),
             "stopped": rails.stop,
+            "daemon": True,
             "frozen": sorted(name or "all" for name in rails.frozen),
+            "freezes": [
+                {"channel": f.channel or "all", "by": f.by, "reason": f.reason, "until": _time(f.until)}
+                for f in book.frozen.values()
+                if f.channel in rails.frozen
+            ],
             "skus": len(book.joins().slots_of),
             "feeds": [
                 {
@@ -128,30 +142,58 @@ class Answers:
         if channel is not None and channel not in self._desk.book.policy.channels:
             known = ", ".join(sorted(self._desk.book.policy.channels))
             raise UnknownName(f"no channel {channel!r}; known: {known}")
+        self._must_be_read()
         skus = self._all() if request.get("all") else [self._sku(str(name)) for name in request["skus"]]
+        began = self._desk.clock()
         if request.get("fresh") or apply:
             await self._read(skus)
         before = [self._sheet(sku) for sku in skus]
-        refused: list[dict[str, Any]] = []
         if apply:
             await self._apply(skus)
-            refused = [
-                a for sku in skus for a in self._sheet(sku)["would_do"] if a["verdict"] != Verdict.SEND
-            ]
-        sheets = [self._sheet(sku) for sku in skus] if apply else before
+        elif request.get("fresh"):
+            await self._see_through(skus)
+        sheets = [self._sheet(sku) for sku in skus]
         if channel is not None:
-            sheets = [s for s in sheets if any(row["channel"] == channel for row in s["channels"])]
+            sheets = [
+                _only(channel, s) for s in sheets if any(r["channel"] == channel for r in s["channels"])
+            ]
+        looked_at, code = len(sheets), exit_code_of(sheets)
         if request.get("all"):
-            sheets = [s for s in sheets if s["would_do"] or s["exposure"]]
-        code = exit_code_of(sheets)
+            sheets = [s for s in sheets if s["would_do"]]
+        held = any(action["verdict"] != Verdict.SEND for s in sheets for action in s["would_do"])
         return {
             **heading(self._desk.book, self._desk.clock(), str(self._daemon.rails().mode)),
             "applied": apply,
+            "fresh": apply or bool(request.get("fresh")),
+            "corrected": self._corrected(skus, began),
             "before": before if apply else None,
-            "looked_at": len(skus),
+            "looked_at": looked_at,
             "skus": sheets,
-            "exit_code": 7 if refused and code == 3 else code,
+            "exit_code": 7 if apply and held and code == 3 else code,
         }
+
+    def _must_be_read(self) -> None:
+        """Raises Denied or NeverRead where nobody can say which SKUs and listings there are."""
+        book = self._desk.book
+        for feed in CATALOGUE:
+            if feed not in book.sweeps:
+                tried, refused = book.tried.get(feed), self._daemon.health.refused(EXTENSIV)
+                why = refused or (tried.why if tried is not None and tried.why else "it was not asked yet")
+                text = f"{feed} was never read completely: {why}"
+                raise Denied(text) if refused is not None else NeverRead(text)
+
+    def _corrected(self, skus: list[Sku], since: Instant) -> list[dict[str, Any]]:
+        """What was written to listings of these SKUs since a moment, by whoever asked for it."""
+        tracks = [
+            self._desk.book.slots[slot]
+            for sku in skus
+            for slot in self._desk.book.joins().slots_of.get(sku, ())
+        ]
+        return [
+            {"channel": track.slot.channel, "listing": track.slot.listing, "from": done[0], "to": done[1]}
+            for track in tracks
+            if (done := track.done) is not None and done[2] >= since
+        ]
 
     async def explain(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
         """The derivation of every listing's number of one SKU (of one channel, if named)."""
@@ -194,9 +236,15 @@ class Answers:
         if not reason:
             return error("an approval needs a reason: --reason TEXT", 2)
         wanted = str(request["id"])
-        held = self._held_under(wanted)
+        try:
+            held = self._held_under(wanted)
+        except UnknownName:
+            held = []
         if not held:
-            return error(f"nothing held under {wanted!r}; see reconcilerd status", 6)
+            text = (
+                f"nothing is held under {wanted!r}: give a plan's id, a SKU, or held; see reconcilerd status"
+            )
+            return error(text, 6)
         directions = {"lower" if difference < 0 else "raise" for _, difference in held}
         now = self._desk.clock()
         envelope = EnvelopeApproved(
@@ -234,11 +282,12 @@ class Answers:
         on = request["op"] == "freeze"
         channel = str(request.get("channel") or "")
         if channel and channel not in self._desk.book.policy.channels:
-            raise UnknownName(f"no channel {channel!r}")
+            known = ", ".join(sorted(self._desk.book.policy.channels))
+            raise UnknownName(f"no channel {channel!r}; known: {known}")
         now = self._desk.clock()
         for_s = request.get("for_s")
         if for_s is not None and not 0 < float(for_s) * 1000 <= MAX_FREEZE_MS:
-            return error("--for takes up to 7 days", 2)
+            return error(f"--for takes seconds, from 1 to {MAX_FREEZE_MS // 1000} (7 days)", 2)
         fact = FreezeSet(
             channel,
             on,
@@ -300,6 +349,16 @@ class Answers:
             if mine:
                 await channel.read_slots(mine, self._desk.page)
 
+    async def _see_through(self, skus: list[Sku]) -> None:
+        """A reading may be followed by a correction at once: then that is waited for and read back."""
+        slots = [slot for sku in skus for slot in self._desk.book.joins().slots_of.get(sku, ())]
+        for _ in range(SETTLE_ROUNDS):
+            if all(self._desk.book.slots[slot].proven for slot in slots):
+                return
+            with anyio.move_on_after(SETTLE_S):
+                await self._carry()
+            await self._read(skus)
+
     async def _apply(self, skus: list[Sku]) -> None:
         """Plan, carry out, read back; again while lowers make room for raises."""
         book = self._desk.book
@@ -310,6 +369,16 @@ class Answers:
             if not any(plan.sends for plan in plans):
                 return
             await self._read(skus)
+
+
+def _only(channel: str, sheet: dict[str, Any]) -> dict[str, Any]:
+    """A sheet with the rows of one channel."""
+    kept = {key: [row for row in sheet[key] if row["channel"] == channel] for key in ("channels", "would_do")}
+    return {**sheet, **kept, "not_read": [name for name in sheet["not_read"] if name == channel]}
+
+
+def _time(at: Instant | None) -> str | None:
+    return None if at is None else format_instant(at)
 
 
 def _is_id(text: str) -> bool:

@@ -85,6 +85,10 @@ class Health:
             refused[what] = why
         await self._credentials(system)
 
+    def refused(self, system: str) -> str | None:
+        """Why a system refuses our credentials, if it does."""
+        return next(iter(self._denied.get(system, {}).values()), None)
+
     async def check(self) -> None:
         """One look at everything."""
         first, self._looked = not self._looked, True

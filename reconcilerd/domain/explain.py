@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconcilerd.domain.allocation import Because
-from reconcilerd.domain.guards import NEEDS_A_PERSON, SOON, Verdict
+from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, SOON, Verdict
 from reconcilerd.domain.names import SlotKey, format_instant
 from reconcilerd.domain.plan import Entry, GroupPlan
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
@@ -138,7 +138,6 @@ def _verdict(entry: Entry | None) -> str:
     if entry.verdict is Verdict.SEND:
         return f"It is corrected from {change} (cause: {entry.cause})."
     if entry.verdict in NEEDS_A_PERSON:
-        return f"The change from {change} waits for a person ({entry.verdict}): reconcilerd approve."
-    if entry.verdict in SOON:
-        return f"The change from {change} waits for a reading ({entry.verdict})."
-    return f"The change from {change} is held: {entry.verdict}."
+        return f"The change from {change} waits for a person: {MEANS[entry.verdict]} ({entry.verdict})."
+    waits = "waits" if entry.verdict in SOON else "is held"
+    return f"The change from {change} {waits}: {MEANS[entry.verdict]} ({entry.verdict})."

@@ -48,6 +48,42 @@ class Verdict(StrEnum):
     HOLD_HEADROOM = "hold_headroom"
 
 
+MEANS: Mapping[Verdict, str] = MappingProxyType(
+    {
+        Verdict.SEND: "is sent",
+        Verdict.HOLD_STOP_FILE: "the STOP file is there; remove it to go on",
+        Verdict.HOLD_FROZEN: "writes are frozen by a person; reconcilerd unfreeze",
+        Verdict.HOLD_MODE: "mode observe only looks",
+        Verdict.HOLD_APPROVAL: "mode guarded asks first; reconcilerd approve",
+        Verdict.HOLD_AMBIGUOUS: "several listings carry this SKU, or it is mapped twice; keep one",
+        Verdict.HOLD_NOT_OURS: "a rule says it is not managed",
+        Verdict.HOLD_SLOT_OFF: "nobody can buy it there now",
+        Verdict.HOLD_UNTRACKED: "the channel does not count it",
+        Verdict.HOLD_NATIVE_PUSH: "Extensiv pushes its own number; switch the push off there",
+        Verdict.HOLD_UNKNOWN: "stock of a component was never read",
+        Verdict.HOLD_REFUSED: "the channel would not take it; tried again later",
+        Verdict.HOLD_PENDING: "our last write is not read back yet",
+        Verdict.HOLD_REREAD: "the listing is read again first",
+        Verdict.HOLD_UNEXPLAINED: "a large fall that no orders explain; reconcilerd approve",
+        Verdict.HOLD_ZEROS: "too many unexplained zeros for now; reconcilerd approve",
+        Verdict.HOLD_WINDOW_SLOTS: "too many listings changed for now; reconcilerd approve",
+        Verdict.HOLD_WINDOW_SHARE: "too large a part of the channel changed for now; reconcilerd approve",
+        Verdict.HOLD_WINDOW_UNITS: "too many units changed for now; reconcilerd approve",
+        Verdict.HOLD_FIRST_RUN: "not everything was read once yet",
+        Verdict.HOLD_STORM: "most channels fail together: it is probably us",
+        Verdict.HOLD_DARK: "the stock or the channel was not read for too long",
+        Verdict.HOLD_STOCK_STALE: "the stock is read again first",
+        Verdict.HOLD_OWN_STALE: "the listing is read again first",
+        Verdict.HOLD_PEER_STALE: "the pool's other listings are read again first",
+        Verdict.HOLD_PEER_UNREAD: "another listing of the pool was never read",
+        Verdict.HOLD_UNMATCHED: "too many of the channel's orders are not found in Extensiv",
+        Verdict.HOLD_UNSETTLED: "a large fall waits for the orders that explain it",
+        Verdict.HOLD_TOO_WIDE: "the pool spans too many sets of warehouses",
+        Verdict.HOLD_HEADROOM: "others may still be showing these units",
+    }
+)
+"""What each means to a person, and what to do."""
+
 NEEDS_A_PERSON = frozenset(
     {
         Verdict.HOLD_APPROVAL,

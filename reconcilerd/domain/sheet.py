@@ -7,11 +7,12 @@ from typing import Any
 
 from reconcilerd.domain.allocation import rule_in_force
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.guards import Verdict
+from reconcilerd.domain.guards import MEANS, Verdict
 from reconcilerd.domain.names import Instant, Sku, SlotKey, format_instant
 from reconcilerd.domain.plan import GroupPlan, exposure, hidden
-from reconcilerd.domain.policy import MaxUnits, Percent, PoolMode
+from reconcilerd.domain.policy import MaxUnits, Percent, PoolMode, Publisher
 from reconcilerd.domain.position import ORDERED, ClaimKind, OfferView, Position, StockView
+from reconcilerd.domain.room import level_of
 
 SCHEMA = "reconcilerd.reconcile/1"
 _OK, _DIFFERS, _INCOMPLETE = 0, 3, 5
@@ -40,6 +41,11 @@ def sheet_of(book: Book, sku: Sku, plan: GroupPlan) -> dict[str, Any]:
             ),
             "in_flight_orders": _orders(position, components),
             "safety_stock": _claimed(position, components, {ClaimKind.SAFETY}),
+            "available": [
+                {"sku": each, "units": level_of(position, each)}
+                for each in components
+                if each not in position.unknown
+            ],
         },
         "channels": [_channel(plan, offer) for offer in offers],
         "not_read": list(position.unlisted),
@@ -114,7 +120,7 @@ def _channel(plan: GroupPlan, offer: OfferView) -> dict[str, Any]:
         "units_per_sale": offer.rule.units_per_sale,
         "buffer": offer.rule.buffer,
         "write_open": offer.write,
-        "native_push": offer.pushed,
+        "native_push": offer.pushed or position.channel(offer.slot.channel).publisher is Publisher.EXTENSIV,
         "sells_past_zero": offer.sells_past_zero,
     }
 
@@ -127,6 +133,7 @@ def _action(slot: SlotKey, plan: GroupPlan) -> dict[str, Any]:
         "from": entry.current,
         "to": entry.target if entry.verdict is Verdict.SEND else entry.desired,
         "verdict": str(entry.verdict),
+        "why": MEANS[entry.verdict],
         "cause": str(entry.cause),
     }
 

@@ -69,6 +69,8 @@ class SlotTrack:
     """How many writes in a row the channel would not take, or whose compare failed."""
     not_before: Instant = Instant(0)
     """Until when it is left in peace for that."""
+    done: tuple[int, int, Instant] | None = None
+    """The last write that the channel took: from, to, and when it said so."""
     surprise: int = 0
     """What others added (or took, beyond any order) since our last write."""
     inferred: list[SaleInferred] = field(default_factory=list)
@@ -124,6 +126,11 @@ class SlotTrack:
     def outdated(self, seen: SlotObserved) -> bool:
         """Whether something newer is known than this reading says."""
         return self.seen is not None and seen.as_of < max(self.as_of, self.firm_since)
+
+    @property
+    def proven(self) -> bool:
+        """Whether what it shows was read, and is not only what the channel answered to a write."""
+        return self.seen is None or (not self.open and self.seen.as_of >= self.firm_since)
 
     def restore(self, seen: SlotObserved) -> None:
         """Show what a reading showed, unless a newer one is known; what followed from it stands for itself."""
@@ -189,6 +196,7 @@ class SlotTrack:
         match sent.outcome:
             case Outcome.APPLIED:
                 self.last_written = write.target
+                self.done = write.before, write.target, sent.at
                 if self.as_of <= sent.at:
                     self.value, self.owed = write.target, 0
                     self.surprise = 0
@@ -211,6 +219,8 @@ class SlotTrack:
             case Outcome.ACCEPTED | Outcome.UNKNOWN:
                 self.refused = self.stale = 0
                 self.last_written = write.target
+                if sent.outcome is Outcome.ACCEPTED:
+                    self.done = write.before, write.target, sent.at
                 # It left at some moment before its answer, perhaps after a long wait for its turn.
                 answered = replace(write, sent=sent.at, answered=True)
                 self.replaced = [answered if each.id == sent.id else each for each in self.replaced]

@@ -86,6 +86,8 @@ class Scene:
     began: Instant | None = None
     over: bool = False
     go: anyio.Event = field(default_factory=anyio.Event)
+    harmed: bool = True
+    """Whether drift is put in."""
     _writes_seen: int = 0
     _pages_seen: int = 0
 
@@ -102,7 +104,8 @@ class Scene:
                 world.finish_score(self.clock())
                 world.score.hidden = world.score.exposed = 0
             group.start_soon(self._trade)
-            group.start_soon(self._harm)
+            if self.harmed:
+                group.start_soon(self._harm)
 
     async def _trade(self) -> None:
         first, last = self.invoices[0].at, self.invoices[-1].at
@@ -224,14 +227,21 @@ class Scene:
         return [Route("/scene/truth", self.truth), Route("/scene/start", self.start, methods=["POST"])]
 
 
-def set_scene(seconds: float, seed: int, orders: Path | None, clock: Callable[[], Instant]) -> Scene:
-    """Build both worlds from the orders. Raises ConfigFault for a bad file."""
+def set_scene(
+    seconds: float, seed: int, orders: Path | None, clock: Callable[[], Instant], *, plain: bool = False
+) -> Scene:
+    """Build both worlds from the orders. Raises ConfigFault for a bad file.
+
+    ``plain``: nothing is sold by the pack, so that a configuration without rules fits, and no drift is put in.
+    """
     invoices = busy_hour(read_invoices(orders))
     sells = rich_catalogue(invoices)
+    if plain:
+        sells = replace(sells, packs=frozenset())
     config = replace(FAST, seed=seed)
     world, without = (
         world_of(invoices, config, clock(), push=push, catalogue=sells) for push in (False, True)
     )
     replays = (Replay(world, basket=basket_of(sells)), Replay(without, basket=basket_of(sells)))
     business = build(world, clock, FaultPlan(seed), token_life_s=20)
-    return Scene(seconds, seed, invoices, clock, business, without, replays)
+    return Scene(seconds, seed, invoices, clock, business, without, replays, harmed=not plain)

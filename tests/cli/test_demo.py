@@ -70,3 +70,13 @@ def test_a_bad_orders_file_is_told_with_its_line(tmp_path: Path) -> None:
     done = run(tmp_path, "demo", "--orders", str(path))
     assert done.returncode == 2
     assert "orders.csv:74: quantity must be a whole number other than 0, not '-1.5'" in done.stderr
+
+
+def test_a_configuration_that_the_demo_did_not_write_is_left_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "reconcilerd-demo" / "config.toml"
+    mine.parent.mkdir()
+    mine.write_text("mine", "utf-8")
+    done = run(tmp_path, "demo", "--seconds", "5")
+    assert done.returncode == 2
+    assert "was not written by the demo" in done.stderr
+    assert mine.read_text("utf-8") == "mine"

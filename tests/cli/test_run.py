@@ -7,6 +7,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ KILLS = int(os.environ.get("RECONCILERD_KILLS", "3"))
 def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A configuration for a pretend business that is served and trades."""
     folder = tmp_path_factory.mktemp("tenant")
-    with running(folder, "simulator", "--port", "0", log="simulator.log") as simulator:
+    with running(folder, "simulator", "--demo", "--port", "0", log="simulator.log") as simulator:
         assert simulator.stdout is not None
         port = int(simulator.stdout.readline().rsplit(":", 1)[1])
         config = write_tenant(folder, port, busy_hour(read_invoices(None)))
@@ -120,6 +121,11 @@ def test_without_a_daemon_it_reads_and_corrects_by_itself(tenant: Path) -> None:
     code, done = ask(tenant, "reconcile", "--sku", "22086", "--apply", "--yes")
     assert code in {0, 3, 7}, done
     assert done["applied"] is True
+    status = run(tenant.parent, "status", "--config", str(tenant))
+    assert (status.returncode, status.stdout.splitlines()[0]) == (
+        8,
+        "NO DAEMON RUNS: this is what the ledger holds",
+    )
     assert run(tenant.parent, "approve", "held", "--reason", "x", "--config", str(tenant)).returncode in {
         0,
         6,
@@ -186,3 +192,37 @@ def test_a_ledger_that_fails_ends_the_daemon_with_one_sentence(tenant: Path) -> 
     with running(folder, "run", "--config", str(config)) as daemon:
         wait_until("the daemon to read everything", lambda: is_up(config))
         assert stopped(daemon) == 0
+
+
+def test_a_port_that_is_taken_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run(tmp_path, "simulator", "--port", port)
+    assert done.returncode == 2
+    assert f"port {port}: Address already in use; name another with --port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check-config --defaults", "--help"])
+def test_who_stops_reading_is_no_bug(tmp_path: Path, command: str) -> None:
+    line = f"{sys.executable} -m reconcilerd.cli.main {command} | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--sku", "a", "--all"), "exclude each other"),
+        (("--sku", " "), "blank"),
+        ((), "say which"),
+    ],
+)
+def test_reconcile_asks_for_what_it_needs(tmp_path: Path, args: tuple[str, ...], said: str) -> None:
+    done = run(tmp_path, "reconcile", *args)
+    assert (done.returncode, said in done.stderr) == (2, True)

@@ -10,6 +10,7 @@ import pytest
 from reconcilerd.cli import render
 from reconcilerd.daemon.answers import Answers
 from reconcilerd.domain.facts import FreezeSet, PlanMade
+from reconcilerd.domain.names import FeedName
 from reconcilerd.simulator.truth import Product, WorldConfig
 from tests.world.stage import Stage, play, policy, small_world
 
@@ -96,7 +97,8 @@ def test_a_drifting_sku_says_where_by_how_much_why_and_what_holds_it(
     text = render.sheets(answer, 80)
     assert "+7" in text
     assert "held" in text
-    assert "93 -> 100  hold frozen" in text
+    assert "93 -> 100  held: writes are frozen by a person; reconcilerd unfreeze" in text
+    assert "Apply:" not in text
     assert "Why: reconcilerd explain --sku drifting" in text
 
 
@@ -110,7 +112,7 @@ def test_a_bundle_names_its_components_and_their_stock(sheets: dict[str, dict[st
 def test_a_pushed_listing_is_told_to_be_extensivs(sheets: dict[str, dict[str, Any]]) -> None:
     text = render.sheets(sheets["pushed"], 100)
     assert "Extensiv pushes" in text
-    assert "hold native push" in text
+    assert "held: Extensiv pushes its own number; switch the push off there" in text
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,71 @@ def test_what_is_no_sku_is_told_so(sheets: dict[str, dict[str, Any]], sku: str, 
 def test_all_shows_only_what_differs(sheets: dict[str, dict[str, Any]]) -> None:
     assert {one["sku"] for one in sheets["all"]["skus"]} == {"drifting", "pushed"}
     assert "4 SKUs looked at, 2 differ." in render.sheets(sheets["all"], 80)
+
+
+def test_what_the_daemon_corrects_while_it_is_asked_is_read_back_and_told() -> None:
+    told: list[dict[str, Any]] = []
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        stage.world.set_quantity(stage.item("shop-uk", "sound"), 400, stage.clock())
+        answers = answers_of(stage)
+        while not told or not told[-1]["corrected"]:
+            told.append(await answers.answer({"op": "reconcile", "skus": ["sound"], "fresh": True}, "test"))
+
+    play(small_world(WorldConfig(), split=False, skus=("sound",)), policy(split=False), scene)
+    last = told[-1]
+    assert [(each["channel"], each["from"], each["to"]) for each in last["corrected"]] == [
+        ("shop-uk", 400, 100)
+    ]
+    assert last["exit_code"] == 0
+    assert "Corrected meanwhile by the daemon, and read back: shop-uk 400 -> 100" in render.sheets(last, 80)
+    for each in told[:-1]:
+        assert each["exit_code"] == 3, "either it differs, or it was corrected and that is said"
+
+
+def test_where_everything_is_held_nothing_is_said_to_be_written() -> None:
+    told: list[dict[str, Any]] = []
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        await stage.built.daemon.desk.take([FreezeSet("", True, "test", "stop", stage.clock())])
+        stage.world.set_quantity(stage.item("shop-uk", "sound"), 90, stage.clock())
+        for sku in ("sound", "other"):
+            request = {"op": "reconcile", "skus": [sku], "apply": True}
+            told.append(await answers_of(stage).answer(request, "test"))
+
+    play(small_world(WorldConfig(), split=False, skus=("sound", "other")), policy(split=False), scene)
+    assert [(each["exit_code"], each["corrected"]) for each in told] == [(7, []), (0, [])]
+    assert all("Nothing was written." in render.sheets(each, 80) for each in told)
+
+
+def test_where_the_catalogue_was_never_read_nobody_says_that_all_is_well() -> None:
+    told: list[int] = []
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        answers, daemon = answers_of(stage), stage.built.daemon
+        del daemon.desk.book.sweeps[FeedName("extensiv.products")]
+        asked: tuple[dict[str, Any], ...] = ({"all": True}, {"skus": ["sound"]}, {"skus": ["nobody"]})
+        for _ in range(2):
+            told.extend(
+                [(await answers.answer({"op": "reconcile", **each}, ""))["exit_code"] for each in asked]
+            )
+            await daemon.health.denied("extensiv", "extensiv.products", "answered 401")
+
+    play(small_world(WorldConfig(), split=False, skus=("sound",)), policy(split=False), scene)
+    assert told == [5, 5, 5, 4, 4, 4]
+
+
+def test_one_channel_asked_for_is_all_that_is_shown(sheets: dict[str, dict[str, Any]]) -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        request = {"op": "reconcile", "skus": ["sound"], "channel": "shop-eu"}
+        answer = await answers_of(stage).answer(request, "test")
+        assert [row["channel"] for row in answer["skus"][0]["channels"]] == ["shop-eu"]
+
+    play(small_world(WorldConfig(), split=False, skus=("sound",)), policy(split=False), scene)
 
 
 def test_what_was_last_read_too_long_ago_is_not_said(sheets: dict[str, dict[str, Any]]) -> None:

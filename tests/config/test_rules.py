@@ -41,6 +41,10 @@ SHARE = "a percentage from 0 to 100 with at most one decimal"
     [
         ("sku,chanel\nA,x\n", "rules.csv:1: no such column 'chanel'; did you mean 'channel'?"),
         ("sku,cap,cap\n", "rules.csv:1: column 'cap' is there twice"),
+        (
+            "sku;channel;cap\nA;shop-uk;1\n",
+            "rules.csv:1: separated by semicolons; save it as CSV with commas",
+        ),
         ("", "rules.csv:1: the column 'sku' is missing; the first line names the columns"),
         ("sku,channel\n,shop-uk\n", "rules.csv:2: sku: is blank"),
         ("sku,channel\n\u0007,shop-uk\n", "rules.csv:2: sku: is not a SKU"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from reconcilerd.domain.facts import EnvelopeApproved, SlotState
-from reconcilerd.domain.guards import Change, Rails, Spent, Verdict, judge
+from reconcilerd.domain.guards import MEANS, Change, Rails, Spent, Verdict, judge
 from reconcilerd.domain.names import ChannelName, Instant, Sku, after
 from reconcilerd.domain.policy import Limits, Mode, Publisher
 from reconcilerd.domain.position import ClaimKind, Position
@@ -212,3 +212,8 @@ def test_an_envelope_releases_what_it_names_and_nothing_else(
     approved = rails(envelopes=(replace(envelope, **changed),))  # type: ignore[arg-type]
     assert (judge(change(2), approved) is Verdict.SEND) is released
     assert judge(change(2), replace(approved, stop=True)) is Verdict.HOLD_STOP_FILE
+
+
+def test_every_verdict_says_what_it_means() -> None:
+    assert set(MEANS) == set(Verdict)
+    assert all(len(text) <= 80 for text in MEANS.values())

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.catalogue import (
     PACK,
     PACK_STORE,
@@ -30,16 +31,23 @@ COLUMNS = (
     "units_per_sale",
     "exclude_locations",
 )
+MARK = "# Written by reconcilerd demo; the next one writes it anew."
 Cells = dict[str, str]
 
 
 def write_tenant(folder: Path, port: int, invoices: list[Invoice]) -> Path:
-    """``config.toml`` and ``rules.csv`` in a folder; an old ledger there is removed."""
+    """``config.toml`` and ``rules.csv`` in a folder; an old ledger there is removed.
+
+    Raises ConfigFault for a folder that holds somebody else's configuration.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
+    made = folder / "config.toml"
+    if made.exists() and not made.read_text("utf-8", "replace").startswith(MARK):
+        raise ConfigFault((f"{made} was not written by the demo; move it, or run the demo elsewhere",))
     for name in ("reconcilerd.db", "reconcilerd.db-wal", "reconcilerd.db-shm"):
         (folder / name).unlink(missing_ok=True)
     config = folder / "config.toml"
-    config.write_text("\n".join(_config(f"http://127.0.0.1:{port}")) + "\n", "utf-8")
+    config.write_text("\n".join([MARK, *_config(f"http://127.0.0.1:{port}")]) + "\n", "utf-8")
     with (folder / "rules.csv").open("w", encoding="utf-8", newline="") as file:
         rules = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         rules.writeheader()
