@@ -24,6 +24,7 @@ from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.domain.facts import Fact, FindingKind, FindingRaised, StockObserved, StockTotalObserved
 from reconcilerd.domain.names import Instant, LocationName, Sku, after, sku_of
 
+_NEVER: Final = Instant(0)
 MAX_CHECKS: Final = 50
 """SKUs a sweep of totals reads again because the two readings it has were not taken together."""
 
@@ -63,6 +64,8 @@ class Stock:
         self._bins: dict[Sku, frozenset[int]] = {}
         self._counts: dict[Sku, tuple[int, int]] = {}
         """On hand and locked over all places."""
+        self._read_at: dict[Sku, Instant] = {}
+        """When the newest of its rows that were told was asked for."""
         self._disagree: set[Sku] = set()
 
     async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str]:
@@ -73,7 +76,7 @@ class Stock:
         unread = {sku for sku in read.unread if sku in self._places}
         lost = {sku for sku in self._places if sku not in read.unread and self._lacks(sku, seen.get(sku, []))}
         facts = [*read.findings]
-        gone, unsettled = set[Sku](), lost
+        gone, unsettled = dict[Sku, Instant](), lost
         if not walk.why:
             gone, unsettled = await self._confirm(lost, emit)
         for sku, some in sorted(seen.items()):
@@ -82,7 +85,11 @@ class Stock:
                 not walk.why or frozenset(each.stock_id for each in some) == self._bins.get(sku)
             ):
                 facts += self._facts(some, began, settled=not walk.why)
-        facts += [self._gone(sku, place, began) for sku in sorted(gone) for place in self._forget(sku)]
+        for sku, at in sorted(gone.items()):
+            if self._read_since(sku, at):
+                unsettled.add(sku)
+            else:
+                facts += [self._gone(sku, place, at) for place in self._forget(sku)]
         await emit(Page(STOCK, tuple(facts)))
         return len(walk.rows), walk.why or _open(unsettled, unread)
 
@@ -164,13 +171,15 @@ class Stock:
         text = "the rows and their total agree"
         return FindingRaised(FindingKind.TOTALS_DISAGREE, sku, text, self._clock(), cleared=True)
 
-    async def _confirm(self, skus: set[Sku], emit: Emit) -> tuple[set[Sku], set[Sku]]:
-        """Ask for each by exact SKU, twice. Returns (gone, unsettled); those found again are told.
+    async def _confirm(self, skus: set[Sku], emit: Emit) -> tuple[dict[Sku, Instant], set[Sku]]:
+        """Ask for each by exact SKU, twice. Returns (gone since when, unsettled); those found again are told.
 
-        A bounded number each time: what is left over is unsettled, and asked for by the next sweep.
+        Nothing older than the moment before the first asking says that it is gone: a row that was read after the
+        sweep began may have left since. A bounded number each time: what is left over is unsettled, and asked for
+        by the next sweep.
         """
         now = sorted(skus)[:MAX_CONFIRM]
-        gone: set[Sku] = set()
+        gone: dict[Sku, Instant] = {}
         unsettled = skus - set(now)
         for sku in now:
             began = self._clock()
@@ -179,16 +188,22 @@ class Stock:
             found = {each.stock_id: each for read in reads for each in read.bins if each.sku == sku}
             if any(walk.why for walk in walks) or any(sku in read.unread for read in reads):
                 unsettled.add(sku)
+            elif self._read_since(sku, began):
+                unsettled.add(sku)  # somebody else saw it meanwhile: it comes and goes
             elif found:
                 left = self._places.get(sku, frozenset()) - {each.location for each in found.values()}
                 facts = self._facts(list(found.values()), began, settled=True)
                 await emit(Page(STOCK, (*facts, *(self._gone(sku, place, began) for place in sorted(left)))))
                 self._places[sku] = self._places[sku] - left
             elif self._walker.spells(sku):
-                gone.add(sku)
+                gone[sku] = began
             else:
                 unsettled.add(sku)
         return gone, unsettled
+
+    def _read_since(self, sku: Sku, at: Instant) -> bool:
+        """Whether a row of this SKU was read at that moment or later."""
+        return self._read_at.get(sku, _NEVER) >= at
 
     def _lacks(self, sku: Sku, some: Sequence[rows.Bin]) -> bool:
         """Whether a bin or a place that was known is not among these."""
@@ -235,6 +250,7 @@ class Stock:
             groups.setdefault(each.location, []).append(each)
         self._places[sku] = self._places.get(sku, frozenset()) | frozenset(groups)
         self._counts[sku] = (sum(each.quantity for each in bins), sum(each.locked for each in bins))
+        self._read_at[sku] = max(self._read_at.get(sku, _NEVER), *(each.asked for each in bins))
         if settled:
             self._bins[sku] = frozenset(each.stock_id for each in bins)
         return [
@@ -250,12 +266,13 @@ class Stock:
             for place, some in sorted(groups.items())
         ]
 
-    def _gone(self, sku: Sku, place: LocationName, began: Instant) -> StockObserved:
-        return StockObserved(sku, place, 0, 0, 0, began, after(began, -self._lag), gone=True)
+    def _gone(self, sku: Sku, place: LocationName, asked: Instant) -> StockObserved:
+        return StockObserved(sku, place, 0, 0, 0, asked, after(asked, -self._lag), gone=True)
 
     def _forget(self, sku: Sku) -> list[LocationName]:
         self._bins.pop(sku, None)
         self._counts.pop(sku, None)
+        self._read_at.pop(sku, None)
         return sorted(self._places.pop(sku, frozenset()))
 
 
