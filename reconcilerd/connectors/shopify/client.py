@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from reconcilerd.connectors.port import (
     Emit,
@@ -15,6 +15,7 @@ from reconcilerd.connectors.port import (
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.connectors.shopify import rows
 from reconcilerd.connectors.shopify.graphql import GraphQL, Sender
+from reconcilerd.connectors.shopify.lists import Node, connection_of, nodes_of
 from reconcilerd.connectors.shopify.writes import Writes
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
@@ -41,8 +42,6 @@ FIRST_LOOK_BACK_MS: Final = 2 * 86_400_000
 MAX_CONFIRM: Final = 200
 UNSHIPPED: Final = ("unfulfilled", "partial", "on_hold", "scheduled")
 MAX_SUBJECT: Final = 80
-
-Node = dict[str, Any]
 
 
 class Shopify:
@@ -113,22 +112,21 @@ class Shopify:
         while True:
             variables = {"first": PAGE, "after": cursor}
             data, asked = await self._graphql.run("inventory_items", variables, Priority.STOCK)
-            connection = data["inventoryItems"]
-            nodes = await self._with_all_levels(connection["nodes"])
+            page = connection_of(data, "inventoryItems", f"{self._name} inventory_items")
+            nodes = await self._with_all_levels(page.nodes, Priority.STOCK)
             facts, slots = self._facts(nodes, began, asked)
             seen |= slots
             count += len(nodes)
             await emit(Page(self.slots_feed, tuple(facts)))
-            if not connection["pageInfo"]["hasNextPage"]:
+            if not page.more:
                 break
             if count >= DEPTH_CAP:
                 why = f"more than {DEPTH_CAP} items: paging does not go deeper"
                 break
-            following = connection["pageInfo"]["endCursor"]
-            if following == cursor or not connection["nodes"]:
+            if page.following == cursor or not page.nodes:
                 why = "paging does not move on"
                 break
-            cursor = following
+            cursor = page.following
         why = why or await self._confirm(set(self._known) - seen, began, emit)
         if not why:
             await emit(Page(self.slots_feed, self._twice(seen, began)))
@@ -168,7 +166,8 @@ class Shopify:
 
     async def _items(self, ids: Sequence[str]) -> tuple[list[Node], Instant]:
         data, asked = await self._graphql.run("items_by_id", {"ids": list(ids)}, Priority.RAISE)
-        return await self._with_all_levels([node for node in data["nodes"] if node]), asked
+        nodes = nodes_of(data, f"{self._name} items_by_id", len(ids))
+        return await self._with_all_levels(nodes, Priority.RAISE), asked
 
     def _twice(self, seen: set[SlotKey], at: Instant) -> tuple[Fact, ...]:
         """SKUs that several items of a whole reading carry, and those that no longer do.
@@ -195,32 +194,36 @@ class Shopify:
         self._duplicates = now
         return tuple(found)
 
-    async def _with_all_levels(self, nodes: Sequence[Node]) -> list[Node]:
-        return [await self._whole(node, "inventoryLevels", "item_levels", "inventoryItem") for node in nodes]
+    async def _with_all_levels(self, nodes: Sequence[Node], priority: Priority) -> list[Node]:
+        return [
+            await self._whole(node, "inventoryLevels", "item_levels", "inventoryItem", priority)
+            for node in nodes
+        ]
 
-    async def _with_all_lines(self, nodes: Sequence[Node]) -> list[Node]:
-        return [await self._whole(node, "lineItems", "order_lines", "order") for node in nodes]
+    async def _with_all_lines(self, nodes: Sequence[Node], priority: Priority) -> list[Node]:
+        return [await self._whole(node, "lineItems", "order_lines", "order", priority) for node in nodes]
 
-    async def _whole(self, node: Node, nested: str, document: str, root: str) -> Node:
-        """A node with all pages of its nested list. A list that does not end leaves the node unreadable."""
-        inner = node.get(nested)
-        if not isinstance(inner, dict) or not (inner.get("pageInfo") or {}).get("hasNextPage"):
-            return node
-        rows_so_far, cursor = list(inner.get("nodes") or ()), inner["pageInfo"]["endCursor"]
-        for _ in range(MAX_NESTED_PAGES):
-            variables = {"id": node["id"], "after": cursor}
-            data, _ = await self._graphql.run(document, variables, Priority.STOCK)
-            page = (data.get(root) or {}).get(nested) or {}
-            rows_so_far += page.get("nodes") or ()
-            following = (page.get("pageInfo") or {}).get("endCursor")
-            if not (page.get("pageInfo") or {}).get("hasNextPage"):
-                return {**node, nested: {"nodes": rows_so_far}}
-            if following == cursor:
-                break
-            cursor = following
-        raise MalformedReply(
-            f"{self._name} {document}: the {nested} of {node['id']} did not end within {MAX_NESTED_PAGES} pages"
-        )
+    async def _whole(self, node: Node, nested: str, document: str, root: str, priority: Priority) -> Node:
+        """A node with all pages of its nested list. Raises MalformedReply where that does not end.
+
+        Whatever is missing of a page is no end: half an order, or a slot taken for gone, would follow from it.
+        """
+        if not isinstance(node.get(nested), dict):
+            return node  # it has no such list at all: its row says so
+        where = f"{self._name} {document}"
+        page = connection_of(node, nested, where, of=node.get("id"))
+        so_far, asked_for = list(page.nodes), set[str | None]()
+        while page.more:
+            if page.following in asked_for or len(asked_for) >= MAX_NESTED_PAGES:
+                raise MalformedReply(
+                    f"{where}: the {nested} of {node['id']} did not end within {MAX_NESTED_PAGES} pages"
+                )
+            asked_for.add(page.following)
+            variables = {"id": node["id"], "after": page.following}
+            data, _ = await self._graphql.run(document, variables, priority)
+            page = connection_of(data.get(root), nested, where, of=node["id"])
+            so_far += page.nodes
+        return {**node, nested: {"nodes": so_far}}
 
     def _facts(
         self, nodes: Sequence[Node], began: Instant, asked: Instant
@@ -264,15 +267,15 @@ class Shopify:
         while True:
             variables = {"first": ORDERS_PAGE, "after": following, "query": query}
             data, asked = await self._graphql.run("orders", variables, Priority.ORDERS)
-            connection = data["orders"]
-            nodes = await self._with_all_lines(connection["nodes"])
+            page = connection_of(data, "orders", f"{self._name} orders")
+            nodes = await self._with_all_lines(page.nodes, Priority.ORDERS)
             facts = self._order_facts(nodes, asked)
             rejected += rejected_rows(facts)
             await emit(Page(self.orders_feed, tuple(facts)))
             count, deep = count + len(nodes), deep + len(nodes)
-            if not connection["pageInfo"]["hasNextPage"]:
+            if not page.more:
                 return count, ""
-            last, following = following, connection["pageInfo"]["endCursor"]
+            last, following = following, page.following
             if following == last or not nodes:
                 return count, "paging does not move on"
             if deep + ORDERS_PAGE > DEPTH_CAP:
