@@ -20,7 +20,7 @@ from reconcilerd.daemon.health import Alerts, Health
 from reconcilerd.daemon.passes import Passes
 from reconcilerd.daemon.pollers import Pace
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind
+from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind, OrderObserved, OrderStatus
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku
 from reconcilerd.domain.policy import Policy
 from reconcilerd.transport.client import Client, RetryRule
@@ -89,6 +89,7 @@ def assemble(
         channels=ids,
         order_keys={name: rule.order_key for name, rule in wiring.policy.channels.items()},
         known_stock=_known_stock(book),
+        known_orders=_open_orders(book),
         spelling={sku: product.shown_sku for sku, product in book.products.items()},
     )
     channels: dict[ChannelName, Channel] = {}
@@ -144,6 +145,16 @@ def _known_stock(book: Book) -> dict[Sku, frozenset[LocationName]]:
         if not track.row.gone:
             known.setdefault(sku, set()).add(place)
     return {sku: frozenset(places) for sku, places in known.items()}
+
+
+def _open_orders(book: Book) -> list[OrderObserved]:
+    """What Extensiv last showed as an order that is still to be shipped."""
+    return [
+        side
+        for order in book.orders.orders.values()
+        for side in (order.in_extensiv, *order.others)
+        if side is not None and side.status in {OrderStatus.OPEN, OrderStatus.UNKNOWN}
+    ]
 
 
 def _duplicates(book: Book, channel: ChannelName) -> frozenset[str]:

@@ -65,8 +65,11 @@ class Source(Protocol):
     @property
     def feeds(self) -> tuple[FeedName, ...]: ...
 
-    async def sweep(self, feed: FeedName, cursor: str, emit: Emit) -> SweepRead:
-        """Read a feed: the news since ``cursor`` where the feed has cursors, everything if it is empty."""
+    async def sweep(self, feed: FeedName, cursor: str, emit: Emit, *, whole: bool = False) -> SweepRead:
+        """Read a feed: the news since ``cursor`` where the feed has cursors, everything if it is empty.
+
+        ``whole``: everything, and no less of the news: nobody else tells what ended since the cursor.
+        """
         ...
 
 

@@ -57,11 +57,11 @@ class Tenant:
     async def emit(self, page: Page) -> None:
         self.facts.extend(page.facts)
 
-    async def sweep(self, feed: str, cursor: str = "") -> SweepRead:
+    async def sweep(self, feed: str, cursor: str = "", *, whole: bool = False) -> SweepRead:
         """One sweep; only what it told is kept."""
         self.facts.clear()
         self.asked.clear()
-        return await self.connector.sweep(FeedName(f"extensiv.{feed}"), cursor, self.emit)
+        return await self.connector.sweep(FeedName(f"extensiv.{feed}"), cursor, self.emit, whole=whole)
 
     async def read(self, *skus: str) -> None:
         self.facts.clear()

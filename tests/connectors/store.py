@@ -74,11 +74,11 @@ class Shop:
     async def emit(self, page: Page) -> None:
         self.facts.extend(page.facts)
 
-    async def sweep(self, feed: str = "slots", cursor: str = "") -> SweepRead:
+    async def sweep(self, feed: str = "slots", cursor: str = "", *, whole: bool = False) -> SweepRead:
         """One sweep; only what it told is kept."""
         self.facts.clear()
         name = self.connector.slots_feed if feed == "slots" else self.connector.orders_feed
-        return await self.connector.sweep(name, cursor, self.emit)
+        return await self.connector.sweep(name, cursor, self.emit, whole=whole)
 
     @property
     def slots(self) -> list[SlotObserved]:

@@ -86,11 +86,11 @@ class Shopify:
     def batch_max(self) -> int:
         return self._batch_max
 
-    async def sweep(self, feed: FeedName, cursor: str, emit: Emit) -> SweepRead:
-        """Read all slots, or the orders updated since the cursor."""
-        return await (
-            self._sweep_orders(cursor, emit) if feed == self.orders_feed else self._sweep_slots(emit)
-        )
+    async def sweep(self, feed: FeedName, cursor: str, emit: Emit, *, whole: bool = False) -> SweepRead:
+        """Read all slots, or the orders updated since the cursor; with ``whole`` those not shipped as well."""
+        if feed == self.orders_feed:
+            return await self._sweep_orders(cursor, emit, whole=whole or not cursor)
+        return await self._sweep_slots(emit)
 
     async def read_slots(self, slots: Sequence[SlotKey], emit: Emit) -> None:
         """Read the items of these slots now."""
@@ -246,17 +246,23 @@ class Shopify:
                 self._known[slot.slot] = slot
         return facts, seen
 
-    async def _sweep_orders(self, cursor: str, emit: Emit) -> SweepRead:
-        """First every order that is not shipped, however old, and the recently changed; then what was changed."""
+    async def _sweep_orders(self, cursor: str, emit: Emit, *, whole: bool) -> SweepRead:
+        """A whole reading: every order that is not shipped, however old, and what was changed; else what was changed.
+
+        However long nobody read, what was cancelled meanwhile was changed since the last reading.
+        """
         began = self._clock()
-        since = after(Instant(int(cursor)), -OVERLAP_MS) if cursor else after(began, -FIRST_LOOK_BACK_MS)
-        queries = [] if cursor else [f"status:open fulfillment_status:{each}" for each in UNSHIPPED]
+        since = after(Instant(int(cursor)), -OVERLAP_MS) if cursor else began
+        queries = []
+        if whole:
+            since = min(since, after(began, -FIRST_LOOK_BACK_MS))
+            queries = [f"status:open fulfillment_status:{each}" for each in UNSHIPPED]
         rejected: list[Fact] = []
         count, why = 0, ""
         for query in (*queries, _changed_since(since)):
             read, trouble = await self._read_orders(query, rejected, emit)
             count, why = count + read, why or trouble
-        why, whole = why or too_many_unreadable(rejected), not cursor
+        why = why or too_many_unreadable(rejected)
         # The next window is asked for by the store's time: by ours, if it is ahead, orders would fall between.
         cursor = cursor if why else str(self._graphql.skew.theirs(began))
         return SweepRead(self.orders_feed, began, self._clock(), not why, count, 0, why, cursor, full=whole)
