@@ -21,7 +21,7 @@ from reconcilerd.daemon.passes import Passes
 from reconcilerd.daemon.pollers import Pace
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind, OrderObserved, OrderStatus
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku
+from reconcilerd.domain.names import ChannelName, FeedName, Instant
 from reconcilerd.domain.policy import Policy
 from reconcilerd.transport.client import Client, RetryRule
 from reconcilerd.transport.credentials import ClientCredentials, StaticToken, TokenHeader, TokenRequest
@@ -88,7 +88,9 @@ def assemble(
         wiring.clock,
         channels=ids,
         order_keys={name: rule.order_key for name, rule in wiring.policy.channels.items()},
-        known_stock=_known_stock(book),
+        known_products=[each for each in book.products.values() if each.active],
+        known_listings=[each for each in book.listings.values() if each.active],
+        known_stock=[track.row for track in book.stock.values()],
         known_orders=_open_orders(book),
         spelling={sku: product.shown_sku for sku, product in book.products.items()},
     )
@@ -137,14 +139,6 @@ def _watched(channels: Mapping[ChannelName, Channel]) -> list[FeedName]:
 def _new_id(chance: Random) -> str:
     """Ids come from the seeded chance, so that a run replays."""
     return str(uuid.UUID(int=chance.getrandbits(128), version=4))
-
-
-def _known_stock(book: Book) -> dict[Sku, frozenset[LocationName]]:
-    known: dict[Sku, set[LocationName]] = {}
-    for (sku, place), track in book.stock.items():
-        if not track.row.gone:
-            known.setdefault(sku, set()).add(place)
-    return {sku: frozenset(places) for sku, places in known.items()}
 
 
 def _open_orders(book: Book) -> list[OrderObserved]:

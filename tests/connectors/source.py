@@ -27,6 +27,8 @@ class Tenant:
     spoil: Spoil | None = None
     order_keys: Mapping[ChannelName, str] = field(default_factory=dict)
     max_pages: int = 50
+    known: dict[str, Any] = field(default_factory=dict)
+    """What the connector is told of the time before its start."""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     connector: Extensiv = field(init=False)
@@ -39,6 +41,7 @@ class Tenant:
             channels={101: ChannelName("uk"), 102: ChannelName("eu")},
             order_keys=self.order_keys,
             max_pages=self.max_pages,
+            **self.known,
         )
 
     async def send(self, call: Call) -> Reply:

@@ -27,8 +27,15 @@ from reconcilerd.connectors.extensiv.walk import (
 )
 from reconcilerd.connectors.port import Emit, Page
 from reconcilerd.connectors.rejected import Rejected, parsed
-from reconcilerd.domain.facts import Fact, OrderObserved, SweepRead
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku
+from reconcilerd.domain.facts import (
+    Fact,
+    ListingDeclared,
+    OrderObserved,
+    ProductObserved,
+    StockObserved,
+    SweepRead,
+)
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku
 
 WHOLE: Final[Mapping[FeedName, str]] = {WAREHOUSES: "/v1/warehouses", CHANNELS: "/v1/saleschannels"}
 _NONE: Final[Mapping[ChannelName, str]] = MappingProxyType({})
@@ -45,23 +52,23 @@ class Extensiv:
         channels: Mapping[int, ChannelName],
         order_keys: Mapping[ChannelName, str] = _NONE,
         read_lag_ms: int = 0,
-        known_stock: Mapping[Sku, frozenset[LocationName]] | None = None,
+        known_products: Iterable[ProductObserved] = (),
+        known_listings: Iterable[ListingDeclared] = (),
+        known_stock: Iterable[StockObserved] = (),
         known_orders: Iterable[OrderObserved] = (),
         spelling: Mapping[Sku, str] | None = None,
         max_pages: int = MAX_PAGES,
     ) -> None:
         """``channels``: sales channel ids to configured names. ``order_keys``: see ``number_on_channel``.
 
-        As last read before this start, ``known_stock``: where rows were; ``known_orders``: those that were open;
-        ``spelling``: how the seller writes the SKUs.
+        As last read before this start, ``known_products``, ``known_listings``: the active ones; ``known_stock``: the
+        rows; ``known_orders``: those that were open; ``spelling``: how the seller writes the SKUs.
         """
         self._clock = clock
         self._walker = Walker(client, spelling or {}, max_pages)
         self._orders = Orders(self._walker, clock, channels, order_keys, known_orders)
-        self._catalogue = Catalogue(self._walker, clock)
-        self._stock = Stock(
-            self._walker, clock, lambda: self._catalogue.virtual, read_lag_ms, known_stock or {}
-        )
+        self._catalogue = Catalogue(self._walker, clock, known_products, known_listings)
+        self._stock = Stock(self._walker, clock, lambda: self._catalogue.virtual, read_lag_ms, known_stock)
 
     @property
     def name(self) -> str:
