@@ -151,7 +151,13 @@ async def test_a_bin_that_moved_over_an_edge_while_no_bins_are_known_is_found_by
 
 
 async def test_bins_are_not_taken_for_known_by_a_reading_that_broke_off() -> None:
-    live = [stock_row(500, "early", 1), stock_row(1, "hot", 10), *many(2, 200), stock_row(201, "hot", 90), *many(202, 401)]
+    live = [
+        stock_row(500, "early", 1),
+        stock_row(1, "hot", 10),
+        *many(2, 200),
+        stock_row(201, "hot", 90),
+        *many(202, 401),
+    ]
     at = Instant(5)
     missing = [(Sku("early"), LocationName("2")), (Sku("was"), LocationName("1"))]
     known = [StockObserved(sku, place, 1, 0, 0, at, at) for sku, place in missing]

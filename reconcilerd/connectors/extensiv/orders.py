@@ -75,7 +75,9 @@ class Orders:
         return facts
 
     def _facts(self, row: Wire, asked: Instant) -> list[Fact]:
-        made = parsed(lambda: rows.order(row, asked, self._channels, self._order_keys))
+        made = parsed(
+            lambda: rows.order(row, asked, self._channels, self._order_keys, self._walker.skew.ours)
+        )
         if isinstance(made, Rejected):
             return [rows.rejected("order", row, made.why, asked)]
         fact, findings = made

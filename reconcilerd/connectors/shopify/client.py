@@ -22,12 +22,19 @@ from reconcilerd.domain.facts import (
     Fact,
     FindingKind,
     FindingRaised,
-    OrderObserved,
     SlotObserved,
     SweepRead,
 )
 from reconcilerd.domain.joins import code_of
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, SlotKey, after, format_instant
+from reconcilerd.domain.names import (
+    ChannelName,
+    FeedName,
+    Instant,
+    SlotKey,
+    after,
+    format_instant,
+    parse_instant,
+)
 from reconcilerd.errors import MalformedReply
 from reconcilerd.transport.lane import Priority
 
@@ -286,9 +293,7 @@ class Shopify:
                 return count, "paging does not move on"
             if deep + ORDERS_PAGE > DEPTH_CAP:
                 # Paging goes no deeper: go on by the time of the last one, with a query of its own.
-                newest = max(
-                    (each.modified for each in facts if isinstance(each, OrderObserved)), default=None
-                )
+                newest = _newest_change(page.nodes)
                 deeper = "" if newest is None else _changed_since(newest)
                 if not query.startswith("updated_at") or deeper in {"", query}:
                     return count, f"more than {DEPTH_CAP} orders: paging does not go deeper"
@@ -297,13 +302,19 @@ class Shopify:
     def _order_facts(self, nodes: Sequence[Node], asked: Instant) -> list[Fact]:
         facts: list[Fact] = []
         for node in nodes:
-            made = parsed(lambda node=node: rows.order(node, self._name, asked))  # type: ignore[misc]
+            made = parsed(lambda node=node: rows.order(node, self._name, asked, self._graphql.skew.ours))  # type: ignore[misc]
             if isinstance(made, Rejected):
                 subject = f"{self._name}:order {str(node.get('name', '?'))[:MAX_SUBJECT]}"
                 facts.append(FindingRaised(FindingKind.REJECTED_ROW, subject, made.why, asked))
                 continue
             facts.extend((made[0], *made[1]))
         return facts
+
+
+def _newest_change(nodes: Sequence[Node]) -> Instant | None:
+    """When the last of these orders was changed, by the store's own clock, as its filter wants it."""
+    stamps = [parsed(lambda node=node: parse_instant(node["updatedAt"])) for node in nodes]  # type: ignore[misc]
+    return max((each for each in stamps if not isinstance(each, Rejected)), default=None)
 
 
 def _changed_since(at: Instant) -> str:
