@@ -104,6 +104,7 @@ def assemble(
             name=name,
             places=tuple(rule.places),
             read_lag_ms=rule.read_lag_ms,
+            order_lag_ms=rule.order_lag_ms,
             known={
                 slot: track.seen
                 for slot, track in book.slots.items()

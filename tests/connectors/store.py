@@ -65,11 +65,14 @@ class Shop:
     """A connector, its wire, and everything it told."""
 
     wire: Wire
+    order_lag_ms: int = 0
     connector: Shopify = field(init=False)
     facts: list[Fact] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.connector = Shopify(self.wire, self.wire.desk.clock, name=UK, places=(PLACE,))
+        self.connector = Shopify(
+            self.wire, self.wire.desk.clock, name=UK, places=(PLACE,), order_lag_ms=self.order_lag_ms
+        )
 
     async def emit(self, page: Page) -> None:
         self.facts.extend(page.facts)

@@ -1,5 +1,7 @@
 """Orders that ended while nobody read, that vanished, or that go by another number: none is claimed for ever."""
 
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from reconcilerd.assemble import assemble
 from reconcilerd.connectors.extensiv import orders as extensiv
 from reconcilerd.connectors.port import Page
+from reconcilerd.connectors.shopify.client import UNSHIPPED, Shopify
 from reconcilerd.daemon.desk import Desk as Books
 from reconcilerd.daemon.pollers import read_once
 from reconcilerd.domain.book import Book
@@ -16,13 +19,18 @@ from reconcilerd.domain.names import ChannelName, FeedName, Sku
 from reconcilerd.simulator.virtual_time import VirtualClock
 from reconcilerd.transport.pool import in_process_transport
 from tests.connectors.source import Tenant
-from tests.connectors.store import shop
+from tests.connectors.store import Shop, Wire, shop
 from tests.connectors.test_feeds import DAY_MS, order_row
 from tests.domain.books import shop_book
 from tests.simulator.builders import START, Desk, world_of
 from tests.world.stage import Journal, NoAlerts, policy, wire
 
 ORDERS = FeedName("extensiv.orders")
+SHOP = ChannelName("shop-uk")
+VALUES = frozenset(
+    "unshipped shipped fulfilled partial scheduled on_hold unfulfilled request_declined".split()  # noqa: SIM905
+)
+"""What the vendor's schema says ``fulfillment_status`` may be in a search."""
 Row = dict[str, Any]
 
 
@@ -68,6 +76,35 @@ async def test_a_channels_cancel_while_nobody_read_is_told_by_the_next_whole_rea
     sweep = await started_anew.sweep("orders", before.cursor, whole=True)
     assert (sweep.complete, sweep.full) == (True, True)
     assert [(each.key.number, each.status) for each in started_anew.orders] == [("7", OrderStatus.CANCELLED)]
+
+
+async def test_an_order_that_the_index_shows_late_is_told() -> None:
+    desk = Desk(world_of({"a": 50}, index_lag_ms=(400_000, 400_000)))
+    here = Shop(Wire(desk), order_lag_ms=400_000)
+    sweep = await here.sweep("orders")
+    desk.clock.pass_by(60_000)
+    desk.world.place_order("uk", "9", [("a", 1)], desk.clock())
+    seen: list[str] = []
+    for _ in range(12):
+        desk.clock.pass_by(60_000)
+        desk.tokens.clear()
+        sweep = await here.sweep("orders", sweep.cursor)
+        seen += [each.key.number for each in here.orders]
+    assert "9" in seen
+
+
+async def test_a_store_is_built_with_the_order_lag_of_its_channel() -> None:
+    desk, clock, rules = Desk(world_of({"a": 5})), VirtualClock(START), policy(split=True)
+    slow = replace(rules.channels[SHOP], order_lag_ms=900_000)
+    rules = replace(rules, channels=MappingProxyType({**rules.channels, SHOP: slow}))
+    wiring = wire(rules, clock, lambda: in_process_transport(desk.business.app))
+    store = assemble(wiring, Journal(), NoAlerts()).channels[SHOP]
+    assert isinstance(store, Shopify)
+    assert store._overlap_ms == 960_000
+
+
+def test_every_filter_value_that_means_not_shipped_is_asked_for() -> None:
+    assert set(UNSHIPPED) == VALUES - {"shipped", "fulfilled"}
 
 
 async def test_extensivs_cancel_while_nobody_read_is_told_by_the_next_whole_reading() -> None:

@@ -45,9 +45,11 @@ IDS_A_CALL: Final = PAGE
 MAX_NESTED_PAGES: Final = 50
 DEPTH_CAP: Final = 25_000
 OVERLAP_MS: Final = 300_000
+LAG_MARGIN_MS: Final = 60_000
 FIRST_LOOK_BACK_MS: Final = 2 * 86_400_000
 MAX_CONFIRM: Final = 200
-UNSHIPPED: Final = ("unfulfilled", "partial", "on_hold", "scheduled")
+UNSHIPPED: Final = ("unshipped", "unfulfilled", "partial", "on_hold", "scheduled", "request_declined")
+"""Every value of the filter ``fulfillment_status`` but those that say it is shipped. An order may come under two."""
 MAX_SUBJECT: Final = 80
 
 
@@ -62,17 +64,20 @@ class Shopify:
         name: ChannelName,
         places: Collection[str],
         read_lag_ms: int = 0,
+        order_lag_ms: int = 0,
         batch_max: int = 25,
         known: Mapping[SlotKey, SlotObserved] = MappingProxyType({}),
         duplicates: frozenset[str] = frozenset(),
     ) -> None:
-        """``places``: location ids that are ours to write. ``known``: slots as last read before this start;
+        """``places``: location ids that are ours to write. ``order_lag_ms``: how long after its change an order may
+        turn up in the list, which is filtered by the change. ``known``: slots as last read before this start;
         ``duplicates``: SKUs that several items carried then.
         """
         self._name = name
         self._clock = clock
         self._places = frozenset(places)
         self._lag = read_lag_ms
+        self._overlap_ms = max(OVERLAP_MS, order_lag_ms + LAG_MARGIN_MS)
         self._batch_max = batch_max
         self._graphql = GraphQL(client, name)
         self._writes = Writes(self._graphql)
@@ -259,7 +264,7 @@ class Shopify:
         However long nobody read, what was cancelled meanwhile was changed since the last reading.
         """
         began = self._clock()
-        since = after(Instant(int(cursor)), -OVERLAP_MS) if cursor else began
+        since = after(Instant(int(cursor)), -self._overlap_ms) if cursor else began
         queries = []
         if whole:
             since = min(since, after(began, -FIRST_LOOK_BACK_MS))
