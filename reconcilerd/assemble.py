@@ -148,7 +148,7 @@ def _open_orders(book: Book) -> list[OrderObserved]:
         side
         for order in book.orders.orders.values()
         for side in (order.in_extensiv, *order.others)
-        if side is not None and side.status in {OrderStatus.OPEN, OrderStatus.UNKNOWN}
+        if side is not None and side.part and side.status in {OrderStatus.OPEN, OrderStatus.UNKNOWN}
     ]
 
 

@@ -80,3 +80,12 @@ async def test_what_went_away_before_a_start_is_told_as_no_longer_active_after_i
     started_anew.connector._walker._client = started_anew
     assert (await started_anew.sweep(feed)).complete
     assert numbers(started_anew) == {1: True, 2: False}
+
+
+async def test_a_product_made_anew_under_its_sku_is_not_told_as_no_longer_active() -> None:
+    live = [row(1), row(2)]
+    tenant = catalogue(live)
+    await tenant.sweep("products")
+    live[1] = row(2) | {"productId": 3}
+    assert (await tenant.sweep("products")).complete
+    assert numbers(tenant) == {1: True, 3: True}

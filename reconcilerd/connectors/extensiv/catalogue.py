@@ -114,8 +114,10 @@ class Catalogue:
             if any(walk.why for walk in walks) or not self._walker.spells(entry.sku):
                 open_ += 1
             elif all(key not in keys for _, _, keys in told):
-                gone.append(replace(entry, active=False, as_of=self._clock()))
                 del self._last[feed][key]
+                # A product that was made anew under the same SKU has another id, and is there.
+                if all(each.about != entry.about for _, entries, _ in told for each in entries.values()):
+                    gone.append(replace(entry, active=False, as_of=self._clock()))
             else:
                 again = next((entries[key] for _, entries, _ in reversed(told) if key in entries), None)
                 found += [again] if again is not None else told[-1][0]

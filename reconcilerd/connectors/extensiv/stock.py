@@ -91,7 +91,7 @@ class Stock:
         unread = {sku for sku in read.unread if sku in self._places}
         lost = {sku for sku in self._places if sku not in read.unread and self._lacks(sku, seen.get(sku, []))}
         facts = [*read.findings]
-        gone, unsettled, moving = dict[Sku, Instant](), lost, set[Sku]()
+        gone, unsettled = dict[Sku, Instant](), lost
         if not walk.why:
             gone, unsettled = await self._confirm(lost, emit)
         torn: set[Sku] = set()
@@ -103,18 +103,18 @@ class Stock:
                 torn.add(sku)
             else:
                 facts += self._facts(some, began, settled=not walk.why)
-        self._bins_known = self._bins_known or not walk.why
-        if not walk.why:
-            self._bins.update({sku: frozenset(each.stock_id for each in seen[sku]) for sku in torn})
-            again, moving = await self._read_again(torn)
-            facts += again
         for sku, at in sorted(gone.items()):
             if self._read_since(sku, at):
                 unsettled.add(sku)
             else:
                 facts += [self._gone(sku, place, at) for place in self._forget(sku)]
         await emit(Page(STOCK, tuple(facts)))
-        return len(walk.rows), walk.why or _open(unsettled, unread, moving)
+        if walk.why:
+            return len(walk.rows), walk.why
+        self._bins.update({sku: frozenset(each.stock_id for each in seen[sku]) for sku in torn})
+        self._bins_known = True
+        moving = await self._read_again(torn, emit)
+        return len(walk.rows), _open(unsettled, unread, moving)
 
     async def read(self, skus: Sequence[Sku], emit: Emit) -> None:
         """Read the rows of exactly these SKUs now. What lacks a known bin proves nothing and is not told."""
@@ -165,18 +165,18 @@ class Stock:
         again = {} if walk.why else self._read(walk).by_sku()
         return {sku for sku, some in torn.items() if _sums(again.get(sku, [])) != _sums(some)}
 
-    async def _read_again(self, torn: set[Sku]) -> tuple[list[Fact], set[Sku]]:
-        """Read SKUs whose bins a sweep met at different moments. What is told of them, and those left over.
+    async def _read_again(self, torn: set[Sku], emit: Emit) -> set[Sku]:
+        """Read SKUs whose bins a sweep met at different moments. Those that are still not told.
 
         Units that were carried from one bin to another meanwhile stand in the sum of such bins twice, or not at all.
         A bounded number each time: the next sweep reads those that are left over.
         """
-        now, facts, told = sorted(torn)[:MAX_AGAIN], list[Fact](), set[Sku]()
+        now, told = sorted(torn)[:MAX_AGAIN], set[Sku]()
         for start in range(0, len(now), SKUS_A_CALL):
-            some, found = await self._read_few(set(now[start : start + SKUS_A_CALL]))
-            facts += some
+            facts, found = await self._read_few(set(now[start : start + SKUS_A_CALL]))
+            await emit(Page(STOCK, tuple(facts)))
             told |= found
-        return facts, torn - told
+        return torn - told
 
     def _torn(self, bins: Sequence[rows.Bin]) -> bool:
         """Whether some place's bins were asked for at different moments and add up to something new."""
