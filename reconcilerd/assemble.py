@@ -20,8 +20,8 @@ from reconcilerd.daemon.health import Alerts, Health
 from reconcilerd.daemon.passes import Passes
 from reconcilerd.daemon.pollers import Pace
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku
+from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind, OrderObserved, OrderStatus
+from reconcilerd.domain.names import ChannelName, FeedName, Instant
 from reconcilerd.domain.policy import Policy
 from reconcilerd.transport.client import Client, RetryRule
 from reconcilerd.transport.credentials import ClientCredentials, StaticToken, TokenHeader, TokenRequest
@@ -88,7 +88,10 @@ def assemble(
         wiring.clock,
         channels=ids,
         order_keys={name: rule.order_key for name, rule in wiring.policy.channels.items()},
-        known_stock=_known_stock(book),
+        known_products=[each for each in book.products.values() if each.active],
+        known_listings=[each for each in book.listings.values() if each.active],
+        known_stock=[track.row for track in book.stock.values()],
+        known_orders=_open_orders(book),
         spelling={sku: product.shown_sku for sku, product in book.products.items()},
     )
     channels: dict[ChannelName, Channel] = {}
@@ -101,6 +104,7 @@ def assemble(
             name=name,
             places=tuple(rule.places),
             read_lag_ms=rule.read_lag_ms,
+            order_lag_ms=rule.order_lag_ms,
             known={
                 slot: track.seen
                 for slot, track in book.slots.items()
@@ -138,12 +142,14 @@ def _new_id(chance: Random) -> str:
     return str(uuid.UUID(int=chance.getrandbits(128), version=4))
 
 
-def _known_stock(book: Book) -> dict[Sku, frozenset[LocationName]]:
-    known: dict[Sku, set[LocationName]] = {}
-    for (sku, place), track in book.stock.items():
-        if not track.row.gone:
-            known.setdefault(sku, set()).add(place)
-    return {sku: frozenset(places) for sku, places in known.items()}
+def _open_orders(book: Book) -> list[OrderObserved]:
+    """What Extensiv last showed as an order that is still to be shipped."""
+    return [
+        side
+        for order in book.orders.orders.values()
+        for side in (order.in_extensiv, *order.others)
+        if side is not None and side.part and side.status in {OrderStatus.OPEN, OrderStatus.UNKNOWN}
+    ]
 
 
 def _duplicates(book: Book, channel: ChannelName) -> frozenset[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind, FindingRaised, Outcome, SweepRead
-from reconcilerd.domain.names import FeedName, Sku, SlotKey
+from reconcilerd.domain.names import FeedName, Instant, Sku, SlotKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,9 @@ class WriteAnswer:
     outcome: Outcome
     detail: str = ""
 
+
+Ours = Callable[[Instant], Instant]
+"""A moment by the other side's clock, by ours."""
 
 Withholding = Callable[[], str | None]
 """Why nothing may be written now, if so."""
@@ -65,8 +68,11 @@ class Source(Protocol):
     @property
     def feeds(self) -> tuple[FeedName, ...]: ...
 
-    async def sweep(self, feed: FeedName, cursor: str, emit: Emit) -> SweepRead:
-        """Read a feed: the news since ``cursor`` where the feed has cursors, everything if it is empty."""
+    async def sweep(self, feed: FeedName, cursor: str, emit: Emit, *, whole: bool = False) -> SweepRead:
+        """Read a feed: the news since ``cursor`` where the feed has cursors, everything if it is empty.
+
+        ``whole``: everything, and no less of the news: nobody else tells what ended since the cursor.
+        """
         ...
 
 

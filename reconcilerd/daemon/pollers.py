@@ -71,13 +71,16 @@ async def poll(
 async def read_once(
     source: Source, feed: FeedName, desk: Desk, *, whole: bool
 ) -> tuple[bool, ReconcilerdError | None]:
-    """One reading of a feed, from its cursor unless ``whole``. Returns completeness and what went wrong."""
+    """One reading of a feed: the news since its cursor, and all else if ``whole``.
+
+    Returns completeness and what went wrong.
+    """
     began = desk.clock()
     last = desk.book.sweeps.get(feed)
-    cursor = "" if whole or last is None else last.cursor
+    cursor = "" if last is None else last.cursor
     before = desk.changed
     try:
-        sweep = await source.sweep(feed, cursor, desk.page)
+        sweep = await source.sweep(feed, cursor, desk.page, whole=whole)
     except LedgerFault:
         raise
     except Exception as bug:

@@ -239,11 +239,12 @@ class ShopifyApi:
         now = self._clock()
         found = re.search(r"updated_at:>='([^']+)'", query or "")
         since = parse_instant(found[1]) if found else Instant(0)
-        orders = [o for o in self.store.orders if o.visible <= now and max(o.updated, o.visible) >= since]
+        # However late the index hears of a change, its filter goes by when the change was made.
+        orders = [o for o in self.store.orders if o.visible <= now and o.updated >= since]
         if "status:open" in (query or ""):
             orders = [o for o in orders if o.cancelled is None and not o.fulfilled]
         state = re.search(r"fulfillment_status:(\w+)", query or "")
-        if state and state[1] != "unfulfilled":
+        if state and state[1] not in {"unfulfilled", "unshipped"}:
             orders = []  # nothing is shipped in parts here, or held
         return _connection(sorted(orders, key=lambda o: (o.updated, o.id)), first, after, self._order_node)
 

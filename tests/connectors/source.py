@@ -27,6 +27,8 @@ class Tenant:
     spoil: Spoil | None = None
     order_keys: Mapping[ChannelName, str] = field(default_factory=dict)
     max_pages: int = 50
+    known: dict[str, Any] = field(default_factory=dict)
+    """What the connector is told of the time before its start."""
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     connector: Extensiv = field(init=False)
@@ -39,6 +41,7 @@ class Tenant:
             channels={101: ChannelName("uk"), 102: ChannelName("eu")},
             order_keys=self.order_keys,
             max_pages=self.max_pages,
+            **self.known,
         )
 
     async def send(self, call: Call) -> Reply:
@@ -57,11 +60,11 @@ class Tenant:
     async def emit(self, page: Page) -> None:
         self.facts.extend(page.facts)
 
-    async def sweep(self, feed: str, cursor: str = "") -> SweepRead:
+    async def sweep(self, feed: str, cursor: str = "", *, whole: bool = False) -> SweepRead:
         """One sweep; only what it told is kept."""
         self.facts.clear()
         self.asked.clear()
-        return await self.connector.sweep(FeedName(f"extensiv.{feed}"), cursor, self.emit)
+        return await self.connector.sweep(FeedName(f"extensiv.{feed}"), cursor, self.emit, whole=whole)
 
     async def read(self, *skus: str) -> None:
         self.facts.clear()

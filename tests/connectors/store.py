@@ -65,20 +65,23 @@ class Shop:
     """A connector, its wire, and everything it told."""
 
     wire: Wire
+    order_lag_ms: int = 0
     connector: Shopify = field(init=False)
     facts: list[Fact] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.connector = Shopify(self.wire, self.wire.desk.clock, name=UK, places=(PLACE,))
+        self.connector = Shopify(
+            self.wire, self.wire.desk.clock, name=UK, places=(PLACE,), order_lag_ms=self.order_lag_ms
+        )
 
     async def emit(self, page: Page) -> None:
         self.facts.extend(page.facts)
 
-    async def sweep(self, feed: str = "slots", cursor: str = "") -> SweepRead:
+    async def sweep(self, feed: str = "slots", cursor: str = "", *, whole: bool = False) -> SweepRead:
         """One sweep; only what it told is kept."""
         self.facts.clear()
         name = self.connector.slots_feed if feed == "slots" else self.connector.orders_feed
-        return await self.connector.sweep(name, cursor, self.emit)
+        return await self.connector.sweep(name, cursor, self.emit, whole=whole)
 
     @property
     def slots(self) -> list[SlotObserved]:

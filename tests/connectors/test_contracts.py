@@ -100,7 +100,7 @@ def test_an_unknown_order_status_is_open_and_reported() -> None:
         "modifiedDate": "2026-01-01T00:00:00Z",
         "orderItems": [{"listingSku": "a", "quantityOrdered": 2}],
     }
-    fact, findings = extensiv.order(row, AT, {1: ChannelName("uk")}, {})
+    fact, findings = extensiv.order(row, AT, {1: ChannelName("uk")}, {}, lambda at: at)
     assert (fact.status, fact.raw_status) == ("unknown", "BRAND_NEW")
     assert len(findings) == 1
 

@@ -92,9 +92,9 @@ PARSERS: dict[str, tuple[dict[str, Any], Read]] = {
     "stock_total": (TOTAL, lambda row: extensiv.stock_total(row, AT)),
     "warehouse": (PLACE, lambda row: extensiv.warehouse(row, AT)),
     "sales_channel": (CHANNEL, lambda row: extensiv.sales_channel(row, AT)),
-    "order": (EXTENSIV_ORDER, lambda row: extensiv.order(row, AT, {1: UK}, {UK: "S-(.+)"})),
+    "order": (EXTENSIV_ORDER, lambda row: extensiv.order(row, AT, {1: UK}, {UK: "S-(.+)"}, lambda at: at)),
     "slots": (ITEM, lambda row: shopify.slots(row, UK, {"p"}, AT, AT)),
-    "shopify order": (SHOPIFY_ORDER, lambda row: shopify.order(row, UK, AT)),
+    "shopify order": (SHOPIFY_ORDER, lambda row: shopify.order(row, UK, AT, lambda at: at)),
 }
 
 FAR_DAY = "0001-01-01T00:00:00+23:59"

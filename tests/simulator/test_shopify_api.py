@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.simulator.faults import Fault
 from reconcilerd.simulator.shopify_api import ShopifyApi, schema
 from tests.connectors.test_contracts import SPECS
@@ -294,3 +295,17 @@ def test_our_fields_have_the_vendors_types_and_arguments() -> None:
     assert {n: str(a.type) for n, a in ours_once.args.items()} == {
         n: str(a.type) for n, a in theirs_once.args.items()
     }
+
+
+async def test_an_order_that_is_indexed_late_is_filtered_by_when_it_was_changed() -> None:
+    desk = Desk(world_of({"a": 5}, index_lag_ms=(MINUTE, MINUTE)))
+    desk.world.place_order("uk", "9", [("a", 1)], desk.clock())
+    placed = desk.clock()
+    desk.clock.pass_by(2 * MINUTE)
+
+    async def found(since: int) -> int:
+        text = f"updated_at:>='{format_instant(Instant(since))}'"
+        reply = await desk.shopify(ORDERS, query=text)
+        return len(reply["data"]["orders"]["nodes"])
+
+    assert (await found(placed), await found(placed + 1_000)) == (1, 0)

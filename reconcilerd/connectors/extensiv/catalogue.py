@@ -32,10 +32,20 @@ Entry = ProductObserved | ListingDeclared
 class Catalogue:
     """Keeps, per feed, what the last reading showed by key."""
 
-    def __init__(self, walker: Walker, clock: Callable[[], Instant]) -> None:
+    def __init__(
+        self,
+        walker: Walker,
+        clock: Callable[[], Instant],
+        products: Iterable[ProductObserved],
+        listings: Iterable[ListingDeclared],
+    ) -> None:
+        """``products``, ``listings``: what was active when it was last read before this start."""
         self._walker = walker
         self._clock = clock
-        self._last: dict[FeedName, dict[object, Entry]] = {PRODUCTS: {}, LISTINGS: {}}
+        self._last: dict[FeedName, dict[object, Entry]] = {
+            PRODUCTS: {each.product_id: each for each in products},
+            LISTINGS: {each.listing_id: each for each in listings},
+        }
 
     @property
     def virtual(self) -> set[Sku]:
@@ -48,7 +58,10 @@ class Catalogue:
 
     async def sweep(self, feed: FeedName, began: Instant, emit: Emit) -> tuple[int, str]:
         """Read one feed; its rows, and why it is not complete, if it is not."""
-        walk = await self._walker.walk(PAGINGS[feed], doubt=not self._last[feed])
+        if self._last[feed]:
+            walk = await self._walker.walk(PAGINGS[feed])
+        else:  # nobody would miss a row that moved out of sight
+            walk = await self._walker.walk_till_still(PAGINGS[feed], doubt=True)
         facts, entries, keys = self._entries(feed, walk)
         known = self._last[feed]
         why, gone = walk.why, list[Entry]()
@@ -101,8 +114,10 @@ class Catalogue:
             if any(walk.why for walk in walks) or not self._walker.spells(entry.sku):
                 open_ += 1
             elif all(key not in keys for _, _, keys in told):
-                gone.append(replace(entry, active=False, as_of=self._clock()))
                 del self._last[feed][key]
+                # A product that was made anew under the same SKU has another id, and is there.
+                if all(each.about != entry.about for _, entries, _ in told for each in entries.values()):
+                    gone.append(replace(entry, active=False, as_of=self._clock()))
             else:
                 again = next((entries[key] for _, entries, _ in reversed(told) if key in entries), None)
                 found += [again] if again is not None else told[-1][0]

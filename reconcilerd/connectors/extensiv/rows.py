@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from reconcilerd.connectors.port import Ours
 from reconcilerd.domain.facts import (
     EXTENSIV,
     ChannelObserved,
@@ -28,6 +29,7 @@ from reconcilerd.domain.names import (
     LocationName,
     OrderKey,
     Sku,
+    after,
     parse_instant,
     sku_of,
 )
@@ -199,34 +201,58 @@ def stock_total(row: Wire, at: Instant) -> StockTotalObserved:
 
 
 def order(
-    row: Wire, at: Instant, channels: Mapping[int, ChannelName], order_keys: Mapping[ChannelName, str]
+    row: Wire,
+    at: Instant,
+    channels: Mapping[int, ChannelName],
+    order_keys: Mapping[ChannelName, str],
+    ours: Ours,
 ) -> tuple[OrderObserved, tuple[FindingRaised, ...]]:
-    """An order; an unknown status counts as open and is reported. Raises ValueError, KeyError, TypeError."""
+    """An order; an unknown status counts as open and is reported. Its moments are told by our clock.
+
+    Raises ValueError, KeyError, TypeError.
+    """
     sales_channel_id = _id(row["salesChannel"], "salesChannelId")
     channel = channels.get(sales_channel_id, ChannelName(f"{EXTENSIV}-{sales_channel_id}"))
     raw = str(row["orderStatus"])
     status = STATUSES.get(raw, OrderStatus.UNKNOWN)
     source = row.get("fulfillmentSource") or {}
     modified = parse_instant(_text(row, "modifiedDate"))
-    shipped = row.get("shipDate")
-    # The record counts, not the parcel: until it is made the stock row may still hold the units.
-    ended = max(modified, parse_instant(shipped)) if shipped else modified
     number = _text(row, "orderNumber")
     fact = OrderObserved(
         source=EXTENSIV,
         key=OrderKey(channel, number_on_channel(order_keys.get(channel, ANY_NUMBER), number)),
-        placed=parse_instant(_text(row, "orderDate")),
-        modified=modified,
+        placed=ours(parse_instant(_text(row, "orderDate"))),
+        modified=ours(modified),
         status=status,
         raw_status=raw,
         lines=tuple(_line(item) for item in row["orderItems"]),
         as_of=at,
         location=LocationName(str(source["warehouseId"])) if source.get("warehouseId") is not None else None,
         eligible=raw not in NOT_OUR_STOCK and not row.get("amzFbaShipmentId"),
-        ended_at=ended if status in {OrderStatus.SHIPPED, OrderStatus.CANCELLED} else None,
+        ended_at=_ended(status, modified, row.get("shipDate"), at, ours),
         part=str(_id(row, "orderId")),
     )
     return fact, () if status is not OrderStatus.UNKNOWN else (_unknown("order status", raw, number, at),)
+
+
+def _ended(
+    status: OrderStatus, modified: Instant, shipped: object, at: Instant, ours: Ours
+) -> Instant | None:
+    """When it was shipped or cancelled. The record counts, not the parcel: until it is made the stock row may still
+    hold the units. A date of shipping that is still to come tells nothing of the record.
+    """
+    if status not in {OrderStatus.SHIPPED, OrderStatus.CANCELLED}:
+        return None
+    moments = [modified] if not shipped else [modified, parse_instant(str(shipped))]
+    if status is OrderStatus.SHIPPED:
+        moments = [_last_of_second(each) for each in moments]
+    recorded, *parcel = [ours(each) for each in moments]
+    return max([recorded, *(min(each, at) for each in parcel)])
+
+
+def _last_of_second(at: Instant) -> Instant:
+    """Whole seconds are any moment within; a row of stock read in the same second may be the older one."""
+    return after(at, 999) if at % 1000 == 0 else at
 
 
 def _line(item: Wire) -> OrderLine:

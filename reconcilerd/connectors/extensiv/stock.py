@@ -24,6 +24,11 @@ from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.domain.facts import Fact, FindingKind, FindingRaised, StockObserved, StockTotalObserved
 from reconcilerd.domain.names import Instant, LocationName, Sku, after, sku_of
 
+Sums = tuple[int, int, int]
+"""On hand, unavailable and allocated of the bins of one SKU at one place."""
+_NEVER: Final = Instant(0)
+MAX_AGAIN: Final = 2_000
+"""SKUs a sweep reads again because it met the bins of one place at different moments: half a minute or so."""
 MAX_CHECKS: Final = 50
 """SKUs a sweep of totals reads again because the two readings it has were not taken together."""
 
@@ -53,66 +58,133 @@ class Stock:
         clock: Callable[[], Instant],
         virtual: Callable[[], set[Sku]],
         read_lag_ms: int,
-        known: Mapping[Sku, frozenset[LocationName]],
+        known: Iterable[StockObserved],
     ) -> None:
+        """``known``: rows as last read before this start; the bins they are made of are not known."""
         self._walker = walker
         self._clock = clock
         self._virtual = virtual
         self._lag = read_lag_ms
-        self._places: dict[Sku, frozenset[LocationName]] = dict(known)
+        self._told = {
+            (each.sku, each.location): (each.on_hand, each.unavailable, each.allocated)
+            for each in known
+            if not each.gone
+        }
+        """What was last told of each place, by the newest reading of it."""
+        self._places: dict[Sku, frozenset[LocationName]] = {}
+        for sku, place in self._told:
+            self._places[sku] = self._places.get(sku, frozenset()) | {place}
         self._bins: dict[Sku, frozenset[int]] = {}
+        self._bins_known = False
+        """Whether a whole list was once read to a proven end."""
         self._counts: dict[Sku, tuple[int, int]] = {}
         """On hand and locked over all places."""
+        self._read_at: dict[Sku, Instant] = {}
+        """When the newest of its rows that were told was asked for."""
         self._disagree: set[Sku] = set()
 
     async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str]:
         """Read all rows; how many, and why the reading is not complete, if it is not."""
-        walk = await self._walker.walk(PAGINGS[STOCK], doubt=not self._bins)
+        walk = await self._walk()
         read = self._read(walk)
         seen = read.by_sku()
         unread = {sku for sku in read.unread if sku in self._places}
         lost = {sku for sku in self._places if sku not in read.unread and self._lacks(sku, seen.get(sku, []))}
         facts = [*read.findings]
-        gone, unsettled = set[Sku](), lost
+        gone, unsettled = dict[Sku, Instant](), lost
         if not walk.why:
             gone, unsettled = await self._confirm(lost, emit)
+        torn: set[Sku] = set()
         for sku, some in sorted(seen.items()):
             # Where the end is not proven, neither is a bin that nobody knew: it would be stock out of a broken reply.
-            if sku not in lost and (
-                not walk.why or frozenset(each.stock_id for each in some) == self._bins.get(sku)
-            ):
+            if sku in lost or (walk.why and frozenset(each.stock_id for each in some) != self._bins.get(sku)):
+                continue
+            if self._torn(some):
+                torn.add(sku)
+            else:
                 facts += self._facts(some, began, settled=not walk.why)
-        facts += [self._gone(sku, place, began) for sku in sorted(gone) for place in self._forget(sku)]
+        for sku, at in sorted(gone.items()):
+            if self._read_since(sku, at):
+                unsettled.add(sku)
+            else:
+                facts += [self._gone(sku, place, at) for place in self._forget(sku)]
         await emit(Page(STOCK, tuple(facts)))
-        return len(walk.rows), walk.why or _open(unsettled, unread)
+        if walk.why:
+            return len(walk.rows), walk.why
+        self._bins.update({sku: frozenset(each.stock_id for each in seen[sku]) for sku in torn})
+        self._bins_known = True
+        moving = await self._read_again(torn, emit)
+        return len(walk.rows), _open(unsettled, unread, moving)
 
     async def read(self, skus: Sequence[Sku], emit: Emit) -> None:
         """Read the rows of exactly these SKUs now. What lacks a known bin proves nothing and is not told."""
         for start in range(0, len(skus), SKUS_A_CALL):
-            wanted = set(skus[start : start + SKUS_A_CALL])
-            began = self._clock()
-            first = self._read(await self._walker.glance(STOCK, wanted))
-            told, seen = [*first.findings], first.by_sku()
-            sure = {sku for sku in wanted if sku in self._bins and not self._lacks(sku, seen.get(sku, []))}
-            for sku in sorted(sure):
-                told += self._facts(seen[sku], began, settled=False)
-            told += await self._read_whole(wanted - sure)
-            await emit(Page(STOCK, tuple(told)))
+            facts, _ = await self._read_few(set(skus[start : start + SKUS_A_CALL]))
+            await emit(Page(STOCK, tuple(facts)))
 
-    async def _read_whole(self, skus: set[Sku]) -> list[Fact]:
+    async def _walk(self) -> Walk:
+        """The whole list. Where the bins of it are not known, nobody would miss one that moved out of sight."""
+        if self._bins_known:
+            return await self._walker.walk(PAGINGS[STOCK])
+        return await self._walker.walk_till_still(PAGINGS[STOCK], doubt=True)
+
+    async def _read_few(self, wanted: set[Sku]) -> tuple[list[Fact], set[Sku]]:
+        """What one call tells of some SKUs, and which of them it told."""
+        began = self._clock()
+        first = self._read(await self._walker.glance(STOCK, wanted))
+        facts, seen = [*first.findings], first.by_sku()
+        sure = {sku for sku in wanted if sku in self._bins and not self._lacks(sku, seen.get(sku, []))}
+        for sku in sorted(sure):
+            facts += self._facts(seen[sku], began, settled=False)
+        more, found = await self._read_whole(wanted - sure)
+        return facts + more, sure | found
+
+    async def _read_whole(self, skus: set[Sku]) -> tuple[list[Fact], set[Sku]]:
         """Rows of SKUs of which nobody knows, or a first page did not show, all bins: to a proven end."""
         if not skus:
-            return []
+            return [], set()
         began = self._clock()
         walk = await self._walker.walk_skus(STOCK, skus)
         if walk.why:
-            return []
+            return [], set()
         read = self._read(walk)
-        told = [*read.findings]
-        for sku, some in sorted(read.by_sku().items()):
-            if sku in skus and not self._lacks(sku, some):
-                told += self._facts(some, began, settled=False)
-        return told
+        seen = {
+            sku: some for sku, some in read.by_sku().items() if sku in skus and not self._lacks(sku, some)
+        }
+        moved = await self._moved({sku: some for sku, some in seen.items() if self._torn(some)})
+        told: list[Fact] = [*read.findings]
+        for sku in sorted(seen.keys() - moved):
+            told += self._facts(seen[sku], began, settled=False)
+        return told, seen.keys() - moved
+
+    async def _moved(self, torn: Mapping[Sku, list[rows.Bin]]) -> set[Sku]:
+        """Which of these, too many bins for one page, do not add up to the same when they are read once more."""
+        if not torn:
+            return set()
+        walk = await self._walker.walk_skus(STOCK, torn.keys())
+        again = {} if walk.why else self._read(walk).by_sku()
+        return {sku for sku, some in torn.items() if _sums(again.get(sku, [])) != _sums(some)}
+
+    async def _read_again(self, torn: set[Sku], emit: Emit) -> set[Sku]:
+        """Read SKUs whose bins a sweep met at different moments. Those that are still not told.
+
+        Units that were carried from one bin to another meanwhile stand in the sum of such bins twice, or not at all.
+        A bounded number each time: the next sweep reads those that are left over.
+        """
+        now, told = sorted(torn)[:MAX_AGAIN], set[Sku]()
+        for start in range(0, len(now), SKUS_A_CALL):
+            facts, found = await self._read_few(set(now[start : start + SKUS_A_CALL]))
+            await emit(Page(STOCK, tuple(facts)))
+            told |= found
+        return torn - told
+
+    def _torn(self, bins: Sequence[rows.Bin]) -> bool:
+        """Whether some place's bins were asked for at different moments and add up to something new."""
+        return any(
+            len({each.asked for each in some}) > 1
+            and self._told.get((some[0].sku, place)) != _sums(some)[place]
+            for place, some in _by_place(bins).items()
+        )
 
     async def sweep_totals(self, emit: Emit) -> tuple[int, str]:
         """Read the totals, and hold each against the rows; what differs is read again, both together."""
@@ -164,31 +236,45 @@ class Stock:
         text = "the rows and their total agree"
         return FindingRaised(FindingKind.TOTALS_DISAGREE, sku, text, self._clock(), cleared=True)
 
-    async def _confirm(self, skus: set[Sku], emit: Emit) -> tuple[set[Sku], set[Sku]]:
-        """Ask for each by exact SKU, twice. Returns (gone, unsettled); those found again are told.
+    async def _confirm(self, skus: set[Sku], emit: Emit) -> tuple[dict[Sku, Instant], set[Sku]]:
+        """Ask for each by exact SKU, twice. Returns (gone since when, unsettled); those found again are told.
 
-        A bounded number each time: what is left over is unsettled, and asked for by the next sweep.
+        Nothing older than the moment before the first asking says that it is gone: a row that was read after the
+        sweep began may have left since. A bounded number each time: what is left over is unsettled, and asked for
+        by the next sweep.
         """
         now = sorted(skus)[:MAX_CONFIRM]
-        gone: set[Sku] = set()
+        gone: dict[Sku, Instant] = {}
         unsettled = skus - set(now)
         for sku in now:
             began = self._clock()
             walks = [await self._walker.walk_skus(STOCK, {sku}) for _ in range(2)]
             reads = [self._read(walk) for walk in walks]
             found = {each.stock_id: each for read in reads for each in read.bins if each.sku == sku}
+            bins = list(found.values())
             if any(walk.why for walk in walks) or any(sku in read.unread for read in reads):
                 unsettled.add(sku)
+            elif self._read_since(sku, began):
+                unsettled.add(sku)  # somebody else saw it meanwhile: it comes and goes
+            elif self._torn(bins) and await self._moved({sku: bins}):
+                unsettled.add(sku)
             elif found:
-                left = self._places.get(sku, frozenset()) - {each.location for each in found.values()}
-                facts = self._facts(list(found.values()), began, settled=True)
-                await emit(Page(STOCK, (*facts, *(self._gone(sku, place, began) for place in sorted(left)))))
+                left = self._places.get(sku, frozenset()) - {each.location for each in bins}
+                facts = self._facts(bins, began, settled=True)
                 self._places[sku] = self._places[sku] - left
+                for place in sorted(left):
+                    self._told.pop((sku, place), None)
+                    facts.append(self._gone(sku, place, began))
+                await emit(Page(STOCK, tuple(facts)))
             elif self._walker.spells(sku):
-                gone.add(sku)
+                gone[sku] = began
             else:
                 unsettled.add(sku)
         return gone, unsettled
+
+    def _read_since(self, sku: Sku, at: Instant) -> bool:
+        """Whether a row of this SKU was read at that moment or later."""
+        return self._read_at.get(sku, _NEVER) >= at
 
     def _lacks(self, sku: Sku, some: Sequence[rows.Bin]) -> bool:
         """Whether a bin or a place that was known is not among these."""
@@ -230,33 +316,56 @@ class Stock:
     def _facts(self, bins: Sequence[rows.Bin], began: Instant, *, settled: bool) -> list[Fact]:
         """All bins of one SKU, added up by warehouse. ``settled``: these are all there are."""
         sku = bins[0].sku
-        groups: dict[LocationName, list[rows.Bin]] = {}
-        for each in bins:
-            groups.setdefault(each.location, []).append(each)
+        groups, sums = _by_place(bins), _sums(bins)
         self._places[sku] = self._places.get(sku, frozenset()) | frozenset(groups)
         self._counts[sku] = (sum(each.quantity for each in bins), sum(each.locked for each in bins))
+        if not self._read_since(sku, after(min(each.asked for each in bins), 1)):
+            self._told.update({(sku, place): total for place, total in sums.items()})
+        self._read_at[sku] = max(self._read_at.get(sku, _NEVER), *(each.asked for each in bins))
         if settled:
             self._bins[sku] = frozenset(each.stock_id for each in bins)
         return [
             StockObserved(
                 sku=sku,
                 location=place,
-                on_hand=sum(each.quantity for each in some),
-                unavailable=sum(each.unavailable for each in some),
-                allocated=sum(each.allocated for each in some),
+                on_hand=sums[place][0],
+                unavailable=sums[place][1],
+                allocated=sums[place][2],
                 age_of=began,
                 as_of=after(min(each.asked for each in some), -self._lag),
             )
             for place, some in sorted(groups.items())
         ]
 
-    def _gone(self, sku: Sku, place: LocationName, began: Instant) -> StockObserved:
-        return StockObserved(sku, place, 0, 0, 0, began, after(began, -self._lag), gone=True)
+    def _gone(self, sku: Sku, place: LocationName, asked: Instant) -> StockObserved:
+        return StockObserved(sku, place, 0, 0, 0, asked, after(asked, -self._lag), gone=True)
 
     def _forget(self, sku: Sku) -> list[LocationName]:
         self._bins.pop(sku, None)
         self._counts.pop(sku, None)
-        return sorted(self._places.pop(sku, frozenset()))
+        self._read_at.pop(sku, None)
+        places = sorted(self._places.pop(sku, frozenset()))
+        for place in places:
+            self._told.pop((sku, place), None)
+        return places
+
+
+def _by_place(bins: Iterable[rows.Bin]) -> dict[LocationName, list[rows.Bin]]:
+    groups: dict[LocationName, list[rows.Bin]] = {}
+    for each in bins:
+        groups.setdefault(each.location, []).append(each)
+    return groups
+
+
+def _sums(bins: Iterable[rows.Bin]) -> dict[LocationName, Sums]:
+    return {
+        place: (
+            sum(each.quantity for each in some),
+            sum(each.unavailable for each in some),
+            sum(each.allocated for each in some),
+        )
+        for place, some in _by_place(bins).items()
+    }
 
 
 def _totals(walk: Walk) -> tuple[list[Fact], dict[Sku, StockTotalObserved]]:
@@ -276,11 +385,13 @@ def _pair(total: StockTotalObserved) -> tuple[int, int]:
     return total.on_hand, total.locked
 
 
-def _open(unsettled: Iterable[Sku], unread: Iterable[Sku]) -> str:
-    lost, bad = sorted(unsettled), sorted(unread)
+def _open(unsettled: Iterable[Sku], unread: Iterable[Sku], moving: Iterable[Sku]) -> str:
+    lost, bad, torn = sorted(unsettled), sorted(unread), sorted(moving)
     said = []
     if lost:
         said.append(f"{len(lost)} SKUs of the last reading could not be found again, the first is {lost[0]}")
     if bad:
         said.append(f"{len(bad)} SKUs have rows that cannot be read, the first is {bad[0]}")
+    if torn:
+        said.append(f"{len(torn)} SKUs have bins that were not read together yet, the first is {torn[0]}")
     return "; ".join(said)

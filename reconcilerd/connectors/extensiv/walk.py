@@ -22,6 +22,8 @@ MAX_PAGES: Final = 5_000
 """Half a million stock rows. A list that is longer does not end."""
 
 MAX_CONFIRM: Final = 500
+MOST_PASSES: Final = 5
+"""How often a list is read once more because rows turned up that were not there before."""
 SKUS_A_CALL: Final = 10
 PAGE_TIMEOUT_S: Final = 60.0
 SLOW_PAGE_TIMEOUT_S: Final = 300.0
@@ -68,6 +70,8 @@ class Walk:
     rows: list[tuple[Wire, Instant]] = field(default_factory=list)
     why: str = ""
     """Why it does not prove the end; empty if it does."""
+    pages: int = 0
+    """How many pages had rows: the server decides how many rows a page has."""
 
 
 PAGINGS: Final[Mapping[FeedName, Paging]] = {
@@ -108,6 +112,26 @@ class Walker:
         """
         return await self._walk(paging, at_once=2, doubt=doubt)
 
+    async def walk_till_still(self, paging: Paging, *, doubt: bool = False) -> Walk:
+        """A list to its end, again until nothing turns up that was not there before.
+
+        A row that leaves the list while it is read moves another one over the edge of a page, unseen.
+        """
+        walk = await self.walk(paging, doubt=doubt)
+        seen = {key_of(row, paging.key) for row, _ in walk.rows}
+        for _ in range(MOST_PASSES):
+            if walk.why or walk.pages <= 1:
+                return walk
+            again = await self.walk(paging)
+            new = [each for each in again.rows if key_of(each[0], paging.key) not in seen]
+            walk.rows += new
+            walk.why = again.why
+            seen |= {key_of(row, paging.key) for row, _ in new}
+            if not new:
+                return walk
+        walk.why = f"{paging.path} still moved after {MOST_PASSES} readings"
+        return walk
+
     def _of_skus(self, feed: FeedName, skus: Collection[Sku]) -> Paging:
         plain = PAGINGS[feed]
         spelt = [self.spelling.get(sku, sku) for sku in sorted(skus)]
@@ -136,6 +160,7 @@ class Walker:
                 walk.rows.extend((row, asked) for row in page)
                 seen |= keys
                 sizes[at] = len(page)
+                walk.pages = len(sizes)
             number += at_once
             if len(pages[-1][0]) < paging.limit:
                 at_once = 1  # this was the last one, or the next tells

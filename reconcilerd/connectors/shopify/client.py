@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from reconcilerd.connectors.port import (
     Emit,
@@ -15,18 +15,26 @@ from reconcilerd.connectors.port import (
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.connectors.shopify import rows
 from reconcilerd.connectors.shopify.graphql import GraphQL, Sender
+from reconcilerd.connectors.shopify.lists import Node, connection_of, nodes_of
 from reconcilerd.connectors.shopify.writes import Writes
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     Fact,
     FindingKind,
     FindingRaised,
-    OrderObserved,
     SlotObserved,
     SweepRead,
 )
 from reconcilerd.domain.joins import code_of
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, SlotKey, after, format_instant
+from reconcilerd.domain.names import (
+    ChannelName,
+    FeedName,
+    Instant,
+    SlotKey,
+    after,
+    format_instant,
+    parse_instant,
+)
 from reconcilerd.errors import MalformedReply
 from reconcilerd.transport.lane import Priority
 
@@ -37,12 +45,12 @@ IDS_A_CALL: Final = PAGE
 MAX_NESTED_PAGES: Final = 50
 DEPTH_CAP: Final = 25_000
 OVERLAP_MS: Final = 300_000
+LAG_MARGIN_MS: Final = 60_000
 FIRST_LOOK_BACK_MS: Final = 2 * 86_400_000
 MAX_CONFIRM: Final = 200
-UNSHIPPED: Final = ("unfulfilled", "partial", "on_hold", "scheduled")
+UNSHIPPED: Final = ("unshipped", "unfulfilled", "partial", "on_hold", "scheduled", "request_declined")
+"""Every value of the filter ``fulfillment_status`` but those that say it is shipped. An order may come under two."""
 MAX_SUBJECT: Final = 80
-
-Node = dict[str, Any]
 
 
 class Shopify:
@@ -56,17 +64,20 @@ class Shopify:
         name: ChannelName,
         places: Collection[str],
         read_lag_ms: int = 0,
+        order_lag_ms: int = 0,
         batch_max: int = 25,
         known: Mapping[SlotKey, SlotObserved] = MappingProxyType({}),
         duplicates: frozenset[str] = frozenset(),
     ) -> None:
-        """``places``: location ids that are ours to write. ``known``: slots as last read before this start;
+        """``places``: location ids that are ours to write. ``order_lag_ms``: how long after its change an order may
+        turn up in the list, which is filtered by the change. ``known``: slots as last read before this start;
         ``duplicates``: SKUs that several items carried then.
         """
         self._name = name
         self._clock = clock
         self._places = frozenset(places)
         self._lag = read_lag_ms
+        self._overlap_ms = max(OVERLAP_MS, order_lag_ms + LAG_MARGIN_MS)
         self._batch_max = batch_max
         self._graphql = GraphQL(client, name)
         self._writes = Writes(self._graphql)
@@ -87,11 +98,11 @@ class Shopify:
     def batch_max(self) -> int:
         return self._batch_max
 
-    async def sweep(self, feed: FeedName, cursor: str, emit: Emit) -> SweepRead:
-        """Read all slots, or the orders updated since the cursor."""
-        return await (
-            self._sweep_orders(cursor, emit) if feed == self.orders_feed else self._sweep_slots(emit)
-        )
+    async def sweep(self, feed: FeedName, cursor: str, emit: Emit, *, whole: bool = False) -> SweepRead:
+        """Read all slots, or the orders updated since the cursor; with ``whole`` those not shipped as well."""
+        if feed == self.orders_feed:
+            return await self._sweep_orders(cursor, emit, whole=whole or not cursor)
+        return await self._sweep_slots(emit)
 
     async def read_slots(self, slots: Sequence[SlotKey], emit: Emit) -> None:
         """Read the items of these slots now."""
@@ -113,22 +124,21 @@ class Shopify:
         while True:
             variables = {"first": PAGE, "after": cursor}
             data, asked = await self._graphql.run("inventory_items", variables, Priority.STOCK)
-            connection = data["inventoryItems"]
-            nodes = await self._with_all_levels(connection["nodes"])
+            page = connection_of(data, "inventoryItems", f"{self._name} inventory_items")
+            nodes = await self._with_all_levels(page.nodes, Priority.STOCK)
             facts, slots = self._facts(nodes, began, asked)
             seen |= slots
             count += len(nodes)
             await emit(Page(self.slots_feed, tuple(facts)))
-            if not connection["pageInfo"]["hasNextPage"]:
+            if not page.more:
                 break
             if count >= DEPTH_CAP:
                 why = f"more than {DEPTH_CAP} items: paging does not go deeper"
                 break
-            following = connection["pageInfo"]["endCursor"]
-            if following == cursor or not connection["nodes"]:
+            if page.following == cursor or not page.nodes:
                 why = "paging does not move on"
                 break
-            cursor = following
+            cursor = page.following
         why = why or await self._confirm(set(self._known) - seen, began, emit)
         if not why:
             await emit(Page(self.slots_feed, self._twice(seen, began)))
@@ -168,7 +178,8 @@ class Shopify:
 
     async def _items(self, ids: Sequence[str]) -> tuple[list[Node], Instant]:
         data, asked = await self._graphql.run("items_by_id", {"ids": list(ids)}, Priority.RAISE)
-        return await self._with_all_levels([node for node in data["nodes"] if node]), asked
+        nodes = nodes_of(data, f"{self._name} items_by_id", len(ids))
+        return await self._with_all_levels(nodes, Priority.RAISE), asked
 
     def _twice(self, seen: set[SlotKey], at: Instant) -> tuple[Fact, ...]:
         """SKUs that several items of a whole reading carry, and those that no longer do.
@@ -195,32 +206,36 @@ class Shopify:
         self._duplicates = now
         return tuple(found)
 
-    async def _with_all_levels(self, nodes: Sequence[Node]) -> list[Node]:
-        return [await self._whole(node, "inventoryLevels", "item_levels", "inventoryItem") for node in nodes]
+    async def _with_all_levels(self, nodes: Sequence[Node], priority: Priority) -> list[Node]:
+        return [
+            await self._whole(node, "inventoryLevels", "item_levels", "inventoryItem", priority)
+            for node in nodes
+        ]
 
-    async def _with_all_lines(self, nodes: Sequence[Node]) -> list[Node]:
-        return [await self._whole(node, "lineItems", "order_lines", "order") for node in nodes]
+    async def _with_all_lines(self, nodes: Sequence[Node], priority: Priority) -> list[Node]:
+        return [await self._whole(node, "lineItems", "order_lines", "order", priority) for node in nodes]
 
-    async def _whole(self, node: Node, nested: str, document: str, root: str) -> Node:
-        """A node with all pages of its nested list. A list that does not end leaves the node unreadable."""
-        inner = node.get(nested)
-        if not isinstance(inner, dict) or not (inner.get("pageInfo") or {}).get("hasNextPage"):
-            return node
-        rows_so_far, cursor = list(inner.get("nodes") or ()), inner["pageInfo"]["endCursor"]
-        for _ in range(MAX_NESTED_PAGES):
-            variables = {"id": node["id"], "after": cursor}
-            data, _ = await self._graphql.run(document, variables, Priority.STOCK)
-            page = (data.get(root) or {}).get(nested) or {}
-            rows_so_far += page.get("nodes") or ()
-            following = (page.get("pageInfo") or {}).get("endCursor")
-            if not (page.get("pageInfo") or {}).get("hasNextPage"):
-                return {**node, nested: {"nodes": rows_so_far}}
-            if following == cursor:
-                break
-            cursor = following
-        raise MalformedReply(
-            f"{self._name} {document}: the {nested} of {node['id']} did not end within {MAX_NESTED_PAGES} pages"
-        )
+    async def _whole(self, node: Node, nested: str, document: str, root: str, priority: Priority) -> Node:
+        """A node with all pages of its nested list. Raises MalformedReply where that does not end.
+
+        Whatever is missing of a page is no end: half an order, or a slot taken for gone, would follow from it.
+        """
+        if not isinstance(node.get(nested), dict):
+            return node  # it has no such list at all: its row says so
+        where = f"{self._name} {document}"
+        page = connection_of(node, nested, where, of=node.get("id"))
+        so_far, asked_for = list(page.nodes), set[str | None]()
+        while page.more:
+            if page.following in asked_for or len(asked_for) >= MAX_NESTED_PAGES:
+                raise MalformedReply(
+                    f"{where}: the {nested} of {node['id']} did not end within {MAX_NESTED_PAGES} pages"
+                )
+            asked_for.add(page.following)
+            variables = {"id": node["id"], "after": page.following}
+            data, _ = await self._graphql.run(document, variables, priority)
+            page = connection_of(data.get(root), nested, where, of=node["id"])
+            so_far += page.nodes
+        return {**node, nested: {"nodes": so_far}}
 
     def _facts(
         self, nodes: Sequence[Node], began: Instant, asked: Instant
@@ -243,17 +258,23 @@ class Shopify:
                 self._known[slot.slot] = slot
         return facts, seen
 
-    async def _sweep_orders(self, cursor: str, emit: Emit) -> SweepRead:
-        """First every order that is not shipped, however old, and the recently changed; then what was changed."""
+    async def _sweep_orders(self, cursor: str, emit: Emit, *, whole: bool) -> SweepRead:
+        """A whole reading: every order that is not shipped, however old, and what was changed; else what was changed.
+
+        However long nobody read, what was cancelled meanwhile was changed since the last reading.
+        """
         began = self._clock()
-        since = after(Instant(int(cursor)), -OVERLAP_MS) if cursor else after(began, -FIRST_LOOK_BACK_MS)
-        queries = [] if cursor else [f"status:open fulfillment_status:{each}" for each in UNSHIPPED]
+        since = after(Instant(int(cursor)), -self._overlap_ms) if cursor else began
+        queries = []
+        if whole:
+            since = min(since, after(began, -FIRST_LOOK_BACK_MS))
+            queries = [f"status:open fulfillment_status:{each}" for each in UNSHIPPED]
         rejected: list[Fact] = []
         count, why = 0, ""
         for query in (*queries, _changed_since(since)):
             read, trouble = await self._read_orders(query, rejected, emit)
             count, why = count + read, why or trouble
-        why, whole = why or too_many_unreadable(rejected), not cursor
+        why = why or too_many_unreadable(rejected)
         # The next window is asked for by the store's time: by ours, if it is ahead, orders would fall between.
         cursor = cursor if why else str(self._graphql.skew.theirs(began))
         return SweepRead(self.orders_feed, began, self._clock(), not why, count, 0, why, cursor, full=whole)
@@ -264,22 +285,20 @@ class Shopify:
         while True:
             variables = {"first": ORDERS_PAGE, "after": following, "query": query}
             data, asked = await self._graphql.run("orders", variables, Priority.ORDERS)
-            connection = data["orders"]
-            nodes = await self._with_all_lines(connection["nodes"])
+            page = connection_of(data, "orders", f"{self._name} orders")
+            nodes = await self._with_all_lines(page.nodes, Priority.ORDERS)
             facts = self._order_facts(nodes, asked)
             rejected += rejected_rows(facts)
             await emit(Page(self.orders_feed, tuple(facts)))
             count, deep = count + len(nodes), deep + len(nodes)
-            if not connection["pageInfo"]["hasNextPage"]:
+            if not page.more:
                 return count, ""
-            last, following = following, connection["pageInfo"]["endCursor"]
+            last, following = following, page.following
             if following == last or not nodes:
                 return count, "paging does not move on"
             if deep + ORDERS_PAGE > DEPTH_CAP:
                 # Paging goes no deeper: go on by the time of the last one, with a query of its own.
-                newest = max(
-                    (each.modified for each in facts if isinstance(each, OrderObserved)), default=None
-                )
+                newest = _newest_change(page.nodes)
                 deeper = "" if newest is None else _changed_since(newest)
                 if not query.startswith("updated_at") or deeper in {"", query}:
                     return count, f"more than {DEPTH_CAP} orders: paging does not go deeper"
@@ -288,13 +307,19 @@ class Shopify:
     def _order_facts(self, nodes: Sequence[Node], asked: Instant) -> list[Fact]:
         facts: list[Fact] = []
         for node in nodes:
-            made = parsed(lambda node=node: rows.order(node, self._name, asked))  # type: ignore[misc]
+            made = parsed(lambda node=node: rows.order(node, self._name, asked, self._graphql.skew.ours))  # type: ignore[misc]
             if isinstance(made, Rejected):
                 subject = f"{self._name}:order {str(node.get('name', '?'))[:MAX_SUBJECT]}"
                 facts.append(FindingRaised(FindingKind.REJECTED_ROW, subject, made.why, asked))
                 continue
             facts.extend((made[0], *made[1]))
         return facts
+
+
+def _newest_change(nodes: Sequence[Node]) -> Instant | None:
+    """When the last of these orders was changed, by the store's own clock, as its filter wants it."""
+    stamps = [parsed(lambda node=node: parse_instant(node["updatedAt"])) for node in nodes]  # type: ignore[misc]
+    return max((each for each in stamps if not isinstance(each, Rejected)), default=None)
 
 
 def _changed_since(at: Instant) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from reconcilerd.connectors.port import Ours
 from reconcilerd.domain.book import slots_feed
 from reconcilerd.domain.facts import (
     FindingKind,
@@ -89,8 +90,13 @@ def _slot_findings(
     return [_finding(channel, f"{sku}@{place}", what, text, at, slots_feed(channel))]
 
 
-def order(node: Wire, channel: ChannelName, as_of: Instant) -> tuple[OrderObserved, list[FindingRaised]]:
-    """One order; lines without a SKU are reported, not guessed. Raises ValueError, KeyError, TypeError."""
+def order(
+    node: Wire, channel: ChannelName, as_of: Instant, ours: Ours
+) -> tuple[OrderObserved, list[FindingRaised]]:
+    """One order; lines without a SKU are reported, not guessed. Its moments are told by our clock.
+
+    Raises ValueError, KeyError, TypeError.
+    """
     number = _text(node, "name").lstrip("#")
     lines, findings, ship = [], [], False
     for line in node["lineItems"]["nodes"]:
@@ -110,14 +116,14 @@ def order(node: Wire, channel: ChannelName, as_of: Instant) -> tuple[OrderObserv
     fact = OrderObserved(
         source=channel,
         key=OrderKey(channel, number),
-        placed=parse_instant(_text(node, "createdAt")),
-        modified=parse_instant(_text(node, "updatedAt")),
+        placed=ours(parse_instant(_text(node, "createdAt"))),
+        modified=ours(parse_instant(_text(node, "updatedAt"))),
         status=OrderStatus.CANCELLED if cancelled else status,
         raw_status="CANCELLED" if cancelled else raw,
         lines=tuple(lines),
         as_of=as_of,
         eligible=eligible,
-        ended_at=parse_instant(cancelled) if cancelled else None,
+        ended_at=ours(parse_instant(cancelled)) if cancelled else None,
     )
     return fact, findings
 

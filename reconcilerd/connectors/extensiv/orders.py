@@ -1,0 +1,136 @@
+"""Orders: what is open, what was changed, and which open ones went away or go by another number now.
+
+The API tells of no deletion: an order that was open and that no list shows any more is asked for by its id, twice.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from reconcilerd.connectors.extensiv import rows
+from reconcilerd.connectors.extensiv.walk import ORDERS, PAGINGS, Query, Walk, Walker, Wire, key_of
+from reconcilerd.connectors.port import Emit, Page, too_many_unreadable
+from reconcilerd.connectors.rejected import Rejected, parsed
+from reconcilerd.domain.facts import Fact, OrderObserved, OrderStatus, SweepRead
+from reconcilerd.domain.names import ChannelName, Instant, after, format_instant
+
+OVERLAP_MS: Final = 120_000
+FIRST_LOOK_BACK_MS: Final = 14 * 86_400_000
+"""For orders in a status that this version cannot ask for by name."""
+MAX_SOUGHT: Final = 100
+"""Open orders a reading asks for one by one because no list showed them."""
+
+GONE: Final = "GONE"
+RENUMBERED: Final = "RENUMBERED"
+_STANDING: Final = frozenset({OrderStatus.OPEN, OrderStatus.UNKNOWN})
+
+
+class Orders:
+    """Keeps the open orders as last read, by Extensiv's own id of each."""
+
+    def __init__(
+        self,
+        walker: Walker,
+        clock: Callable[[], Instant],
+        channels: Mapping[int, ChannelName],
+        order_keys: Mapping[ChannelName, str],
+        known: Iterable[OrderObserved],
+    ) -> None:
+        """``known``: those that were open when they were last read before this start."""
+        self._walker = walker
+        self._clock = clock
+        self._channels = channels
+        self._order_keys = order_keys
+        self._open = {each.part: each for each in known}
+        self._met: set[str] = set()
+        """Asked for by id and found, since the last whole reading that ended well."""
+
+    async def sweep(self, cursor: str, began: Instant, emit: Emit, *, whole: bool) -> SweepRead:
+        """A whole reading: every open order without a date window, and what was changed; else what was changed."""
+        whole = whole or not cursor
+        count, why, shown = 0, "", set[str]()
+        for query in self._windows(cursor, began, whole=whole):
+            walk = await self._walker.walk_till_still(replace(PAGINGS[ORDERS], query=query), doubt=whole)
+            facts = await self._tell(walk, emit)
+            shown |= {str(key_of(row, PAGINGS[ORDERS].key)) for row, _ in walk.rows}
+            count, why = count + len(walk.rows), why or walk.why or too_many_unreadable(facts)
+        if whole and not why:
+            why = await self._seek(shown, emit)
+        # The next window is asked for by the server's time: by ours, if it is ahead, orders would fall between.
+        follow = "" if why else str(self._walker.skew.theirs(began))
+        return SweepRead(ORDERS, began, self._clock(), not why, count, 0, why, follow, full=whole)
+
+    def _windows(self, cursor: str, began: Instant, *, whole: bool) -> list[Query]:
+        """What to ask for. However long nobody read, what ended meanwhile was changed since the last reading."""
+        since = after(Instant(int(cursor)), -OVERLAP_MS) if cursor else began
+        if not whole:
+            return [_changed_since(since)]
+        since = min(since, after(began, -FIRST_LOOK_BACK_MS))
+        return [(("status", ",".join(rows.OPEN_STATUSES)),), _changed_since(since)]
+
+    async def _tell(self, walk: Walk, emit: Emit) -> list[Fact]:
+        facts = [fact for row, asked in walk.rows for fact in self._facts(row, asked)]
+        if facts:
+            await emit(Page(ORDERS, tuple(facts)))
+        return facts
+
+    def _facts(self, row: Wire, asked: Instant) -> list[Fact]:
+        made = parsed(
+            lambda: rows.order(row, asked, self._channels, self._order_keys, self._walker.skew.ours)
+        )
+        if isinstance(made, Rejected):
+            return [rows.rejected("order", row, made.why, asked)]
+        fact, findings = made
+        before = self._open.pop(fact.part, None)
+        if fact.status in _STANDING:
+            self._open[fact.part] = fact
+        renumbered = before is not None and before.key != fact.key
+        old = [_ended(before, RENUMBERED, asked, asked)] if before is not None and renumbered else []
+        return [*old, fact, *findings]
+
+    async def _seek(self, shown: set[str], emit: Emit) -> str:
+        """Ask for each open order that no list showed by its id, twice. Why it stays open, or nothing.
+
+        A bounded number each time: the next whole reading asks for those that are left over.
+        """
+        lost = sorted(set(self._open) - shown - self._met)
+        unsettled = len(lost[MAX_SOUGHT:])
+        for part in lost[:MAX_SOUGHT]:
+            began = self._clock()
+            paging = replace(PAGINGS[ORDERS], query=(("orderId", part),))
+            walks = [await self._walker.walk(paging) for _ in range(2)]
+            own = [_only(walk, part) for walk in walks]
+            found = own[1].rows or own[0].rows
+            if found:
+                self._met.add(part)
+                await self._tell(Walk(found[-1:]), emit)
+            elif any(walk.why for walk in walks):
+                unsettled += 1
+            else:
+                gone = _ended(self._open.pop(part), GONE, began, self._clock())
+                await emit(Page(ORDERS, (gone,)))
+        if unsettled:
+            return f"{unsettled} open orders of the last reading are still to be asked for"
+        self._met.clear()
+        return ""
+
+
+def _only(walk: Walk, part: str) -> Walk:
+    """The rows of one order: a server that ignores the filter shows others too."""
+    return Walk([each for each in walk.rows if str(key_of(each[0], PAGINGS[ORDERS].key)) == part])
+
+
+def _ended(order: OrderObserved, word: str, asked: Instant, at: Instant) -> OrderObserved:
+    """An order that Extensiv no longer has, under this number: it takes no unit any more."""
+    return replace(
+        order,
+        status=OrderStatus.CANCELLED,
+        raw_status=word,
+        as_of=max(order.as_of, asked),
+        ended_at=at,
+    )
+
+
+def _changed_since(at: Instant) -> Query:
+    """Extensiv's dates have whole seconds."""
+    return (("modifiedDateFrom", format_instant(Instant(at - at % 1000))),)

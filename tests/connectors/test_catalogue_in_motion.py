@@ -1,0 +1,91 @@
+"""Products and listings that went away while nobody read, or moved while they were read."""
+
+from typing import Any
+
+import pytest
+
+from reconcilerd.assemble import assemble
+from reconcilerd.domain.facts import Fact, ListingDeclared, ProductObserved
+from reconcilerd.simulator.virtual_time import VirtualClock
+from reconcilerd.transport.pool import in_process_transport
+from tests.connectors.source import Tenant
+from tests.simulator.builders import START, Desk, world_of
+from tests.world.stage import Journal, NoAlerts, policy, wire
+
+Row = dict[str, Any]
+
+
+def catalogue(live: list[Row], **more: Any) -> Tenant:
+    """A tenant with exactly these products or listings."""
+
+    def answer(path: str, query: dict[str, str], body: Any) -> Any:
+        if not path.endswith(("/products", "/listings")):
+            return body
+        wanted = query.get("sku", query.get("masterSku"))
+        got = [row for row in live if wanted is None or wanted in row["masterSku"]]
+        limit, page = int(query["limit"]), int(query["page"])
+        return got[(page - 1) * limit : page * limit]
+
+    return Tenant(Desk(world_of({"a": 5})), answer, **more)
+
+
+def row(number: int) -> Row:
+    """Fit to be a product as well as a listing."""
+    return {
+        "productId": number,
+        "listingId": number,
+        "listingSku": f"l{number}.",
+        "masterSku": f"M{number}.",
+        "salesChannelId": 101,
+        "type": "CORE_PRODUCT",
+    }
+
+
+def numbers(tenant: Tenant) -> dict[int, bool]:
+    told = {each.product_id: each.active for each in tenant.of(ProductObserved)}
+    return told | {each.listing_id: each.active for each in tenant.of(ListingDeclared)}
+
+
+@pytest.mark.parametrize("feed", ["products", "listings"])
+async def test_a_first_reading_finds_what_moved_over_an_edge_meanwhile(feed: str) -> None:
+    live = [row(number) for number in range(1, 1201)]
+    tenant = catalogue(live)
+    answer = tenant.spoil
+    assert answer is not None
+
+    def shift(path: str, query: dict[str, str], body: Any) -> Any:
+        if query["page"] == "3" and len(live) == 1200:
+            del live[3]
+        return answer(path, query, body)
+
+    tenant.spoil = shift
+    assert (await tenant.sweep(feed)).complete
+    assert numbers(tenant).keys() >= {each["listingId"] for each in live}
+
+
+@pytest.mark.parametrize("feed", ["products", "listings"])
+async def test_what_went_away_before_a_start_is_told_as_no_longer_active_after_it(feed: str) -> None:
+    live = [row(1), row(2)]
+    before = catalogue(live)
+    await before.sweep("products")
+    state: list[Fact] = [*before.facts]
+    await before.sweep("listings")
+    state += before.facts
+    wiring = wire(
+        policy(split=True), VirtualClock(START), lambda: in_process_transport(before.desk.business.app)
+    )
+    del live[1]
+    started_anew = catalogue(live)
+    started_anew.connector = assemble(wiring, Journal(), NoAlerts(), state).stock
+    started_anew.connector._walker._client = started_anew
+    assert (await started_anew.sweep(feed)).complete
+    assert numbers(started_anew) == {1: True, 2: False}
+
+
+async def test_a_product_made_anew_under_its_sku_is_not_told_as_no_longer_active() -> None:
+    live = [row(1), row(2)]
+    tenant = catalogue(live)
+    await tenant.sweep("products")
+    live[1] = row(2) | {"productId": 3}
+    assert (await tenant.sweep("products")).complete
+    assert numbers(tenant) == {1: True, 3: True}
