@@ -190,8 +190,10 @@ class Book:
                 self._track(fact.slot).plan(fact)
                 return Taken(news=True)
             case CorrectionSent():
-                self._track(fact.slot).answer(fact)
-                return Taken(news=True, dirty=self._skus_of_slot(fact.slot))
+                track = self._track(fact.slot)
+                track.answer(fact)
+                told = replace(fact, still=tuple(each.id for each in track.open))
+                return Taken(news=True, dirty=self._skus_of_slot(fact.slot), instead=told)
             case CorrectionSettled() | SaleInferred() | SalesBuried():
                 self._track(fact.slot).derive((fact,))
                 return Taken(news=True)

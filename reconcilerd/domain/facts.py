@@ -433,7 +433,7 @@ class CorrectionPlanned(_OfSlot):
     """Whether it sets the slot to zero because nothing at all is left for it."""
     owed: int = 0
     """How far below zero the channel's number was (``read`` is 0 then)."""
-    under: tuple[tuple[str, int, int, Instant, Instant], ...] = ()
+    under: tuple[tuple[str, int, int, Instant, Instant], ...] | None = None
     """Earlier writes of the slot that may still have their effect: id, target, read, based on, planned."""
 
     @property
@@ -448,7 +448,7 @@ class CorrectionPlanned(_OfSlot):
 
 @dataclass(frozen=True, slots=True)
 class CorrectionSent(_OfSlot):
-    """What the channel answered to one planned write."""
+    """What the channel answered to one planned write; ``still``: which of the slot's may have their effect after it."""
 
     kind: ClassVar[str] = "sent"
     id: str
@@ -457,6 +457,7 @@ class CorrectionSent(_OfSlot):
     detail: str
     sent: Instant
     at: Instant
+    still: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,18 +470,18 @@ class CorrectionSettled(_OfSlot):
     end: CorrectionEnd
     at: Instant
     read: int | None = None
+    still: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeApproved(_Made):
-    """A person's release of held corrections: which SKUs, which way, up to what, until when."""
+    """A person's release of held corrections: which SKUs, which way, up to what (``ceiling`` a slot), until when."""
 
     kind: ClassVar[str] = "envelope"
     id: str
     skus: tuple[Sku, ...]
     direction: str
     ceiling: int
-    """Largest change of one slot, in the channel's units."""
     by: str
     reason: str
     at: Instant

@@ -104,6 +104,8 @@ class SlotTrack:
                     self.surprise = 0
                     since, before = write.based_on, write.target
         self.derive(derived)
+        still = tuple(each.id for each in self.open)
+        derived = [replace(f, still=still) if isinstance(f, CorrectionSettled) else f for f in derived]
         known = len(derived)
         if new and before is None and seen.quantity is not None:
             # Nobody saw what it sold before: orders so young may not be known yet.
@@ -151,6 +153,7 @@ class SlotTrack:
                     ended = self._close(fact.id)
                     if ended is not None and fact.end is CorrectionEnd.CONFIRMED:
                         self.last_written = ended.target
+                    self._keep(fact.still)
 
     @property
     def open(self) -> tuple[OpenWrite, ...]:
@@ -170,6 +173,12 @@ class SlotTrack:
             self.write = None
         return ended
 
+    def _keep(self, still: tuple[str, ...] | None) -> None:
+        """Loaded: the state holds only the newest answer of a slot, which knows what the others had ended."""
+        for write in self.open:
+            if still is not None and write.id not in still:
+                self._close(write.id)
+
     def orphan(self, now: Instant) -> None:
         """Whoever sent the open writes is no more: it may have sent them until now, and no answer will come."""
         self.replaced = [replace(each, sent=now, answered=True) for each in self.replaced]
@@ -179,8 +188,10 @@ class SlotTrack:
     def plan(self, correction: CorrectionPlanned) -> None:
         """An intent is durable: until its answer is known it may already be at work."""
         open_ = {each.id: each for each in self.open}
-        under = (OpenWrite(*each) for each in correction.under)
-        self.replaced = [*open_.values(), *(each for each in under if each.id not in open_)]
+        if correction.under is None:
+            self.replaced = list(open_.values())
+        else:
+            self.replaced = [open_.get(each[0], OpenWrite(*each)) for each in correction.under]
         self.write = OpenWrite(
             correction.id, correction.target, correction.read, correction.based_on, correction.at
         )
@@ -191,8 +202,11 @@ class SlotTrack:
         Unless a reading was begun after it: that says more.
         """
         write = next((each for each in self.open if each.id == sent.id), None)
-        if write is None:
-            return
+        if write is not None:
+            self._answer(sent, write)
+        self._keep(sent.still)
+
+    def _answer(self, sent: CorrectionSent, write: OpenWrite) -> None:
         match sent.outcome:
             case Outcome.APPLIED:
                 self.last_written = write.target

@@ -83,7 +83,7 @@ def test_a_refusal_after_a_try_that_may_have_worked_tells_nothing() -> None:
 
 async def test_the_dearest_call_always_fits_a_small_bucket() -> None:
     costs = {"requestedQueryCost": 900, "actualQueryCost": 100}
-    status = {"maximumAvailable": 1000.0, "currentlyAvailable": 900.0, "restoreRate": 50.0}
+    status = {"maximumAvailable": 1000.0, "currentlyAvailable": 900.0, "restoreRate": 50_000.0}
 
     def spoil(ask: dict[str, Any], body: dict[str, Any]) -> Any:
         return {**body, "extensions": {"cost": {**costs, "throttleStatus": status}}}

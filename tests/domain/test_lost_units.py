@@ -216,6 +216,20 @@ def test_a_write_under_another_is_still_under_way_after_a_restart(tmp_path: Path
         assert raises(book, T + 1_010) == {}
 
 
+def test_an_answer_that_came_for_a_write_under_another_is_known_after_a_restart(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, Book(two_channels().policy))
+    kept.take(*catalogue(), *(whole(feed, T) for feed in FEEDS), sees(US_SLOT, 5, T))
+    first = replace(written("first", 15, 5, T, T + 10), slot=US_SLOT)
+    kept.take(first)
+    (open_,) = kept.book.slots[US_SLOT].open
+    under = ((open_.id, open_.target, open_.before, open_.based_on, open_.sent),)
+    kept.take(replace(written("second", 3, 5, T, T + 30, under=under), slot=US_SLOT))
+    for id_, at in (("first", T + 40), ("second", T + 50)):
+        kept.take(CorrectionSent(id_, US_SLOT, Outcome.APPLIED, "", Instant(at), Instant(at)))
+    assert kept.book.slots[US_SLOT].open == ()
+    assert kept.again(T + 900).slots[US_SLOT].open == ()
+
+
 @pytest.mark.parametrize("by", ["safety stock", "an order of nobody's channel"])
 def test_what_is_claimed_somewhere_wider_may_have_to_come_from_here(by: str) -> None:
     book = shop_book(0)
