@@ -2,6 +2,8 @@
 
 The bound of one system is the least time in which its requests can pass a bucket of 10 a second that holds 10,
 plus one answer's latency. Extensiv's list takes 100 pages and an empty one twice; a store's cursor 223 pages.
+What is measured is a poll like all but the first: the first after a start reads the list of stock once more, since
+nobody could miss a bin that moved out of sight meanwhile.
 """
 
 import subprocess
@@ -14,7 +16,7 @@ import httpx
 from reconcilerd.assemble import SHOPIFY_TOKEN, Endpoint, client_of
 from reconcilerd.config.secret import Secret
 from reconcilerd.connectors.extensiv.client import Extensiv
-from reconcilerd.connectors.extensiv.walk import PAGINGS, STOCK, WAREHOUSES
+from reconcilerd.connectors.extensiv.walk import PAGINGS, STOCK
 from reconcilerd.connectors.port import Page, Source
 from reconcilerd.connectors.shopify.client import PAGE, Shopify
 from reconcilerd.connectors.shopify.graphql import LANE
@@ -76,9 +78,9 @@ def _bound(name: str) -> float:
 
 
 async def _warm_up(source: Source) -> None:
-    """A token, a connection and, for a store, what a page costs."""
+    """A token, a connection, the bins there are and, for a store, what a page costs."""
     if isinstance(source, Extensiv):
-        await source.sweep(WAREHOUSES, "", _drop)
+        await source.sweep(STOCK, "", _drop)
     elif isinstance(source, Shopify):
         ids = range(10_100_001, 10_100_001 + PAGE)
         channel = ChannelName(source.name)
