@@ -1,5 +1,15 @@
 """Checks of our own doing, by the shortest way and knowing nothing of how it came about.
 
+The invariants, by the names that the code, the tests and the demo use:
+I1 no target is above what could ship. I2 no union of locations of a split pool is shown beyond its stock by our raises.
+I3 a raise stays within the headroom that all may still be showing leaves. I4 a raise uses only known, fresh inputs.
+I5 zero is published only for a known reason. I6 balances are the fold of the ledger. I7 entries never change, older
+readings never overwrite newer. I8 every input is followed by a plan. I9 an order counts once. I10 a write is not sent
+from a reading that is known to be outdated. I11 too old means unknown. I12 it converges. I13 at rest it writes nothing.
+I14 the same inputs give the same plan. I15 what orders do not explain is bounded per channel and window. I16 a slow
+channel delays no other. I17 only what is ours is written. I18 every write has one intent before it. I19 shares are
+monotone and exact. I20 nothing that policy would offer stays hidden at rest.
+
 ``check_plan``: cheap enough to run on every plan before it is sent. ``check_history``: over everything that was
 written down. ``check_rest``: of a pool group that has come to rest.
 """

@@ -51,14 +51,22 @@ def _read(path: Path) -> list[Invoice]:
     found: dict[str, tuple[Instant, list[Line]]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, strict=True)
             missing = [name for name in COLUMNS[:6] if name not in (reader.fieldnames or ())]
             if missing:
                 raise ConfigFault((f"{path.name}:1: lacks the columns {', '.join(missing)}",))
-            for row in reader:
-                _take(row, f"{path.name}:{reader.line_num}", found, faults)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigFault((f"{path}: cannot be read: {error}",)) from error
+            try:
+                for row in reader:
+                    _take(row, f"{path.name}:{reader.line_num}", found, faults)
+            except csv.Error as error:
+                faults.append(
+                    f"{path.name}:{reader.line_num + 1}: not CSV from here on: {error}; a quote may be open"
+                )
+    except UnicodeDecodeError as error:
+        text = f"{path.name}:{_first_bad_line(path)}: not UTF-8; save it as CSV UTF-8"
+        raise ConfigFault((text,)) from error
+    except OSError as error:
+        raise ConfigFault((f"{path}: cannot be read: {error.strerror or error}",)) from error
     if faults:
         more = [f"... and {len(faults) - MAX_FAULTS} more"] if len(faults) > MAX_FAULTS else []
         raise ConfigFault(tuple(faults[:MAX_FAULTS] + more))
@@ -66,6 +74,15 @@ def _read(path: Path) -> list[Invoice]:
         raise ConfigFault((f"{path}: holds no order lines",))
     invoices = [Invoice(n, at, tuple(lines), _cancels(n)) for n, (at, lines) in found.items()]
     return sorted(invoices, key=lambda each: (each.at, each.number))
+
+
+def _first_bad_line(path: Path) -> int:
+    raw = path.read_bytes()
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return raw[: error.start].count(b"\n") + 1
+    return 1
 
 
 def _cancels(number: str) -> bool:
@@ -76,6 +93,11 @@ def _take(
     row: dict[str, str], where: str, found: dict[str, tuple[Instant, list[Line]]], faults: list[str]
 ) -> None:
     try:
+        # DictReader keeps what lies beyond the last column under None, and fills up with it.
+        if None in row:
+            raise ValueError("more cells than the header has columns; quote a cell that holds a comma")
+        if any(row[name] is None for name in COLUMNS[:6]):
+            raise ValueError("fewer cells than the header has columns")
         number, code = (row["invoice"] or "").strip(), (row["stock_code"] or "").strip()
         if not number:
             raise ValueError("invoice is blank")
@@ -83,7 +105,9 @@ def _take(
             raise ValueError("stock_code is blank")
         text = (row["quantity"] or "").strip()
         if not _WHOLE.fullmatch(text) or int(text) == 0:
-            raise ValueError(f"quantity must be a whole number other than 0, not {text[:40]!r}")
+            raise ValueError(
+                f"quantity must be a whole number other than 0 of at most nine digits, not {text[:40]!r}"
+            )
         try:
             at = parse_instant((row["ordered_at"] or "").strip())
         except ValueError:

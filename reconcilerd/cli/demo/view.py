@@ -132,6 +132,13 @@ def summary(result: dict[str, Any], config: Path) -> list[str]:
         row("sales refused while units were shippable", "refused_sales"),
         row("  of these, units a split kept for others", "refused_by_split"),
         row("hidden unit-hours", "hidden_unit_hours"),
+        *textwrap.wrap(
+            "Native push shows one unit in every store at once and sells it there too; who will not oversell must "
+            "now and then refuse a sale that another store could still have made.",
+            78,
+            initial_indent="  ",
+            subsequent_indent="  ",
+        ),
         "",
         f"  drifts: {drifts['injected']} injected, {drifts['found']} found, {drifts['cured']} cured",
     ]
@@ -148,8 +155,7 @@ def summary(result: dict[str, Any], config: Path) -> list[str]:
     if result["unmapped_skus"]:
         unmapped = f"sold but mapped to no SKU (reported): {', '.join(result['unmapped_skus'])}"
         lines += textwrap.wrap(unmapped, 78, initial_indent="  ", subsequent_indent="    ")
-    checked = f"violations of {', '.join(CHECKED)}: {len(result['violations'])}"
-    lines += textwrap.wrap(checked, 78, initial_indent="  ", subsequent_indent="    ")
+    lines.append(f"  violations of invariants {_ranges(CHECKED)}: {len(result['violations'])}")
     for each in result["violations"][:5]:
         lines.append(f"    {each['invariant']}: {each['what']}")
     lines.append(f"  {'converged' if result['converged'] else 'NOT CONVERGED: differences remain'}")
@@ -157,6 +163,15 @@ def summary(result: dict[str, Any], config: Path) -> list[str]:
         left = f"{each['sku']} on {each['channel']}: {each['shown']} -> {each['desired']} ({each['verdict']})"
         lines += textwrap.wrap(left, 78, initial_indent="    ", subsequent_indent="      ")
     return [*lines, "", "Next:", *_next(result, config)]
+
+
+def _ranges(names: Sequence[str]) -> str:
+    """``I1-I10, I13`` for names that are a letter and a number, in order."""
+    numbers = [int(name[1:]) for name in names]
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    pairs = zip(starts, ends, strict=True)
+    return ", ".join(f"I{first}" if first == last else f"I{first}-I{last}" for first, last in pairs)
 
 
 def _next(result: dict[str, Any], config: Path) -> list[str]:
