@@ -190,7 +190,9 @@ class OrderBook:
     _sales: dict[Code, Timeline] = field(default_factory=dict)
     """What the channel itself says it sold."""
     _placed: dict[Code, Timeline] = field(default_factory=dict)
-    """The most that the channel ever said it sold, cancelled or not: what a fall of its number is told by."""
+    """The most that was ever said to be sold there, cancelled or not: what a fall of its number is told by. Said by
+    the channel, or by Extensiv where it knows an order before the channel's own list shows it.
+    """
     _taken: dict[Code, Timeline] = field(default_factory=dict)
     """What orders took by the newest side of each."""
     _unmatched: dict[ChannelName, Timeline] = field(default_factory=dict)
@@ -252,9 +254,10 @@ class OrderBook:
             theirs = side if side is not None and side.eligible else None
             _count_on(self._sales.setdefault(code, Timeline()), order.key, theirs, code, None)
             first = self._placed.setdefault(code, Timeline())
-            if theirs is not None:
-                units = sum(line.units for line in theirs.lines if line.listing_sku == code[1])
-                first.put(order.key, theirs.placed, max(first.of(order.key), units))
+            told = [each for each in ((side,) if side is not None else order.sides) if each.eligible]
+            if told:
+                units = sum(line.units for each in told for line in each.lines if line.listing_sku == code[1])
+                first.put(order.key, told[0].placed, max(first.of(order.key), units))
             _count_on(
                 self._taken.setdefault(code, Timeline()), order.key, order.newest, code, heard, order.others
             )

@@ -467,6 +467,21 @@ def test_a_sale_that_was_taken_back_explains_its_fall_all_the_same(then: dict[st
     assert sum(claims(book, 4_200).values()) <= 2
 
 
+def test_a_sale_that_extensiv_knows_before_the_channels_own_list_is_subtracted_once() -> None:
+    book = shop_book(0)
+    see(book, 30, 1_000)
+    see(book, 10, 3_000)
+    assert sum(claims(book, 3_100).values()) > 0
+    book.take(order(EXTENSIV, OrderStatus.OPEN, 3_500, placed=2_000, units=20))
+    assert claims(book, 3_600) == {("committed", "1"): 20}
+    book.take(order("uk", OrderStatus.OPEN, 4_000, placed=2_100, units=20))
+    assert claims(book, 4_100) == {("committed", "1"): 20}
+    # What was placed before the fall explains nothing of it.
+    see(book, 7, 6_000)
+    book.take(order(EXTENSIV, OrderStatus.OPEN, 6_500, placed=500, units=5, number="2"))
+    assert claims(book, 6_600)["inferred", SLOT.path] == 3
+
+
 def test_a_raise_waits_for_nothing_that_it_does_not_need() -> None:
     """The other side of all of the above: with everything known, what is free is offered."""
     book = two_channels()
