@@ -65,11 +65,14 @@ class Standing:
                 del kept[group]
 
     def note(self, plan: GroupPlan) -> list[tuple[SlotKey, int]]:
-        """Fold a plan; the drifts that ended, with their age in ms (not those of before everything was read once)."""
+        """Fold a plan; the drifts that were cured, with their age in ms: those whose number was changed.
+
+        Where only more became known, as at a first reading, there was no drift.
+        """
         group, at = plan.position.group, plan.position.at
         verdicts = {entry.slot: entry.verdict for entry in plan.entries}
         now = tuple((drift, verdicts[drift.slot]) for drift in plan.drifts)
-        ended = {drift.slot: verdict for drift, verdict in self.drifts.get(group, ())}
+        ended = {drift.slot: drift.observed for drift, _ in self.drifts.get(group, ())}
         for drift, _ in now:
             ended.pop(drift.slot, None)
         _keep(self.drifts, group, now)
@@ -82,8 +85,9 @@ class Standing:
                 self.hungry[component] = None
             else:
                 self.hungry.pop(component, None)
-        ages = [(slot, verdict, at - self.since.pop(slot, at)) for slot, verdict in sorted(ended.items())]
-        return [(slot, age) for slot, verdict, age in ages if verdict is not Verdict.HOLD_FIRST_RUN]
+        ages = {slot: at - self.since.pop(slot, at) for slot in sorted(ended)}
+        shows = {offer.slot: offer.current for offer in plan.position.offers}
+        return [(slot, age) for slot, age in ages.items() if shows.get(slot) != ended[slot]]
 
 
 def _keep(kept: dict[Sku, V], group: Sku, value: V) -> None:

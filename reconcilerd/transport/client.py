@@ -15,6 +15,7 @@ import anyio
 import httpx
 import msgspec
 import stamina
+import structlog
 
 from reconcilerd import __version__
 from reconcilerd.config.secret import redact
@@ -32,6 +33,8 @@ from reconcilerd.errors import (
 from reconcilerd.transport.lane import Lane, Priority
 from reconcilerd.transport.library_logs import redact_library_logs
 from reconcilerd.transport.replies import Reply, body_of, excerpt_of, retry_after_ms
+
+log = structlog.get_logger("reconcilerd.transport")
 
 EXCERPT = 200
 TOKEN_TIMEOUT_S = 30.0
@@ -167,7 +170,17 @@ class Client:
             wait_s = error.wait_s if error.wait_s is not None else self._pause(len(tries))
             closed_s = (error.error.after_ms or 0) / 1000 if isinstance(error.error, TryLater) else 0.0
             begins_s = anyio.current_time() + max(wait_s, closed_s)
-            return wait_s if begins_s <= began_s + self._retry.deadline_s else False
+            if begins_s > began_s + self._retry.deadline_s:
+                return False
+            log.info(
+                "call_failed",
+                system=self.name,
+                path=call.path,
+                tries=len(tries),
+                wait_s=round(wait_s, 3),
+                why=str(error.error)[:EXCERPT],
+            )
+            return wait_s
 
         tries: list[_Again] = []
         began_s = anyio.current_time()

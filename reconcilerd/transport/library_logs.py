@@ -7,6 +7,7 @@ program's own logging keeps both quiet; this holds whatever level somebody sets.
 import logging
 from typing import Final
 
+import stamina
 from typing_extensions import override
 
 from reconcilerd.config.secret import redact
@@ -35,3 +36,5 @@ def redact_library_logs() -> None:
     """Put the filter on each logger that writes (filters are not inherited). Asking twice is asking once."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_FILTER)
+    # stamina tells of a block without a name; whoever retries says more.
+    stamina.instrumentation.set_on_retry_hooks(())
