@@ -9,7 +9,7 @@ from typing import TypeVar
 from reconcilerd.assemble import Endpoint, Wiring
 from reconcilerd.cli.wall import now
 from reconcilerd.config.credentials import Pair, credentials, resolve
-from reconcilerd.config.load import load
+from reconcilerd.config.load import load, salvage
 from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import AlertsSection, Auth, Settings
@@ -45,9 +45,11 @@ class Plan:
 
 def wire(config: Path) -> Plan:
     """Read everything a start needs. Raises ConfigFault with all that is wrong, of every kind at once."""
-    settings = load(config)
-    folder = config.resolve().parent
     faults: list[str] = []
+    settings = _or_faults(lambda: load(config), faults) or salvage(config)
+    if settings is None:
+        raise ConfigFault(tuple(faults))
+    folder = config.resolve().parent
     policy = _or_faults(lambda: policy_of(settings, folder), faults)
     pairs = _or_faults(lambda: credentials(settings, os.environ), faults)
     alerts = _alerts(settings.alerts, faults)
@@ -58,7 +60,7 @@ def wire(config: Path) -> Plan:
             f"{LONGEST_SOCKET}, so name a shorter one"
         )
     if faults or policy is None or pairs is None:
-        raise ConfigFault(tuple(faults))
+        raise ConfigFault(tuple(dict.fromkeys(faults)))
     stop_file = folder / settings.daemon.stop_file
     wiring = Wiring(
         policy=policy,

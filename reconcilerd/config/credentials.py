@@ -32,9 +32,14 @@ def credentials(settings: Settings, env: Mapping[str, str]) -> dict[str, Pair | 
     auths += [(each.name, f"channels[{number}]", each.auth) for number, each in enumerate(settings.channels)]
     faults: list[str] = []
     found: dict[str, Pair | Secret] = {}
+    unnamed = False
     for system, where, auth in auths:
         if settings.environment == "simulator" and auth.mode == "client_credentials" and not auth.client_id:
             found[system] = Pair(Secret(BUILT_IN_ID, public=True), Secret(BUILT_IN_SECRET))
+            continue
+        names = (auth.token,) if auth.mode == "static_token" else (auth.client_id, auth.client_secret)
+        if not all(names):
+            unnamed = True  # a fault of the configuration itself, which is told where it is read
             continue
         if auth.mode == "static_token":
             token = resolve(auth.token, env, f"{where}.auth.token", faults)
@@ -45,7 +50,7 @@ def credentials(settings: Settings, env: Mapping[str, str]) -> dict[str, Pair | 
         secret = resolve(auth.client_secret, env, f"{where}.auth.client_secret", faults)
         if ours is not None and secret is not None:
             found[system] = Pair(ours, secret)
-    if faults:
+    if faults or unnamed:
         raise ConfigFault(tuple(faults))
     return found
 

@@ -87,6 +87,34 @@ def parse(content: Mapping[str, Any], name: str) -> Settings:
     return settings
 
 
+def salvage(path: Path) -> Settings | None:
+    """What a faulty file says where it is sound, to look for faults in what it names; None where that is too little.
+
+    Never to run by: a value that is left out stands at its default.
+    """
+    with suppress(ConfigFault):
+        content = _toml(path)
+        try:
+            return Settings.model_validate(content)
+        except ValidationError as error:
+            for each in error.errors(include_url=False):
+                _leave_out(content, each["loc"])
+        with suppress(ValidationError):
+            return Settings.model_validate(content)
+    return None
+
+
+def _leave_out(content: Any, loc: Loc) -> None:
+    *way, last = loc
+    for part in way:
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(content, dict):
+        content.pop(last, None)
+
+
 def _told(error: ErrorDetails) -> str:
     loc, kind = error["loc"], error["type"]
     place = place_of(loc)

@@ -226,3 +226,24 @@ def test_who_stops_reading_is_no_bug(tmp_path: Path, command: str) -> None:
 def test_reconcile_asks_for_what_it_needs(tmp_path: Path, args: tuple[str, ...], said: str) -> None:
     done = run(tmp_path, "reconcile", *args)
     assert (done.returncode, said in done.stderr) == (2, True)
+
+
+def test_faults_of_the_configuration_hide_none_of_the_files_that_it_names(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "config.toml").read_text("utf-8")
+    secret = tmp_path / "secret"
+    for old, new in (
+        ('mode = "auto"', 'mode = "autoo"'),
+        ('# rules_csv = "rules.csv"', 'rules_csv = "rules.csv"'),
+        ("[alerts]", f'[alerts]\nslack_webhook = "file:{secret}"'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    secret.write_text("a secret", "utf-8")
+    secret.chmod(0o644)
+    (tmp_path / "config.toml").write_text(text, "utf-8")
+    (tmp_path / "rules.csv").write_text("sku,channel,percent\nA,shop-ukk,5\n", "utf-8")
+    done = run(tmp_path, "check-config")
+    assert done.returncode == 2
+    assert "did you mean 'auto'?" in done.stderr
+    assert "did you mean 'shop-uk'?" in done.stderr
+    assert "can be read by others" in done.stderr
