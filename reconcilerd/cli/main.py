@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 import click
+from typing_extensions import override
 
 from reconcilerd import __version__
 from reconcilerd.cli import render
@@ -221,6 +222,60 @@ def simulator(port: int, seed: int, orders: Path | None, faults: str, as_demo: b
     from reconcilerd.cli.simulator import serve_simulator
 
     return serve_simulator(port, seed, orders, faults, demo=as_demo)
+
+
+class _Seeds(click.ParamType[range]):
+    """``A..B``: both ends included."""
+
+    name = "A..B"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> range:
+        """Raises UsageError for what is no such span."""
+        first, dots, last = str(value).partition("..")
+        if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+            self.fail(f"{value!r} is no span of seeds; write it like 1..20", param, ctx)
+        return range(int(first), int(last) + 1)
+
+
+@cli.command()
+@click.option("--days", type=click.FloatRange(0.01, 366), default=1.0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), help="One seed (default: 1).")
+@click.option("--seeds", type=_Seeds(), help="Several, on all processors.")
+@click.option("--skus", type=click.IntRange(1, 2000), default=12, show_default=True)
+@click.option(
+    "--channels", type=click.IntRange(1, 12), default=3, show_default=True, help="Without --policy: how many."
+)
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A configuration whose channels, pools, rules and limits are tried.",
+)
+@click.option("--faults", type=click.Choice(["none", "mild", "hostile"]), default="none", show_default=True)
+@click.option(
+    "--orders",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Replay the last days of an orders CSV; --skus of its best sellers.",
+)
+@json_option
+def simulate(
+    days: float,
+    seed: int | None,
+    seeds: range | None,
+    skus: int,
+    channels: int,
+    policy: Path | None,
+    faults: str,
+    orders: Path | None,
+    as_json: bool,
+) -> int:
+    """What would this policy have done? The whole daemon against a pretend business, in virtual time."""
+    if seed is not None and seeds is not None:
+        raise click.UsageError("--seed and --seeds exclude each other")
+    from reconcilerd.cli.simulate import Ask, run_simulate
+
+    ask = Ask(days, skus, channels, policy, faults, orders)
+    return run_simulate(ask, list(seeds) if seeds is not None else [seed or 1], as_json=as_json)
 
 
 @cli.command(

@@ -156,6 +156,11 @@ class Desk:
             self._slots[slot] = None
         if wants.stock or wants.slots:
             self._reading.set()
+            self._reading = anyio.Event()
+
+    async def wanted(self) -> None:
+        """Wait until a reading is asked for. Whoever finds nothing to read must ask before anything else happens."""
+        await self._reading.wait()
 
     def wanted_stock(self, at_most: int) -> list[Sku]:
         taken = list(self._stock)[:at_most]

@@ -20,7 +20,7 @@ from reconcilerd.errors import Denied, LedgerFault, MalformedReply, ReconcilerdE
 
 log = structlog.get_logger("reconcilerd.pollers")
 
-READ_TICK_S = 0.5
+READ_TICK_S = 0.25
 READ_BATCH = 50
 BACKOFF_CAP_S = 300.0
 
@@ -116,7 +116,13 @@ async def read_wanted_stock(source: StockSource, desk: Desk) -> None:
         if skus:
             await _quietly(source.read_stock(skus, desk.page), "stock", len(skus))
         else:
-            await anyio.sleep(READ_TICK_S)
+            await _until_wanted(desk)
+
+
+async def _until_wanted(desk: Desk) -> None:
+    """Wait for a wish, and a little longer: one seldom comes alone, and one call serves many."""
+    await desk.wanted()
+    await anyio.sleep(READ_TICK_S)
 
 
 async def read_wanted_slots(channel: Channel, desk: Desk) -> None:
@@ -126,7 +132,7 @@ async def read_wanted_slots(channel: Channel, desk: Desk) -> None:
         if slots:
             await _quietly(channel.read_slots(slots, desk.page), channel.name, len(slots))
         else:
-            await anyio.sleep(READ_TICK_S)
+            await _until_wanted(desk)
 
 
 async def _quietly(reading: Awaitable[None], of: str, count: int) -> None:

@@ -19,6 +19,8 @@ class Score:
     hidden: int = 0
     exposed: int = 0
     writes: int = 0
+    self_made: int = 0
+    """Eaches by which raises of our side showed more than there was, when they took effect."""
 
 
 @dataclass(frozen=True, slots=True)

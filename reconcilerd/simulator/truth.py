@@ -343,9 +343,16 @@ class World:
             self.lost_writes.append((now, item))
             return
         if late_ms:
-            self.at(now + late_ms, lambda at: self._show(item, quantity, at))
+            self.at(now + late_ms, lambda at: self._apply(item, quantity, at))
         else:
-            self._show(item, quantity, now)
+            self._apply(item, quantity, now)
+
+    def _apply(self, item: Item, quantity: int, now: Instant) -> None:
+        """A write of our side takes effect; a raise is to blame for what it shows beyond what there is."""
+        before, raises = self.tally.exposed_now, quantity > item.quantity
+        self._show(item, quantity, now)
+        if raises:
+            self.score.self_made += max(0, self.tally.exposed_now - before)
 
     def answered(self, item: Item, now: Instant) -> int:
         """What a reading of a listing says now, by the store's read lag."""

@@ -29,7 +29,8 @@ from reconcilerd.simulator.shopify_api import ShopifyApi, schema
 from reconcilerd.simulator.shopify_cost import Pricing
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.simulator.wire import Bucket, Clock
-from tests.world.stage import START, STORES, small_world
+from reconcilerd.trial.stage import START
+from tests.world.stage import STORES, small_world
 
 SKUS = 10_000
 RATE_PER_S, BURST = 10.0, 10

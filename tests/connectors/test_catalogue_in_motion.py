@@ -8,9 +8,10 @@ from reconcilerd.assemble import assemble
 from reconcilerd.domain.facts import Fact, ListingDeclared, ProductObserved
 from reconcilerd.simulator.virtual_time import VirtualClock
 from reconcilerd.transport.pool import in_process_transport
+from reconcilerd.trial.stage import Heard, wire
 from tests.connectors.source import Tenant
 from tests.simulator.builders import START, Desk, world_of
-from tests.world.stage import Journal, NoAlerts, policy, wire
+from tests.world.stage import Journal, policy
 
 Row = dict[str, Any]
 
@@ -76,7 +77,7 @@ async def test_what_went_away_before_a_start_is_told_as_no_longer_active_after_i
     )
     del live[1]
     started_anew = catalogue(live)
-    started_anew.connector = assemble(wiring, Journal(), NoAlerts(), state).stock
+    started_anew.connector = assemble(wiring, Journal(), Heard(), state).stock
     started_anew.connector._walker._client = started_anew
     assert (await started_anew.sweep(feed)).complete
     assert numbers(started_anew) == {1: True, 2: False}

@@ -18,12 +18,13 @@ from reconcilerd.domain.facts import Fact, OrderObserved, OrderStatus, SweepRead
 from reconcilerd.domain.names import ChannelName, FeedName, Sku
 from reconcilerd.simulator.virtual_time import VirtualClock
 from reconcilerd.transport.pool import in_process_transport
+from reconcilerd.trial.stage import Heard, wire
 from tests.connectors.source import Tenant
 from tests.connectors.store import Shop, Wire, shop
 from tests.connectors.test_feeds import DAY_MS, order_row
 from tests.domain.books import shop_book
 from tests.simulator.builders import START, Desk, world_of
-from tests.world.stage import Journal, NoAlerts, policy, wire
+from tests.world.stage import Journal, policy
 
 ORDERS = FeedName("extensiv.orders")
 SHOP = ChannelName("shop-uk")
@@ -98,7 +99,7 @@ async def test_a_store_is_built_with_the_order_lag_of_its_channel() -> None:
     slow = replace(rules.channels[SHOP], order_lag_ms=900_000)
     rules = replace(rules, channels=MappingProxyType({**rules.channels, SHOP: slow}))
     wiring = wire(rules, clock, lambda: in_process_transport(desk.business.app))
-    store = assemble(wiring, Journal(), NoAlerts()).channels[SHOP]
+    store = assemble(wiring, Journal(), Heard()).channels[SHOP]
     assert isinstance(store, Shopify)
     assert store._overlap_ms == 960_000
 
@@ -265,5 +266,5 @@ async def test_what_was_open_before_a_start_is_looked_for_after_it() -> None:
     state: list[Fact] = [*tenant.facts]
     clock = VirtualClock(START)
     wiring = wire(policy(split=True), clock, lambda: in_process_transport(tenant.desk.business.app))
-    built = assemble(wiring, Journal(), NoAlerts(), state)
+    built = assemble(wiring, Journal(), Heard(), state)
     assert set(built.stock._orders._open) == {"1", "2"}

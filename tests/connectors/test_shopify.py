@@ -34,7 +34,8 @@ from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import Lane
 from reconcilerd.transport.pool import in_process_transport
 from reconcilerd.transport.replies import Reply
-from tests.world.stage import START, Journal, NoAlerts, policy, small_world, wire
+from reconcilerd.trial.stage import START, Heard, wire
+from tests.world.stage import Journal, policy, small_world
 
 NAME = ChannelName("shop-uk")
 Body = Callable[[Shopify, Business, Assembled], Awaitable[None]]
@@ -47,7 +48,7 @@ def with_store(world: World, body: Body) -> None:
         clock = VirtualClock(START)
         business = build(world, clock, FaultPlan())
         wiring = wire(policy(split=True), clock, lambda: in_process_transport(business.app))
-        built = assemble(wiring, Journal(), NoAlerts())
+        built = assemble(wiring, Journal(), Heard())
         store = built.channels[NAME]
         assert isinstance(store, Shopify)
         await body(store, business, built)

@@ -14,8 +14,8 @@ from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.reader import open_reader
+from reconcilerd.trial.stage import START
 from tests.crash.theatre import SETTLING_S, SHOPPING_S, Death, Theatre
-from tests.world.stage import START
 
 EVERY = int(os.environ.get("RECONCILERD_CRASHES", "29"))
 

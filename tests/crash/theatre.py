@@ -19,7 +19,8 @@ from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
 from reconcilerd.transport.pool import in_process_transport
-from tests.world.stage import START, NoAlerts, policy, small_world, wire
+from reconcilerd.trial.stage import START, Heard, Pacing, wire
+from tests.world.stage import policy, small_world
 
 SHOPPING_S = 240.0
 SETTLING_S = 900.0
@@ -150,12 +151,12 @@ class Theatre:
                 rules,
                 self.clock,
                 lambda: Doomed(in_process_transport(self.business.app), at_requests),
-                poll_s=20.0,
+                pacing=Pacing(20.0),
                 seed=self.lives,
             )
             journal = Mortal(Writer(ledger, inline=True), commits or Death())
             recent = ledger.since(CorrectionPlanned, Instant(self.clock() - rules.limits.window_ms))
-            built.append(assemble(wiring, journal, NoAlerts(), ledger.everything(), recent))
+            built.append(assemble(wiring, journal, Heard(), ledger.everything(), recent))
             stop = anyio.Event()
             async with anyio.create_task_group() as group:
                 group.start_soon(keep_world, self.world, self.clock, 1.0)

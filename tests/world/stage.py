@@ -1,19 +1,15 @@
 """A whole business and the whole daemon in one process, in virtual time: hours in seconds."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import anyio
-import httpx
 
-from reconcilerd.assemble import Assembled, Endpoint, Wiring, assemble
-from reconcilerd.config.secret import Secret
-from reconcilerd.daemon.pollers import Pace
 from reconcilerd.domain.facts import Fact
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName
+from reconcilerd.domain.names import ChannelName, Instant, LocationName
 from reconcilerd.domain.policy import (
     ChannelRule,
     Limits,
@@ -25,14 +21,12 @@ from reconcilerd.domain.policy import (
     PoolMode,
     PoolRule,
 )
-from reconcilerd.simulator.app import Business, build, keep_world
 from reconcilerd.simulator.faults import FaultPlan
-from reconcilerd.simulator.truth import Item, Place, Product, Store, World, WorldConfig
-from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
-from reconcilerd.transport.credentials import TokenRequest
-from reconcilerd.transport.pool import in_process_transport
+from reconcilerd.simulator.truth import Place, Product, Store, World, WorldConfig
+from reconcilerd.simulator.virtual_time import VirtualClock
+from reconcilerd.trial import stage as trial
+from reconcilerd.trial.stage import START
 
-START = Instant(1_291_550_400_000)
 BOTH = frozenset({LocationName("1"), LocationName("2")})
 STORES = (("shop-uk", 101, 500), ("shop-eu", 102, 300), ("shop-us", 103, 200))
 
@@ -48,42 +42,7 @@ class Journal:
         return len(self.facts)
 
 
-@dataclass
-class NoAlerts:
-    raised: list[tuple[str, str, str]] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)
-    """Every kind that was ever raised."""
-
-    async def raise_(
-        self, kind: str, subject: str, severity: str, summary: str, details: Mapping[str, str]
-    ) -> None:
-        if (kind, subject) not in {(k, s) for k, s, _ in self.raised}:
-            self.raised.append((kind, subject, summary))
-            self.told.add(kind)
-
-    async def resolve(self, kind: str, subject: str) -> None:
-        self.raised = [each for each in self.raised if each[:2] != (kind, subject)]
-
-    async def keep_only(self, known: Set[tuple[str, str]]) -> None:
-        self.raised = [each for each in self.raised if each[:2] in known]
-
-
-@dataclass
-class Stage:
-    """What a scene plays on."""
-
-    world: World
-    business: Business
-    clock: VirtualClock
-    built: Assembled
-    journal: Journal
-    alerts: NoAlerts
-
-    def item(self, store: str, sku: str) -> Item:
-        return next(i for i in self.world.stores[store].items.values() if i.sku == sku)
-
-    def shown(self, sku: str) -> dict[str, int]:
-        return {item.store: item.quantity for item in self.world.items_of(sku)}
+Stage = trial.Stage[Journal]
 
 
 def small_world(
@@ -145,49 +104,6 @@ def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits:
     )
 
 
-def wire(
-    rules: Policy,
-    clock: VirtualClock,
-    transport: Callable[[], httpx.AsyncBaseTransport],
-    poll_s: float = 60.0,
-    seed: int = 0,
-) -> Wiring:
-    """A daemon for the pretend business that ``build`` makes, in process."""
-    base = "http://127.0.0.1"
-    paces = {
-        FeedName(f"extensiv.{feed}"): Pace(3600)
-        for feed in ("products", "listings", "warehouses", "channels")
-    }
-    paces |= {
-        FeedName("extensiv.orders"): Pace(30),
-        FeedName("extensiv.stock"): Pace(600),
-        FeedName("extensiv.totals"): Pace(3600),
-    }
-    for name in rules.channels:
-        paces[FeedName(f"{name}.orders")] = Pace(poll_s)
-        paces[FeedName(f"{name}.slots")] = Pace(poll_s)
-    return Wiring(
-        policy=rules,
-        extensiv=Endpoint(f"{base}/extensiv", _grant(f"{base}/extensiv/oauth/token", "basic")),
-        channels={
-            name: Endpoint(
-                f"{base}/shopify/{name}",
-                _grant(f"{base}/shopify/{name}/admin/oauth/access_token", "post"),
-            )
-            for name in rules.channels
-        },
-        paces=paces,
-        clock=clock,
-        transport=transport,
-        stop_file=lambda: False,
-        seed=seed,
-    )
-
-
-def _grant(url: str, how: Literal["basic", "post"]) -> TokenRequest:
-    return TokenRequest(url, Secret("simulator", public=True), Secret("simulator-secret"), how)
-
-
 def play(
     world: World,
     rules: Policy,
@@ -199,34 +115,18 @@ def play(
     state: Sequence[Fact] = (),
     start: Instant = START,
 ) -> Stage:
-    """Run the daemon against the world until the scene ends. ``prepare`` sees the stage before it starts.
-
-    ``state``: what a ledger holds of an earlier life.
-    """
-    stages: list[Stage] = []
-
-    async def main() -> None:
-        clock = VirtualClock(start)
-        business = build(world, clock, faults or FaultPlan())
-        wiring = wire(rules, clock, lambda: in_process_transport(business.app), poll_s)
-        kept, alerts = journal or Journal(), NoAlerts()
-        built = assemble(wiring, kept, alerts, state)
-        stage = Stage(world, business, clock, built, kept, alerts)
-        stages.append(stage)
-        prepare(stage)
-        stop = anyio.Event()
-        async with anyio.create_task_group() as group:
-            group.start_soon(keep_world, world, clock, 1.0)
-            group.start_soon(built.daemon.run, stop)
-            if not state:
-                await built.daemon.started.wait()
-            await scene(stage)
-            stop.set()
-            await anyio.sleep(1)
-            group.cancel_scope.cancel()
-
-    run_virtual(main)
-    return stages[0]
+    """``trial.play`` with a ledger in memory."""
+    return trial.play(
+        world,
+        rules,
+        scene,
+        journal or Journal(),
+        faults=faults,
+        pacing=trial.Pacing(poll_s),
+        prepare=prepare,
+        state=state,
+        clock=VirtualClock(start),
+    )
 
 
 async def shop(

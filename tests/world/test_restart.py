@@ -18,7 +18,8 @@ from reconcilerd.ledger.store import Ledger
 from reconcilerd.simulator.extensiv_api import ExtensivApi
 from reconcilerd.simulator.faults import MILD, FaultPlan
 from reconcilerd.simulator.truth import WorldConfig
-from tests.world.stage import START, Journal, Stage, play, policy, shop, small_world
+from reconcilerd.trial.stage import START
+from tests.world.stage import Journal, Stage, play, policy, shop, small_world
 
 
 @dataclass

@@ -1,0 +1,158 @@
+"""``simulate``: what a policy would have done, by trials of the whole daemon in virtual time."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconcilerd.cli.wall import now
+from reconcilerd.config.load import load
+from reconcilerd.config.policy import policy_of
+from reconcilerd.config.secret import redact
+from reconcilerd.daemon.logs import configure
+from reconcilerd.domain.policy import Mode, Policy
+from reconcilerd.simulator.shoppers import Invoice, read_invoices
+from reconcilerd.trial.market import market
+from reconcilerd.trial.run import Outcome, run_trial
+
+DAY_MS = 86_400_000
+SHOWN = 5
+"""Violations that are told in full; JSON has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is to be simulated, but for the seed."""
+
+    days: float
+    skus: int
+    channels: int
+    config: Path | None
+    faults: str
+    orders: Path | None
+
+
+def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
+    """Run every seed. Exit code 0 without a violation, else 3. Raises ConfigFault for a bad policy or orders file."""
+    policy, invoices = _policy(ask.config), _last(ask.orders, ask.days)
+    rules = market(seeds[0], ask.skus, ask.channels, policy, invoices).policy
+    if not as_json:
+        for line in _told(ask, seeds, rules):
+            click.echo(line)
+    began_s = time.perf_counter()
+    outcomes = []
+    for outcome in _outcomes(ask, policy, invoices, seeds):
+        outcomes.append(outcome)
+        if not as_json and len(seeds) > 1:
+            click.echo(f"  seed {outcome.seed}: {_one(outcome)}")
+    result = _result(outcomes, time.perf_counter() - began_s)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        for line in _summary(ask, result):
+            click.echo(line)
+    return 3 if result["violations"] else 0
+
+
+def _policy(config: Path | None) -> Policy | None:
+    return None if config is None else policy_of(load(config), config.resolve().parent)
+
+
+def _last(orders: Path | None, days: float) -> tuple[Invoice, ...]:
+    """The orders of the last days of a file."""
+    if orders is None:
+        return ()
+    invoices = read_invoices(orders)
+    since = invoices[-1].at - days * DAY_MS
+    return tuple(each for each in invoices if each.at > since)
+
+
+def _outcomes(
+    ask: Ask, policy: Policy | None, invoices: tuple[Invoice, ...], seeds: Sequence[int]
+) -> Iterator[Outcome]:
+    run = partial(_run, ask, policy, invoices)
+    if len(seeds) == 1:
+        yield run(seeds[0])
+        return
+    with ProcessPoolExecutor() as pool:
+        yield from pool.map(run, seeds)
+
+
+def _run(ask: Ask, policy: Policy | None, invoices: tuple[Invoice, ...], seed: int) -> Outcome:
+    configure("critical", now, redact)
+    what = market(seed, ask.skus, ask.channels, policy, invoices)
+    return run_trial(what, seed, ask.days * 24, ask.faults)
+
+
+def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:
+    what = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
+    sells = f"{ask.skus} SKUs on {len(policy.channels)} channels, " + (
+        f"the orders of {ask.orders}" if ask.orders else "visitors by chance"
+    )
+    lines = [
+        f"Simulating {what} of {ask.days:g} days: {sells},",
+        f"faults {ask.faults}, mode {policy.limits.mode}, policy {ask.config or 'of its own'}.",
+    ]
+    if policy.limits.mode is Mode.OBSERVE:
+        lines.append("Mode observe writes nothing: the figures are those of doing nothing.")
+    return lines
+
+
+def _one(outcome: Outcome) -> str:
+    score = outcome.score
+    return (
+        f"{outcome.hours:.1f} h, {score.orders} orders, {score.oversold} oversold, {score.refused} refused, "
+        f"{len(outcome.violations)} violations"
+    )
+
+
+def _result(outcomes: Sequence[Outcome], took_s: float) -> dict[str, Any]:
+    hours = sum(each.hours for each in outcomes)
+    scores = [each.score for each in outcomes]
+    return {
+        "seeds": [each.seed for each in outcomes],
+        "simulated_hours": round(hours, 2),
+        "hours_per_second": round(hours / took_s, 3),
+        "orders": sum(each.orders for each in scores),
+        "oversold_units": sum(each.oversold for each in scores),
+        "refused_sales": sum(each.refused for each in scores),
+        "hidden_unit_minutes": round(sum(each.hidden for each in scores) / 60_000),
+        "self_made": sum(each.self_made for each in scores),
+        "corrections": sum(each.writes for each in scores),
+        "violations": [
+            {"invariant": v.invariant, "seed": each.seed, "at": v.at, "what": v.what}
+            for each in outcomes
+            for v in each.violations
+        ],
+    }
+
+
+def _summary(ask: Ask, result: dict[str, Any]) -> list[str]:
+    rows = (
+        ("orders", result["orders"]),
+        ("units oversold", result["oversold_units"]),
+        ("sales refused while units were shippable", result["refused_sales"]),
+        ("hidden unit-minutes", result["hidden_unit_minutes"]),
+        ("units shown too many by our own raises", result["self_made"]),
+        ("corrections", result["corrections"]),
+        ("violations of invariants", len(result["violations"])),
+    )
+    lines = [f"  {name:<42}{number:>12,}" for name, number in rows]
+    lines += [f"    {v['invariant']}, seed {v['seed']}: {v['what']}" for v in result["violations"][:SHOWN]]
+    if result["violations"]:
+        lines.append(f"  replays exactly: {_again(ask, result['violations'][0]['seed'])}")
+    lines.append(f"  {result['simulated_hours']:g} simulated hours, {result['hours_per_second']:g} a second")
+    return lines
+
+
+def _again(ask: Ask, seed: int) -> str:
+    named = [f"--policy {ask.config}"] if ask.config else []
+    named += [f"--orders {ask.orders}"] if ask.orders else []
+    plain = f"--days {ask.days:g} --skus {ask.skus} --channels {ask.channels} --faults {ask.faults}"
+    return " ".join(["reconcilerd simulate", f"--seed {seed}", plain, *named])

@@ -1,0 +1,1 @@
+"""Trials: the whole daemon against a pretend business, in virtual time, and what came of it."""

@@ -1,0 +1,167 @@
+"""A whole business and the whole daemon in one process, in virtual time: hours in seconds.
+
+Everything is the real thing but the clock and the carrier of requests: connectors, limits, tokens, retries, paging.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+import anyio
+import httpx
+
+from reconcilerd.assemble import Assembled, Endpoint, Wiring, assemble
+from reconcilerd.config.secret import Secret
+from reconcilerd.daemon.desk import Journal
+from reconcilerd.daemon.pollers import Pace
+from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.names import FeedName, Instant
+from reconcilerd.domain.policy import Policy
+from reconcilerd.simulator.app import Business, build, keep_world
+from reconcilerd.simulator.faults import FaultPlan
+from reconcilerd.simulator.truth import Item, World
+from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
+from reconcilerd.transport.credentials import TokenRequest
+from reconcilerd.transport.pool import in_process_transport
+
+START = Instant(1_291_550_400_000)
+"""2010-12-05 12:00 UTC: in the middle of the orders that ship with the simulator."""
+
+J = TypeVar("J", bound=Journal)
+
+
+@dataclass
+class Heard:
+    """Every alert that fires, as a person would have heard it."""
+
+    raised: list[tuple[str, str, str]] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+    """Every kind that was ever raised."""
+
+    async def raise_(
+        self, kind: str, subject: str, severity: str, summary: str, details: Mapping[str, str]
+    ) -> None:
+        del severity, details
+        if (kind, subject) not in {(k, s) for k, s, _ in self.raised}:
+            self.raised.append((kind, subject, summary))
+            self.told.add(kind)
+
+    async def resolve(self, kind: str, subject: str) -> None:
+        self.raised = [each for each in self.raised if each[:2] != (kind, subject)]
+
+    async def keep_only(self, known: Set[tuple[str, str]]) -> None:
+        self.raised = [each for each in self.raised if each[:2] in known]
+
+
+@dataclass
+class Stage(Generic[J]):
+    """What a scene plays on."""
+
+    world: World
+    business: Business
+    clock: VirtualClock
+    built: Assembled
+    journal: J
+    alerts: Heard
+
+    def item(self, store: str, sku: str) -> Item:
+        """The listing of a SKU at a store. Raises StopIteration where there is none."""
+        return next(each for each in self.world.stores[store].items.values() if each.sku == sku)
+
+    def shown(self, sku: str) -> dict[str, int]:
+        """What each store shows of a SKU."""
+        return {item.store: item.quantity for item in self.world.items_of(sku)}
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """How often the daemon reads (seconds): each channel's listings and orders, Extensiv's orders, its stock."""
+
+    channels_s: float = 60.0
+    orders_s: float = 30.0
+    stock_s: float = 600.0
+    rest_s: float = 3600.0
+
+
+def wire(
+    rules: Policy,
+    clock: VirtualClock,
+    transport: Callable[[], httpx.AsyncBaseTransport],
+    pacing: Pacing = Pacing(),
+    seed: int = 0,
+) -> Wiring:
+    """A daemon for the pretend business that ``build`` makes, in process."""
+    base = "http://127.0.0.1"
+    paces = {
+        FeedName(f"extensiv.{feed}"): Pace(pacing.rest_s)
+        for feed in ("products", "listings", "warehouses", "channels", "totals")
+    }
+    paces |= {
+        FeedName("extensiv.orders"): Pace(pacing.orders_s),
+        FeedName("extensiv.stock"): Pace(pacing.stock_s),
+    }
+    for name in rules.channels:
+        for feed in ("orders", "slots"):
+            paces[FeedName(f"{name}.{feed}")] = Pace(pacing.channels_s)
+    return Wiring(
+        policy=rules,
+        extensiv=Endpoint(f"{base}/extensiv", _grant(f"{base}/extensiv/oauth/token", "basic")),
+        channels={
+            name: Endpoint(
+                f"{base}/shopify/{name}",
+                _grant(f"{base}/shopify/{name}/admin/oauth/access_token", "post"),
+            )
+            for name in rules.channels
+        },
+        paces=paces,
+        clock=clock,
+        transport=transport,
+        stop_file=lambda: False,
+        seed=seed,
+    )
+
+
+def _grant(url: str, how: Literal["basic", "post"]) -> TokenRequest:
+    return TokenRequest(url, Secret("simulator", public=True), Secret("simulator-secret"), how)
+
+
+def play(
+    world: World,
+    rules: Policy,
+    scene: Callable[[Stage[J]], Awaitable[None]],
+    journal: J,
+    *,
+    faults: FaultPlan | None = None,
+    pacing: Pacing = Pacing(),
+    prepare: Callable[[Stage[J]], None] = lambda _stage: None,
+    state: Sequence[Fact] = (),
+    clock: VirtualClock | None = None,
+) -> Stage[J]:
+    """Run the daemon against the world until the scene ends. ``prepare`` sees the stage before it starts.
+
+    ``state``: what a ledger holds of an earlier life. ``clock``: by default it begins at START.
+    """
+    stages: list[Stage[J]] = []
+
+    async def main() -> None:
+        now = clock or VirtualClock(START)
+        business = build(world, now, faults or FaultPlan())
+        wiring = wire(rules, now, lambda: in_process_transport(business.app), pacing)
+        alerts = Heard()
+        built = assemble(wiring, journal, alerts, state)
+        stage = Stage(world, business, now, built, journal, alerts)
+        stages.append(stage)
+        prepare(stage)
+        stop = anyio.Event()
+        async with anyio.create_task_group() as group:
+            group.start_soon(keep_world, world, now, 1.0)
+            group.start_soon(built.daemon.run, stop)
+            if not state:
+                await built.daemon.started.wait()
+            await scene(stage)
+            stop.set()
+            await anyio.sleep(1)
+            group.cancel_scope.cancel()
+
+    run_virtual(main)
+    return stages[0]

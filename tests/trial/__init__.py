@@ -1,0 +1,1 @@
+"""Trials of the whole daemon, and the command that runs them."""

@@ -1,0 +1,126 @@
+"""A trial is the real daemon in a business that replays; what it finds wrong is wrong, and what is right passes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconcilerd.domain import plan as planning
+from reconcilerd.domain.names import ChannelName, Sku
+from reconcilerd.domain.policy import OfferRule, PoolMode
+from reconcilerd.simulator.shoppers import read_invoices
+from reconcilerd.trial.market import market, open_doors, script, shares_of
+from reconcilerd.trial.run import Outcome, run_trial
+from tests.cli.programs import run
+
+HOURS = 0.5
+
+
+def trial(seed: int, faults: str = "hostile") -> Outcome:
+    return run_trial(market(seed, skus=6), seed, HOURS, faults)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_invariant_is_broken_and_it_comes_to_rest(seed: int) -> None:
+    outcome = trial(seed)
+    assert outcome.violations == ()
+    assert outcome.rested
+    assert outcome.score.sold > 0
+    assert outcome.score.writes > 0
+
+
+def test_a_seed_replays_exactly_and_another_one_is_another_business() -> None:
+    assert trial(3) == trial(3)
+    assert trial(3).score != trial(4).score
+
+
+def test_a_daemon_that_raises_without_headroom_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def generous(*args: object) -> int:
+        return int(args[3])  # type: ignore[call-overload, no-any-return]  # what is desired, whatever is left
+
+    monkeypatch.setattr(planning, "_granted", generous)
+    monkeypatch.setattr(planning, "estimated", lambda _position, ideal: dict.fromkeys(ideal, 0))
+    outcome = trial(1, "none")
+    assert {each.invariant for each in outcome.violations} & {"I2", "I3"}
+
+
+def test_a_daemon_that_leaves_a_difference_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "diff", lambda *_: ())
+    outcome = trial(1, "none")
+    assert "I20" in {each.invariant for each in outcome.violations}
+
+
+def test_a_business_is_busy_has_a_bundle_and_two_kinds_of_pool() -> None:
+    what = market(1)
+    assert len(what.kinds) == 12
+    assert sum(bool(kind.bundle) for kind in what.kinds) == 1
+    assert {kind.split for kind in what.kinds} == {True, False}
+    assert sum(kind.per_hour for kind in what.kinds) >= 20
+    visits = len(script(what, 1, 10)) / 10
+    assert visits >= 20
+
+
+@pytest.mark.parametrize("channels", [1, 3, 12])
+def test_shares_add_up_and_every_channel_has_one(channels: int) -> None:
+    shares = shares_of(channels)
+    assert sum(shares) == 1000
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] > 0
+
+
+def test_a_policy_is_tried_on_its_own_channels_and_skus() -> None:
+    base = market(1).policy
+    name = ChannelName("shop-2")
+    rules = replace(base, offers={(Sku("mug"), name): OfferRule(units_per_sale=6)}, skus={})
+    what = market(1, skus=3, policy=rules)
+    assert what.kinds[0].sku == "mug"
+    world = open_doors(what)
+    assert set(world.stores) == set(base.channels)
+    assert [item.each for item in world.items_of("mug") if item.store == name] == [6]
+    shared = base.pools["shared"]
+    assert all(not kind.split for kind in what.kinds) == (shared.mode is PoolMode.SHARED)
+
+
+def test_real_orders_are_replayed_at_their_own_pace() -> None:
+    invoices = read_invoices(None)[:60]
+    what = market(1, skus=4, invoices=invoices)
+    played = [at for at, deed in script(what, 1, 1000) if "play" in str(deed)]
+    assert played == sorted(played)
+    assert played[-1] <= invoices[-1].at - invoices[0].at
+    assert len(played) > 4
+
+
+def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:
+    done = run(tmp_path, "simulate", "--days", "0.02", "--skus", "4", "--seeds", "1..2", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert set(result) == {
+        "seeds",
+        "simulated_hours",
+        "hours_per_second",
+        "orders",
+        "oversold_units",
+        "refused_sales",
+        "hidden_unit_minutes",
+        "self_made",
+        "corrections",
+        "violations",
+    }
+    assert result["seeds"] == [1, 2]
+    assert result["violations"] == []
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--seeds", "5..1"), "is no span of seeds"),
+        (("--seeds", "all"), "is no span of seeds"),
+        (("--seed", "1", "--seeds", "1..2"), "exclude each other"),
+        (("--days", "0"), "--days"),
+        (("--policy", "nowhere.toml"), "nowhere.toml"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(tmp_path: Path, args: tuple[str, ...], said: str) -> None:
+    done = run(tmp_path, "simulate", *args)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
