@@ -50,7 +50,9 @@ def _added(book: Book, component: Sku, began: Instant | None) -> Iterator[Claim]
     """Units that a channel added to an order which Extensiv already has, until it must have heard of them."""
     for channel, code in sorted(book.codes_taking(component)):
         each = eaches_of(book, channel, code, component)
-        for order in book.orders.standing(channel, code) if each else ():
+        # In which order they arrived must not matter.
+        standing = sorted(book.orders.standing(channel, code), key=lambda order: order.key) if each else ()
+        for order in standing:
             units = _more_on_channel(book, order, code, began)
             if units:
                 about = f"{order.about} changed"

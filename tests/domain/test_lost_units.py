@@ -332,6 +332,17 @@ def test_units_that_a_channel_added_count_until_extensiv_must_have_heard_of_them
     assert claims(book, 9_700 + LAG_MS) == {("committed", "1"): 1}
 
 
+def test_in_which_order_changed_orders_arrived_does_not_matter() -> None:
+    def told(numbers: tuple[str, ...]) -> list[str]:
+        book = shop_book(0)
+        for number in numbers:
+            book.take(order(EXTENSIV, OrderStatus.OPEN, 3_000, placed=1_500, number=number))
+            book.take(order("uk", OrderStatus.OPEN, 9_000, placed=1_500, units=3, number=number))
+        return [each.about for each in position_at(book, 9_100).claims]
+
+    assert told(("1", "2", "3")) == told(("3", "1", "2"))
+
+
 def test_a_blind_lower_counts_while_it_may_still_bring_units_back() -> None:
     book = shop_book(0)
     swept(book, "uk.orders", 0)
