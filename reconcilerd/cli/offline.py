@@ -10,12 +10,12 @@ from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
-from reconcilerd.daemon.answers import Answers
+from reconcilerd.daemon.answers import Answers, error
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.pollers import read_once
 from reconcilerd.domain.facts import Fact
-from reconcilerd.errors import Denied
+from reconcilerd.errors import ConfigFault, Denied, LedgerFault, LedgerLocked, ReconcilerdError
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
@@ -25,8 +25,6 @@ WRITES = frozenset({"approve", "freeze", "unfreeze"})
 
 def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Answer one request by ourselves. Raises ConfigFault, LedgerFault, LedgerLocked."""
-    from reconcilerd.errors import ConfigFault, LedgerFault, LedgerLocked, ReconcilerdError
-
     try:
         plan = wire(config)
         configure("error", now, redact)
@@ -42,15 +40,15 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
             return {**told, "daemon": False, "exit_code": 8}
         return told
     except ConfigFault as fault:
-        return _failed("\n  ".join(("the configuration has faults:", *fault.faults)), 2)
+        return error("\n  ".join(("the configuration has faults:", *fault.faults)), 2)
     except LedgerLocked as locked:
-        return _failed(str(locked), 8)
+        return error(str(locked), 8)
     except LedgerFault as fault:
-        return _failed(str(fault), 2)
+        return error(str(fault), 2)
     except Denied as denied:
-        return _failed(str(denied), 4)
+        return error(str(denied), 4)
     except ReconcilerdError as trouble:
-        return _failed(str(trouble), 5)
+        return error(str(trouble), 5)
 
 
 async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> dict[str, Any]:
@@ -79,9 +77,9 @@ async def _read_what_is_missing(built: Assembled) -> None:
     for source in (built.stock, *built.channels.values()):
         for feed in source.feeds:
             if feed != "extensiv.totals":
-                _, error = await read_once(source, feed, desk, whole=feed not in desk.book.sweeps)
-                if isinstance(error, Denied):
-                    raise error
+                _, trouble = await read_once(source, feed, desk, whole=feed not in desk.book.sweeps)
+                if isinstance(trouble, Denied):
+                    raise trouble
 
 
 async def _plan_everything(built: Assembled) -> None:
@@ -111,7 +109,3 @@ class _Nowhere:
 
     async def append(self, facts: Sequence[Fact], note: str = "") -> int:  # noqa: ARG002
         return 0
-
-
-def _failed(message: str, code: int) -> dict[str, Any]:
-    return {"error": {"message": message, "exit_code": code}, "exit_code": code}

@@ -438,13 +438,16 @@ class Book:
         if self._take_finding(finding).news:
             yield finding
 
+    def _mapped_by_now(self, finding: FindingRaised) -> bool:
+        channel, _, code = finding.subject.partition(":")
+        unmapped = finding.what is FindingKind.UNMAPPED_SKU
+        return unmapped and (ChannelName(channel), code) in self.joins().codes
+
     def _healed(self, sweep: SweepRead) -> Iterable[Fact]:
         """Findings that a whole reading of their feed did not make again, and codes that are mapped by now."""
-        codes = self.joins().codes
-        mapped = {f"{FindingKind.UNMAPPED_SKU}:{channel}:{code}" for channel, code in codes}
         for about, finding in self.findings.items():
             over = finding.feed == sweep.feed and finding.as_of < sweep.began
-            if not finding.cleared and (over or about in mapped):
+            if not finding.cleared and (over or self._mapped_by_now(finding)):
                 self.findings[about] = replace(finding, cleared=True, as_of=max(sweep.began, finding.as_of))
                 yield self.findings[about]
 

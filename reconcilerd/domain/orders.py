@@ -7,7 +7,7 @@ nothing of stock rows or listings; who subtracts what is decided by the position
 import re
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate, takewhile
@@ -322,18 +322,15 @@ class OrderBook:
 
     def known(self, channel: ChannelName, code: str, since: Instant, until: Instant) -> int:
         """Units of this listing in the channel's own orders placed in (since, until], cancels left out."""
-        sales = self._sales.get((channel, code))
-        return 0 if sales is None else sales.newest(since, until)[1]
+        return _within(self._sales, (channel, code), since, until)
 
     def placed(self, channel: ChannelName, code: str, since: Instant, until: Instant) -> int:
         """Units of this listing in the channel's own orders placed in (since, until], whatever became of them."""
-        placed = self._placed.get((channel, code))
-        return 0 if placed is None else placed.newest(since, until)[1]
+        return _within(self._placed, (channel, code), since, until)
 
     def taken_since(self, channel: ChannelName, code: str, since: Instant) -> int:
         """Units of this listing in orders placed, or first heard of, after ``since``; cancelled ones left out."""
-        taken = self._taken.get((channel, code))
-        return 0 if taken is None else taken.newest(since, _FOR_EVER)[1]
+        return _within(self._taken, (channel, code), since, _FOR_EVER)
 
     def match_rate(
         self, channel: ChannelName, now: Instant, import_max_ms: int, window_ms: int, newest: int
@@ -343,6 +340,11 @@ class OrderBook:
         if line is None:
             return MatchRate(0, 0)
         return MatchRate(*line.newest(Instant(now - window_ms - 1), Instant(now - import_max_ms), newest))
+
+
+def _within(lines: Mapping[Code, Timeline], code: Code, since: Instant, until: Instant) -> int:
+    line = lines.get(code)
+    return 0 if line is None else line.newest(since, until)[1]
 
 
 def _count_on(

@@ -4,7 +4,7 @@ Everything that happens is decided by the seed before anything has happened: the
 to whatever policy, and replays exactly.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -26,17 +26,14 @@ from reconcilerd.domain.policy import (
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.simulator.catalogue import plain_catalogue
 from reconcilerd.simulator.shoppers import Invoice, Replay
-from reconcilerd.simulator.truth import Item, Place, Product, Store, World, WorldConfig
+from reconcilerd.simulator.truth import Place, Product, Store, World, WorldConfig
+from reconcilerd.trial.deeds import Deed, breakage, foreign_write, receipt, visit
 from reconcilerd.trial.stage import START
-
-Deed = Callable[[World, Instant], None]
 
 HOUR_MS = 3_600_000
 POLL_MS = 120_000
 MAIN, COPIED = 1, 2
 """The places: Extensiv counts in the first and holds a late copy of the second's."""
-CANCELLED, TYPED_IN = 0.03, 0.05
-"""Shares of orders that are cancelled, and that are typed straight into Extensiv."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +224,12 @@ def script(what: Market, seed: int, hours: float) -> list[tuple[int, Deed]]:
     for kind in what.kinds:
         at = 0.0
         while not what.invoices and (at := at + chance.expovariate(kind.per_hour / HOUR_MS)) < end:
-            deeds.append((int(at), _visit(kind.sku, chance.choices(names, shares)[0], len(deeds), chance)))
+            deeds.append((int(at), visit(kind.sku, chance.choices(names, shares)[0], len(deeds), chance)))
         if not kind.bundle:
             deeds += _supply(kind, end, _places(what.policy), chance)
     for _ in range(max(1, round(hours / 2))):
         sku, store = chance.choice(what.kinds).sku, chance.choice(names)
-        deeds.append((chance.randrange(end), _foreign_write(sku, store, chance.choice([-4, -2, 2, 4]))))
+        deeds.append((chance.randrange(end), foreign_write(sku, store, chance.choice([-4, -2, 2, 4]))))
     return sorted(deeds, key=lambda each: each[0])
 
 
@@ -258,41 +255,7 @@ def _supply(kind: Kind, end: int, places: Sequence[int], chance: Random) -> list
     deeds: list[tuple[int, Deed]] = []
     at = 0.0
     while (at := at + every_ms * chance.uniform(0.5, 1.5)) < end:
-        deeds.append((int(at), _receipt(kind.sku, chance.choice(places), max(1, kind.units // 2))))
+        deeds.append((int(at), receipt(kind.sku, chance.choice(places), max(1, kind.units // 2))))
         if chance.random() < 0.3:
-            deeds.append((chance.randrange(end), _breakage(kind.sku, chance.randint(1, 4))))
+            deeds.append((chance.randrange(end), breakage(kind.sku, chance.randint(1, 4))))
     return deeds
-
-
-def _visit(sku: str, store: str, number: int, chance: Random) -> Deed:
-    cancelled_after = chance.randint(30_000, 1_200_000) if chance.random() < CANCELLED else None
-    if chance.random() < TYPED_IN:
-        return partial(_typed_in, sku)
-
-    def deed(world: World, now: Instant) -> None:
-        order = world.place_order(store, f"{number:06d}", [(sku, 1)], now)
-        if order is not None and cancelled_after is not None:
-            world.at(now + cancelled_after, partial(world.cancel, order))
-
-    return deed
-
-
-def _typed_in(sku: str, world: World, now: Instant) -> None:
-    if world.shippable(sku):
-        world.enter_order(sku, 1, now)
-
-
-def _receipt(sku: str, place: int, units: int) -> Deed:
-    return lambda world, now: world.receive(sku, place, units, now)
-
-
-def _breakage(sku: str, units: int) -> Deed:
-    return lambda world, now: world.damage(sku, units, now)
-
-
-def _foreign_write(sku: str, store: str, by: int) -> Deed:
-    def deed(world: World, now: Instant) -> None:
-        item: Item = world.stores[store].by_sku[sku]
-        world.set_quantity(item, max(0, item.quantity + by), now)
-
-    return deed

@@ -6,22 +6,20 @@ Orders are seen late, imported later, sometimes cancelled, sometimes typed strai
 come back; writes get lost; pages are dropped; somebody else writes a number once.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
 import anyio
 
-from reconcilerd.domain.names import ChannelName, Instant, Sku
+from reconcilerd.domain.names import ChannelName, Sku
 from reconcilerd.domain.policy import OfferRule, Percent, Policy, PoolMode, PoolRule, SkuRule
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.simulator.faults import Fault, FaultPlan
 from reconcilerd.simulator.truth import World, WorldConfig
+from reconcilerd.trial.deeds import Deed, breakage, foreign_write, receipt, visit
 from tests.world.stage import STORES, Stage, empty_shops, put_on_sale
 from tests.world.stage import policy as plain_policy
-
-Deed = Callable[[World, Instant], None]
 
 HOURS = 3.0
 POLL_S = 60.0
@@ -136,50 +134,14 @@ def script(seed: int, hours: float, kinds: tuple[Kind, ...]) -> list[tuple[int, 
         at = 0.0
         while (at := at + chance.expovariate(kind.per_minute / 60_000)) < end:
             store = chance.choices([name for name, _, _ in STORES], [share for _, _, share in STORES])[0]
-            cancelled_after = chance.randint(30_000, 1_200_000) if chance.random() < 0.03 else None
-            direct = chance.random() < 0.05
-            visit = _typed_in(kind.sku) if direct else _visit(kind.sku, store, len(deeds), cancelled_after)
-            deeds.append((int(at), visit))
+            deeds.append((int(at), visit(kind.sku, store, len(deeds), chance)))
         deeds += [
-            (chance.randrange(end), _receipt(kind.sku, chance.choice([1, 2]), kind.units // 2))
+            (chance.randrange(end), receipt(kind.sku, chance.choice([1, 2]), kind.units // 2))
             for _ in range(2)
         ]
-        deeds.append((chance.randrange(end), _breakage(kind.sku, 4)))
-        deeds.append((chance.randrange(end), _receipt(kind.sku, 1, 1)))
+        deeds.append((chance.randrange(end), breakage(kind.sku, 4)))
+        deeds.append((chance.randrange(end), receipt(kind.sku, 1, 1)))
     for _ in range(max(1, round(hours / 2))):
         sku, store = chance.choice(kinds).sku, chance.choice(STORES)[0]
-        deeds.append((chance.randrange(end), _foreign_write(sku, store, chance.choice([-4, -2, 2, 4]))))
+        deeds.append((chance.randrange(end), foreign_write(sku, store, chance.choice([-4, -2, 2, 4]))))
     return sorted(deeds, key=lambda each: each[0])
-
-
-def _visit(sku: str, store: str, number: int, cancelled_after: int | None) -> Deed:
-    def deed(world: World, now: Instant) -> None:
-        order = world.place_order(store, f"{number:06d}", [(sku, 1)], now)
-        if order is not None and cancelled_after is not None:
-            world.at(now + cancelled_after, partial(world.cancel, order))
-
-    return deed
-
-
-def _typed_in(sku: str) -> Deed:
-    def deed(world: World, now: Instant) -> None:
-        if world.shippable(sku):
-            world.enter_order(sku, 1, now)
-
-    return deed
-
-
-def _receipt(sku: str, place: int, units: int) -> Deed:
-    return lambda world, now: world.receive(sku, place, units, now)
-
-
-def _breakage(sku: str, units: int) -> Deed:
-    return lambda world, now: world.damage(sku, units, now)
-
-
-def _foreign_write(sku: str, store: str, by: int) -> Deed:
-    def deed(world: World, now: Instant) -> None:
-        item = world.stores[store].by_sku[sku]
-        world.set_quantity(item, max(0, item.quantity + by), now)
-
-    return deed
