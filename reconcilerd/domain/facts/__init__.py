@@ -1,0 +1,109 @@
+"""What happened, in the past tense: frozen records that the ledger keeps and every decision starts from.
+
+Each fact names what it is about (``about``: the key under which a newer one replaces it) and when it was true
+(``as_of``). A fact is checked at birth. Nothing here knows a vendor's words; unknown ones are kept raw.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, get_args
+
+from reconcilerd.domain.facts.doings import (
+    AlertChanged,
+    AlertTold,
+    CorrectionPlanned,
+    CorrectionSent,
+    CorrectionSettled,
+    EnvelopeApproved,
+    FreezeSet,
+    PlanMade,
+    RegimeSwitched,
+    SaleInferred,
+    SalesBuried,
+)
+from reconcilerd.domain.facts.readings import (
+    EXTENSIV,
+    ChannelObserved,
+    FindingRaised,
+    ListingDeclared,
+    LocationObserved,
+    OrderLine,
+    OrderObserved,
+    ProductObserved,
+    SlotObserved,
+    StockObserved,
+    StockRefreshed,
+    StockTotalObserved,
+    SweepRead,
+)
+from reconcilerd.domain.facts.reasons import (
+    CorrectionEnd,
+    FindingKind,
+    OrderStatus,
+    Outcome,
+    ProductType,
+    SlotState,
+)
+
+__all__ = [
+    "EXTENSIV",
+    "FACT_TYPES",
+    "AlertChanged",
+    "AlertTold",
+    "ChannelObserved",
+    "CorrectionEnd",
+    "CorrectionPlanned",
+    "CorrectionSent",
+    "CorrectionSettled",
+    "EnvelopeApproved",
+    "Fact",
+    "FindingKind",
+    "FindingRaised",
+    "FreezeSet",
+    "ListingDeclared",
+    "LocationObserved",
+    "OrderLine",
+    "OrderObserved",
+    "OrderStatus",
+    "Outcome",
+    "PlanMade",
+    "ProductObserved",
+    "ProductType",
+    "RegimeSwitched",
+    "SaleInferred",
+    "SalesBuried",
+    "SlotObserved",
+    "SlotState",
+    "StockObserved",
+    "StockRefreshed",
+    "StockTotalObserved",
+    "SweepRead",
+]
+
+Fact = (
+    SweepRead
+    | ProductObserved
+    | ListingDeclared
+    | LocationObserved
+    | ChannelObserved
+    | StockObserved
+    | StockRefreshed
+    | StockTotalObserved
+    | SlotObserved
+    | OrderObserved
+    | FindingRaised
+    | SaleInferred
+    | SalesBuried
+    | CorrectionPlanned
+    | CorrectionSent
+    | CorrectionSettled
+    | EnvelopeApproved
+    | FreezeSet
+    | RegimeSwitched
+    | PlanMade
+    | AlertChanged
+    | AlertTold
+)
+
+FACT_TYPES: Final[Mapping[str, type[Fact]]] = MappingProxyType({each.kind: each for each in get_args(Fact)})
+"""Every fact by the name under which the ledger keeps it."""

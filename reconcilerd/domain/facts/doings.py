@@ -1,0 +1,208 @@
+"""What we concluded and did, and what people said: inferences, corrections, approvals, plans, alerts."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from reconcilerd.domain.facts.made import Made, OfSlot
+from reconcilerd.domain.facts.reasons import (
+    CorrectionEnd,
+    Outcome,
+)
+from reconcilerd.domain.names import Instant, Sku, SlotKey
+from reconcilerd.domain.quantities import units
+
+
+@dataclass(frozen=True, slots=True)
+class SaleInferred:
+    """A fall between two readings that no order explains yet (rule 4). Held until ``through`` passes ``to``."""
+
+    kind: ClassVar[str] = "inferred"
+    slot: SlotKey
+    since: Instant
+    to: Instant
+    fall: int
+    cap: int
+
+    @property
+    def about(self) -> str:
+        return f"{self.slot.path}/{self.to}"
+
+    @property
+    def as_of(self) -> Instant:
+        return self.to
+
+
+@dataclass(frozen=True, slots=True)
+class SalesBuried:
+    """A window in which sales could not be seen: under a write that is not compare-and-set, or a foreign rise."""
+
+    kind: ClassVar[str] = "buried"
+    slot: SlotKey
+    since: Instant
+    to: Instant
+
+    @property
+    def about(self) -> str:
+        return f"{self.slot.path}/{self.to}"
+
+    @property
+    def as_of(self) -> Instant:
+        return self.to
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionPlanned(OfSlot):
+    """The intent of one write, durable before its effect. ``based_on`` is the reading it was computed from."""
+
+    kind: ClassVar[str] = "correction"
+    id: str
+    slot: SlotKey
+    listing_sku: str
+    read: int
+    based_on: Instant
+    target: int
+    cause: str
+    reason: str
+    at: Instant
+    unexplained: int = 0
+    """Units of the change that orders do not account for: what it spends of the sliding window."""
+    sold_out: bool = False
+    """Whether it sets the slot to zero because nothing at all is left for it."""
+    owed: int = 0
+    """How far below zero the channel's number was (``read`` is 0 then)."""
+    under: tuple[tuple[str, int, int, Instant, Instant], ...] | None = None
+    """Earlier writes of the slot that may still have their effect: id, target, read, based on, planned."""
+
+    @property
+    def compared(self) -> int:
+        """The channel's own number that it was computed from; may be below zero."""
+        return self.read - self.owed
+
+    def __post_init__(self) -> None:
+        units(self.read, "read quantity")
+        units(self.target, "target")
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionSent(OfSlot):
+    """What the channel answered to one planned write; ``still``: which of the slot's may have their effect after it."""
+
+    kind: ClassVar[str] = "sent"
+    id: str
+    slot: SlotKey
+    outcome: Outcome
+    detail: str
+    sent: Instant
+    at: Instant
+    still: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionSettled(OfSlot):
+    """How a correction ended, by a reading or by the channel's own word."""
+
+    kind: ClassVar[str] = "settled"
+    id: str
+    slot: SlotKey
+    end: CorrectionEnd
+    at: Instant
+    read: int | None = None
+    still: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeApproved(Made):
+    """A person's release of held corrections: which SKUs, which way, up to what (``ceiling`` a slot), until when."""
+
+    kind: ClassVar[str] = "envelope"
+    id: str
+    skus: tuple[Sku, ...]
+    direction: str
+    ceiling: int
+    by: str
+    reason: str
+    at: Instant
+    until: Instant
+
+    @property
+    def about(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeSet(Made):
+    """Writes to ``channel`` (all, if empty) stopped or allowed again by a person."""
+
+    kind: ClassVar[str] = "freeze"
+    channel: str
+    on: bool
+    by: str
+    reason: str
+    at: Instant
+    until: Instant | None = None
+
+    @property
+    def about(self) -> str:
+        return self.channel
+
+
+@dataclass(frozen=True, slots=True)
+class RegimeSwitched(Made):
+    """A pool group of a shared pool turned split under scarcity, or back."""
+
+    kind: ClassVar[str] = "regime"
+    group: str
+    scarce: bool
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return self.group
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMade(Made):
+    """One pass: how many slots it judged, what it sent and what it holds, by verdict."""
+
+    kind: ClassVar[str] = "plan"
+    id: str
+    at: Instant
+    slots: int
+    verdicts: tuple[tuple[str, int], ...]
+    held: tuple[tuple[SlotKey, int, int, str], ...]
+    """(slot, shown, wanted, verdict) of each held correction, bounded by ``max_held``."""
+
+    @property
+    def about(self) -> str:
+        return "plan"  # earlier ones are history, not state
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChanged(Made):
+    """An alert was raised or resolved; ``key`` is stable per kind and channel."""
+
+    kind: ClassVar[str] = "alert"
+    key: str
+    firing: bool
+    severity: str
+    summary: str
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return self.key
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTold(Made):
+    """A receiver took the change of an alert that was made at ``changed``."""
+
+    kind: ClassVar[str] = "told"
+    receiver: str
+    key: str
+    changed: Instant
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return f"{self.receiver}|{self.key}"
