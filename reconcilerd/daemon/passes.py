@@ -27,8 +27,8 @@ from reconcilerd.domain.invariants import Violation, check_plan
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan
 from reconcilerd.domain.policy import PoolMode
-from reconcilerd.domain.position import ClaimKind, Position
-from reconcilerd.domain.survey import Weather, position_of, weather_of
+from reconcilerd.domain.position import ClaimKind
+from reconcilerd.domain.survey import Surveyor, Weather, weather_of
 
 log = structlog.get_logger("reconcilerd.passes")
 
@@ -80,7 +80,7 @@ class Standing:
             self.since.setdefault(drift.slot, at)
         _keep(self.exposed, group, exposure(plan))
         _keep(self.hidden, group, hidden(plan))
-        for component, hungers in hungry(plan.position):
+        for component, hungers in hungry(plan):
             if hungers:
                 self.hungry[component] = None
             else:
@@ -122,6 +122,9 @@ class Passes:
         self._held: dict[Sku, frozenset[tuple[SlotKey, int, int, str]]] = {}
         """What the last plan of each pool group held, so that only news of it is written down."""
         self._groups: Groups | None = None
+        self._surveyor = Surveyor(desk.book)
+        self._plans: dict[Sku, GroupPlan] = {}
+        """The last plan of each pool group: most looks find what the last one found."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -175,17 +178,17 @@ class Passes:
         if now is not self._groups:
             self._groups = now
             self.standing.regroup(now.members)
+            self._plans = {group: plan for group, plan in self._plans.items() if group in now.members}
 
     def _plan_group(self, group: Sku, weather: Weather, rails: Rails) -> tuple[GroupPlan, list[Fact]]:
-        book = self._desk.book
-        position = position_of(book, group, weather)
         facts: list[Fact] = []
-        if position.pool.mode is PoolMode.SHARED and position.pool.scarcity_switch:
-            scarce = book.scarce.get(group, False)
-            if scarcity(position, scarce=scarce) != scarce:
+        plan = self._plan_of(group, weather, rails)
+        if plan.position.pool.mode is PoolMode.SHARED and plan.position.pool.scarcity_switch:
+            scarce = self._desk.book.scarce.get(group, False)
+            if scarcity(plan.position, scarce=scarce, room=plan.room) != scarce:
                 facts.extend(self._desk.fold([RegimeSwitched(group, not scarce, weather.at)]))
-                position = position_of(book, group, weather)
-        plan = make_plan(position, rails)
+                plan = self._plan_of(group, weather, rails)
+        position = plan.position
         broken = check_plan(plan)
         if broken:
             # A bug, caught before it could do harm: nothing of this group is sent, the evidence is kept.
@@ -202,6 +205,11 @@ class Passes:
         self._desk.wait_for(group, skus, waiting=bool(plan.drifts) or moving, asking=asking)
         self._desk.want(plan.wants)
         return plan, facts
+
+    def _plan_of(self, group: Sku, weather: Weather, rails: Rails) -> GroupPlan:
+        position = self._surveyor.position(group, weather)
+        plan = self._plans[group] = make_plan(position, rails, self._plans.get(group))
+        return plan
 
     def _intent(self, entry: Entry, at: Instant) -> CorrectionPlanned:
         return CorrectionPlanned(
@@ -278,9 +286,11 @@ def held_for_a_person(standing: Standing) -> list[tuple[Drift, Verdict]]:
     return [each for group in standing.drifts.values() for each in group if each[1] in NEEDS_A_PERSON]
 
 
-def hungry(position: Position) -> list[tuple[Sku, bool]]:
+def hungry(plan: GroupPlan) -> list[tuple[Sku, bool]]:
     """Every component, and whether it is so nearly sold out that one stock sweep could miss its end."""
     return [
         (component, left <= bound)
-        for component, left, bound in stock_against_sales(position, position.stock_sweep_ms)
+        for component, left, bound in stock_against_sales(
+            plan.position, plan.position.stock_sweep_ms, plan.room
+        )
     ]

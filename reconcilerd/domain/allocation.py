@@ -117,23 +117,29 @@ def estimated(position: Position, ideal: Shown) -> dict[SlotKey, int]:
     }
 
 
-def scarcity(position: Position, *, scarce: bool) -> bool:
-    """Whether a shared pool should be split now: at S <= K, and back only above 1.25 K."""
+def scarcity(position: Position, *, scarce: bool, room: Room | None = None) -> bool:
+    """Whether a shared pool should be split now: at S <= K, and back only above 1.25 K.
+
+    ``room``: the position's own, where the caller has it already.
+    """
     if position.split and not scarce:
         return False
     slow = max((channel.slow_ms for channel in position.channels), default=0)
     return any(
         left <= bound or (scarce and 4 * left <= 5 * bound)
-        for _, left, bound in stock_against_sales(position, slow)
+        for _, left, bound in stock_against_sales(position, slow, room)
     )
 
 
-def stock_against_sales(position: Position, window_ms: int) -> Iterator[tuple[Sku, int, int]]:
+def stock_against_sales(
+    position: Position, window_ms: int, room: Room | None = None
+) -> Iterator[tuple[Sku, int, int]]:
     """Each counted component, what is left of it, and what could sell in a window: mu + 3 sqrt(mu) + 1."""
     sold = {name for offer in position.offers for name, _ in offer.uses}
     for component in sorted(sold - set(position.unknown)):
         rate = Rate(sum(o.rate.milli_per_hour * o.use_of(component) for o in position.offers))
-        yield component, level_of(position, component), expected(rate, window_ms, 3) + 1
+        left = level_of(position, component) if room is None else room.levels[component]
+        yield component, left, expected(rate, window_ms, 3) + 1
 
 
 def fill(room: Room, takers: Sequence[Taker], start: Shown) -> dict[SlotKey, int]:

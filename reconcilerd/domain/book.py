@@ -25,6 +25,7 @@ from reconcilerd.domain.facts import (
     LocationObserved,
     OrderLine,
     OrderObserved,
+    OrderStatus,
     ProductObserved,
     ProductType,
     RegimeSwitched,
@@ -84,6 +85,7 @@ class Taken:
 
 
 _OLD = Taken(news=False)
+_DONE = frozenset({OrderStatus.SHIPPED, OrderStatus.CANCELLED})
 
 
 @dataclass(slots=True)
@@ -110,6 +112,10 @@ class Book:
     envelopes: dict[str, EnvelopeApproved] = field(default_factory=dict)
     scarce: dict[Sku, bool] = field(default_factory=dict)
     first_order: dict[ChannelName, Instant] = field(default_factory=dict)
+    shape: int = 0
+    """Grows whenever things hang together otherwise: mappings, slots, places where a SKU is stocked."""
+    ordered: dict[Sku, int] = field(default_factory=dict)
+    """Grows for a component whenever an order of it may take other units than before."""
     _places_of: dict[tuple[ChannelName, str], list[SlotKey]] = field(default_factory=dict)
     """The slots of each listing of a channel."""
     _joins: Joins | None = None
@@ -124,6 +130,10 @@ class Book:
     def stocked(self, sku: Sku) -> frozenset[LocationName]:
         """Locations where a row of this SKU is."""
         return frozenset(place for place in self._places.get(sku, ()) if not self.stock[sku, place].row.gone)
+
+    def tracks(self, sku: Sku) -> list[StockTrack]:
+        """Every row of a SKU that was ever read, gone ones too."""
+        return [self.stock[sku, place] for place in self._places.get(sku, ())]
 
     def codes_taking(self, component: Sku) -> frozenset[tuple[ChannelName, str]]:
         """Which listing codes of kept orders take units of a component."""
@@ -145,6 +155,7 @@ class Book:
 
     def _remap(self) -> None:
         self._joins = self._codes = None
+        self.shape += 1
 
     def joins(self) -> Joins:
         """Which slot sells which SKU: made anew when listings or products changed, grown with each new slot."""
@@ -328,6 +339,7 @@ class Book:
         derived = track.observe(fact, self.orders, channel, rate, ours=ours, new=new)
         if before is None and self._joins is not None and not fact.gone:
             self._joins.add(fact.slot, fact.listing_sku)
+        self.shape += before is None
         changed = before is None or value_before != track.value or _other(before, fact)
         news = changed or bool(derived)
         skus = self._skus_of_slot(fact.slot) | left
@@ -339,11 +351,13 @@ class Book:
         if track is None:
             self.stock[key] = StockTrack(fact)
             self._places.setdefault(fact.sku, []).append(fact.location)
+            self.shape += 1
             return Taken(news=True, dirty=frozenset({fact.sku}))
         old = track.row
         if fact.as_of < old.as_of:
             return _OLD
         track.row = replace(fact, age_of=max(fact.age_of, old.age_of))
+        self.shape += fact.gone != old.gone
         if same_stock(old, fact):
             return Taken(news=False, touched=frozenset({fact.sku}))
         derived: tuple[Fact, ...] = ()
@@ -376,6 +390,9 @@ class Book:
             dirty |= taking
             if not taking and self.products and channel in self.policy.channels:
                 found.extend(self._unmapped(fact, code))
+        if kept is None or news or (kept.ended_at is None and kept.status in _DONE):
+            for component in dirty:
+                self.ordered[component] = self.ordered.get(component, 0) + 1
         return Taken(news, tuple(found), frozenset(dirty), instead=kept if kept != fact else None)
 
     def _unmapped(self, fact: OrderObserved, code: str) -> Iterable[Fact]:

@@ -5,6 +5,7 @@ lies in one, any other in all that its channel may draw on. No unit is claimed t
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
 from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus
@@ -22,8 +23,56 @@ ORDER_KEPT_MS = 8 * 86_400_000
 """How long a settled order is remembered: longer than any window that counts sales or matches."""
 
 
-def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
+Standing = tuple[object, ...]
+"""All that the order claims of a component were made of, as it stood then."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderClaims:
+    """The order claims of one component, and what they hold for: while ``standing`` is as it was, so are they."""
+
+    claims: tuple[Claim, ...]
+    standing: Standing
+    shipped: bool
+    """Whether some end by a stock row that is read again."""
+    awaited: bool
+    """Whether some end by the next reading of Extensiv's orders alone."""
+
+    def hold(self, book: Book, component: Sku) -> bool:
+        """Whether they would be the same if they were made anew."""
+        return self.standing == _standing(book, component, shipped=self.shipped, awaited=self.awaited)
+
+
+def kept_order_claims(book: Book, component: Sku, kept: OrderClaims | None) -> OrderClaims:
+    """The order claims of a component: those of before where they hold, else anew."""
+    if kept is not None and kept.hold(book, component):
+        return kept
+    claims, awaited = _order_claims(book, component)
+    shipped = any(claim.shipped is not None for claim in claims)
+    standing = _standing(book, component, shipped=shipped, awaited=awaited)
+    return OrderClaims(claims, standing, shipped, awaited)
+
+
+def _standing(book: Book, component: Sku, *, shipped: bool, awaited: bool) -> Standing:
+    rows = [(track.row.as_of, track.before_change) for track in book.tracks(component)] if shipped else []
+    return (
+        book.shape,
+        book.ordered.get(component),
+        book.swept_whole.get(EXTENSIV_ORDERS),
+        _extensiv_began(book) if awaited else None,
+        rows,
+    )
+
+
+def order_claims(book: Book, component: Sku) -> tuple[Claim, ...]:
     """Open demand on one component, each order in exactly one class (rule 3)."""
+    return _order_claims(book, component)[0]
+
+
+def _order_claims(book: Book, component: Sku) -> tuple[tuple[Claim, ...], bool]:
+    """The claims; whether some of them end as soon as Extensiv's orders were read late enough."""
+    claims: list[Claim] = []
+    awaited = False
     began = _extensiv_began(book)
     proven: dict[tuple[Locations, Instant], bool] = {}
     for order, units in demand(book, component):
@@ -37,8 +86,13 @@ def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
                 proven[where, left] = shipment_proven(book, component, where, left)
             if proven[where, left]:
                 continue
-        yield Claim(ClaimKind(stage.value), component, units, where, order.key.channel, order.about, left)
-    yield from _added(book, component, began)
+        theirs = order.on_channel
+        awaited |= ours is None and theirs is not None and theirs.status is OrderStatus.CANCELLED
+        claims.append(
+            Claim(ClaimKind(stage.value), component, units, where, order.key.channel, order.about, left)
+        )
+    added = list(_added(book, component, began))
+    return (*claims, *added), awaited or bool(added)
 
 
 def _stage(book: Book, order: Order, began: Instant | None) -> Stage:
@@ -172,13 +226,27 @@ def _proven_everywhere(book: Book, order: Order) -> bool:
     )
 
 
-def sold_since(book: Book, component: Sku, now: Instant) -> int:
-    """Eaches of a component in orders placed within the sliding window, cancelled ones left out."""
-    since = after(now, -book.policy.limits.window_ms)
-    return sum(
-        book.orders.taken_since(channel, code, since) * eaches_of(book, channel, code, component)
+Sellers = tuple[tuple[ChannelName, str, int], ...]
+"""Channels and listing codes, and how many eaches of a component one sale of each takes."""
+
+
+def sellers_of(book: Book, component: Sku) -> Sellers:
+    """Which listing codes of kept orders take a component, and how many eaches a sale."""
+    return tuple(
+        (channel, code, each)
         for channel, code in book.codes_taking(component)
+        if (each := eaches_of(book, channel, code, component))
     )
+
+
+def sold_since(book: Book, component: Sku, now: Instant, sellers: Sellers | None = None) -> int:
+    """Eaches of a component in orders placed within the sliding window, cancelled ones left out.
+
+    ``sellers``: the component's own, where the caller has them already.
+    """
+    sellers = sellers_of(book, component) if sellers is None else sellers
+    since = after(now, -book.policy.limits.window_ms)
+    return sum(book.orders.taken_since(channel, code, since) * each for channel, code, each in sellers)
 
 
 def each_of(book: Book, sku: Sku, channel: ChannelName, code: str) -> int:
@@ -203,7 +271,7 @@ def channel_locations(book: Book, channel: ChannelName, everywhere: Locations) -
 
 def shipment_proven(book: Book, component: Sku, where: Locations, shipped: Instant) -> bool:
     """Whether the stock rows already lack what was shipped: every row of the order's locations proves it."""
-    rows = [track for (sku, place), track in book.stock.items() if sku == component and place in where]
+    rows = [track for track in book.tracks(component) if track.row.location in where]
     return bool(rows) and all(
         row_proves(track, book.policy.locations.get(track.row.location, LocationRule()), shipped)
         for track in rows

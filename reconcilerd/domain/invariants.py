@@ -36,7 +36,7 @@ class Violation:
 
 def check_plan(plan: GroupPlan) -> tuple[Violation, ...]:
     """Every violation among what a plan would send; none for a sound plan."""
-    room = room_of(plan.position)
+    room = room_of(plan.position) if plan.sends else plan.room
     found = [each for entry in plan.sends for each in _of_one(plan, room, entry)]
     found += _raised_beyond_room(plan, room)
     found += _counted_twice(plan)

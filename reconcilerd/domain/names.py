@@ -72,6 +72,10 @@ class SlotKey:
     listing: str
     place: str = ""
 
+    def __hash__(self) -> int:  # type: ignore[explicit-override]  # its decorator is not in 3.11's typing
+        # A slot is looked up far more often than two of them share a listing.
+        return hash(self.listing)
+
     @property
     def path(self) -> str:
         return f"{self.channel}/{self.listing}/{self.place}"

@@ -67,14 +67,16 @@ class GroupPlan:
         return tuple(entry for entry in self.entries if entry.verdict is Verdict.SEND)
 
 
-def make_plan(position: Position, rails: Rails) -> GroupPlan:
-    """Allocate, compare, judge. Total and deterministic: the same position and rails give the same plan."""
-    room = room_of(position)
-    allocations = allocate(position, room)
+def make_plan(position: Position, rails: Rails, like: GroupPlan | None = None) -> GroupPlan:
+    """Allocate, compare, judge. Total and deterministic: the same position and rails give the same plan.
+
+    ``like``: another plan, best the group's last one. Its room and shares are taken over where they are the same.
+    """
+    room, allocations = _shares(position, like)
     drifts = diff(position, allocations)
-    shown = estimated(position, {each.slot: each.ideal for each in allocations})
     entries: list[Entry] = []
     wants = Wants(stock=_perhaps_twice(position))
+    shown = estimated(position, {each.slot: each.ideal for each in allocations}) if drifts else {}
     for drift, lowers in _in_order(position, drifts):
         offer = next(each for each in position.offers if each.slot == drift.slot)
         allocation = next(each for each in allocations if each.slot == drift.slot)
@@ -93,6 +95,15 @@ def make_plan(position: Position, rails: Rails) -> GroupPlan:
         wants = wants | _wanted(position, offer, verdict)
         entries.append(_entry(offer, allocation, drift, change, verdict))
     return GroupPlan(position, allocations, drifts, tuple(entries), wants, rails, room)
+
+
+def _shares(position: Position, like: GroupPlan | None) -> tuple[Room, tuple[Allocation, ...]]:
+    """The room there is and what each listing should show of it; ``like``: see ``make_plan``."""
+    if like is None or not position.alike(like.position):
+        room = room_of(position)
+        return room, allocate(position, room)
+    room = like.room if position.claims == like.position.claims else room_of(position)
+    return room, like.allocations if room == like.room else allocate(position, room)
 
 
 def _perhaps_twice(position: Position) -> frozenset[Sku]:

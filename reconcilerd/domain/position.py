@@ -4,8 +4,9 @@ A Position is complete and frozen: recorded with a decision, it replays to the s
 except where a field says channel units (one sale of a listing is ``uses`` eaches of its components).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
 
 from reconcilerd.domain.bundles import Uses
 from reconcilerd.domain.facts import SlotState
@@ -169,6 +170,24 @@ class Position:
     ages: Ages
     limits: Limits
 
+    def alike(self, other: "Position") -> bool:
+        """Whether equal room gives equal shares here and there: all is the same but moments, ages, rates and claims."""
+        return (
+            _LASTING(self) == _LASTING(other)
+            and len(self.offers) == len(other.offers)
+            and len(self.stock) == len(other.stock)
+            and all(
+                a is b or _LASTING_OFFER(a) == _LASTING_OFFER(b)
+                for a, b in zip(self.offers, other.offers, strict=True)
+            )
+            and all(
+                a is b or _LASTING_ROW(a) == _LASTING_ROW(b)
+                for a, b in zip(self.stock, other.stock, strict=True)
+            )
+            and [_LASTING_CHANNEL(each) for each in self.channels]
+            == [_LASTING_CHANNEL(each) for each in other.channels]
+        )
+
     def channel(self, name: ChannelName) -> ChannelView:
         return next(each for each in self.channels if each.name == name)
 
@@ -177,3 +196,13 @@ class Position:
 
     def min_level(self, sku: Sku) -> int:
         return next((level for name, level in self.min_levels if name == sku), 0)
+
+
+def _all_but(record: type[Position | OfferView | StockView | ChannelView], *names: str) -> attrgetter:  # type: ignore[type-arg]
+    return attrgetter(*(each.name for each in fields(record) if each.name not in names))
+
+
+_LASTING = _all_but(Position, "at", "sold", "claims", "offers", "stock", "channels")
+_LASTING_OFFER = _all_but(OfferView, "as_of", "age_of", "rate")
+_LASTING_ROW = _all_but(StockView, "as_of", "age_of")
+_LASTING_CHANNEL = _all_but(ChannelView, "through")

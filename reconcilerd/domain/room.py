@@ -6,7 +6,7 @@ fits on every shelf (Hall's condition), so one subtraction per shelf tells what 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from reconcilerd.domain.names import Sku, SlotKey
@@ -48,6 +48,8 @@ class Room:
     """All shelves of a pool group."""
 
     shelves: tuple[Shelf, ...]
+    levels: Mapping[Sku, int] = field(default_factory=dict)
+    """Units of each component left at all locations it may be sold from, whatever the channel."""
     whole: bool = True
     """False: there are too many unions to look at all of them, so nothing may be raised."""
 
@@ -57,7 +59,9 @@ class Room:
     def of(self, slots: Collection[SlotKey]) -> "Room":
         """Only the shelves that some of these slots take from: others cannot stand in their way."""
         return Room(
-            tuple(s for s in self.shelves if any(name in slots for name, _ in s.use)), whole=self.whole
+            tuple(s for s in self.shelves if any(name in slots for name, _ in s.use)),
+            self.levels,
+            whole=self.whole,
         )
 
     def excess(self, shown: Shown) -> int:
@@ -98,7 +102,8 @@ def room_of(position: Position) -> Room:
     if position.pool.bundles is BundleMode.PER_WAREHOUSE:
         shelves.extend(_assembly_shelves(position))
     sets = {offer.locations for offer in position.offers}
-    return Room(tuple(shelves), whole=len(sets) <= MAX_LOCATION_SETS)
+    levels = {component: level_of(position, component) for component in components}
+    return Room(tuple(shelves), levels, whole=len(sets) <= MAX_LOCATION_SETS)
 
 
 def _stretched(unions_: list[Locations], taken: set[Locations]) -> list[Locations]:

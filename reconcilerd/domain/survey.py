@@ -1,24 +1,37 @@
 """Reads the position of one pool group off the book, at one moment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from reconcilerd.domain.book import EXTENSIV_ORDERS, STOCK_FEED, Book, orders_feed, slots_feed, slow_ms
+from reconcilerd.domain.book import (
+    EXTENSIV_ORDERS,
+    STOCK_FEED,
+    Book,
+    StockTrack,
+    orders_feed,
+    slots_feed,
+    slow_ms,
+)
+from reconcilerd.domain.bundles import Uses
 from reconcilerd.domain.claims import (
+    OrderClaims,
+    Sellers,
     buried_claims,
     dark_claims,
     dark_stock_claims,
     import_max_ms,
     inferred_claims,
-    order_claims,
+    kept_order_claims,
     safety_claims,
+    sellers_of,
     sold_since,
 )
-from reconcilerd.domain.facts import FindingKind
+from reconcilerd.domain.facts import FindingKind, SlotObserved, StockObserved
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
-from reconcilerd.domain.policy import PoolMode, PoolRule
+from reconcilerd.domain.policy import OfferRule, PoolMode, PoolRule
 from reconcilerd.domain.position import ChannelView, Claim, Locations, OfferView, Position, StockView
-from reconcilerd.domain.slots import unsettled_units
+from reconcilerd.domain.quantities import Rate
+from reconcilerd.domain.slots import SlotTrack, unsettled_units
 
 TURNS_TO_WAKE = 3
 
@@ -48,48 +61,140 @@ def weather_of(book: Book, now: Instant) -> Weather:
 
 def position_of(book: Book, group: Sku, weather: Weather) -> Position:
     """Everything a decision about one pool group may look at. Reads, never changes, the book."""
-    now = weather.at
-    joins = book.joins()
-    components = joins.groups.members.get(group, (group,))
-    rows = _rows(book, components)
-    everywhere = frozenset(row.location for row in rows)
-    pool = _pool(book, components)
-    sold = sorted({sku for component in components for sku in joins.sold_as.get(component, ())})
-    offers = tuple(
-        offer
-        for sku in sold
-        for slot in joins.slots_of[sku]
-        if (offer := _offer(book, sku, slot, everywhere, now)) is not None
-    )
-    channels = tuple(weather.channels[name] for name in sorted({offer.slot.channel for offer in offers}))
-    split = pool.mode is PoolMode.SPLIT or book.scarce.get(group, False)
-    dark = frozenset(each.name for each in channels if each.dark)
-    return Position(
-        at=now,
-        group=group,
-        pool=pool,
-        split=split,
-        offers=offers,
-        stock=rows,
-        # What is confirmed gone is known to be none.
-        unknown=tuple(each for each in components if not book.stock_places(each)),
-        claims=(
-            *_claims(book, components, offers, frozenset() if split else dark, now),
-            *dark_stock_claims(book, rows, weather.stock_dark_ms),
-        ),
-        sold=tuple((each, sold_since(book, each, now)) for each in components),
-        channels=channels,
-        all_locations=everywhere,
-        min_levels=tuple((sku, book.policy.sku_rule(sku).min_level) for sku in sorted({*sold, *components})),
-        excluded=tuple((each, book.policy.sku_rule(each).excluded_locations) for each in components),
-        unlisted=tuple(sorted({name for sku in sold for name in joins.unlisted.get(sku, ())})),
-        orders_known=EXTENSIV_ORDERS in book.swept_whole,
-        storm=weather.storm,
-        stock_dark=weather.stock_dark,
-        stock_sweep_ms=book.policy.stock_sweep_ms,
-        ages=book.policy.ages,
-        limits=book.policy.limits,
-    )
+    return Surveyor(book).position(group, weather)
+
+
+@dataclass(slots=True)
+class _KeptSlot:
+    """One slot of a group: what of its view stays while things hang together as they do, and its last view."""
+
+    track: SlotTrack
+    sku: Sku
+    rule: OfferRule
+    uses: Uses
+    locations: Locations
+    ambiguous: bool
+    pushed: bool
+    prior: Rate
+    compare_and_set: bool
+    stood: tuple[object, ...] | None = None
+    view: OfferView | None = None
+
+
+@dataclass(slots=True)
+class _KeptRow:
+    """One stock row of a group, and its last view."""
+
+    track: StockTrack
+    row: StockObserved
+    view: StockView
+
+
+@dataclass(slots=True)
+class _KeptGroup:
+    """What of a pool group stays while things hang together as they do."""
+
+    components: tuple[Sku, ...]
+    pool: PoolRule
+    stock: list[_KeptRow]
+    everywhere: Locations
+    slots: list[_KeptSlot]
+    unknown: tuple[Sku, ...]
+    safety: dict[Sku, tuple[Claim, ...]]
+    min_levels: tuple[tuple[Sku, int], ...]
+    excluded: tuple[tuple[Sku, Locations], ...]
+    unlisted: tuple[ChannelName, ...]
+
+
+@dataclass(slots=True)
+class Surveyor:
+    """Reads positions off one book, again and again, and works nothing out twice that still holds.
+
+    What it keeps changes no answer: a new surveyor gives the same position.
+    """
+
+    book: Book
+    _shape: int = -1
+    _groups: dict[Sku, _KeptGroup] = field(default_factory=dict)
+    _orders: dict[Sku, OrderClaims] = field(default_factory=dict)
+    _sellers: dict[Sku, tuple[int | None, Sellers]] = field(default_factory=dict)
+
+    def position(self, group: Sku, weather: Weather) -> Position:
+        """Everything a decision about one pool group may look at."""
+        book, now = self.book, weather.at
+        kept = self._group(group)
+        rows = tuple(_row(each) for each in kept.stock)
+        seen = [(place, view) for place in kept.slots if (view := _offer(book, place, now)) is not None]
+        offers = tuple(view for _, view in seen)
+        channels = tuple(weather.channels[name] for name in sorted({offer.slot.channel for offer in offers}))
+        split = kept.pool.mode is PoolMode.SPLIT or book.scarce.get(group, False)
+        return Position(
+            at=now,
+            group=group,
+            pool=kept.pool,
+            split=split,
+            offers=offers,
+            stock=rows,
+            unknown=kept.unknown,
+            claims=(
+                *self._claims(kept, seen, split, channels, now),
+                *dark_stock_claims(book, rows, weather.stock_dark_ms),
+            ),
+            sold=tuple((each, self._sold(each, now)) for each in kept.components),
+            channels=channels,
+            all_locations=kept.everywhere,
+            min_levels=kept.min_levels,
+            excluded=kept.excluded,
+            unlisted=kept.unlisted,
+            orders_known=EXTENSIV_ORDERS in book.swept_whole,
+            storm=weather.storm,
+            stock_dark=weather.stock_dark,
+            stock_sweep_ms=book.policy.stock_sweep_ms,
+            ages=book.policy.ages,
+            limits=book.policy.limits,
+        )
+
+    def _group(self, group: Sku) -> _KeptGroup:
+        self.book.joins()
+        if self._shape != self.book.shape:
+            self._shape = self.book.shape
+            self._groups.clear()
+            self._sellers.clear()
+        kept = self._groups.get(group)
+        if kept is None:
+            kept = self._groups[group] = _group_of(self.book, group)
+        return kept
+
+    def _claims(
+        self,
+        kept: _KeptGroup,
+        seen: Sequence[tuple[_KeptSlot, OfferView]],
+        split: bool,
+        channels: Sequence[ChannelView],
+        now: Instant,
+    ) -> list[Claim]:
+        claims: list[Claim] = []
+        for component in kept.components:
+            orders = kept_order_claims(self.book, component, self._orders.get(component))
+            self._orders[component] = orders
+            claims += orders.claims
+            claims += kept.safety[component]
+        for place, offer in seen:
+            if place.track.inferred:
+                claims.extend(inferred_claims(self.book, offer))
+            if place.track.buried or place.track.open:
+                claims.extend(buried_claims(self.book, offer, now, compare_and_set=place.compare_and_set))
+        dark = frozenset() if split else frozenset(each.name for each in channels if each.dark)
+        if dark:
+            claims.extend(dark_claims(self.book, [offer for _, offer in seen], dark, now))
+        return claims
+
+    def _sold(self, component: Sku, now: Instant) -> int:
+        ordered = self.book.ordered.get(component)
+        kept = self._sellers.get(component)
+        if kept is None or kept[0] != ordered:
+            kept = self._sellers[component] = ordered, sellers_of(self.book, component)
+        return sold_since(self.book, component, now, kept[1])
 
 
 def is_dark(book: Book, channel: ChannelName, now: Instant) -> bool:
@@ -108,17 +213,47 @@ def _age(book: Book, feed: FeedName, now: Instant) -> int:
     return now if read is None else now - read.began
 
 
-def _rows(book: Book, components: Sequence[Sku]) -> tuple[StockView, ...]:
-    found = []
-    for component in components:
-        for location in sorted(book.stocked(component)):
-            row = book.stock[component, location].row
-            found.append(
-                StockView(
-                    row.sku, row.location, row.on_hand, row.unavailable, row.allocated, row.age_of, row.as_of
-                )
-            )
-    return tuple(found)
+def _group_of(book: Book, group: Sku) -> _KeptGroup:
+    joins = book.joins()
+    components = joins.groups.members.get(group, (group,))
+    stock = [_KeptRow(track, track.row, _view(track.row)) for track in _tracks(book, components)]
+    everywhere = frozenset(kept.row.location for kept in stock)
+    sold = sorted({sku for component in components for sku in joins.sold_as.get(component, ())})
+    slots = (_slot(book, sku, slot, everywhere) for sku in sold for slot in joins.slots_of[sku])
+    return _KeptGroup(
+        components=components,
+        pool=_pool(book, components),
+        stock=stock,
+        everywhere=everywhere,
+        slots=[place for place in slots if place is not None],
+        # What is confirmed gone is known to be none.
+        unknown=tuple(each for each in components if not book.stock_places(each)),
+        safety={each: tuple(safety_claims(book, each)) for each in components},
+        min_levels=tuple((sku, book.policy.sku_rule(sku).min_level) for sku in sorted({*sold, *components})),
+        excluded=tuple((each, book.policy.sku_rule(each).excluded_locations) for each in components),
+        unlisted=tuple(sorted({name for sku in sold for name in joins.unlisted.get(sku, ())})),
+    )
+
+
+def _tracks(book: Book, components: Sequence[Sku]) -> list[StockTrack]:
+    return [
+        book.stock[component, location]
+        for component in components
+        for location in sorted(book.stocked(component))
+    ]
+
+
+def _row(kept: _KeptRow) -> StockView:
+    if kept.row is not kept.track.row:
+        kept.row = kept.track.row
+        kept.view = _view(kept.row)
+    return kept.view
+
+
+def _view(row: StockObserved) -> StockView:
+    return StockView(
+        row.sku, row.location, row.on_hand, row.unavailable, row.allocated, row.age_of, row.as_of
+    )
 
 
 def _pool(book: Book, components: Sequence[Sku]) -> PoolRule:
@@ -129,47 +264,98 @@ def _pool(book: Book, components: Sequence[Sku]) -> PoolRule:
     return next((rule for rule in rules if rule.mode is PoolMode.SPLIT), rules[0])
 
 
-def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Instant) -> OfferView | None:
-    track = book.slots[slot]
-    seen = track.seen
-    if seen is None:
-        return None
-    rule = book.policy.offer_rule(sku, slot.channel)
-    channel = book.policy.channels[slot.channel]
+def _slot(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations) -> _KeptSlot | None:
+    rule, channel = book.policy.offer_rule(sku, slot.channel), book.policy.channels[slot.channel]
+    joins = book.joins()
     places = channel.places.get(slot.place)
     if places is None:
         return None  # a place that the configuration does not give us shows other people's stock (rule 8)
     locations = (places & everywhere) if places else everywhere
-    twice = book.findings.get(f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku}")
-    ambiguous = slot in book.joins().ambiguous or (twice is not None and not twice.cleared)
-    return OfferView(
-        slot=slot,
-        listing_sku=seen.listing_sku,
+    return _KeptSlot(
+        track=book.slots[slot],
         sku=sku,
+        rule=rule,
         uses=tuple((component, count * rule.units_per_sale) for component, count in book.uses(sku)),
         locations=locations - rule.excluded_locations - book.policy.sku_rule(sku).excluded_locations,
-        rule=rule,
+        ambiguous=slot in joins.ambiguous,
+        pushed=slot in joins.pushed,
+        prior=book.prior(sku),
+        compare_and_set=channel.compare_and_set,
+    )
+
+
+def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView | None:
+    """The slot as it stands: the last view of it where that still says the same."""
+    track = place.track
+    seen = track.seen
+    if seen is None:
+        return None
+    slot = track.slot
+    ambiguous = place.ambiguous or _twice(book, slot, seen)
+    # Which of several of its kind an order was taken off, nobody can say.
+    code = "" if ambiguous else track.code
+    known = book.orders.known(slot.channel, seen.listing_sku, track.as_of, now)
+    rate = book.rate(slot.channel, seen.listing_sku, now, place.prior)
+    write = track.write.target if track.write else None
+    replaced = max((each.target for each in track.replaced), default=0)
+    unsettled = sum(unsettled_units(fall, book.orders, track.code) for fall in track.inferred)
+    suspect = track.suspect_since is not None
+    stood = (
+        seen,
+        ambiguous,
+        code,
+        track.value,
+        track.as_of,
+        track.age_of,
+        known,
+        rate.milli_per_hour,
+        write,
+        replaced,
+        unsettled,
+        suspect,
+        track.last_written,
+        track.owed,
+        track.refused,
+        track.not_before,
+        track.surprise,
+    )
+    if place.view is not None and place.stood == stood:
+        return place.view
+    place.stood = stood
+    place.view = OfferView(
+        slot=slot,
+        listing_sku=seen.listing_sku,
+        sku=place.sku,
+        uses=place.uses,
+        locations=place.locations,
+        rule=place.rule,
         state=seen.state,
         ambiguous=ambiguous,
         read=track.value,
         as_of=track.as_of,
         age_of=track.age_of,
-        suspect=track.suspect_since is not None,
+        suspect=suspect,
         surprise=track.surprise,
-        known_since=book.orders.known(slot.channel, seen.listing_sku, track.as_of, now),
-        write=track.write.target if track.write else None,
-        replaced=max((each.target for each in track.replaced), default=0),
+        known_since=known,
+        write=write,
+        replaced=replaced,
         owed=track.owed,
         refused=track.refused,
         not_before=track.not_before,
-        # Which of several of its kind an order was taken off, nobody can say.
-        code="" if ambiguous else track.code,
+        code=code,
         last_written=track.last_written,
-        rate=book.rate(slot.channel, seen.listing_sku, now, book.prior(sku)),
-        unsettled=sum(unsettled_units(fall, book.orders, track.code) for fall in track.inferred),
+        rate=rate,
+        unsettled=unsettled,
         sells_past_zero=seen.sells_past_zero,
-        pushed=slot in book.joins().pushed,
+        pushed=place.pushed,
     )
+    return place.view
+
+
+def _twice(book: Book, slot: SlotKey, seen: SlotObserved) -> bool:
+    """Whether the channel was found to carry this SKU twice."""
+    twice = book.findings.get(f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku}")
+    return twice is not None and not twice.cleared
 
 
 def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:
@@ -187,22 +373,3 @@ def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:
         compare_and_set=rule.compare_and_set,
         slow_ms=slow_ms(rule),
     )
-
-
-def _claims(
-    book: Book,
-    components: Sequence[Sku],
-    offers: Sequence[OfferView],
-    dark: frozenset[ChannelName],
-    now: Instant,
-) -> list[Claim]:
-    claims: list[Claim] = []
-    for component in components:
-        claims.extend(order_claims(book, component))
-        claims.extend(safety_claims(book, component))
-    for offer in offers:
-        cas = book.policy.channels[offer.slot.channel].compare_and_set
-        claims.extend(inferred_claims(book, offer))
-        claims.extend(buried_claims(book, offer, now, compare_and_set=cas))
-    claims.extend(dark_claims(book, offers, dark, now))
-    return claims
