@@ -1,6 +1,8 @@
 """One Shopify store as an ASGI app over the truth: GraphQL with cost points, compare-and-set, idempotency."""
 
 import re
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
@@ -26,6 +28,7 @@ from starlette.routing import Route
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.simulator.faults import Fault, FaultPlan
 from reconcilerd.simulator.shopify_cost import MOST_A_QUERY, Pricing
+from reconcilerd.simulator.shopify_query import NotPlain, Query
 from reconcilerd.simulator.truth import Item, Order, Store, World
 from reconcilerd.simulator.wire import (
     LIST_FAULTS,
@@ -48,11 +51,26 @@ ARRAY_FAULTS = frozenset({Fault.MISSING_PAGE, Fault.SHIFTED_ROWS, Fault.HALF_A_P
 MOST_UNITS = 1_000_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """What a client sent, read once: clients send the same few again and again."""
+
+    parsed: DocumentNode
+    problems: list[Node]
+    """What is wrong with it."""
+    query: Query | None
+    """It, ready to be answered, where it is a plain query."""
+
+
 @lru_cache(maxsize=64)
-def _read(text: str) -> tuple[DocumentNode, list[Node]]:
-    """A document and what is wrong with it. Clients send the same few again and again."""
+def _read(text: str) -> _Document:
     document = parse(text)
-    return document, [{"message": each.message} for each in validate(schema(), document)]
+    problems = [{"message": each.message} for each in validate(schema(), document)]
+    try:
+        query = None if problems else Query(schema(), document)
+    except NotPlain:
+        query = None
+    return _Document(document, problems, query)
 
 
 class _Asked(msgspec.Struct):
@@ -122,13 +140,13 @@ class ShopifyApi:
             return JSONResponse({"errors": str(error)}, 400)
         text, variables = asked.query, asked.variables or {}
         try:
-            document, problems = _read(text)
+            document = _read(text)
         except GraphQLError as unread:
             return self._answer({"errors": [{"message": unread.message}]})
-        if problems:
-            return self._answer({"errors": problems})
+        if document.problems:
+            return self._answer({"errors": document.problems})
         mutates = "mutation" in text
-        pricing = Pricing(schema(), document, variables)
+        pricing = Pricing(schema(), document.parsed, variables)
         cost = pricing.requested()
         if cost > MOST_A_QUERY:
             return self._answer({"errors": [_too_dear(cost)], "extensions": self._extensions(cost, None)})
@@ -141,7 +159,7 @@ class ShopifyApi:
 
         async def effect() -> Response:
             self._not_applied = fault is Fault.NOT_APPLIED
-            answer = self._execute(document, variables)
+            answer = self._execute(document.parsed, variables, document.query)
             actual = pricing.actual(answer.get("data"))
             self.bucket.give_back(max(0.0, cost - actual))
             return self._answer({**answer, "extensions": self._extensions(cost, actual)})
@@ -164,7 +182,7 @@ class ShopifyApi:
             }
         }
 
-    def _execute(self, document: DocumentNode, variables: Node) -> Node:
+    def _execute(self, document: DocumentNode, variables: Node, query: Query | None = None) -> Node:
         root: Node = {
             "inventoryItems": self._items,
             "inventoryItem": lambda _info, id: self._node(id),  # noqa: A006 - the vendor's argument name
@@ -173,6 +191,9 @@ class ShopifyApi:
             "order": lambda _info, id: self._order_by_id(id),  # noqa: A006 - the vendor's argument name
             "inventorySetQuantities": self._set,
         }
+        if query is not None:
+            with suppress(NotPlain):
+                return {"data": query.answer(root, variables)}
         result = execute_sync(schema(), document, root, variable_values=variables, type_resolver=_type_of)
         assert isinstance(result, ExecutionResult)
         answer: Node = {"data": result.data}

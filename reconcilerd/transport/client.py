@@ -41,6 +41,7 @@ TOKEN_TIMEOUT_S = 30.0
 TOKEN_BYTES = 2**20
 CLOSE_S = 5.0
 DEFAULT_GATE_MS = 1_000
+MOST_URLS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,10 @@ class Client:
         self._gate = anyio.CapacityLimiter(gate)
         self._max = max_body_bytes
         self._auth = auth
+        self._base = base_url.rstrip("/")
+        self._urls: dict[str, httpx.URL] = {}
         self._http = httpx.AsyncClient(
-            base_url=base_url.rstrip("/"),
+            base_url=self._base,
             transport=transport,
             trust_env=False,
             follow_redirects=False,
@@ -237,11 +240,20 @@ class Client:
         headers = {"Content-Type": "application/json"} if content is not None else {}
         return self._http.build_request(
             call.method,
-            call.path,
-            params=httpx.QueryParams(list(call.query)),
+            self._url(call.path),
+            params=httpx.QueryParams(list(call.query)) if call.query else None,
             content=content,
             headers=headers,
         )
+
+    def _url(self, path: str) -> httpx.URL:
+        """Where a path is. Reading a URL is a good part of sending a small request, and calls go to few paths."""
+        known = self._urls.get(path)
+        if known is None:
+            known = httpx.URL(f"{self._base}/{path.removeprefix('/')}")
+            if len(self._urls) < MOST_URLS:
+                self._urls[path] = known
+        return known
 
     @asynccontextmanager
     async def _open(self, request: httpx.Request, auth: httpx.Auth | None) -> AsyncIterator[httpx.Response]:

@@ -124,14 +124,50 @@ class InProcessTransport(httpx.AsyncBaseTransport):
     """Calls an ASGI app directly. Whatever the app raises is a dropped connection, as it would be on a wire."""
 
     def __init__(self, app: App) -> None:
-        self._inner = httpx.ASGITransport(app=app, raise_app_exceptions=True)
+        self._app = app
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        asked: list[MutableMapping[str, Any]] = [
+            {"type": "http.disconnect"},
+            {"type": "http.request", "body": await request.aread(), "more_body": False},
+        ]
+        said: list[MutableMapping[str, Any]] = []
+
+        async def receive() -> Any:
+            return asked.pop() if len(asked) > 1 else asked[0]
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            said.append(message)
+
         try:
-            return await self._inner.handle_async_request(request)
+            await self._app(_scope(request), receive, send)
         except Exception as error:
             raise httpx.RemoteProtocolError(f"the connection was dropped ({type(error).__name__})") from error
+        body = b"".join(each.get("body", b"") for each in said[1:])
+        return httpx.Response(
+            said[0]["status"], headers=said[0].get("headers", []), stream=httpx.ByteStream(body)
+        )
+
+
+def _scope(request: httpx.Request) -> dict[str, Any]:
+    """A request as an ASGI app is told of it."""
+    url = request.url
+    path, _, query = url.raw_path.partition(b"?")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": request.method,
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "scheme": url.scheme,
+        "path": url.path,
+        "raw_path": path,
+        "query_string": query,
+        "server": (url.host, url.port),
+        "client": ("127.0.0.1", 123),
+        "root_path": "",
+    }
 
 
 def network_transport() -> httpx.AsyncBaseTransport:

@@ -27,6 +27,7 @@ from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.serve import serve
 from reconcilerd.simulator.shopify_api import ShopifyApi, schema
 from reconcilerd.simulator.shopify_cost import Pricing
+from reconcilerd.simulator.shopify_query import Query
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.simulator.wire import Bucket, Clock
 from reconcilerd.trial.stage import START
@@ -95,10 +96,12 @@ class Rehearsed(ShopifyApi):
             cursor = page["endCursor"] if page["hasNextPage"] else cursor
 
     @override
-    def _execute(self, document: DocumentNode, variables: dict[str, Any]) -> dict[str, Any]:
+    def _execute(
+        self, document: DocumentNode, variables: dict[str, Any], query: Query | None = None
+    ) -> dict[str, Any]:
         if "first" in variables:
             return self._pages[variables["after"]]
-        return super()._execute(document, variables)
+        return super()._execute(document, variables, query)
 
 
 def systems(world: World, clock: Clock) -> dict[str, Limited]:
