@@ -62,6 +62,8 @@ class Health:
         self._denied: dict[str, dict[str, str]] = {}
         """By system: which of its readings or writes are refused, and why."""
         self._looked = False
+        self._calm: set[tuple[str, str]] = set()
+        """Those that were resolved already and have not fired since."""
         self._spoken: set[tuple[str, str]] = set()
         """Every (kind, subject) that a look at everything speaks for."""
 
@@ -116,11 +118,14 @@ class Health:
         summary: str,
         details: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._spoken.add((kind, subject))
+        about = (kind, subject)
+        self._spoken.add(about)
         if on:
+            self._calm.discard(about)
             await self._alerts.raise_(kind, subject, severity, summary, details)
-        else:
+        elif about not in self._calm:
             await self._alerts.resolve(kind, subject)
+            self._calm.add(about)
 
     async def _credentials(self, system: str) -> None:
         refused = self._denied.get(system, {})

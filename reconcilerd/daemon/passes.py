@@ -28,6 +28,7 @@ from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan
 from reconcilerd.domain.policy import PoolMode
 from reconcilerd.domain.position import ClaimKind
+from reconcilerd.domain.room import Room
 from reconcilerd.domain.survey import Surveyor, Weather, weather_of
 
 log = structlog.get_logger("reconcilerd.passes")
@@ -57,10 +58,12 @@ class Standing:
     exposed: dict[Sku, int] = field(default_factory=dict)
     hidden: dict[Sku, int] = field(default_factory=dict)
     hungry: dict[Sku, None] = field(default_factory=dict)
+    _rooms: dict[Sku, Room] = field(default_factory=dict)
+    """That of the last plan of each pool group."""
 
     def regroup(self, groups: Collection[Sku]) -> None:
         """Forget pool groups that are no more: what they were is part of others."""
-        for kept in (self.drifts, self.exposed, self.hidden):
+        for kept in (self.drifts, self.exposed, self.hidden, self._rooms):
             for group in [each for each in kept if each not in groups]:
                 del kept[group]
 
@@ -78,8 +81,11 @@ class Standing:
         _keep(self.drifts, group, now)
         for drift, _ in now:
             self.since.setdefault(drift.slot, at)
-        _keep(self.exposed, group, exposure(plan))
-        _keep(self.hidden, group, hidden(plan))
+        if self._rooms.get(group) is not plan.room:
+            # A plan takes over another's room only where all that these two are made of is the same.
+            self._rooms[group] = plan.room
+            _keep(self.exposed, group, exposure(plan))
+            _keep(self.hidden, group, hidden(plan))
         for component, hungers in hungry(plan):
             if hungers:
                 self.hungry[component] = None
@@ -147,7 +153,8 @@ class Passes:
         """Plan these groups in slices; make intents durable; hand them over."""
         plans: list[GroupPlan] = []
         self._regroup()
-        self._windows.listings = Counter(slot.channel for slot in self._desk.book.slots)
+        if sum(self._windows.listings.values()) != len(self._desk.book.slots):
+            self._windows.listings = Counter(slot.channel for slot in self._desk.book.slots)
         while groups:
             began = self._desk.clock()
             done, slice_plans, facts = 0, list[GroupPlan](), list[Fact]()

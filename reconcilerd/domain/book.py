@@ -390,7 +390,8 @@ class Book:
             dirty |= taking
             if not taking and self.products and channel in self.policy.channels:
                 found.extend(self._unmapped(fact, code))
-        if kept is None or news or (kept.ended_at is None and kept.status in _DONE):
+        # Where nobody says when an order ended, it ended when it was last read.
+        if news or kept is None or (kept.ended_at is None and kept.status in _DONE):
             for component in dirty:
                 self.ordered[component] = self.ordered.get(component, 0) + 1
         return Taken(news, tuple(found), frozenset(dirty), instead=kept if kept != fact else None)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.simulator.extensiv_writes import ADJUST_EVERY_S, adjust, reroute
@@ -68,7 +67,7 @@ class ExtensivApi:
             "adjust": Bucket(rate_scale / ADJUST_EVERY_S, 1, clock),
         }
 
-    def app(self) -> Starlette:
+    def app(self) -> Router:
         lists: list[tuple[str, str, Callable[[Request], list[Row] | Rows]]] = [
             ("v1.1/products", "read", self._products),
             ("v1/listings", "read", self._listings),
@@ -95,7 +94,7 @@ class ExtensivApi:
             for prefix in ("/", "/service/")
         ]
         routes.append(Route("/openapi.json", self._openapi))
-        return Starlette(routes=routes)
+        return Router(routes=routes)
 
     async def _token(self, request: Request) -> Response:
         return await grant(request, self.tokens)

@@ -20,10 +20,9 @@ from graphql import (
     parse,
     validate,
 )
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.simulator.faults import Fault, FaultPlan
@@ -111,8 +110,8 @@ class ShopifyApi:
         self._stale_until = Instant(0)
         self._not_applied = False
 
-    def app(self) -> Starlette:
-        return Starlette(
+    def app(self) -> Router:
+        return Router(
             routes=[
                 Route("/admin/oauth/access_token", self._token, methods=["POST"]),
                 Route(f"/admin/api/{VERSION}/graphql.json", self._graphql, methods=["POST"]),
