@@ -11,8 +11,11 @@ from typing import Any
 import anyio
 
 from reconcilerd.connectors.port import Channel, StockSource
+from reconcilerd.daemon.approvals import Archive
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
+from reconcilerd.daemon.plans import Hands, Plans
+from reconcilerd.daemon.refusals import NeverRead, UnknownName, error
 from reconcilerd.domain.explain import explain
 from reconcilerd.domain.facts import EXTENSIV, EnvelopeApproved, Fact, FindingKind, FreezeSet, PlanMade
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Verdict
@@ -35,14 +38,6 @@ History = Callable[[str, str, int], list[tuple[int, Instant, Fact]]]
 """(kind, about, limit) -> (entry, when written, fact), newest first."""
 
 
-class UnknownName(ReconcilerdError):
-    """No SKU, listing or channel of that name is known."""
-
-
-class NeverRead(ReconcilerdError):
-    """What names things was never read completely, so nobody can say what is known."""
-
-
 class Answers:
     """Serves one request at a time from the daemon's own desk, passes and connectors."""
 
@@ -53,14 +48,20 @@ class Answers:
         channels: dict[ChannelName, Channel],
         history: History,
         carry: Callable[[], Awaitable[None]],
+        archive: Archive | None = None,
     ) -> None:
-        """``carry`` waits until the executors have done (or, without a daemon, does) what is queued."""
+        """``carry`` waits until the executors have done (or, without a daemon, does) what is queued.
+
+        ``archive``: the ledger's entries, for requests about plans.
+        """
         self._daemon = daemon
         self._desk = daemon.desk
         self._stock = stock
         self._channels = channels
         self._history = history
         self._carry = carry
+        hands = Hands(self._sku, self._read, carry, self._must_be_read)
+        self._plans = None if archive is None else Plans(daemon, archive, hands)
 
     async def answer(self, request: dict[str, Any], by: str) -> dict[str, Any]:
         """Answer one request; unknown or malformed ones get an error. Raises LedgerFault, which ends the daemon."""
@@ -72,6 +73,7 @@ class Answers:
             "approve": self.approve,
             "freeze": self.freeze,
             "unfreeze": self.freeze,
+            **(self._plans.requests() if self._plans else {}),
         }
         op = ops.get(str(request.get("op")))
         if op is None:
@@ -386,11 +388,6 @@ def _is_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
-
-
-def error(message: str, code: int) -> dict[str, Any]:
-    """The shape of every refusal."""
-    return {"error": {"message": message, "exit_code": code}, "exit_code": code}
 
 
 def _plain(fact: Fact) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from reconcilerd.domain.facts import (
     CorrectionSent,
     CorrectionSettled,
     EnvelopeApproved,
+    EnvelopeRevoked,
     Fact,
     FindingKind,
     FindingRaised,
@@ -25,12 +26,14 @@ from reconcilerd.domain.facts import (
     LocationObserved,
     OrderLine,
     OrderObserved,
+    PlanApplied,
     ProductObserved,
     ProductType,
     RegimeSwitched,
     SaleInferred,
     SalesBuried,
     SlotObserved,
+    SlotPinned,
     StockObserved,
     StockRefreshed,
     SweepRead,
@@ -108,6 +111,10 @@ class Book:
     findings: dict[str, FindingRaised] = field(default_factory=dict)
     frozen: dict[str, FreezeSet] = field(default_factory=dict)
     envelopes: dict[str, EnvelopeApproved] = field(default_factory=dict)
+    revoked: dict[str, EnvelopeRevoked] = field(default_factory=dict)
+    pins: dict[SlotKey, SlotPinned] = field(default_factory=dict)
+    applied: dict[str, PlanApplied] = field(default_factory=dict)
+    """Plans that a person had carried out: none goes twice."""
     scarce: dict[Sku, bool] = field(default_factory=dict)
     first_order: dict[ChannelName, Instant] = field(default_factory=dict)
     _places_of: dict[tuple[ChannelName, str], list[SlotKey]] = field(default_factory=dict)
@@ -205,6 +212,16 @@ class Book:
             case EnvelopeApproved():
                 self.envelopes[fact.id] = fact
                 return Taken(news=True, dirty=frozenset(fact.skus))
+            case EnvelopeRevoked():
+                self.revoked[fact.id] = fact
+                approved = self.envelopes.get(fact.id)
+                return Taken(news=True, dirty=frozenset(approved.skus if approved else ()))
+            case SlotPinned():
+                self.pins[fact.slot] = fact
+                return Taken(news=True, dirty=self._skus_of_slot(fact.slot))
+            case PlanApplied():
+                self.applied[fact.id] = fact
+                return Taken(news=True)
             case RegimeSwitched():
                 self.scarce[Sku(fact.group)] = fact.scarce
                 return Taken(news=True)
