@@ -123,11 +123,12 @@ def status(config: Path, as_json: bool) -> int:
 @cli.command()
 @click.option("--sku", required=True)
 @click.option("--channel")
+@click.option("--want", metavar="N|+N", help="What would have to change for it to show N units, or N more.")
 @config_option
 @json_option
-def explain(sku: str, channel: str | None, config: Path, as_json: bool) -> int:
-    """Why each listing of a SKU should show the number it should."""
-    request = {"op": "explain", "sku": sku, "channel": channel}
+def explain(sku: str, channel: str | None, want: str | None, config: Path, as_json: bool) -> int:
+    """Why each listing of a SKU should show the number it should; with --want, what would make it another."""
+    request = {"op": "explain", "sku": sku, "channel": channel, "want": want}
     return _show(answer(config, request), as_json, render.explanation)
 
 

@@ -25,7 +25,7 @@ _CLAIMS = {
     ClaimKind.BURIED: "possibly sold unseen (kept back from raises only)",
 }
 
-_BECAUSE = {
+BECAUSE = {
     Because.SHARE: "its share by the rule",
     Because.MAX: "the maximum the rule allows",
     Because.ALL: "all that is available: the pool is shared and its rule is 100 %",
@@ -50,7 +50,7 @@ def explain(plan: GroupPlan, slot: SlotKey) -> dict[str, Any]:
     sentences = [
         *(_supply(position, shelf) if shelf else ["No stock row of its components was ever read."]),
         _policy(position, offer, allocation.ideal),
-        f"It should show {allocation.desired}: {_BECAUSE[allocation.because]}.",
+        f"It should show {allocation.desired}: {BECAUSE[allocation.because]}.",
         _observed(position, offer),
         _verdict(entry),
     ]
