@@ -187,11 +187,12 @@ def reverted(told: Answer, columns: int) -> str:
         said = f"{each['channel']} {each['listing']}  left alone: {each['why']}"
         lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     verb = "would be left" if "would" in told else "is left"
-    if told.get("would") or told.get("sent"):
+    goes = told.get("sent") or [each for each in told.get("would", ()) if each["verdict"] == "send"]
+    if goes:
         said = f"What is put back {verb} so until {told['until']}, unless it is more than there is: reconcilerd pins"
         lines += textwrap.wrap(said, columns)
-    if told.get("would"):
-        lines.append(f"Do it: reconcilerd revert --pass {told['id']} --apply --reason TEXT")
+    if goes and "would" in told:
+        lines.append("To do it, add: --apply --reason TEXT")
     return "\n".join([*lines, f"exit {told['exit_code']}"])
 
 

@@ -366,7 +366,7 @@ def _would(entry: Entry) -> dict[str, Any]:
         "listing": entry.slot.listing,
         "sku": entry.sku,
         "from": entry.current,
-        "to": entry.target,
+        "to": entry.target if entry.verdict is Verdict.SEND else entry.desired,
         "verdict": str(entry.verdict),
         "why": MEANS[entry.verdict],
     }

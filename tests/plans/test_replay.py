@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.digest import canonical, digest_of, revive
 from reconcilerd.domain.facts import CorrectionPlanned, DecisionRecorded, PlanMade, RegimeSwitched
-from reconcilerd.domain.guards import Rails, Spent
+from reconcilerd.domain.guards import Rails, Spent, Verdict
 from reconcilerd.domain.names import ChannelName, Instant
+from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Mode, Percent
 from reconcilerd.domain.position import Position
 from reconcilerd.domain.record import (
@@ -33,6 +34,7 @@ from reconcilerd.domain.record import (
 from reconcilerd.ledger.reader import open_reader
 from reconcilerd.simulator.faults import HOSTILE, FaultPlan
 from reconcilerd.simulator.truth import WorldConfig
+from tests.domain.builders import A, offer, position, row
 from tests.domain.test_plan import positions
 from tests.plans.stage import Shop, opened
 from tests.world.stage import policy, shop, small_world
@@ -129,33 +131,28 @@ def test_a_record_holds_all_that_decided(where: Position, zeros: int, stop: bool
 
 @given(positions())
 def test_whatever_is_changed_in_a_record_is_told(where: Position) -> None:
-    from reconcilerd.domain.plan import make_plan
-
     rails = Rails(Mode.AUTO)
     made = record("i", Instant(5), "p", "v", rails, None, [make_plan(where, rails)])
     assert [each.identical for each in replay(made)] == [True]
     with pytest.raises(ValueError, match="digests"):
         list(replay(replace(made, digests=(("x", "0" * 64),))))
-    for bad in ("", "AAAA", made.inputs[:-8], made.plans):
+    for bad in ("", "AAAA", made.packed[:-8], made.packed + "!"):
         with pytest.raises(ValueError, match="cannot be read"):
-            list(replay(replace(made, inputs=bad)))
+            list(replay(replace(made, packed=bad)))
 
 
-def test_another_decision_is_told_by_its_first_difference() -> None:
-    from reconcilerd.domain.plan import make_plan
-    from reconcilerd.domain.policy import PoolMode
-    from tests.domain.builders import A, offer, position, row
-
+def test_another_decision_is_told_by_its_first_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     where = position([offer("uk", Percent(500)), offer("eu", Percent(500))], [row(A, 10)], split=True)
     rails = Rails(Mode.AUTO)
-    plan = make_plan(where, rails)
-    made = record("i", Instant(5), "p", "v", rails, None, [plan])
-    other = record("i", Instant(5), "p", "v", rails, None, [make_plan(replace(where, split=False), rails)])
-    mixed = replace(made, inputs=other.inputs)
-    (again,) = replay(mixed)
+    made = record("i", Instant(5), "p", "v", rails, None, [make_plan(where, rails)])
+    monkeypatch.setattr("reconcilerd.domain.allocation._far", lambda *_: False)
+    monkeypatch.setattr("reconcilerd.domain.guards.RAISES", (lambda *_: Verdict.HOLD_DARK,))
+    (again,) = replay(made)
     assert not again.identical
-    assert first_difference(again) is not None
-    assert PoolMode.SPLIT
+    told = first_difference(again)
+    assert told is not None
+    assert told[1:] == ("send", "hold_dark")
+    assert told[0].endswith("verdict")
 
 
 @given(st.recursive(

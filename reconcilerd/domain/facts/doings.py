@@ -244,10 +244,10 @@ class DecisionRecorded(Made):
     """Which version of this program decided."""
     digests: tuple[tuple[str, str], ...]
     """(pool group, SHA-256 of the canonical bytes of its plan), in the order in which they were decided."""
-    inputs: str
-    """Rails, what a person ordered, and each group's position: canonical bytes, deflated, in base 64."""
-    plans: str
-    """The canonical bytes of each group's plan, a line each, packed alike."""
+    packed: str
+    """Canonical bytes, deflated, in base 64: a line of the inputs (rails, what a person ordered, every position), then
+    a line for the plan of each group.
+    """
 
     @property
     def about(self) -> str:
