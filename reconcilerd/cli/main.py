@@ -123,11 +123,12 @@ def status(config: Path, as_json: bool) -> int:
 @cli.command()
 @click.option("--sku", required=True)
 @click.option("--channel")
+@click.option("--want", metavar="N|+N", help="What would have to change for it to show N units, or N more.")
 @config_option
 @json_option
-def explain(sku: str, channel: str | None, config: Path, as_json: bool) -> int:
-    """Why each listing of a SKU should show the number it should."""
-    request = {"op": "explain", "sku": sku, "channel": channel}
+def explain(sku: str, channel: str | None, want: str | None, config: Path, as_json: bool) -> int:
+    """Why each listing of a SKU should show the number it should; with --want, what would make it another."""
+    request = {"op": "explain", "sku": sku, "channel": channel, "want": want}
     return _show(answer(config, request), as_json, render.explanation)
 
 
@@ -171,6 +172,165 @@ def freeze(channel: str | None, for_s: float | None, reason: str, config: Path) 
 def unfreeze(channel: str | None, config: Path) -> int:
     """Allow writes again."""
     return _show(answer(config, {"op": "unfreeze", "channel": channel}), False, _frozen)
+
+
+@cli.command()
+@click.option("-o", "--output", metavar="F", help="Write it to a file ('-': standard output).")
+@click.option("--markdown", is_flag=True, help="As a table for a merge request instead of JSON.")
+@click.option("--from", "old", metavar="F", help="Show a plan that was made before; nothing is asked.")
+@click.option("--sku", help="Only what shares stock with this SKU.")
+@click.option("--channel", help="Only corrections of this channel.")
+@click.option("--fresh", is_flag=True, help="Read everything it looks at first.")
+@config_option
+@json_option
+def plan(
+    output: str | None,
+    markdown: bool,
+    old: str | None,
+    sku: str | None,
+    channel: str | None,
+    fresh: bool,
+    config: Path,
+    as_json: bool,
+) -> int:
+    """What would be written now, to review and to apply within ten minutes.
+
+    Exit code 0: nothing to do; 3: differences; 5: incomplete.
+    """
+    from reconcilerd.cli.plan import make
+
+    request = {"sku": sku, "channel": channel, "fresh": fresh}
+    return make(config, output, request, markdown=markdown, as_json=as_json, old=old)
+
+
+@cli.command()
+@click.argument("file", metavar="F")
+@click.option("--reason", required=True)
+@config_option
+@json_option
+def apply(file: str, reason: str, config: Path, as_json: bool) -> int:
+    """Carry out a plan file ('-': standard input), all of it as it was reviewed, or nothing.
+
+    It approves what the plan holds for an approval, and no other hold. Refused (exit code 7): a plan that is too old,
+    edited, applied already, of another ledger or policy, or whose inputs have moved.
+    """
+    from reconcilerd.cli.plan import carry_out
+
+    return carry_out(config, file, reason, as_json=as_json)
+
+
+@cli.command()
+@click.option("--pass", "pass_", metavar="ID", required=True, help="See: reconcilerd passes.")
+@click.option("--apply", "do", is_flag=True, help="Do it; without, it is only shown.")
+@click.option("--reason", default="")
+@click.option("--for", "for_s", type=float, help="Seconds it is left so, at most 7 days (default: 4 hours).")
+@config_option
+@json_option
+def revert(pass_: str, do: bool, reason: str, for_s: float | None, config: Path, as_json: bool) -> int:
+    """Put back what a pass found before it wrote, where it still shows what was written.
+
+    What is put back is pinned for a while: else the daemon would correct it at once.
+    """
+    from reconcilerd.cli.plan import show
+    from reconcilerd.cli.plan_text import reverted
+
+    request = {"op": "revert", "pass": pass_, "apply": do, "reason": reason, "for_s": for_s}
+    return show(answer(config, request), reverted, as_json=as_json)
+
+
+@cli.command()
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@config_option
+@json_option
+def passes(limit: int, config: Path, as_json: bool) -> int:
+    """The newest passes that sent or held something new, with their ids."""
+    from reconcilerd.cli.plan_text import passes as text
+
+    return _show(answer(config, {"op": "passes", "limit": limit}), as_json, text)
+
+
+@cli.command()
+@click.argument("id_", metavar="ID")
+@config_option
+@json_option
+def replay(id_: str, config: Path, as_json: bool) -> int:
+    """Compute a decision again from the ledger alone: by the id of a pass, or of a correction.
+
+    Exit code 0: identical; 1: not; 6: no such decision.
+    """
+    from reconcilerd.cli.replay import replay_decision
+
+    return replay_decision(config, id_, as_json=as_json)
+
+
+@cli.group(invoke_without_command=True)
+@config_option
+@json_option
+@click.pass_context
+def envelopes(context: click.Context, config: Path, as_json: bool) -> int:
+    """Approvals that are in force: which SKUs, how much, by whom, until when, how often used."""
+    return 0 if context.invoked_subcommand else _envelopes(config, as_json)
+
+
+def _envelopes(config: Path, as_json: bool) -> int:
+    from reconcilerd.cli.plan_text import envelopes as text
+
+    return _show(answer(config, {"op": "envelopes"}), as_json, text)
+
+
+@envelopes.command("list")
+@config_option
+@json_option
+def list_envelopes(config: Path, as_json: bool) -> int:
+    """The same."""
+    return _envelopes(config, as_json)
+
+
+@envelopes.command()
+@click.argument("id_", metavar="ID")
+@click.option("--reason", required=True)
+@config_option
+def revoke(id_: str, reason: str, config: Path) -> int:
+    """Take an approval back, at once."""
+    from reconcilerd.cli.plan_text import revoked
+
+    return _show(answer(config, {"op": "revoke", "id": id_, "reason": reason}), False, revoked)
+
+
+@cli.group(invoke_without_command=True)
+@config_option
+@json_option
+@click.pass_context
+def pins(context: click.Context, config: Path, as_json: bool) -> int:
+    """Listings that a revert left at their number, until when, and why."""
+    return 0 if context.invoked_subcommand else _pins(config, as_json)
+
+
+def _pins(config: Path, as_json: bool) -> int:
+    from reconcilerd.cli.plan_text import pins as text
+
+    return _show(answer(config, {"op": "pins"}), as_json, text)
+
+
+@pins.command("list")
+@config_option
+@json_option
+def list_pins(config: Path, as_json: bool) -> int:
+    """The same."""
+    return _pins(config, as_json)
+
+
+@pins.command()
+@click.argument("sku", metavar="SKU|all")
+@click.option("--channel", help="Only this channel.")
+@click.option("--reason", required=True)
+@config_option
+def lift(sku: str, channel: str | None, reason: str, config: Path) -> int:
+    """Let the daemon correct them again."""
+    from reconcilerd.cli.plan_text import lifted
+
+    request = {"op": "unpin", "sku": sku, "channel": channel, "reason": reason}
+    return _show(answer(config, request), False, lifted)
 
 
 @cli.group()

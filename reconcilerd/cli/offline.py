@@ -10,17 +10,18 @@ from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
-from reconcilerd.daemon.answers import Answers, error
+from reconcilerd.daemon.answers import Answers
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.pollers import read_once
+from reconcilerd.daemon.refusals import error
 from reconcilerd.domain.facts import Fact
 from reconcilerd.errors import ConfigFault, Denied, LedgerFault, LedgerLocked, ReconcilerdError
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 
-WRITES = frozenset({"approve", "freeze", "unfreeze"})
+WRITES = frozenset({"approve", "freeze", "unfreeze", "revoke", "unpin"})
 
 
 def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _answers(built: Assembled, reader: Reader) -> Answers:
             while not executor.idle:
                 await executor.work_once()
 
-    return Answers(built.daemon, built.stock, built.channels, reader.history, carry)
+    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader)
 
 
 class _Nowhere:

@@ -171,8 +171,30 @@ def explanation(answer: dict[str, Any], columns: int) -> str:
         lines = [f"{listing['sku']} on {channel}, {listing['at']}", f"  slot {listing['slot']}"]
         for sentence in listing["sentences"]:
             lines += textwrap.wrap(sentence, columns, initial_indent="  ", subsequent_indent="    ")
+        lines += _what_if(listing["what_if"], columns) if "what_if" in listing else []
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _what_if(told: dict[str, Any], columns: int) -> list[str]:
+    """What would have to change, each alone: first what does it, then what cannot."""
+    wanted, shows = told["wanted"], told["shows"]
+    if shows >= wanted:
+        return [f"  It shows {shows}: that is {wanted} or more already."]
+    if not told["levers"]:
+        return [f"  It is corrected to {wanted} or more as it stands: nothing has to change."]
+    lines = [f"  For {wanted} instead of {shows} any one of these would do:"]
+    does = [each for each in told["levers"] if each["by"] is not None]
+    for each in does:
+        by = f", by {each['by']} {each['unit']}" if each["unit"] else ""
+        said = f"{each['what']}{by}: it shows {each['shows']}, {each['then']}"
+        lines += textwrap.wrap(said, columns, initial_indent="    ", subsequent_indent="      ")
+    if not does:
+        lines = [f"  For {wanted} instead of {shows} no change alone would do:"]
+    for each in (each for each in told["levers"] if each["by"] is None):
+        said = f"not by {each['what']}: at most {each['shows']} then, {each['then']}"
+        lines += textwrap.wrap(said, columns, initial_indent="    ", subsequent_indent="      ")
+    return lines
 
 
 def history(answer: dict[str, Any], columns: int) -> str:

@@ -21,7 +21,7 @@ from reconcilerd.daemon.notify import notify
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.domain.facts import AlertChanged, AlertTold
 from reconcilerd.errors import LedgerFault
-from reconcilerd.ledger.reader import open_reader
+from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 from reconcilerd.transport.post import Poster
@@ -71,7 +71,7 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
         )
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
-        answers = answers_of(built, reader.history)
+        answers = answers_of(built, reader)
         group.start_soon(keep_alive, "alerts", alerts.run)
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
@@ -93,14 +93,14 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
     log.info("daemon_stopped", ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}")
 
 
-def answers_of(built: Assembled, history: Any) -> Answers:
+def answers_of(built: Assembled, reader: Reader) -> Answers:
     """Answers from a daemon that runs: its own executors carry out what an answer queues."""
 
     async def carry() -> None:
         for executor in built.daemon.executors.values():
             await executor.drained()
 
-    return Answers(built.daemon, built.stock, built.channels, history, carry)
+    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader)
 
 
 async def _signals(stop: anyio.Event, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:

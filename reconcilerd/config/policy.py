@@ -3,16 +3,13 @@
 The hash is of the policy itself: comments, order of lines and paths do not change it, every rule does.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from reconcilerd.config.rules import Rules, default_sku, read_rules
 from reconcilerd.config.settings import ChannelSection, Settings
+from reconcilerd.domain.digest import canonical, digest_of
 from reconcilerd.domain.names import ChannelName, LocationName
 from reconcilerd.domain.policy import (
     AfterDark,
@@ -44,26 +41,7 @@ def policy_of(settings: Settings, folder: Path) -> Policy:
 
 def revision_of(policy: Policy) -> str:
     """Twelve hex digits that are the same for policies that say the same."""
-    said = json.dumps(_plain(replace(policy, revision="")), sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; a record with its name, sets sorted, tables as sorted pairs."""
-    if is_dataclass(value):
-        return [
-            type(value).__name__,
-            {each.name: _plain(getattr(value, each.name)) for each in fields(value)},
-        ]
-    match value:
-        case Mapping():
-            return sorted([_plain(key), _plain(each)] for key, each in value.items())
-        case frozenset():
-            return sorted(value)
-        case tuple():
-            return [_plain(each) for each in value]
-        case _:
-            return value
+    return digest_of(canonical(replace(policy, revision="")))[:12]
 
 
 def _policy(settings: Settings, rules: Rules, offers: dict[ChannelName, OfferRule]) -> Policy:
@@ -107,6 +85,7 @@ def _policy(settings: Settings, rules: Rules, offers: dict[ChannelName, OfferRul
             unexplained_fall_permille=round(settings.limits.unexplained_fall_percent * 10),
             after_dark=AfterDark(settings.limits.after_dark),
             haircut_permille=round(settings.limits.haircut_percent * 10),
+            plan_max_age_ms=_ms(settings.limits.plan_max_age_s),
             match_permyriad=round(settings.limits.match_percent * 100),
             match_floor=settings.limits.match_floor,
             match_orders=settings.limits.match_orders,

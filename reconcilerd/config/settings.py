@@ -143,6 +143,7 @@ class LimitsSection(Section):
         "keep", description="what then becomes of it: as it is, less a part, or nothing offered"
     )
     haircut_percent: Percentage = Field(50.0, description="the part that haircut takes away")
+    plan_max_age_s: Seconds = Field(600, description="an older plan file is refused: the shop has moved on")
     match_percent: FinePercentage = Field(99.9, description="fewer orders found in Extensiv: no raises there")
     match_floor: Count = Field(5, description="but fewer strays than this prove nothing")
     match_orders: Annotated[Count, Field(ge=1)] = Field(

@@ -6,19 +6,26 @@ Every answer is a plain value ready for JSON with an ``exit_code``; an error is 
 import json
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from reconcilerd.connectors.port import Channel, StockSource
+from reconcilerd.daemon.approvals import Archive
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
+from reconcilerd.daemon.plans import Hands, Plans
+from reconcilerd.daemon.refusals import NeverRead, UnknownName, error
+from reconcilerd.domain.counterfactual import what_if
 from reconcilerd.domain.explain import explain
 from reconcilerd.domain.facts import EXTENSIV, EnvelopeApproved, Fact, FindingKind, FreezeSet, PlanMade
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey, after, format_instant
 from reconcilerd.domain.plan import GroupPlan, make_plan
+from reconcilerd.domain.quantities import MAX_UNITS
 from reconcilerd.domain.sheet import exit_code_of, heading, sheet_of
 from reconcilerd.domain.survey import position_of, weather_of
 from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError
@@ -35,14 +42,6 @@ History = Callable[[str, str, int], list[tuple[int, Instant, Fact]]]
 """(kind, about, limit) -> (entry, when written, fact), newest first."""
 
 
-class UnknownName(ReconcilerdError):
-    """No SKU, listing or channel of that name is known."""
-
-
-class NeverRead(ReconcilerdError):
-    """What names things was never read completely, so nobody can say what is known."""
-
-
 class Answers:
     """Serves one request at a time from the daemon's own desk, passes and connectors."""
 
@@ -53,14 +52,20 @@ class Answers:
         channels: dict[ChannelName, Channel],
         history: History,
         carry: Callable[[], Awaitable[None]],
+        archive: Archive | None = None,
     ) -> None:
-        """``carry`` waits until the executors have done (or, without a daemon, does) what is queued."""
+        """``carry`` waits until the executors have done (or, without a daemon, does) what is queued.
+
+        ``archive``: the ledger's entries, for requests about plans.
+        """
         self._daemon = daemon
         self._desk = daemon.desk
         self._stock = stock
         self._channels = channels
         self._history = history
         self._carry = carry
+        hands = Hands(self._sku, self._read, carry, self._must_be_read)
+        self._plans = None if archive is None else Plans(daemon, archive, hands)
 
     async def answer(self, request: dict[str, Any], by: str) -> dict[str, Any]:
         """Answer one request; unknown or malformed ones get an error. Raises LedgerFault, which ends the daemon."""
@@ -72,6 +77,7 @@ class Answers:
             "approve": self.approve,
             "freeze": self.freeze,
             "unfreeze": self.freeze,
+            **(self._plans.requests() if self._plans else {}),
         }
         op = ops.get(str(request.get("op")))
         if op is None:
@@ -207,7 +213,25 @@ class Answers:
             raise UnknownName(
                 f"{sku!r} has no listing{f' on {channel}' if channel else ''} that was ever read"
             )
-        return {"listings": [explain(plan, slot) for slot in slots], "exit_code": 0}
+        told = [explain(plan, slot) for slot in slots]
+        if request.get("want") is not None:
+            for each, slot in zip(told, slots, strict=True):
+                each["what_if"] = await self._what_if(plan, slot, str(request["want"]))
+        return {"listings": told, "exit_code": 0}
+
+    async def _what_if(self, plan: GroupPlan, slot: SlotKey, want: str) -> dict[str, Any]:
+        """What would have to change for a listing to show so many, or so many more (``+5``). Raises ValueError."""
+        offer = next(each for each in plan.position.offers if each.slot == slot)
+        shows = offer.current or 0
+        if not want.removeprefix("+").isdecimal() or not 0 < int(want) <= MAX_UNITS:
+            raise ValueError(f"--want takes a number of units, like 20 or +5, not {want!r}")
+        wanted = int(want) + (shows if want.startswith("+") else 0)
+        rails = self._daemon.windows.onto(self._daemon.rails(), plan.position.at)
+        levers = []
+        for each in what_if(plan.position, rails, slot, wanted) if shows < wanted else ():
+            levers.append(asdict(each))
+            await anyio.lowlevel.checkpoint()
+        return {"wanted": wanted, "shows": shows, "levers": levers}
 
     async def history(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
         """What was read, planned and answered for one SKU, newest first."""
@@ -386,11 +410,6 @@ def _is_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
-
-
-def error(message: str, code: int) -> dict[str, Any]:
-    """The shape of every refusal."""
-    return {"error": {"message": message, "exit_code": code}, "exit_code": code}
 
 
 def _plain(fact: Fact) -> dict[str, Any]:

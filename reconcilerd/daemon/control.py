@@ -11,12 +11,14 @@ import anyio
 import structlog
 from anyio.abc import SocketAttribute, SocketStream
 
-from reconcilerd.daemon.answers import Answers, error
+from reconcilerd.daemon.answers import Answers
+from reconcilerd.daemon.refusals import error
 from reconcilerd.errors import LedgerFault
 
 log = structlog.get_logger("reconcilerd.control")
 
-MAX_LINE = 1_000_000
+MAX_LINE = 32_000_000
+"""Bytes of a request: a plan of the whole catalogue is the longest."""
 MAX_CLIENTS = 16
 LINE_S = 10.0
 """How long a client may take to say its line."""
@@ -65,7 +67,7 @@ async def _serve_one(stream: SocketStream, answers: Answers, turn: anyio.Lock) -
         log.warning("control_refused", uid=uid)
         await _send(stream, error("this socket belongs to another user", 4))
         return
-    line = b""
+    line = bytearray()
     with anyio.fail_after(LINE_S):
         while not line.endswith(b"\n") and len(line) < MAX_LINE:
             line += await stream.receive()

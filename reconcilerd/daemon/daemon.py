@@ -72,6 +72,7 @@ class Daemon:
         self.windows = Windows(desk.book.policy.limits.window_ms)
         for correction in recent:
             self.windows.spend(correction)
+        self.new_id = plugs.new_id
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
         self.health = health(desk, self.passes)
         self.started = anyio.Event()
@@ -82,8 +83,9 @@ class Daemon:
         frozen = frozenset(
             f.channel for f in book.frozen.values() if f.on and (f.until is None or f.until > now)
         )
-        envelopes = tuple(each for each in book.envelopes.values() if each.until > now)
-        return Rails(book.policy.limits.mode, self._plugs.stop_file(), frozen, {}, envelopes)
+        envelopes = tuple(e for e in book.envelopes.values() if e.until > now and e.id not in book.revoked)
+        pinned = frozenset(each.slot for each in book.pins.values() if each.on and each.until > now)
+        return Rails(book.policy.limits.mode, self._plugs.stop_file(), frozen, {}, envelopes, pinned)
 
     async def run(self, stop: anyio.Event) -> None:
         """Run until ``stop`` is set; then let the executors finish within the deadline."""

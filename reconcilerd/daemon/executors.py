@@ -97,7 +97,7 @@ class Executor:
         why = self._stopped(self._channel.name)
         fit = [] if why else [each for each in batch if not self._superseded(each)]
         unfit = [
-            WriteAnswer(c, Outcome.NOT_SENT, why or "a newer reading came") for c in batch if c not in fit
+            WriteAnswer(c, Outcome.NOT_SENT, why or self._superseded(c) or "") for c in batch if c not in fit
         ]
         replaced, self._replaced = self._replaced, []
         unfit += [WriteAnswer(c, Outcome.NOT_SENT, "a newer correction came") for c in replaced]
@@ -125,10 +125,15 @@ class Executor:
         accepted = answer.outcome is Outcome.APPLIED and not rule.compare_and_set
         return Outcome.ACCEPTED if accepted else answer.outcome
 
-    def _superseded(self, correction: CorrectionPlanned) -> bool:
-        track = self._desk.book.slots[correction.slot]
+    def _superseded(self, correction: CorrectionPlanned) -> str | None:
+        """Why a correction is not sent any more, if so."""
+        book = self._desk.book
+        if correction.released in book.revoked:
+            return "its approval was revoked"
+        track = book.slots[correction.slot]
         moved = track.as_of > correction.based_on and track.value != correction.read
-        return moved or track.write is None or track.write.id != correction.id
+        other = track.write is None or track.write.id != correction.id
+        return "a newer reading came" if moved or other else None
 
     async def _write(self, fit: Sequence[CorrectionPlanned]) -> tuple[WriteAnswer, ...]:
         try:

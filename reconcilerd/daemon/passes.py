@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 import structlog
 
+from reconcilerd import __version__
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.windows import Windows
@@ -21,13 +22,21 @@ from reconcilerd.domain.allocation import scarcity, stock_against_sales
 from reconcilerd.domain.bundles import Groups
 from reconcilerd.domain.claims import settle_orders
 from reconcilerd.domain.drift import Drift
-from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    EnvelopeApproved,
+    Fact,
+    PlanMade,
+    RegimeSwitched,
+    SlotPinned,
+)
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Rails, Verdict
 from reconcilerd.domain.invariants import Violation, check_plan
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
-from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan
+from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, released_by
 from reconcilerd.domain.policy import PoolMode
 from reconcilerd.domain.position import ClaimKind
+from reconcilerd.domain.record import Order, PutBack, decide, record
 from reconcilerd.domain.room import Room
 from reconcilerd.domain.survey import Surveyor, Weather, weather_of
 
@@ -96,6 +105,20 @@ class Standing:
         return [(slot, age) for slot, age in ages.items() if shows.get(slot) != ended[slot]]
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A person's word for one pass: what to do, what it releases, what is to be written down with it."""
+
+    order: Order
+    releases: tuple[EnvelopeApproved, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    pin: Callable[[SlotKey], SlotPinned] | None = None
+
+    def pins(self, sent: Collection[Entry]) -> list[Fact]:
+        """What keeps the daemon from taking back at once what was sent."""
+        return [self.pin(entry.slot) for entry in sent] if self.pin else []
+
+
 def _keep(kept: dict[Sku, V], group: Sku, value: V) -> None:
     if value:
         kept[group] = value
@@ -149,8 +172,8 @@ class Passes:
             if whole:
                 settle_orders(self._desk.book, self._desk.clock())
 
-    async def one_pass(self, groups: list[Sku]) -> tuple[GroupPlan, ...]:
-        """Plan these groups in slices; make intents durable; hand them over."""
+    async def one_pass(self, groups: list[Sku], word: Word | None = None) -> tuple[GroupPlan, ...]:
+        """Plan these groups in slices; make intents durable; hand them over. ``word``: as a person ordered."""
         plans: list[GroupPlan] = []
         self._regroup()
         if sum(self._windows.listings.values()) != len(self._desk.book.slots):
@@ -159,10 +182,15 @@ class Passes:
             began = self._desk.clock()
             done, slice_plans, facts = 0, list[GroupPlan](), list[Fact]()
             weather, rails = weather_of(self._desk.book, began), self._windows.onto(self._rails(), began)
+            if word is not None:
+                rails = replace(rails, envelopes=(*rails.envelopes, *word.releases))
+                facts.extend(self._desk.fold(word.facts))
+                word = replace(word, facts=())
+            first = rails
             for group in groups:
                 done += 1
                 try:
-                    plan, made = self._plan_group(group, weather, rails)
+                    plan, made = self._plan_group(group, weather, rails, word)
                 except Exception as bug:
                     # One group that meets a bug must not stop the others.
                     self.broken[group] = f"{type(bug).__name__}: {bug}"
@@ -176,7 +204,7 @@ class Passes:
                     break
             groups = groups[done:]
             plans.extend(slice_plans)
-            await self._carry(slice_plans, facts, began)
+            await self._carry(slice_plans, facts, first, word.order if word else None)
             await anyio.lowlevel.checkpoint()
         return tuple(plans)
 
@@ -187,14 +215,17 @@ class Passes:
             self.standing.regroup(now.members)
             self._plans = {group: plan for group, plan in self._plans.items() if group in now.members}
 
-    def _plan_group(self, group: Sku, weather: Weather, rails: Rails) -> tuple[GroupPlan, list[Fact]]:
+    def _plan_group(
+        self, group: Sku, weather: Weather, rails: Rails, word: Word | None = None
+    ) -> tuple[GroupPlan, list[Fact]]:
         facts: list[Fact] = []
-        plan = self._plan_of(group, weather, rails)
+        order = word.order if word else None
+        plan = self._plan_of(group, weather, rails, order)
         if plan.position.pool.mode is PoolMode.SHARED and plan.position.pool.scarcity_switch:
             scarce = self._desk.book.scarce.get(group, False)
             if scarcity(plan.position, scarce=scarce, room=plan.room) != scarce:
                 facts.extend(self._desk.fold([RegimeSwitched(group, not scarce, weather.at)]))
-                plan = self._plan_of(group, weather, rails)
+                plan = self._plan_of(group, weather, rails, order)
         position = plan.position
         broken = check_plan(plan)
         if broken:
@@ -202,7 +233,8 @@ class Passes:
             self.violations.extend(broken[: MAX_VIOLATIONS - len(self.violations)])
             log.critical("invariant_broken", group=group, broken=[(v.invariant, v.what) for v in broken])
             plan = replace(plan, entries=(), rails=rails)
-        planned = [self._intent(entry, weather.at) for entry in plan.sends]
+        planned = [self._intent(entry, weather.at, rails) for entry in plan.sends]
+        facts.extend(self._desk.fold(word.pins(plan.sends) if word else ()))
         facts.extend(self._desk.fold(planned))
         for intent in planned:
             self._windows.spend(intent)
@@ -213,12 +245,14 @@ class Passes:
         self._desk.want(plan.wants)
         return plan, facts
 
-    def _plan_of(self, group: Sku, weather: Weather, rails: Rails) -> GroupPlan:
+    def _plan_of(self, group: Sku, weather: Weather, rails: Rails, order: Order | None) -> GroupPlan:
         position = self._surveyor.position(group, weather)
-        plan = self._plans[group] = make_plan(position, rails, self._plans.get(group))
+        plan = decide(position, rails, order, self._plans.get(group))
+        if not isinstance(order, PutBack):
+            self._plans[group] = plan
         return plan
 
-    def _intent(self, entry: Entry, at: Instant) -> CorrectionPlanned:
+    def _intent(self, entry: Entry, at: Instant, rails: Rails) -> CorrectionPlanned:
         return CorrectionPlanned(
             id=self._new_id(),
             slot=entry.slot,
@@ -232,13 +266,18 @@ class Passes:
             unexplained=entry.unexplained,
             sold_out=entry.sold_out,
             owed=entry.owed,
+            released=released_by(entry, at, rails.envelopes),
             under=tuple(
                 (each.id, each.target, each.before, each.based_on, each.sent)
                 for each in self._desk.book.slots[entry.slot].open
             ),
         )
 
-    async def _carry(self, plans: list[GroupPlan], facts: list[Fact], at: Instant) -> None:
+    async def _carry(
+        self, plans: list[GroupPlan], facts: list[Fact], rails: Rails, order: Order | None
+    ) -> None:
+        """``rails``: as they stood before the first of these plans."""
+        at = plans[0].position.at if plans else self._desk.clock()
         verdicts = Counter(entry.verdict for plan in plans for entry in plan.entries)
         held = [e for plan in plans for e in plan.entries if e.verdict not in GOES]
         ended = [each for plan in plans for each in self.standing.note(plan)]
@@ -252,7 +291,10 @@ class Passes:
         )
         news = [self._holds_anew(plan) for plan in plans]
         if facts or any(news):
-            await self._desk.keep([*facts, made], note="plan")
+            told = [plan for plan, new in zip(plans, news, strict=True) if new or plan.sends]
+            revision = self._desk.book.policy.revision
+            basis = [record(made.id, at, revision, __version__, rails, order, told)] if told else []
+            await self._desk.keep([*facts, made, *basis], note="plan")
             if any(e.verdict in NEEDS_A_PERSON for e in held):
                 self.latest_held = made
         for channel, executor in self._executors.items():

@@ -32,6 +32,8 @@ class Because(StrEnum):
     BESIDE_PUSH = "beside_push"
     """Extensiv pushes its own number; the smaller of that and ours is shown."""
     NOT_OURS = "not_ours"
+    PUT_BACK = "put_back"
+    """A person wants the number of an earlier moment again."""
 
 
 @dataclass(frozen=True, slots=True)

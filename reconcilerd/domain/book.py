@@ -17,6 +17,7 @@ from reconcilerd.domain.facts import (
     CorrectionSent,
     CorrectionSettled,
     EnvelopeApproved,
+    EnvelopeRevoked,
     Fact,
     FindingKind,
     FindingRaised,
@@ -26,12 +27,14 @@ from reconcilerd.domain.facts import (
     OrderLine,
     OrderObserved,
     OrderStatus,
+    PlanApplied,
     ProductObserved,
     ProductType,
     RegimeSwitched,
     SaleInferred,
     SalesBuried,
     SlotObserved,
+    SlotPinned,
     StockObserved,
     StockRefreshed,
     SweepRead,
@@ -110,6 +113,10 @@ class Book:
     findings: dict[str, FindingRaised] = field(default_factory=dict)
     frozen: dict[str, FreezeSet] = field(default_factory=dict)
     envelopes: dict[str, EnvelopeApproved] = field(default_factory=dict)
+    revoked: dict[str, EnvelopeRevoked] = field(default_factory=dict)
+    pins: dict[SlotKey, SlotPinned] = field(default_factory=dict)
+    applied: dict[str, PlanApplied] = field(default_factory=dict)
+    """Plans that a person had carried out: none goes twice."""
     scarce: dict[Sku, bool] = field(default_factory=dict)
     first_order: dict[ChannelName, Instant] = field(default_factory=dict)
     shape: int = 0
@@ -216,6 +223,16 @@ class Book:
             case EnvelopeApproved():
                 self.envelopes[fact.id] = fact
                 return Taken(news=True, dirty=frozenset(fact.skus))
+            case EnvelopeRevoked():
+                self.revoked[fact.id] = fact
+                approved = self.envelopes.get(fact.id)
+                return Taken(news=True, dirty=frozenset(approved.skus if approved else ()))
+            case SlotPinned():
+                self.pins[fact.slot] = fact
+                return Taken(news=True, dirty=self._skus_of_slot(fact.slot))
+            case PlanApplied():
+                self.applied[fact.id] = fact
+                return Taken(news=True)
             case RegimeSwitched():
                 self.scarce[Sku(fact.group)] = fact.scarce
                 return Taken(news=True)

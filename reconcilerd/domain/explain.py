@@ -25,7 +25,7 @@ _CLAIMS = {
     ClaimKind.BURIED: "possibly sold unseen (kept back from raises only)",
 }
 
-_BECAUSE = {
+BECAUSE = {
     Because.SHARE: "its share by the rule",
     Because.MAX: "the maximum the rule allows",
     Because.ALL: "all that is available: the pool is shared and its rule is 100 %",
@@ -33,6 +33,7 @@ _BECAUSE = {
     Because.KEPT: "what it shows already: that is within a quarter of its share and the sum is right",
     Because.DEAD_BAND: "what it shows already: the difference is below the pool's dead band",
     Because.BESIDE_PUSH: "the smaller of Extensiv's own number, which it pushes, and ours",
+    Because.PUT_BACK: "what it showed before a pass that a person reverts, at most what is left",
     Because.NOT_OURS: "left as it is: the slot is not ours to write",
 }
 
@@ -49,7 +50,7 @@ def explain(plan: GroupPlan, slot: SlotKey) -> dict[str, Any]:
     sentences = [
         *(_supply(position, shelf) if shelf else ["No stock row of its components was ever read."]),
         _policy(position, offer, allocation.ideal),
-        f"It should show {allocation.desired}: {_BECAUSE[allocation.because]}.",
+        f"It should show {allocation.desired}: {BECAUSE[allocation.because]}.",
         _observed(position, offer),
         _verdict(entry),
     ]

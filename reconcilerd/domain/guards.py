@@ -10,15 +10,18 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from reconcilerd.domain.facts import EnvelopeApproved, SlotState
-from reconcilerd.domain.names import ChannelName, Instant
+from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import Mode, Publisher, UnreadPeer
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
+from reconcilerd.domain.room import room_of
 
 
 class Verdict(StrEnum):
     SEND = "send"
     HOLD_STOP_FILE = "hold_stop_file"
     HOLD_FROZEN = "hold_frozen"
+    HOLD_PINNED = "hold_pinned"
+    HOLD_NOT_IN_PLAN = "hold_not_in_plan"
     HOLD_MODE = "hold_mode"
     HOLD_APPROVAL = "hold_approval"
     HOLD_AMBIGUOUS = "hold_ambiguous"
@@ -53,6 +56,8 @@ MEANS: Mapping[Verdict, str] = MappingProxyType(
         Verdict.SEND: "is sent",
         Verdict.HOLD_STOP_FILE: "the STOP file is there; remove it to go on",
         Verdict.HOLD_FROZEN: "writes are frozen by a person; reconcilerd unfreeze",
+        Verdict.HOLD_PINNED: "a person put it back and wants it left so; reconcilerd pins lift",
+        Verdict.HOLD_NOT_IN_PLAN: "it is not in the plan that is carried out; the next pass looks at it",
         Verdict.HOLD_MODE: "mode observe only looks",
         Verdict.HOLD_APPROVAL: "mode guarded asks first; reconcilerd approve",
         Verdict.HOLD_AMBIGUOUS: "several listings carry this SKU, or it is mapped twice; keep one",
@@ -134,6 +139,8 @@ class Rails:
     """Channel names; the empty name freezes all."""
     spent: Mapping[ChannelName, Spent] = field(default_factory=lambda: MappingProxyType({}))
     envelopes: tuple[EnvelopeApproved, ...] = ()
+    pinned: frozenset[SlotKey] = frozenset()
+    """Slots that a person wants left at their number."""
 
     def after(self, change: "Change") -> "Rails":
         """These rails once ``change`` is sent."""
@@ -202,6 +209,16 @@ def stop_file(change: Change, rails: Rails) -> Verdict | None:
 def freeze(change: Change, rails: Rails) -> Verdict | None:
     stopped = "" in rails.frozen or change.offer.slot.channel in rails.frozen
     return Verdict.HOLD_FROZEN if stopped else None
+
+
+def pin(change: Change, rails: Rails) -> Verdict | None:
+    """A pinned number stays, unless it is more than there is: no person's word sells what is not there."""
+    slot, position = change.offer.slot, change.position
+    if slot not in rails.pinned:
+        return None
+    room, shown = room_of(position), {each.slot: each.shown or 0 for each in position.offers}
+    fits = room.headroom(slot, shown if position.split else {slot: shown[slot]}, raising=False) >= 0
+    return Verdict.HOLD_PINNED if fits or not change.lowers else None
 
 
 def observe_only(change: Change, rails: Rails) -> Verdict | None:
@@ -362,6 +379,7 @@ def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
 STANDING: tuple[Guard, ...] = (
     stop_file,
     freeze,
+    pin,
     observe_only,
     ownership,
     known_supply,
@@ -397,10 +415,14 @@ def released(change: Change, envelopes: tuple[EnvelopeApproved, ...]) -> bool:
     """Whether a person's approval covers this change, as it is computed now."""
     direction = "lower" if change.lowers else "raise"
     at: Instant = change.position.at
-    return any(
-        change.offer.sku in each.skus
-        and each.direction in {direction, "both"}
-        and change.size <= each.ceiling
-        and each.at <= at < each.until
-        for each in envelopes
+    return any(covers(each, change.offer.sku, direction, change.size, at) for each in envelopes)
+
+
+def covers(envelope: EnvelopeApproved, sku: Sku, direction: str, size: int, at: Instant) -> bool:
+    """Whether an approval is for such a change at a moment."""
+    return (
+        sku in envelope.skus
+        and envelope.direction in {direction, "both"}
+        and size <= envelope.ceiling
+        and envelope.at <= at < envelope.until
     )

@@ -4,17 +4,19 @@ Lowers are judged first, then raises one after another, each seeing what was gra
 order of arrival at the channels ever shows more than there is (I2, I3).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated, ours
 from reconcilerd.domain.drift import Cause, Drift, diff
-from reconcilerd.domain.guards import Change, Rails, Verdict, judge, stale_peers
+from reconcilerd.domain.facts import EnvelopeApproved
+from reconcilerd.domain.guards import Change, Rails, Verdict, covers, judge, stale_peers
 from reconcilerd.domain.names import Instant, Sku, SlotKey
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.domain.room import Room, room_of
 
 SHIPMENT_DOUBT_MS = 5_000
+Wished = Mapping[SlotKey, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,17 @@ class GroupPlan:
         return tuple(entry for entry in self.entries if entry.verdict is Verdict.SEND)
 
 
-def make_plan(position: Position, rails: Rails, like: GroupPlan | None = None) -> GroupPlan:
+def make_plan(
+    position: Position, rails: Rails, wished: Wished | None = None, like: GroupPlan | None = None
+) -> GroupPlan:
     """Allocate, compare, judge. Total and deterministic: the same position and rails give the same plan.
 
+    ``wished``: numbers that a person wants instead of the shares; every other listing is left as it is.
     ``like``: another plan, best the group's last one. Its room and shares are taken over where they are the same.
     """
     room, allocations = _shares(position, like)
+    if wished is not None:
+        allocations = _instead(position, room, allocations, wished)
     drifts = diff(position, allocations)
     entries: list[Entry] = []
     wants = Wants(stock=_perhaps_twice(position))
@@ -104,6 +111,19 @@ def _shares(position: Position, like: GroupPlan | None) -> tuple[Room, tuple[All
         return room, allocate(position, room)
     room = like.room if position.claims == like.position.claims else room_of(position)
     return room, like.allocations if room == like.room else allocate(position, room)
+
+
+def _instead(
+    position: Position, room: Room, allocations: Sequence[Allocation], wished: Wished
+) -> tuple[Allocation, ...]:
+    """The wished numbers, as far as there is stock for them, and of all others the present one."""
+    shows = {offer.slot: offer.current for offer in position.offers}
+    return tuple(
+        replace(each, desired=min(wished[each.slot], room.alone(each.slot)), because=Because.PUT_BACK)
+        if each.slot in wished
+        else replace(each, desired=next(n for n in (shows[each.slot], each.desired) if n is not None))
+        for each in allocations
+    )
 
 
 def _perhaps_twice(position: Position) -> frozenset[Sku]:
@@ -161,6 +181,13 @@ def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
             return Wants(frozenset(old), frozenset(slots))
         case _:
             return Wants()
+
+
+def released_by(entry: Entry, at: Instant, envelopes: Sequence[EnvelopeApproved]) -> str:
+    """The id of the newest approval that covers a correction; empty for none."""
+    direction, size = "lower" if entry.lowers else "raise", abs(entry.target - entry.current)
+    found = (e.id for e in reversed(envelopes) if covers(e, entry.sku, direction, size, at))
+    return next(found, "")
 
 
 def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Change, verdict: Verdict) -> Entry:

@@ -172,6 +172,8 @@ class Limits:
     """A fall of one slot above both this share and ``unexplained_fall_units`` waits for a person."""
     after_dark: AfterDark = AfterDark.KEEP
     haircut_permille: int = 500
+    plan_max_age_ms: int = 600_000
+    """A plan file older than this is not carried out."""
     match_permyriad: int = 9_990
     match_floor: int = 5
     match_orders: int = 2_000

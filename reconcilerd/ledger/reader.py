@@ -174,6 +174,31 @@ class Reader:
                 facts = tuple(decode(row.kind, row.about, row.payload) for row in decode_body(body))
                 yield Entry(seq, Instant(at), note, facts)
 
+    def hash_of(self, seq: int) -> bytes | None:
+        """The hash of one entry; None where there is none."""
+        with faults(self.path):
+            row = self._connection.execute("select hash from entries where seq = ?", (seq,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def entry_naming(self, id_: str) -> Entry | None:
+        """The first entry in which an id was given to anything."""
+        with faults(self.path):
+            row = self._connection.execute(
+                "select seq, at, note, body, previous_hash, hash from entries where instr(body, ?) "
+                "order by seq limit 1",
+                (f'"{id_}"'.encode(),),
+            ).fetchone()
+        if row is None:
+            return None
+        seq, at, note, body, previous, hashed = row
+        if chain_hash(bytes(previous), seq, at, note, body) != bytes(hashed):
+            raise LedgerFault(
+                f"{self.path}: entry {seq} is not what was written; run: reconcilerd ledger verify"
+            )
+        return Entry(
+            seq, Instant(at), note, tuple(decode(r.kind, r.about, r.payload) for r in decode_body(body))
+        )
+
     def verify(self) -> Verification:
         """Recompute the chain, fold the state a second way, compare: all of one moment, whoever writes beside it."""
         try:

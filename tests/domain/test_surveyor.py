@@ -144,7 +144,7 @@ def test_a_surveyor_that_remembers_sees_what_a_new_one_sees(
         for group in _all_groups(book):
             position = surveyor.position(group, weather)
             assert position == position_of(book, group, weather)
-            plan = make_plan(position, RAILS, plans.get(group))
+            plan = make_plan(position, RAILS, like=plans.get(group))
             assert plan == make_plan(position, RAILS)
             plans[group] = plan
 

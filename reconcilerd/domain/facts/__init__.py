@@ -14,12 +14,16 @@ from reconcilerd.domain.facts.doings import (
     CorrectionPlanned,
     CorrectionSent,
     CorrectionSettled,
+    DecisionRecorded,
     EnvelopeApproved,
+    EnvelopeRevoked,
     FreezeSet,
+    PlanApplied,
     PlanMade,
     RegimeSwitched,
     SaleInferred,
     SalesBuried,
+    SlotPinned,
 )
 from reconcilerd.domain.facts.readings import (
     EXTENSIV,
@@ -55,7 +59,9 @@ __all__ = [
     "CorrectionPlanned",
     "CorrectionSent",
     "CorrectionSettled",
+    "DecisionRecorded",
     "EnvelopeApproved",
+    "EnvelopeRevoked",
     "Fact",
     "FindingKind",
     "FindingRaised",
@@ -66,6 +72,7 @@ __all__ = [
     "OrderObserved",
     "OrderStatus",
     "Outcome",
+    "PlanApplied",
     "PlanMade",
     "ProductObserved",
     "ProductType",
@@ -73,6 +80,7 @@ __all__ = [
     "SaleInferred",
     "SalesBuried",
     "SlotObserved",
+    "SlotPinned",
     "SlotState",
     "StockObserved",
     "StockRefreshed",
@@ -98,9 +106,13 @@ Fact = (
     | CorrectionSent
     | CorrectionSettled
     | EnvelopeApproved
+    | EnvelopeRevoked
+    | SlotPinned
     | FreezeSet
     | RegimeSwitched
     | PlanMade
+    | PlanApplied
+    | DecisionRecorded
     | AlertChanged
     | AlertTold
 )

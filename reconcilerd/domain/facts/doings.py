@@ -72,6 +72,8 @@ class CorrectionPlanned(OfSlot):
     """How far below zero the channel's number was (``read`` is 0 then)."""
     under: tuple[tuple[str, int, int, Instant, Instant], ...] | None = None
     """Earlier writes of the slot that may still have their effect: id, target, read, based on, planned."""
+    released: str = ""
+    """The approval, or the plan file, under which it goes."""
 
     @property
     def compared(self) -> int:
@@ -130,6 +132,54 @@ class EnvelopeApproved(Made):
 
 
 @dataclass(frozen=True, slots=True)
+class EnvelopeRevoked(Made):
+    """A person took an approval back, before its time was over."""
+
+    kind: ClassVar[str] = "revoked"
+    id: str
+    by: str
+    reason: str
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPinned(Made):
+    """A person wants a listing left at its number until ``until``, or (``on`` False) no longer."""
+
+    kind: ClassVar[str] = "pin"
+    slot: SlotKey
+    on: bool
+    by: str
+    reason: str
+    at: Instant
+    until: Instant
+
+    @property
+    def about(self) -> str:
+        return self.slot.path
+
+
+@dataclass(frozen=True, slots=True)
+class PlanApplied(Made):
+    """A person had a plan of theirs carried out: ``id`` is the plan file's, or of the pass that was reverted."""
+
+    kind: ClassVar[str] = "applied"
+    id: str
+    digest: str
+    by: str
+    reason: str
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
 class FreezeSet(Made):
     """Writes to ``channel`` (all, if empty) stopped or allowed again by a person."""
 
@@ -175,6 +225,33 @@ class PlanMade(Made):
     @property
     def about(self) -> str:
         return "plan"  # earlier ones are history, not state
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecorded(Made):
+    """All that a plan was computed from, and a digest of what came of it, so that anyone can compute it again.
+
+    Its inputs are the fold of every entry before the one that holds it.
+    """
+
+    kind: ClassVar[str] = "decision"
+    id: str
+    """The plan's."""
+    at: Instant
+    policy: str
+    """Revision of the policy then in force; what it says of these groups is in the inputs."""
+    program: str
+    """Which version of this program decided."""
+    digests: tuple[tuple[str, str], ...]
+    """(pool group, SHA-256 of the canonical bytes of its plan), in the order in which they were decided."""
+    packed: str
+    """Canonical bytes, deflated, in base 64: a line of the inputs (rails, what a person ordered, every position), then
+    a line for the plan of each group.
+    """
+
+    @property
+    def about(self) -> str:
+        return "decision"  # earlier ones are history, not state
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,138 @@
+"""``plan``, ``apply``, ``revert`` and their kin: files in and out, and the questions to the daemon."""
+
+import json
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconcilerd.cli import plan_text, render
+from reconcilerd.cli.socket_client import answer
+
+MAX_FILE = 30_000_000
+"""Bytes; a plan of a hundred thousand corrections is smaller."""
+SCHEMA = "reconcilerd.plan"
+STDIO = "-"
+
+
+class BadFile(Exception):
+    """A file that cannot be read, written, or is no plan. Says which and what to do."""
+
+
+def make(
+    config: Path,
+    output: str | None,
+    request: dict[str, Any],
+    *,
+    markdown: bool,
+    as_json: bool,
+    old: str | None,
+) -> int:
+    """Ask for a plan, or read an old one, and write it where it is wanted. Returns the exit code."""
+    try:
+        if output not in {None, STDIO}:
+            _may_be_written(Path(str(output)))
+        if old is not None:
+            told: dict[str, Any] = {"plan": read(old), "incomplete": [], "exit_code": 0}
+        else:
+            told = answer(config, {"op": "plan", **request})
+        if "error" in told:
+            return fail(told, as_json=as_json)
+        text = plan_text.markdown(told) if markdown else json.dumps(told["plan"], indent=1) + "\n"
+        if output is None and not markdown and not as_json:
+            click.echo(plan_text.plan(told, render.width()))
+        elif output in {None, STDIO}:
+            click.echo(text, nl=False)
+        else:
+            _write(Path(str(output)), text)
+            click.echo(plan_text.written(str(output), told, render.width(), markdown=markdown))
+    except BadFile as bad:
+        click.echo(f"reconcilerd: {bad}", err=True)
+        return 2
+    return int(told["exit_code"])
+
+
+def carry_out(config: Path, name: str, reason: str, *, as_json: bool) -> int:
+    """Have a plan file carried out."""
+    try:
+        plan = read(name)
+    except BadFile as bad:
+        return fail({"error": {"message": str(bad), "exit_code": 2}, "exit_code": 2}, as_json=as_json)
+    told = answer(config, {"op": "apply", "apply": True, "plan": plan, "reason": reason})
+    return show(told, plan_text.applied, as_json=as_json)
+
+
+def show(told: dict[str, Any], text: Any, *, as_json: bool) -> int:
+    """Print an answer; its exit code."""
+    if "error" in told:
+        return fail(told, as_json=as_json)
+    click.echo(json.dumps(told, indent=2) if as_json else text(told, render.width()))
+    return int(told["exit_code"])
+
+
+def fail(told: dict[str, Any], *, as_json: bool) -> int:
+    """Print a refusal."""
+    message = json.dumps(told) if as_json else plan_text.refusal(told["error"]["message"], render.width())
+    click.echo(message, err=True)
+    return int(told["exit_code"])
+
+
+def read(name: str) -> dict[str, Any]:
+    """The document in a file, or from standard input. Raises BadFile."""
+    try:
+        if name == STDIO:
+            text = sys.stdin.read(MAX_FILE + 1)
+        else:
+            with Path(name).open(encoding="utf-8") as file:
+                text = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise BadFile(f"{name} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise BadFile(f"{name} is no text; make a plan with: reconcilerd plan -o {name}") from None
+    if len(text) > MAX_FILE:
+        raise BadFile(f"{name} is too large to be a plan")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadFile(
+            f"{name} is damaged, or no plan: {error}; make it again: reconcilerd plan -o {name}"
+        ) from None
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise BadFile(f"{name} is no plan: its schema is not {SCHEMA!r}")
+    return value
+
+
+def _may_be_written(path: Path) -> None:
+    """Only a plan is written over. Raises BadFile."""
+    if not path.exists() and not path.is_symlink():
+        if not path.parent.is_dir():
+            raise BadFile(f"{path.parent} is no folder")
+        return
+    ours = False
+    if path.is_file() and not path.is_symlink():
+        with suppress(OSError, ValueError), path.open(encoding="utf-8") as file:
+            begin = file.read(200)
+            ours = begin.startswith(plan_text.MARK) or f'"schema": "{SCHEMA}"' in begin
+    if not ours:
+        raise BadFile(f"{path} is there and is no plan; it is left as it is, name another file")
+
+
+def _write(path: Path, text: str) -> None:
+    """All of it or nothing. Raises BadFile."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise BadFile(f"{path} cannot be written: {error.strerror}") from None

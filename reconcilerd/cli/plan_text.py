@@ -1,0 +1,251 @@
+"""Plans, what came of them, approvals and pins as text and as Markdown, from the plain values of the answers."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from reconcilerd.cli.render import number, table
+
+MARK = "<!-- reconcilerd.plan -->"
+ROWS = 500
+"""Rows of a Markdown table; the file has them all."""
+CELL = 60
+Answer = dict[str, Any]
+
+
+def plan(told: Answer, columns: int) -> str:
+    """A plan for a terminal."""
+    said = told["plan"]
+    lines = [*_heading(said, columns), ""]
+    rows = [
+        [
+            each["sku"],
+            each["slot"][0],
+            str(each["shown"]),
+            str(each["target"]),
+            each["cause"],
+            each["verdict"],
+        ]
+        for each in said["entries"]
+    ]
+    if rows:
+        lines += table(
+            ["SKU", "channel", "shows", "to", "cause", "verdict"], rows, columns, left={0, 1, 4, 5}
+        )
+        lines += ["", *_waits(said, columns)]
+    else:
+        lines.append("Nothing to do.")
+    return "\n".join([*lines, *_unsure(told, columns), _exit(told["exit_code"])])
+
+
+def written(name: str, told: Answer, columns: int, *, markdown: bool) -> str:
+    """What was written to a file, and what one does with it."""
+    said = told["plan"]
+    lines = textwrap.wrap(
+        f"{name}: {len(said['entries'])} corrections, good until {said['expires_at']}", columns
+    )
+    lines += _waits(said, columns)
+    if said["entries"] and not markdown:
+        lines.append(f"Apply: reconcilerd apply {name} --reason TEXT")
+    return "\n".join([*lines, *_unsure(told, columns), _exit(told["exit_code"])])
+
+
+def _heading(said: Answer, columns: int) -> list[str]:
+    scope = " ".join(f"{name} {value}" for name, value in said["scope"].items() if value) or "everything"
+    about = (
+        f"{scope} · mode {said['mode']} · policy {said['policy']} · ledger entry {said['ledger']['entry']}"
+        f" · made {said['made_at']} · good until {said['expires_at']}"
+    )
+    return [f"Plan {said['id']}", *textwrap.wrap(about, columns)]
+
+
+def _waits(said: Answer, columns: int) -> list[str]:
+    """How many corrections have each verdict, and what they wait for."""
+    means = {each["verdict"]: each["means"] for each in said["entries"]}
+    lines = []
+    for verdict, count in said["counts"].items():
+        what = "goes by itself" if verdict == "send" else f"{verdict}: {means[verdict]}"
+        lines += textwrap.wrap(f"{count} {what}", columns, initial_indent="  ", subsequent_indent="      ")
+    return lines
+
+
+def _unsure(told: Answer, columns: int) -> list[str]:
+    lines = []
+    for each in told["incomplete"]:
+        lines += textwrap.wrap(f"incomplete: {each}", columns, subsequent_indent="    ")
+    return lines
+
+
+def _exit(code: int) -> str:
+    meaning = {
+        0: "nothing to do",
+        3: "differences found",
+        5: "incomplete: never read, or too long ago; try --fresh",
+    }
+    return f"exit {code}: {meaning.get(code, '')}".rstrip(": ")
+
+
+def markdown(told: Answer) -> str:
+    """A plan for a merge request: what waits for whom, then every correction."""
+    said = told["plan"]
+    about = [
+        ("made", said["made_at"]),
+        ("good until", said["expires_at"]),
+        ("mode", said["mode"]),
+        ("policy", said["policy"]),
+        ("ledger", f"entry {said['ledger']['entry']}, {said['ledger']['hash'][:12]}"),
+        ("digest", said["digest"][:12]),
+        *[(name, value) for name, value in said["scope"].items() if value],
+    ]
+    means = {each["verdict"]: each["means"] for each in said["entries"]}
+    lines = [MARK, f"# Plan {said['id']}", "", *(f"- {name}: {_cell(value)}" for name, value in about), ""]
+    lines += [f"incomplete: {_cell(each)}\n" for each in told["incomplete"]]
+    if not said["entries"]:
+        return "\n".join([*lines, "Nothing to do.", ""])
+    counts = [[str(count), verdict, means[verdict]] for verdict, count in said["counts"].items()]
+    lines += [*_grid(["count", "verdict", "means"], counts, {0}), ""]
+    rows = [
+        [
+            each["sku"],
+            each["slot"][0],
+            each["listing_sku"],
+            str(each["shown"]),
+            str(each["target"]),
+            each["cause"],
+            each["because"],
+            each["verdict"],
+        ]
+        for each in said["entries"][:ROWS]
+    ]
+    head = ["SKU", "channel", "listing SKU", "shows", "to", "cause", "because", "verdict"]
+    lines += [*_grid(head, rows, {3, 4}), ""]
+    if len(said["entries"]) > ROWS:
+        lines += [f"and {len(said['entries']) - ROWS} more in the file.", ""]
+    return "\n".join(lines)
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:
+    under = ["---:" if number in right else "---" for number in range(len(head))]
+    return [
+        f"| {' | '.join(each)} |" for each in (head, under, *([_cell(cell) for cell in row] for row in rows))
+    ]
+
+
+def _cell(value: Any) -> str:
+    """One line of bounded width that no Markdown makes anything else of."""
+    text = " ".join(str(value).split())
+    text = text if len(text) <= CELL else text[: CELL - 1] + "…"
+    for sign in "\\`*_[]<>|#":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
+def applied(told: Answer, columns: int) -> str:
+    """What came of a plan that was carried out."""
+    lines = [f"Plan {told['id']}"]
+    lines += _sent(told["sent"], columns) or ["Nothing was written."]
+    lines += _held(told["held"], columns)
+    meaning = {
+        0: "done",
+        3: "not everything is confirmed; see reconcilerd history",
+        7: "a rail holds what is left",
+    }
+    return "\n".join([*lines, f"exit {told['exit_code']}: {meaning.get(told['exit_code'], '')}"])
+
+
+def _sent(sent: Sequence[Answer], columns: int) -> list[str]:
+    lines = []
+    for each in sent:
+        shows = "" if each["shows"] == each["to"] else f" (shows {number(each['shows'])})"
+        said = f"{each['channel']} {each['sku']}  {each['from']} -> {each['to']}  {each['outcome']}{shows}"
+        lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
+    return lines
+
+
+def _held(held: Sequence[Answer], columns: int) -> list[str]:
+    lines = []
+    for each in held:
+        said = f"{each['channel']} {each['listing']}  held: {each['why']} ({each['verdict']})"
+        lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
+    return lines
+
+
+def reverted(told: Answer, columns: int) -> str:
+    """What a revert did, or would do."""
+    lines = [f"Pass {told['id']}"]
+    if "would" in told:
+        for each in told["would"]:
+            held = "" if each["verdict"] == "send" else f"  held: {each['why']} ({each['verdict']})"
+            said = f"{each['channel']} {each['sku']}  {each['from']} -> {each['to']}{held}"
+            lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
+        if not told["would"]:
+            lines.append("Nothing to put back.")
+    else:
+        lines += _sent(told["sent"], columns) or ["Nothing was written."]
+        lines += _held(told["held"], columns)
+    for each in told["skipped"]:
+        said = f"{each['channel']} {each['listing']}  left alone: {each['why']}"
+        lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
+    verb = "would be left" if "would" in told else "is left"
+    goes = told.get("sent") or [each for each in told.get("would", ()) if each["verdict"] == "send"]
+    if goes:
+        said = f"What is put back {verb} so until {told['until']}, unless it is more than there is: reconcilerd pins"
+        lines += textwrap.wrap(said, columns)
+    if goes and "would" in told:
+        lines.append("To do it, add: --apply --reason TEXT")
+    return "\n".join([*lines, f"exit {told['exit_code']}"])
+
+
+def passes(told: Answer, columns: int) -> str:
+    """The newest passes."""
+    rows = [[r["id"], r["at"], str(r["sent"]), str(r["held"])] for r in told["passes"]]
+    return "\n".join(table(["pass", "at", "sent", "held"], rows, columns, left={0, 1}))
+
+
+def envelopes(told: Answer, columns: int) -> str:
+    """Approvals in force, a few lines each."""
+    lines = [] if told["envelopes"] else ["No approval is in force."]
+    for each in told["envelopes"]:
+        skus = ", ".join(each["skus"][:8]) + (
+            f" and {len(each['skus']) - 8} more" if len(each["skus"]) > 8 else ""
+        )
+        up_to = f"{each['direction']}s" if each["direction"] != "both" else "lowers and raises"
+        state = f"REVOKED {each['revoked']}" if each["revoked"] else f"until {each['until']}"
+        lines.append(each["id"])
+        for said in (
+            f"{skus}: {up_to} of up to {each['ceiling']} units a listing; used {each['used']} times",
+            f"{state}, by {each['by']}: {each['reason']}",
+        ):
+            lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def revoked(told: Answer, _columns: int) -> str:
+    """That an approval is no more."""
+    return f"revoked: {told['revoked']}, after {told['used']} corrections went under it"
+
+
+def pins(told: Answer, columns: int) -> str:
+    """Listings that are left at their number."""
+    lines = [] if told["pins"] else ["Nothing is pinned."]
+    for each in told["pins"]:
+        said = (
+            f"{each['channel']} {each['sku'] or each['listing']} stays at {number(each['shows'])}"
+            f" until {each['until']}, by {each['by']}: {each['reason']}"
+        )
+        lines += textwrap.wrap(said, columns, subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def lifted(told: Answer, columns: int) -> str:
+    """Which pins are gone."""
+    return "\n".join(textwrap.wrap(f"lifted: {', '.join(told['lifted'])}", columns, subsequent_indent="    "))
+
+
+def refusal(message: str, columns: int) -> str:
+    """Why not, line by line."""
+    lines = []
+    for line in f"reconcilerd: {message}".splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += textwrap.wrap(line, columns, subsequent_indent=indent + "  ") or [""]
+    return "\n".join(lines)

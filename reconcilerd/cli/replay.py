@@ -1,0 +1,93 @@
+"""``replay``: a decision computed again, from the ledger alone, and held against what is on record."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconcilerd import __version__
+from reconcilerd.config.load import load
+from reconcilerd.domain.facts import DecisionRecorded
+from reconcilerd.domain.names import format_instant
+from reconcilerd.domain.record import Again, first_difference, replay
+from reconcilerd.ledger.reader import Entry, open_reader
+
+SHOWN = 160
+
+
+def replay_decision(config: Path, id_: str, *, as_json: bool) -> int:
+    """Exit code 0 where it comes out the same, 1 where not, 2 for an unreadable record, 6 for an unknown id."""
+    path = config.parent / load(config).ledger.path
+    reader = open_reader(path)
+    try:
+        entry = reader.entry_naming(id_)
+    finally:
+        reader.close()
+    made = [fact for fact in entry.facts if isinstance(fact, DecisionRecorded)] if entry is not None else []
+    if entry is None or not made:
+        what = (
+            "no decision of that id is written down"
+            if entry is None
+            else f"entry {entry.seq} records no decision"
+        )
+        return _say(
+            {"error": {"message": f"{id_}: {what}; see reconcilerd passes", "exit_code": 6}},
+            6,
+            as_json=as_json,
+        )
+    try:
+        groups = list(replay(made[0]))
+    except ValueError as bad:
+        return _say({"error": {"message": str(bad), "exit_code": 2}}, 2, as_json=as_json)
+    told = _told(entry, made[0], groups)
+    return _say(told, 0 if told["identical"] else 1, as_json=as_json)
+
+
+def _told(entry: Entry, made: DecisionRecorded, groups: list[Again]) -> dict[str, Any]:
+    other = next((each for each in groups if not each.identical), None)
+    found = first_difference(other) if other is not None else None
+    return {
+        "decision": made.id,
+        "entry": entry.seq,
+        "at": format_instant(made.at),
+        "policy": made.policy,
+        "program": made.program,
+        "groups": len(groups),
+        "corrections": sum(len(each.plan.entries) for each in groups),
+        "bytes": sum(len(each.recorded) for each in groups),
+        "identical": other is None,
+        "group": other.plan.position.group if other is not None else None,
+        "difference": {"where": found[0], "recorded": found[1], "computed": found[2]} if found else None,
+        "digests": dict(made.digests),
+    }
+
+
+def _say(told: dict[str, Any], code: int, *, as_json: bool) -> int:
+    if as_json:
+        click.echo(json.dumps({**told, "exit_code": code}), err="error" in told)
+    elif "error" in told:
+        click.echo(f"reconcilerd: {told['error']['message']}", err=True)
+    else:
+        for line in _lines(told):
+            click.echo(line)
+    return code
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    lines = [
+        f"Decision {told['decision']}",
+        f"  entry {told['entry']} · {told['at']} · policy {told['policy']} · by version {told['program']}",
+        f"  {told['groups']} pool groups, {told['corrections']} corrections sent or held, {told['bytes']} bytes",
+    ]
+    if told["identical"]:
+        return [*lines, "identical: computed again, every byte is the same"]
+    other = told["difference"] or {"where": "?", "recorded": None, "computed": None}
+    if told["program"] != __version__:
+        lines.append(f"  this is version {__version__}, which may decide otherwise")
+    return [
+        *lines,
+        f"DIFFERENT in {told['group']}, first at {other['where']}:",
+        f"  on record  {json.dumps(other['recorded'])[:SHOWN]}",
+        f"  computed   {json.dumps(other['computed'])[:SHOWN]}",
+    ]

@@ -1,0 +1,137 @@
+"""What people allowed, or want left alone: approvals and pins, listed and taken away."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.refusals import error
+from reconcilerd.domain.facts import CorrectionPlanned, EnvelopeApproved, EnvelopeRevoked, Fact, SlotPinned
+from reconcilerd.domain.names import Instant, Sku, format_instant
+from reconcilerd.ledger.reader import Entry as LedgerEntry
+
+USES_BACK = 1_000
+
+Request = dict[str, Any]
+Op = Callable[[Request, str], Awaitable[dict[str, Any]]]
+
+
+class Archive(Protocol):
+    """The ledger's entries."""
+
+    @property
+    def latest_seq(self) -> int: ...
+
+    def hash_of(self, seq: int) -> bytes | None: ...
+
+    def entry_naming(self, id_: str) -> LedgerEntry | None: ...
+
+    def history(self, kind: str, about: str, limit: int) -> list[tuple[int, Instant, Fact]]: ...
+
+
+class Approvals:
+    """Answers requests about approvals and pins."""
+
+    def __init__(self, desk: Desk, archive: Archive, sku: Callable[[str], Sku]) -> None:
+        self._desk = desk
+        self._archive = archive
+        self._sku = sku
+
+    def requests(self) -> dict[str, Op]:
+        return {
+            "envelopes": self.envelopes,
+            "revoke": self.revoke,
+            "pins": self.pins,
+            "unpin": self.unpin,
+        }
+
+    async def envelopes(self, _request: Request, _by: str) -> dict[str, Any]:
+        """Every approval that is still in force, or was revoked before its end."""
+        book, now = self._desk.book, self._desk.clock()
+        rows = []
+        for each in sorted(book.envelopes.values(), key=lambda one: (one.at, one.id)):
+            if each.until > now:
+                gone = book.revoked.get(each.id)
+                rows.append(
+                    {
+                        "id": each.id,
+                        "skus": list(each.skus),
+                        "direction": each.direction,
+                        "ceiling": each.ceiling,
+                        "by": each.by,
+                        "reason": each.reason,
+                        "until": format_instant(each.until),
+                        "used": self._used(each),
+                        "revoked": None
+                        if gone is None
+                        else f"{format_instant(gone.at)} by {gone.by}: {gone.reason}",
+                    }
+                )
+        return {"envelopes": rows, "exit_code": 0}
+
+    def _used(self, envelope: EnvelopeApproved) -> int:
+        """How many corrections went under an approval."""
+        slots_of, used = self._desk.book.joins().slots_of, 0
+        for slot in (slot for sku in envelope.skus for slot in slots_of.get(sku, ())):
+            for _, at, fact in self._archive.history("correction", slot.path, USES_BACK):
+                if at < envelope.at:
+                    break
+                used += isinstance(fact, CorrectionPlanned) and fact.released == envelope.id
+        return used
+
+    async def revoke(self, request: Request, by: str) -> dict[str, Any]:
+        """Take an approval back, at once: what waits under it in a queue is not sent either."""
+        id_, reason = str(request["id"]), str(request.get("reason") or "").strip()
+        if not reason:
+            return error("a revocation needs a reason: --reason TEXT", 2)
+        book, now = self._desk.book, self._desk.clock()
+        envelope, gone = book.envelopes.get(id_), book.revoked.get(id_)
+        if envelope is None:
+            return error(f"no approval {id_!r} is known; see reconcilerd envelopes", 6)
+        if gone is not None:
+            return error(f"{id_} was revoked already, {format_instant(gone.at)} by {gone.by}", 6)
+        if envelope.until <= now:
+            return error(f"{id_} ended by itself, {format_instant(envelope.until)}", 6)
+        await self._desk.take((EnvelopeRevoked(id_, by, reason, now),), note="revoke")
+        return {"revoked": id_, "used": self._used(envelope), "exit_code": 0}
+
+    async def pins(self, _request: Request, _by: str) -> dict[str, Any]:
+        """Every listing that a person wants left at its number."""
+        now, sku_of = self._desk.clock(), self._desk.book.joins().sku_of
+        rows = [
+            {
+                "channel": slot.channel,
+                "listing": slot.listing,
+                "sku": sku_of.get(slot, ""),
+                "shows": self._desk.book.slots[slot].value if slot in self._desk.book.slots else None,
+                "by": each.by,
+                "reason": each.reason,
+                "until": format_instant(each.until),
+            }
+            for slot, each in sorted(self._desk.book.pins.items())
+            if each.on and each.until > now
+        ]
+        return {"pins": rows, "exit_code": 0}
+
+    async def unpin(self, request: Request, by: str) -> dict[str, Any]:
+        """Lift the pins of a SKU (on one channel, if named), or ``all``."""
+        reason, channel = str(request.get("reason") or "").strip(), request.get("channel")
+        if not reason:
+            return error("lifting a pin needs a reason: --reason TEXT", 2)
+        now, sku_of = self._desk.clock(), self._desk.book.joins().sku_of
+        everything = request["sku"] == "all"
+        sku = None if everything else self._sku(str(request["sku"]))
+        lifted = [
+            SlotPinned(slot, False, by, reason, now, now)
+            for slot, each in sorted(self._desk.book.pins.items())
+            if each.on
+            and each.until > now
+            and (everything or sku_of.get(slot) == sku)
+            and channel in {None, slot.channel}
+        ]
+        if not lifted:
+            return error(f"nothing of {request['sku']!r} is pinned; see reconcilerd pins", 6)
+        await self._desk.take(lifted, note="unpin")
+        return {
+            "lifted": [f"{f.slot.channel} {sku_of.get(f.slot, f.slot.listing)}" for f in lifted],
+            "exit_code": 0,
+        }

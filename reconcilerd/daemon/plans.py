@@ -1,0 +1,390 @@
+"""Plans that a person reviews: made, carried out, put back.
+
+What a person orders goes the way of every pass: the same guards, the same executors, the same read-back. Their word
+releases the holds that an approval releases, and nothing else. What is ordered is written down in the same entry as
+its intents, so that nothing goes twice.
+
+Reverting: the daemon compares levels, so it would at once correct what was put back. Every listing that is put back is
+therefore pinned until a named time: its number stays, unless it is more than there is (I1 and I3 bind a person too).
+Pins are facts: they are listed, survive a restart, and can be lifted.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from reconcilerd.daemon.approvals import Approvals, Archive, Op, Request
+from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.daemon.passes import Word
+from reconcilerd.daemon.refusals import UnknownName, error
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    EnvelopeApproved,
+    PlanApplied,
+    PlanMade,
+    SlotPinned,
+)
+from reconcilerd.domain.guards import MEANS, Rails, Verdict
+from reconcilerd.domain.names import Instant, Sku, SlotKey, after, format_instant
+from reconcilerd.domain.plan import Entry, GroupPlan
+from reconcilerd.domain.plan_file import BadPlan, PlanFile, Planned, document, inputs_of, moved, read_document
+from reconcilerd.domain.position import Position
+from reconcilerd.domain.record import Only, Order, PutBack, decide
+from reconcilerd.domain.survey import position_of, weather_of
+
+SLICE_MS = 20
+SETTLE_ROUNDS = 3
+SETTLE_S = 10.0
+RELEASE_MS = 600_000
+"""How long the word of whoever applies a plan releases its holds: to be sent, not for later passes."""
+PIN_S = 4 * 3600
+MAX_PIN_S = 7 * 86_400
+MAX_PASSES = 10_000
+TOLD = 50
+"""How many entries are named when a plan is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What a request about plans does as any other request does it."""
+
+    sku: Callable[[str], Sku]
+    read: Callable[[list[Sku]], Awaitable[None]]
+    carry: Callable[[], Awaitable[None]]
+    must_be_read: Callable[[], None]
+
+
+class Plans:
+    """Answers requests about plans. Every answer is ready for JSON and has its ``exit_code``."""
+
+    def __init__(self, daemon: Daemon, archive: Archive, hands: Hands) -> None:
+        self._daemon = daemon
+        self._desk = daemon.desk
+        self._archive = archive
+        self._hands = hands
+
+    def requests(self) -> dict[str, Op]:
+        return {
+            "plan": self.plan,
+            "apply": self.apply,
+            "passes": self.passes,
+            "revert": self.revert,
+            **Approvals(self._desk, self._archive, self._hands.sku).requests(),
+        }
+
+    async def plan(self, request: Request, _by: str) -> dict[str, Any]:
+        """What would be done now, as a document: for all, a SKU, or a channel."""
+        self._hands.must_be_read()
+        book, channel = self._desk.book, request.get("channel")
+        if channel is not None and channel not in book.policy.channels:
+            raise UnknownName(f"no channel {channel!r}; known: {', '.join(sorted(book.policy.channels))}")
+        skus = [self._hands.sku(str(request["sku"]))] if request.get("sku") is not None else None
+        if request.get("fresh"):
+            await self._hands.read(skus or sorted(book.joins().slots_of))
+        seq = self._archive.latest_seq
+        head = (self._archive.hash_of(seq) or b"").hex()
+        at = self._desk.clock()
+        plans = await self._plans_of(self._groups(skus, channel))
+        said = document(
+            self._daemon.new_id(),
+            at,
+            book.policy.limits.plan_max_age_ms,
+            (seq, head),
+            (book.policy.revision, str(self._daemon.rails().mode)),
+            {"sku": skus[0] if skus else None, "channel": channel},
+            plans,
+        )
+        unsure = [each for plan in plans for each in _incomplete(plan.position, channel)]
+        code = 5 if unsure else 3 if said["entries"] else 0
+        return {"plan": said, "incomplete": unsure[:TOLD], "looked_at": len(plans), "exit_code": code}
+
+    def _groups(self, skus: Collection[Sku] | None, channel: str | None) -> list[Sku]:
+        joins = self._desk.book.joins()
+        if skus is not None:
+            return sorted(self._groups_of(skus))
+        if channel is None:
+            return sorted(joins.groups.members)
+        return sorted(self._groups_of(sku for slot, sku in joins.sku_of.items() if slot.channel == channel))
+
+    def _groups_of(self, skus: Iterable[Sku]) -> set[Sku]:
+        groups = self._desk.book.joins().groups.of
+        return {groups.get(each, each) for sku in skus for each, _ in self._desk.book.uses(sku)}
+
+    async def _plans_of(
+        self, groups: list[Sku], order: Order | None = None, more: Rails | None = None
+    ) -> list[GroupPlan]:
+        """What would be decided now, one group after another, leaving readings their turn."""
+        plans, rails = list[GroupPlan](), more or self._rails()
+        began, weather = self._desk.clock(), weather_of(self._desk.book, self._desk.clock())
+        for group in groups:
+            if self._desk.clock() - began >= SLICE_MS:
+                await anyio.lowlevel.checkpoint()
+                began, weather = self._desk.clock(), weather_of(self._desk.book, self._desk.clock())
+            plan = decide(position_of(self._desk.book, group, weather), rails, order)
+            rails = plan.rails
+            plans.append(plan)
+        return plans
+
+    def _rails(self) -> Rails:
+        return self._daemon.windows.onto(self._daemon.rails(), self._desk.clock())
+
+    async def apply(self, request: Request, by: str) -> dict[str, Any]:
+        """Carry out a plan file, or refuse all of it."""
+        reason = str(request.get("reason") or "").strip()
+        if not reason:
+            return error("a plan is applied for a reason: --reason TEXT", 2)
+        try:
+            file = read_document(request["plan"])
+        except BadPlan as bad:
+            return error(f"the plan cannot be applied: {bad}", 2)
+        why = self._refused(file)
+        if why:
+            return error("\n  ".join((f"plan {file.id} is refused:", *why)), 7)
+        wanted = [each for each in file.entries if each.written]
+        if not wanted:
+            held = [_held_line(each.slot, each.verdict) for each in file.entries]
+            return {"id": file.id, "sent": [], "held": held, "exit_code": 7 if held else 0}
+        order = Only(file.id, tuple((each.slot, each.target) for each in wanted))
+        word = Word(
+            order,
+            (self._release(file.id, wanted, by, reason),),
+            (PlanApplied(file.id, file.digest, by, reason, self._desk.clock()),),
+        )
+        return await self._carry_out(
+            file.id, word, sorted({each.group for each in wanted}), {each.slot for each in file.entries}
+        )
+
+    def _refused(self, file: PlanFile) -> list[str]:
+        """Why a plan must not be carried out; nothing where it may."""
+        book, now = self._desk.book, self._desk.clock()
+        done = book.applied.get(file.id)
+        if done is not None:
+            return [f"it was applied already, {format_instant(done.at)} by {done.by}: {done.reason}"]
+        if not file.genuine:
+            return ["it was edited after it was made; make a new one"]
+        if file.entry and (self._archive.hash_of(file.entry) or b"").hex() != file.hash:
+            return [f"it was made from another ledger: entry {file.entry} is not the same here"]
+        if file.policy != book.policy.revision:
+            return [f"the policy has changed: {file.policy} -> {book.policy.revision}; make a new one"]
+        age, limit = (now - file.made_at) // 1000, book.policy.limits.plan_max_age_ms // 1000
+        if not -2 <= age <= limit:
+            old = (
+                f"{age} s old; at most {limit} s are allowed" if age >= 0 else f"made {-age} s in the future"
+            )
+            return [f"it is {old}; make a new one"]
+        return self._moved(file)
+
+    def _moved(self, file: PlanFile) -> list[str]:
+        """Each correction whose inputs are not what they were, with what moved."""
+        book, said = self._desk.book, list[str]()
+        weather = weather_of(book, self._desk.clock())
+        members = book.joins().groups.members
+        changed: dict[Sku, list[str]] = {}
+        for planned in (each for each in file.entries if each.written):
+            if planned.group not in changed:
+                if planned.group not in members or planned.group not in file.inputs:
+                    changed[planned.group] = ["its pool group is no more"]
+                else:
+                    now = inputs_of(position_of(book, planned.group, weather))
+                    changed[planned.group] = moved(file.inputs[planned.group], now)
+            if changed[planned.group]:
+                what = "; ".join(changed[planned.group][:5])
+                said.append(
+                    f"{planned.slot.channel} {planned.sku}, {planned.shown} -> {planned.target}: {what}"
+                )
+        return said[:TOLD] + ([f"and {len(said) - TOLD} more"] if len(said) > TOLD else [])
+
+    def _release(self, id_: str, wanted: Collection[Planned], by: str, reason: str) -> EnvelopeApproved:
+        now = self._desk.clock()
+        return EnvelopeApproved(
+            id=id_,
+            skus=tuple(sorted({each.sku for each in wanted})),
+            direction="both",
+            ceiling=max(abs(each.target - each.shown) for each in wanted),
+            by=by,
+            reason=reason,
+            at=now,
+            until=after(now, RELEASE_MS),
+        )
+
+    async def _carry_out(
+        self, id_: str, word: Word, groups: list[Sku], told: Collection[SlotKey]
+    ) -> dict[str, Any]:
+        """One pass under a person's word; what came of each correction once it was read back."""
+        began = self._desk.clock()
+        plans = await self._daemon.passes.one_pass(groups, word)
+        # What the word did not speak of is looked at again, by the rails alone.
+        self._desk.mark(groups)
+        sends = [entry for plan in plans for entry in plan.sends]
+        await self._see_through(sends)
+        sent = [self._outcome(entry, began) for entry in sends]
+        held = [
+            _held_line(entry.slot, entry.verdict)
+            for plan in plans
+            for entry in plan.entries
+            if entry.slot in told and entry.verdict is not Verdict.SEND
+        ]
+        unsure = any(each["outcome"] != "confirmed" for each in sent)
+        return {"id": id_, "sent": sent, "held": held, "exit_code": 7 if held else 3 if unsure else 0}
+
+    async def _see_through(self, sends: Collection[Entry]) -> None:
+        slots, skus = [entry.slot for entry in sends], sorted({entry.sku for entry in sends})
+        for _ in range(SETTLE_ROUNDS if sends else 0):
+            with anyio.move_on_after(SETTLE_S):
+                await self._hands.carry()
+            await self._hands.read(skus)
+            if all(self._desk.book.slots[slot].proven for slot in slots):
+                return
+
+    def _outcome(self, entry: Entry, began: Instant) -> dict[str, Any]:
+        track = self._desk.book.slots[entry.slot]
+        taken = track.done is not None and track.done[1] == entry.target and track.done[2] >= began
+        if any(each.target == entry.target for each in track.open):
+            outcome = "sent, not read back yet"
+        elif not taken:
+            outcome = "not taken by the channel"
+        elif track.proven:
+            outcome = "confirmed"
+        else:
+            outcome = "taken, not read back yet"
+        return {
+            "channel": entry.slot.channel,
+            "listing": entry.slot.listing,
+            "sku": entry.sku,
+            "from": entry.current,
+            "to": entry.target,
+            "shows": track.value,
+            "outcome": outcome,
+        }
+
+    async def passes(self, request: Request, _by: str) -> dict[str, Any]:
+        """The newest passes that sent or held anything new, with the ids that revert and replay take."""
+        limit = min(MAX_PASSES, int(request.get("limit", 20)))
+        made = [
+            fact for _, _, fact in self._archive.history("plan", "plan", limit) if isinstance(fact, PlanMade)
+        ]
+        rows = [
+            {
+                "id": each.id,
+                "at": format_instant(each.at),
+                "sent": dict(each.verdicts).get(Verdict.SEND, 0),
+                "held": len(each.held),
+                "why": sorted({verdict for _, _, _, verdict in each.held}),
+            }
+            for each in made
+        ]
+        return {"passes": rows, "exit_code": 0}
+
+    async def revert(self, request: Request, by: str) -> dict[str, Any]:
+        """Put back what a pass found before its writes; shows the plan unless ``apply``."""
+        reason, apply = str(request.get("reason") or "").strip(), bool(request.get("apply"))
+        if apply and not reason:
+            return error("a pass is reverted for a reason: --reason TEXT", 2)
+        pin_s = float(request.get("for_s") or PIN_S)
+        if not 1 <= pin_s <= MAX_PIN_S:
+            return error(f"--for takes seconds, from 1 to {MAX_PIN_S} (7 days)", 2)
+        id_ = str(request["pass"])
+        numbers, skipped = self._put_back(id_)
+        now = self._desk.clock()
+        until = after(now, int(pin_s * 1000))
+        order = PutBack(id_, tuple(sorted(numbers.items())))
+        word = self._reverting(order, by, reason, now, until)
+        joins = self._desk.book.joins()
+        groups = sorted(self._groups_of(joins.sku_of[slot] for slot in numbers))
+        if not apply:
+            rails = self._rails()
+            rails = replace(rails, envelopes=(*rails.envelopes, *word.releases))
+            plans = await self._plans_of(groups, order, rails)
+            entries = [each for plan in plans for each in plan.entries if each.slot in numbers]
+            return {
+                "id": id_,
+                "would": [_would(each) for each in entries],
+                "skipped": skipped,
+                "until": format_instant(until),
+                "exit_code": 3 if any(each.verdict is Verdict.SEND for each in entries) else 0,
+            }
+        if not numbers:
+            return {"id": id_, "sent": [], "held": [], "skipped": skipped, "until": None, "exit_code": 7}
+        done = await self._carry_out(id_, word, groups, numbers.keys())
+        return {**done, "skipped": skipped, "until": format_instant(until)}
+
+    def _reverting(self, order: PutBack, by: str, reason: str, now: Instant, until: Instant) -> Word:
+        sku_of, slots = self._desk.book.joins().sku_of, self._desk.book.slots
+        id_ = f"revert {order.plan} {now}"
+        wanted = [
+            Planned(slot, sku_of[slot], sku_of[slot], slots[slot].value or 0, number, Verdict.SEND)
+            for slot, number in order.numbers
+        ]
+        releases = (self._release(id_, wanted, by, reason),) if wanted else ()
+        return Word(
+            order,
+            releases,
+            (PlanApplied(id_, "", by, reason, now),),
+            partial(_pinned, by=by, reason=reason, at=now, until=until),
+        )
+
+    def _put_back(self, id_: str) -> tuple[dict[SlotKey, int], list[dict[str, Any]]]:
+        """What each listing showed before a pass wrote to it, and which are left alone, with the reason."""
+        entry = self._archive.entry_naming(id_)
+        facts = entry.facts if entry is not None else ()
+        if not any(isinstance(fact, PlanMade) and fact.id == id_ for fact in facts):
+            raise UnknownName(f"no pass {id_!r} is written down; see reconcilerd passes")
+        numbers: dict[SlotKey, int] = {}
+        skipped = []
+        for fact in facts:
+            if isinstance(fact, CorrectionPlanned):
+                why = self._not_put_back(fact)
+                if why is None:
+                    numbers[fact.slot] = fact.read
+                else:
+                    skipped.append({"channel": fact.slot.channel, "listing": fact.slot.listing, "why": why})
+        return numbers, skipped
+
+    def _not_put_back(self, fact: CorrectionPlanned) -> str | None:
+        track = self._desk.book.slots.get(fact.slot)
+        if track is None or fact.slot not in self._desk.book.joins().sku_of:
+            return "the listing is no more"
+        if track.open:
+            return "our last write of it is not read back yet"
+        if track.value != fact.target:
+            shows = "nothing that is counted" if track.value is None else str(track.value)
+            return f"it shows {shows}, not the {fact.target} that the pass wrote"
+        return None
+
+
+def _pinned(slot: SlotKey, *, by: str, reason: str, at: Instant, until: Instant) -> SlotPinned:
+    return SlotPinned(slot, True, by, reason, at, until)
+
+
+def _would(entry: Entry) -> dict[str, Any]:
+    return {
+        "channel": entry.slot.channel,
+        "listing": entry.slot.listing,
+        "sku": entry.sku,
+        "from": entry.current,
+        "to": entry.target if entry.verdict is Verdict.SEND else entry.desired,
+        "verdict": str(entry.verdict),
+        "why": MEANS[entry.verdict],
+    }
+
+
+def _held_line(slot: SlotKey, verdict: str) -> dict[str, Any]:
+    why = MEANS[Verdict(verdict)] if verdict in set(Verdict) else "unknown"
+    return {"channel": slot.channel, "listing": slot.listing, "verdict": str(verdict), "why": why}
+
+
+def _incomplete(position: Position, channel: str | None) -> list[str]:
+    """What nobody can say of a pool group, because it was never read, or too long ago."""
+    ages = [row.age_of for row in position.stock]
+    found = [f"{sku}: its stock was never read" for sku in position.unknown if position.offers]
+    found += [
+        f"{position.group}: {name} was never read" for name in position.unlisted if channel in {None, name}
+    ]
+    ages += [offer.age_of for offer in position.offers if channel in {None, offer.slot.channel}]
+    if any(position.at - age > position.ages.max_age_ms for age in ages):
+        found.append(f"{position.group}: what was read of it is too old to say")
+    return found

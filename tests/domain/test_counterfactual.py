@@ -1,0 +1,119 @@
+"""What is said to suffice does suffice, and one unit less does not; what cannot do it says why."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconcilerd.domain.counterfactual import Answer, levers_of, suffices, what_if
+from reconcilerd.domain.guards import Rails
+from reconcilerd.domain.names import Instant
+from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.policy import MaxUnits, Mode, Percent
+from reconcilerd.domain.position import ClaimKind, Position
+from tests.domain.builders import NOW, A, B, claim, offer, position, row, slot
+from tests.domain.test_plan import WIDE, positions
+
+AUTO = Rails(Mode.AUTO)
+
+
+@given(
+    positions(),
+    st.integers(1, 12),
+    st.sampled_from([Mode.AUTO, Mode.GUARDED, Mode.OBSERVE]),
+    st.integers(0, 99_000),
+)
+def test_what_suffices_does_and_one_unit_less_does_not(
+    where: Position, more: int, mode: Mode, age: int
+) -> None:
+    rails = Rails(mode)
+    old = Instant(NOW - age)
+    where = replace(where, offers=tuple(replace(each, age_of=old) for each in where.offers))
+    mine = where.offers[0]
+    wanted = (mine.current or 0) + more
+    levers = {lever.what: lever for lever in levers_of(where, rails, mine.slot)}
+    answers = list(what_if(where, rails, mine.slot, wanted))
+    for each in answers:
+        lever = levers[each.what]
+        by = lever.most if each.by is None else each.by
+        assert suffices(lever.change(by), mine.slot, wanted, of_now=each.now) == (each.by is not None)
+        if each.by is not None:
+            assert 0 < each.by <= lever.most
+            assert each.shows >= wanted
+            assert not suffices(lever.change(each.by - 1), mine.slot, wanted, of_now=each.now)
+        else:
+            assert each.then
+    if not answers:
+        assert suffices((where, rails), mine.slot, wanted, of_now=True) or mine.current is not None
+
+
+@given(positions())
+def test_no_lever_that_is_left_alone_changes_anything(where: Position) -> None:
+    mine = where.offers[0]
+    plan = make_plan(where, AUTO)
+    for lever in levers_of(where, AUTO, mine.slot):
+        assert make_plan(*lever.change(0)).allocations == plan.allocations, lever.what
+
+
+def ask(where: Position, channel: str, wanted: int, rails: Rails = AUTO) -> dict[str, Answer]:
+    return {each.what: each for each in what_if(where, rails, slot(channel), wanted)}
+
+
+def test_five_more_on_ebay() -> None:
+    offers = [offer("ebay", Percent(400), shown=8), offer("shop", Percent(600), shown=12)]
+    where = position(offers, [row(A, 25)], [claim(2), claim(3, ClaimKind.SAFETY)], split=True, limits=WIDE)
+    told = ask(where, "ebay", 13)
+    assert told["more of x on hand at A"].by == 12  # 32 x 0.4 is 12.8, which goes to ebay first
+    assert told["a lower safety stock of x"].by is None
+    assert told["fewer units of x in open orders"].by is None
+    assert told["fewer for shop (x)"].by == 5
+    assert told["fewer for shop (x)"].then == "at once"
+    assert told["a higher percentage"].by is not None
+    assert told["a higher percentage"].then == "once the others are lowered"
+
+
+def test_a_bound_is_told_by_name() -> None:
+    where = position([offer("ebay", MaxUnits(10), shown=10)], [row(A, 100)], limits=WIDE)
+    told = ask(where, "ebay", 15)
+    assert told["a higher maximum"].by == 5
+    assert (told["more of x on hand at A"].by, told["more of x on hand at A"].then) == (
+        None,
+        "its maximum of 10",
+    )
+    where = position([offer("ebay", shown=9, cap=9, buffer=2)], [row(A, 12)], limits=WIDE)
+    told = ask(where, "ebay", 10)
+    assert (told["a higher cap"].by, told["a smaller buffer"].by) == (3, None)
+    assert told["a smaller buffer"].then == "its cap of 9"
+
+
+@pytest.mark.parametrize(
+    ("age", "stock_age", "what"),
+    [(60_000, 0, "its listing read again, the same"), (0, 300_000, "its stock read again, the same")],
+)
+def test_a_number_that_only_waits_asks_for_what_it_waits_for(age: int, stock_age: int, what: str) -> None:
+    old = replace(offer("ebay", shown=5), age_of=Instant(NOW - age))
+    stock = replace(row(A, 10), age_of=Instant(NOW - stock_age))
+    told = ask(position([old], [stock], limits=WIDE), "ebay", 10)
+    assert told[what].by == 1
+    assert told["everything read again, the same"].then == "at once"
+    assert "a higher cap" not in told
+
+
+def test_what_waits_for_a_person_asks_for_a_person() -> None:
+    where = position([offer("ebay", shown=5)], [row(A, 10)], limits=WIDE)
+    assert ask(where, "ebay", 10, Rails(Mode.GUARDED))["an approval"].by == 1
+    assert ask(where, "ebay", 10, Rails(Mode.OBSERVE))["mode auto"].by == 1
+    frozen = Rails(Mode.AUTO, frozen=frozenset({"ebay"}))
+    assert ask(where, "ebay", 10, frozen)["no freeze, STOP file or pin"].by == 1
+    assert ask(where, "ebay", 10) == {}
+
+
+def test_units_that_others_may_be_showing_are_told_with_who_shows_them() -> None:
+    offers = [offer("ebay", Percent(500), shown=5), offer("shop", Percent(500), shown=5, write=9)]
+    where = position(offers, [row(A, 5), row(B, 9)], split=True, limits=WIDE)
+    told = ask(where, "ebay", 7)
+    held = told["everything read again, the same"]
+    assert (held.by, held.then) == (None, "others may still be showing these units")
+    assert told["our open write to shop read back"].by is None
+    assert told["fewer for shop (x)"].by == 2

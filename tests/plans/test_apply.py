@@ -1,0 +1,228 @@
+"""A plan is carried out as it was reviewed, once, while the world is as it was; or it is refused whole."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from reconcilerd.domain.digest import canonical, digest_of
+from reconcilerd.domain.facts import CorrectionPlanned, FreezeSet
+from reconcilerd.domain.policy import Mode
+from tests.plans.stage import Shop, opened
+
+SHARES = {"shop-uk": 20, "shop-eu": 12, "shop-us": 8}
+
+
+def signed(plan: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A plan that says something else, with a digest that fits."""
+    changed = {key: each for key, each in {**plan, **more}.items() if key != "digest"}
+    return {**changed, "digest": digest_of(canonical(changed))}
+
+
+def intents(shop: Shop) -> int:
+    return sum(isinstance(f, CorrectionPlanned) for entry in shop.ledger.entries() for f in entry.facts)
+
+
+def test_a_reviewed_plan_is_written_and_read_back(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan()
+        assert plan["counts"] == {"hold_approval": 6}
+        assert set(shop.shown().values()) == {0}
+        told = await shop.apply(plan)
+        assert {each["outcome"] for each in told["sent"]} == {"confirmed"}, told
+        assert (len(told["sent"]), told["held"], told["exit_code"]) == (6, [], 0)
+        assert shop.shown() == SHARES
+        assert (await shop.plan())["entries"] == []
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_a_plan_of_one_channel_writes_to_no_other(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan(channel="shop-eu", sku="a")
+        assert [each["slot"][0] for each in plan["entries"]] == ["shop-eu"]
+        assert (await shop.apply(plan))["exit_code"] == 0
+        await anyio.sleep(600)
+        assert shop.shown() == {"shop-uk": 0, "shop-eu": 12, "shop-us": 0}
+        assert set(shop.shown("b").values()) == {0}
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_a_plan_goes_once_and_the_second_time_says_who_did_it(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan()
+        assert (await shop.apply(plan, "ticket 12"))["exit_code"] == 0
+        before = intents(shop)
+        again = await shop.apply(plan)
+        assert again["exit_code"] == 7
+        assert "applied already" in again["error"]["message"]
+        assert "by uid 7: ticket 12" in again["error"]["message"]
+        assert intents(shop) == before
+        plans.append(plan)
+
+    async def after_a_restart(shop: Shop) -> None:
+        assert "applied already" in (await shop.apply(plans[0]))["error"]["message"]
+
+    plans: list[dict[str, Any]] = []
+    world = opened(tmp_path / "l.db", scene)
+    opened(tmp_path / "l.db", after_a_restart, world=world, start=world.now, read_s=5)
+
+
+async def test_two_at_once_write_once(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan, told = await shop.plan(), []
+
+        async def apply() -> None:
+            told.append((await shop.apply(plan))["exit_code"])
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(apply)
+        assert sorted(told) == [0, 7, 7]
+        assert intents(shop) == 6
+
+    await anyio.to_thread.run_sync(opened, tmp_path / "l.db", scene)
+
+
+def test_a_late_plan_is_refused(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan()
+        await anyio.sleep(601)
+        told = await shop.apply(plan)
+        assert (told["exit_code"], "at most 600 s" in told["error"]["message"]) == (7, True)
+        assert intents(shop) == 0
+        ahead = signed(await shop.plan(), made_at="2030-01-01T00:00:00Z")
+        assert "in the future" in (await shop.apply(ahead))["error"]["message"]
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_what_moved_is_told_from_what_to_what(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan()
+        shop.stage.world.damage("a", 3, shop.stage.clock())
+        await shop.ask("reconcile", skus=["a"], fresh=True)
+        told = await shop.apply(plan)
+        assert told["exit_code"] == 7
+        assert "a at 1: on hand 30 -> 27" in told["error"]["message"]
+        assert "shop-uk a, 0 -> 20" in told["error"]["message"]
+        assert " b," not in told["error"]["message"]
+        assert intents(shop) == 0
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_a_sale_moves_a_plan_and_what_is_read_again_unchanged_does_not(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        assert (await shop.apply(await shop.plan(sku="a")))["exit_code"] == 0
+        shop.stage.world.set_quantity(shop.stage.item("shop-us", "a"), 1, shop.stage.clock())
+        await anyio.sleep(500)
+        plan = await shop.plan(sku="a")
+        assert [each["target"] for each in plan["entries"]] == [8]
+        await anyio.sleep(200)
+        same = await shop.plan(sku="a")
+        assert same["inputs"] == plan["inputs"]
+        shop.stage.world.place_order("shop-uk", "77", [("a", 2)], shop.stage.clock())
+        await anyio.sleep(200)
+        told = await shop.apply(plan)
+        assert told["exit_code"] == 7
+        assert "shop-uk listing" in told["error"]["message"]
+        assert "shows 20 -> 18" in told["error"]["message"]
+
+    opened(tmp_path / "l.db", scene)
+
+
+@pytest.mark.parametrize("key", ["target", "desired", "verdict", "sku", "because"])
+def test_a_plan_that_was_edited_is_refused(tmp_path: Path, key: str) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan()
+        first = {**plan["entries"][0], key: 1 if isinstance(plan["entries"][0][key], int) else "b"}
+        told = await shop.apply({**plan, "entries": [first, *plan["entries"][1:]]})
+        assert (told["exit_code"], "was edited" in told["error"]["message"]) == (7, True)
+        assert intents(shop) == 0
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_a_plan_of_another_ledger_or_policy_is_refused(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan()
+        other = signed(plan, ledger={"entry": plan["ledger"]["entry"], "hash": "0" * 64})
+        assert "another ledger" in (await shop.apply(other))["error"]["message"]
+        later = signed(plan, ledger={"entry": 10**6, "hash": "0" * 64})
+        assert "another ledger" in (await shop.apply(later))["error"]["message"]
+        policy = signed(plan, policy="older")
+        assert "policy has changed: older -> test" in (await shop.apply(policy))["error"]["message"]
+        assert intents(shop) == 0
+        assert (await shop.apply(signed(plan)))["exit_code"] == 0
+
+    opened(tmp_path / "l.db", scene)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": "other"}, "no plan"),
+        ({"version": 2}, "newer reconcilerd"),
+        ({"version": True}, "version is not a int"),
+        ({"entries": None}, "entries is missing"),
+        ({"entries": [5]}, "entries[0] is no table"),
+        ({"entries": [{"slot": ["a"]}]}, "entries[0].slot"),
+        ({"made_at": "yesterday"}, "made_at is no time"),
+        ({"inputs": {"a": 5}}, "inputs hold no tables"),
+        ({"ledger": {"entry": 1.5}}, "float"),
+        ({"id": 5}, "id is not a str"),
+    ],
+)
+def test_what_is_no_plan_is_told_and_nothing_is_done(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    async def scene(shop: Shop) -> None:
+        told = await shop.apply({**await shop.plan(), **change})
+        assert (told["exit_code"], said in told["error"]["message"]) == (2, True), told
+        nothing: tuple[Any, ...] = (None, 5, [], "plan", {})
+        for bad in nothing:
+            assert (await shop.apply(bad))["exit_code"] == 2
+        assert (await shop.apply(await shop.plan(), " "))["exit_code"] == 2
+        assert intents(shop) == 0
+
+    opened(tmp_path / "l.db", scene, read_s=200)
+
+
+def test_a_plan_releases_only_what_an_approval_releases(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan(sku="a")
+        now = shop.stage.clock()
+        await shop.stage.built.daemon.desk.take([FreezeSet("shop-eu", True, "test", "on purpose", now)])
+        told = await shop.apply(plan)
+        assert told["exit_code"] == 7
+        assert [(each["channel"], each["verdict"]) for each in told["held"]] == [("shop-eu", "hold_frozen")]
+        assert shop.shown() == {**SHARES, "shop-eu": 0}
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_mode_observe_writes_nothing_whoever_applies(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan()
+        assert plan["counts"] == {"hold_mode": 6}
+        told = await shop.apply(plan)
+        assert (told["exit_code"], told["sent"], len(told["held"])) == (7, [], 6)
+        assert set(shop.shown().values()) == {0}
+
+    opened(tmp_path / "l.db", scene, mode=Mode.OBSERVE)
+
+
+def test_a_plan_says_how_sure_it_is(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        assert (await shop.ask("plan"))["exit_code"] == 3
+        assert (await shop.ask("plan", sku="nothing"))["exit_code"] == 6
+        assert (await shop.ask("plan", channel="nowhere"))["exit_code"] == 6
+        assert (await shop.apply(await shop.plan()))["exit_code"] == 0
+        assert (await shop.ask("plan"))["exit_code"] == 0
+        shop.stage.world.add_item("shop-uk", "c", 3)
+        assert (await shop.ask("plan", fresh=True, sku="a"))["exit_code"] == 0
+
+    opened(tmp_path / "l.db", scene)

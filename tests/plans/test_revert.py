@@ -1,0 +1,242 @@
+"""A pass is put back by the rails' leave, stays so while it may, and an approval can be taken away."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
+from reconcilerd.domain.guards import NEEDS_A_PERSON, Rails, Verdict
+from reconcilerd.domain.invariants import check_plan
+from reconcilerd.domain.names import ChannelName
+from reconcilerd.domain.policy import Mode
+from reconcilerd.domain.position import Position
+from reconcilerd.domain.record import PutBack, decide
+from reconcilerd.domain.room import room_of
+from tests.domain.test_plan import positions
+from tests.plans.stage import Shop, opened
+
+SHARES = {"shop-uk": 20, "shop-eu": 12, "shop-us": 8}
+
+
+async def applied(shop: Shop, **more: Any) -> str:
+    """Carry out what waits; the id of the pass that wrote it."""
+    assert (await shop.apply(await shop.plan(**more)))["exit_code"] == 0
+    return await last_pass(shop)
+
+
+async def last_pass(shop: Shop) -> str:
+    return next(str(each["id"]) for each in (await shop.ask("passes"))["passes"] if each["sent"])
+
+
+async def revert(shop: Shop, id_: str, **more: Any) -> dict[str, Any]:
+    return await shop.ask("revert", **{"pass": id_, "reason": "a mistake", "apply": True, **more})
+
+
+def test_what_is_put_back_stays_until_the_pin_is_lifted(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        await anyio.sleep(200)
+        assert shop.shown() == SHARES
+        shop.stage.world.receive("a", 1, 20, shop.stage.clock())
+        await anyio.sleep(900)
+        assert shop.shown() == {"shop-uk": 30, "shop-eu": 18, "shop-us": 12}
+        id_ = await last_pass(shop)
+        dry = await revert(shop, id_, apply=False)
+        assert sorted((each["from"], each["to"]) for each in dry["would"]) == [(12, 8), (18, 12), (30, 20)]
+        assert shop.shown() == {"shop-uk": 30, "shop-eu": 18, "shop-us": 12}
+        told = await revert(shop, id_)
+        assert {each["outcome"] for each in told["sent"]} == {"confirmed"}, told
+        assert shop.shown() == SHARES
+        await anyio.sleep(1200)
+        assert shop.shown() == SHARES
+        assert {each["channel"] for each in (await shop.ask("pins"))["pins"]} == set(SHARES)
+        lifted = await shop.ask("unpin", sku="a", channel="shop-uk", reason="it was right")
+        assert lifted["lifted"] == ["shop-uk a"]
+        await anyio.sleep(600)
+        assert shop.shown() == {"shop-uk": 30, "shop-eu": 12, "shop-us": 8}
+        assert (await shop.ask("unpin", sku="all", reason="so was it"))["exit_code"] == 0
+        await anyio.sleep(600)
+        assert shop.shown() == {"shop-uk": 30, "shop-eu": 18, "shop-us": 12}
+        assert (await shop.ask("unpin", sku="all", reason="again"))["exit_code"] == 6
+
+    opened(tmp_path / "l.db", scene, mode=Mode.AUTO)
+
+
+def test_a_pin_survives_a_restart_and_ends_by_itself(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        id_ = await applied(shop, sku="a")
+        assert (await revert(shop, id_, for_s=1800))["exit_code"] == 0
+        assert set(shop.shown().values()) == {0}
+
+    async def later(shop: Shop) -> None:
+        assert len((await shop.ask("pins"))["pins"]) == 3
+        await anyio.sleep(900)
+        assert set(shop.shown().values()) == {0}
+        await anyio.sleep(1200)
+        assert (await shop.ask("pins"))["pins"] == []
+        assert shop.shown() == SHARES
+
+    world = opened(tmp_path / "l.db", scene)
+    opened(tmp_path / "l.db", later, world=world, start=world.now, read_s=60, mode=Mode.AUTO)
+
+
+def test_a_pinned_number_gives_way_when_it_is_more_than_there_is(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        shop.stage.world.damage("a", 20, shop.stage.clock())
+        await anyio.sleep(900)
+        lowered = shop.shown()
+        assert sum(lowered.values()) == 20
+        id_ = await last_pass(shop)
+        shop.stage.world.receive("a", 1, 20, shop.stage.clock())
+        await shop.ask("reconcile", skus=["a"], fresh=True)
+        assert (await shop.ask("freeze", reason="hands off"))["exit_code"] == 0
+        shop.stage.world.damage("a", 30, shop.stage.clock())
+        assert (await shop.ask("unfreeze"))["exit_code"] == 0
+        told = await revert(shop, id_)
+        await anyio.sleep(900)
+        assert sum(shop.shown().values()) <= 10, told
+
+    opened(tmp_path / "l.db", scene, mode=Mode.AUTO)
+
+
+def test_a_listing_that_moved_since_is_left_alone_by_name(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        id_ = await applied(shop, sku="a")
+        shop.stage.world.place_order("shop-uk", "77", [("a", 2)], shop.stage.clock())
+        await anyio.sleep(200)
+        told = await revert(shop, id_)
+        skipped = {each["channel"]: each["why"] for each in told["skipped"]}
+        assert skipped["shop-uk"] == "it shows 18, not the 20 that the pass wrote"
+        assert (shop.shown()["shop-uk"], shop.shown()["shop-eu"]) == (18, 0)
+        twice = await revert(shop, id_)
+        assert (twice["exit_code"], twice["sent"], len(twice["skipped"])) == (7, [], 3)
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_a_revert_needs_a_pass_a_reason_and_a_bounded_time(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        assert (await revert(shop, "no such pass"))["exit_code"] == 6
+        id_ = await applied(shop, sku="a")
+        assert (await revert(shop, id_, reason=" "))["exit_code"] == 2
+        assert (await revert(shop, id_, for_s=10**9))["exit_code"] == 2
+        correction = next(
+            f for e in shop.ledger.entries() for f in e.facts if isinstance(f, CorrectionPlanned)
+        )
+        assert (await revert(shop, correction.id))["exit_code"] == 6
+        assert shop.shown() == SHARES
+
+    opened(tmp_path / "l.db", scene)
+
+
+@given(positions(), st.dictionaries(st.integers(0, 3), st.integers(0, 60)), st.booleans())
+def test_no_number_that_is_put_back_breaks_an_invariant(
+    where: Position, numbers: dict[int, int], pinned: bool
+) -> None:
+    slots = [offer.slot for offer in where.offers]
+    wanted = tuple(sorted((slots[i % len(slots)], n) for i, n in numbers.items()))
+    pins = frozenset(slots if pinned else ())
+    plan = decide(where, Rails(Mode.AUTO, pinned=pins), PutBack("p", wanted))
+    assert check_plan(plan) == ()
+    assert {each.slot for each in plan.sends} <= {slot for slot, _ in wanted}
+    room = room_of(where)
+    for each in plan.sends:
+        assert each.target <= min(dict(wanted)[each.slot], room.alone(each.slot))
+
+
+@given(positions())
+def test_a_pin_holds_every_raise_and_every_lower_that_nothing_forces(where: Position) -> None:
+    pins = frozenset(offer.slot for offer in where.offers)
+    plan = decide(where, Rails(Mode.AUTO, pinned=pins))
+    room, shown = room_of(where), {offer.slot: offer.shown or 0 for offer in where.offers}
+    for each in plan.sends:
+        assert each.lowers
+        alone = shown if where.split else {each.slot: shown[each.slot]}
+        assert room.headroom(each.slot, alone, raising=False) < 0
+
+
+def test_an_approval_is_listed_used_and_revoked_at_once(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        approved = await shop.ask("approve", id="a", reason="go on")
+        id_ = approved["envelope"]["id"]
+        await anyio.sleep(60)
+        assert shop.shown() == SHARES
+        (listed,) = (await shop.ask("envelopes"))["envelopes"]
+        assert (listed["skus"], listed["used"], listed["by"], listed["revoked"]) == (["a"], 3, "uid 7", None)
+        assert (await shop.ask("revoke", id=id_))["exit_code"] == 2
+        assert (await shop.ask("revoke", id=id_, reason="enough"))["exit_code"] == 0
+        shop.stage.world.set_quantity(shop.stage.item("shop-us", "a"), 1, shop.stage.clock())
+        await anyio.sleep(600)
+        assert shop.shown()["shop-us"] == 1
+        assert (await shop.ask("revoke", id=id_, reason="enough"))["exit_code"] == 6
+        assert (await shop.ask("revoke", id="nothing", reason="x"))["exit_code"] == 6
+
+    async def after_a_restart(shop: Shop) -> None:
+        await anyio.sleep(300)
+        assert shop.shown()["shop-us"] == 1
+        (listed,) = (await shop.ask("envelopes"))["envelopes"]
+        assert listed["revoked"].endswith("by uid 7: enough")
+
+    world = opened(tmp_path / "l.db", scene)
+    opened(tmp_path / "l.db", after_a_restart, world=world, start=world.now, read_s=60)
+
+
+def test_what_waits_under_a_revoked_approval_is_not_sent(tmp_path: Path) -> None:
+    """Revoked while a correction is in the queue of its channel: it never leaves."""
+
+    async def scene(shop: Shop) -> None:
+        daemon = shop.stage.built.daemon
+        real = {name: executor.put for name, executor in daemon.executors.items()}
+        queued: list[tuple[ChannelName, Any]] = []
+        for channel, executor in daemon.executors.items():
+            keep: Any = lambda batch, name=channel: queued.append((name, batch))  # noqa: E731
+            executor.put = keep  # type: ignore[method-assign]
+        id_ = (await shop.ask("approve", id="a", reason="go on"))["envelope"]["id"]
+        await anyio.sleep(60)
+        assert sum(len(batch) for _, batch in queued) == 3
+        assert (await shop.ask("revoke", id=id_, reason="wait"))["exit_code"] == 0
+        for name, batch in queued:
+            real[name](batch)
+        await anyio.sleep(60)
+        assert set(shop.shown().values()) == {0}
+        sent = [f for e in shop.ledger.entries() for f in e.facts if isinstance(f, CorrectionSent)]
+        assert {(each.outcome, each.detail) for each in sent} == {
+            (Outcome.NOT_SENT, "its approval was revoked")
+        }
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_a_revocation_does_not_stop_a_plan_that_somebody_else_applies(tmp_path: Path) -> None:
+    """Whoever applies a plan approves it; what was approved before is another matter."""
+
+    async def scene(shop: Shop) -> None:
+        id_ = (await shop.ask("approve", id="b", reason="go on"))["envelope"]["id"]
+        plan = await shop.plan(sku="a")
+        told: list[dict[str, Any]] = []
+
+        async def apply() -> None:
+            told.append(await shop.apply(plan))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(apply)
+            await shop.ask("revoke", id=id_, reason="enough")
+        assert told[0]["exit_code"] == 0
+        assert shop.shown() == SHARES
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_the_word_of_a_plan_reaches_no_later_pass(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        await applied(shop, sku="a")
+        shop.stage.world.set_quantity(shop.stage.item("shop-us", "a"), 1, shop.stage.clock())
+        await anyio.sleep(300)
+        assert shop.shown()["shop-us"] == 1
+        assert (await shop.ask("envelopes"))["envelopes"] == []
+        held = {each["verdict"] for each in (await shop.plan(sku="a", fresh=True))["entries"]}
+        assert held <= NEEDS_A_PERSON | {Verdict.HOLD_UNSETTLED}
+
+    opened(tmp_path / "l.db", scene)
