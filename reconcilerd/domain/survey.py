@@ -156,6 +156,13 @@ class Surveyor:
             limits=book.policy.limits,
         )
 
+    def forget(self, group: Sku) -> None:
+        """Keep nothing of a group until it is asked for again."""
+        kept = self._groups.pop(group, None)
+        for component in kept.components if kept is not None else ():
+            self._orders.pop(component, None)
+            self._sellers.pop(component, None)
+
     def _group(self, group: Sku) -> _KeptGroup:
         self.book.joins()
         if self._shape != self.book.shape:
