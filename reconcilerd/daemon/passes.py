@@ -68,7 +68,7 @@ class Standing:
     hidden: dict[Sku, int] = field(default_factory=dict)
     hungry: dict[Sku, None] = field(default_factory=dict)
     _rooms: dict[Sku, Room] = field(default_factory=dict)
-    """That of the last plan of each pool group."""
+    """That of the last plan of each pool group that waits: they are looked at again and again."""
 
     def regroup(self, groups: Collection[Sku]) -> None:
         """Forget pool groups that are no more: what they were is part of others."""
@@ -92,9 +92,9 @@ class Standing:
             self.since.setdefault(drift.slot, at)
         if self._rooms.get(group) is not plan.room:
             # A plan takes over another's room only where all that these two are made of is the same.
-            self._rooms[group] = plan.room
             _keep(self.exposed, group, exposure(plan))
             _keep(self.hidden, group, hidden(plan))
+        _keep(self._rooms, group, plan.room if waits(plan) else None)
         for component, hungers in hungry(plan):
             if hungers:
                 self.hungry[component] = None
@@ -119,7 +119,12 @@ class Word:
         return [self.pin(entry.slot) for entry in sent] if self.pin else []
 
 
-def _keep(kept: dict[Sku, V], group: Sku, value: V) -> None:
+def waits(plan: GroupPlan) -> bool:
+    """Whether its group must be looked at again when anything of it is merely read again."""
+    return bool(plan.drifts) or any(claim.kind in MOVING for claim in plan.position.claims)
+
+
+def _keep(kept: dict[Sku, V], group: Sku, value: V | None) -> None:
     if value:
         kept[group] = value
     else:
@@ -153,7 +158,7 @@ class Passes:
         self._groups: Groups | None = None
         self._surveyor = Surveyor(desk.book)
         self._plans: dict[Sku, GroupPlan] = {}
-        """The last plan of each pool group: most looks find what the last one found."""
+        """The last plan of each pool group that waits: most looks find what the last one found."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -238,10 +243,14 @@ class Passes:
         facts.extend(self._desk.fold(planned))
         for intent in planned:
             self._windows.spend(intent)
-        moving = any(claim.kind in MOVING for claim in position.claims)
+        waiting = waits(plan)
+        if not waiting:
+            # Of what is at rest nothing is kept: there is much of it, and it is seldom looked at.
+            self._plans.pop(group, None)
+            self._surveyor.forget(group)
         skus = {name for offer in position.offers for name, _ in offer.uses}
         asking = bool(plan.wants.stock or plan.wants.slots)
-        self._desk.wait_for(group, skus, waiting=bool(plan.drifts) or moving, asking=asking)
+        self._desk.wait_for(group, skus, waiting=waiting, asking=asking)
         self._desk.want(plan.wants)
         return plan, facts
 

@@ -6,6 +6,7 @@ has no zone to forget. Text with a zone becomes an Instant at the edge; text wit
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NewType
 
 Sku = NewType("Sku", str)
@@ -49,6 +50,7 @@ def parse_instant(text: str) -> Instant:
     return instant_of(datetime.fromisoformat(text))
 
 
+@lru_cache(maxsize=4_096)
 def format_instant(at: Instant) -> str:
     """ISO 8601 in UTC, with milliseconds only when there are any."""
     moment = _EPOCH + timedelta(milliseconds=at)

@@ -26,7 +26,7 @@ from reconcilerd.domain.claims import (
     sellers_of,
     sold_since,
 )
-from reconcilerd.domain.facts import FindingKind, SlotObserved, StockObserved
+from reconcilerd.domain.facts import FindingKind, StockObserved
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import OfferRule, PoolMode, PoolRule
 from reconcilerd.domain.position import ChannelView, Claim, Locations, OfferView, Position, StockView
@@ -77,6 +77,8 @@ class _KeptSlot:
     pushed: bool
     prior: Rate
     compare_and_set: bool
+    if_twice: str
+    """By what name the channel was found to carry its SKU twice, if it was."""
     stood: tuple[object, ...] | None = None
     view: OfferView | None = None
 
@@ -153,6 +155,13 @@ class Surveyor:
             ages=book.policy.ages,
             limits=book.policy.limits,
         )
+
+    def forget(self, group: Sku) -> None:
+        """Keep nothing of a group until it is asked for again."""
+        kept = self._groups.pop(group, None)
+        for component in kept.components if kept is not None else ():
+            self._orders.pop(component, None)
+            self._sellers.pop(component, None)
 
     def _group(self, group: Sku) -> _KeptGroup:
         self.book.joins()
@@ -271,6 +280,7 @@ def _slot(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations) -> _KeptSl
     if places is None:
         return None  # a place that the configuration does not give us shows other people's stock (rule 8)
     locations = (places & everywhere) if places else everywhere
+    seen = book.slots[slot].seen
     return _KeptSlot(
         track=book.slots[slot],
         sku=sku,
@@ -281,6 +291,7 @@ def _slot(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations) -> _KeptSl
         pushed=slot in joins.pushed,
         prior=book.prior(sku),
         compare_and_set=channel.compare_and_set,
+        if_twice=f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku if seen is not None else ''}",
     )
 
 
@@ -291,14 +302,16 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView | None:
     if seen is None:
         return None
     slot = track.slot
-    ambiguous = place.ambiguous or _twice(book, slot, seen)
+    twice = book.findings.get(place.if_twice)
+    ambiguous = place.ambiguous or (twice is not None and not twice.cleared)
     # Which of several of its kind an order was taken off, nobody can say.
     code = "" if ambiguous else track.code
     known = book.orders.known(slot.channel, seen.listing_sku, track.as_of, now)
     rate = book.rate(slot.channel, seen.listing_sku, now, place.prior)
     write = track.write.target if track.write else None
-    replaced = max((each.target for each in track.replaced), default=0)
-    unsettled = sum(unsettled_units(fall, book.orders, track.code) for fall in track.inferred)
+    replaced = max(each.target for each in track.replaced) if track.replaced else 0
+    falls = track.inferred
+    unsettled = sum(unsettled_units(fall, book.orders, track.code) for fall in falls) if falls else 0
     suspect = track.suspect_since is not None
     stood = (
         seen,
@@ -350,12 +363,6 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView | None:
         pushed=place.pushed,
     )
     return place.view
-
-
-def _twice(book: Book, slot: SlotKey, seen: SlotObserved) -> bool:
-    """Whether the channel was found to carry this SKU twice."""
-    twice = book.findings.get(f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku}")
-    return twice is not None and not twice.cleared
 
 
 def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
@@ -43,6 +43,7 @@ from reconcilerd.simulator.wire import (
 VERSION = "2026-10"
 PLUS_RATE, PLUS_SIZE = 1000.0, 20_000.0
 MOST_A_CALL = 250
+COSTS_KEPT = 256
 Node = dict[str, Any]
 Info = GraphQLResolveInfo[Any]
 ARRAY_FAULTS = frozenset({Fault.MISSING_PAGE, Fault.SHIFTED_ROWS, Fault.HALF_A_PAGE})
@@ -59,6 +60,8 @@ class _Document:
     """What is wrong with it."""
     query: Query | None
     """It, ready to be answered, where it is a plain query."""
+    costs: dict[tuple[tuple[str, object], ...], float] = field(default_factory=dict)
+    """What it may cost, by the sizes that are asked for."""
 
 
 @lru_cache(maxsize=64)
@@ -75,6 +78,11 @@ def _read(text: str) -> _Document:
 class _Asked(msgspec.Struct):
     query: str
     variables: dict[str, Any] | None = None
+
+
+def _size(value: Any) -> object:
+    """What of a variable its query's cost goes by: a number itself, of a list how long it is."""
+    return value if isinstance(value, int) else len(value) if isinstance(value, list) else None
 
 
 @cache
@@ -146,7 +154,12 @@ class ShopifyApi:
             return self._answer({"errors": document.problems})
         mutates = "mutation" in text
         pricing = Pricing(schema(), document.parsed, variables)
-        cost = pricing.requested()
+        sizes = tuple((name, _size(value)) for name, value in variables.items())
+        cost = document.costs.get(sizes)
+        if cost is None:
+            cost = pricing.requested()
+            if len(document.costs) < COSTS_KEPT:
+                document.costs[sizes] = cost
         if cost > MOST_A_QUERY:
             return self._answer({"errors": [_too_dear(cost)], "extensions": self._extensions(cost, None)})
         if self.bucket.take(cost):

@@ -31,6 +31,9 @@ class _JumpingSelector(selectors.SelectSelector):
 
     @override
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is not None and timeout <= 0:
+            self.now_s += _TICK_S
+            return []  # tasks can run: whoever knocks from outside is heard when none can
         ready = super().select(0)
         if ready:
             return ready

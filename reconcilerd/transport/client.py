@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -16,6 +17,7 @@ import httpx
 import msgspec
 import stamina
 import structlog
+from typing_extensions import override
 
 from reconcilerd import __version__
 from reconcilerd.config.secret import redact
@@ -102,6 +104,21 @@ class _Again(Exception):
         self.wait_s = wait_s
 
 
+class _Jar(httpx.Cookies):
+    """Looks for cookies only in answers that set some: the library goes through every answer's headers for them."""
+
+    @override
+    def extract_cookies(self, response: httpx.Response) -> None:
+        if "set-cookie" in response.headers:
+            super().extract_cookies(response)
+
+
+class _Http(httpx.AsyncClient):
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self._cookies = _Jar()
+
+
 class Client:
     """Sends calls to one system through its lanes."""
 
@@ -131,7 +148,7 @@ class Client:
         self._auth = auth
         self._base = base_url.rstrip("/")
         self._urls: dict[str, httpx.URL] = {}
-        self._http = httpx.AsyncClient(
+        self._http = _Http(
             base_url=self._base,
             transport=transport,
             trust_env=False,

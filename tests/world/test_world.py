@@ -178,10 +178,10 @@ def test_an_unexplained_collapse_of_one_listing_waits_for_a_person() -> None:
 
 
 def test_one_sku_that_meets_a_bug_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(position: Position, rails: Rails) -> GroupPlan:
+    def broken(position: Position, rails: Rails, like: GroupPlan | None = None) -> GroupPlan:
         if position.group == "a":
             raise ZeroDivisionError("a bug")
-        return make_plan(position, rails)
+        return make_plan(position, rails, like)
 
     monkeypatch.setattr("reconcilerd.daemon.passes.make_plan", broken)
     stage = play(small_world(WorldConfig(), split=False, skus=("a", "b", "c")), policy(split=False), settle)
