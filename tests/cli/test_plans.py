@@ -124,7 +124,10 @@ def test_what_is_no_plan_is_refused_and_nothing_is_overwritten(tenant: Path) -> 
     other.write_bytes(b"\xff\xfe\x00")
     assert told(tenant, "apply", str(other), "--reason", "x")[0] == 2
     assert told(tenant, "apply", str(tenant.parent / "none.json"), "--reason", "x")[0] == 2
-    edited = {**plan, "entries": [{**plan["entries"][0], "target": 1}, *plan["entries"][1:]]}
+    edited = {
+        **plan,
+        "entries": [{**plan["entries"][0], "target": plan["entries"][0]["target"] + 1}, *plan["entries"][1:]],
+    }
     other.write_text(json.dumps(edited), "utf-8")
     code, _, err = told(tenant, "apply", str(other), "--reason", "x")
     assert (code, "edited" in err) == (7, True), err
