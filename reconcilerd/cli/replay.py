@@ -11,9 +11,11 @@ from reconcilerd.config.load import load
 from reconcilerd.domain.facts import DecisionRecorded
 from reconcilerd.domain.names import format_instant
 from reconcilerd.domain.record import Again, first_difference, replay
-from reconcilerd.ledger.reader import Entry, open_reader
+from reconcilerd.ledger.evidence import unproven
+from reconcilerd.ledger.reader import Entry, Reader, open_reader
 
 SHOWN = 160
+DOUBTS_SHOWN = 20
 
 
 def replay_decision(config: Path, id_: str, *, as_json: bool) -> int:
@@ -21,9 +23,13 @@ def replay_decision(config: Path, id_: str, *, as_json: bool) -> int:
     path = config.parent / load(config).ledger.path
     reader = open_reader(path)
     try:
-        entry = reader.entry_naming(id_)
+        return _replay(reader, id_, as_json=as_json)
     finally:
         reader.close()
+
+
+def _replay(reader: Reader, id_: str, *, as_json: bool) -> int:
+    entry = reader.entry_naming(id_)
     made = [fact for fact in entry.facts if isinstance(fact, DecisionRecorded)] if entry is not None else []
     if entry is None or not made:
         what = (
@@ -40,11 +46,12 @@ def replay_decision(config: Path, id_: str, *, as_json: bool) -> int:
         groups = list(replay(made[0]))
     except ValueError as bad:
         return _say({"error": {"message": str(bad), "exit_code": 2}}, 2, as_json=as_json)
-    told = _told(entry, made[0], groups)
-    return _say(told, 0 if told["identical"] else 1, as_json=as_json)
+    doubts = [what for each in groups for what in unproven(reader, entry.seq, each.plan.position)]
+    told = _told(entry, made[0], groups, doubts)
+    return _say(told, 0 if told["identical"] and not doubts else 1, as_json=as_json)
 
 
-def _told(entry: Entry, made: DecisionRecorded, groups: list[Again]) -> dict[str, Any]:
+def _told(entry: Entry, made: DecisionRecorded, groups: list[Again], doubts: list[str]) -> dict[str, Any]:
     other = next((each for each in groups if not each.identical), None)
     found = first_difference(other) if other is not None else None
     return {
@@ -56,6 +63,9 @@ def _told(entry: Entry, made: DecisionRecorded, groups: list[Again]) -> dict[str
         "groups": len(groups),
         "corrections": sum(len(each.plan.entries) for each in groups),
         "bytes": sum(len(each.recorded) for each in groups),
+        "rows": sum(len(each.plan.position.stock) for each in groups),
+        "listings": sum(len(each.plan.position.offers) for each in groups),
+        "unproven": doubts,
         "identical": other is None,
         "group": other.plan.position.group if other is not None else None,
         "difference": {"where": found[0], "recorded": found[1], "computed": found[2]} if found else None,
@@ -80,6 +90,11 @@ def _lines(told: dict[str, Any]) -> list[str]:
         f"  entry {told['entry']} · {told['at']} · policy {told['policy']} · by version {told['program']}",
         f"  {told['groups']} pool groups, {told['corrections']} corrections sent or held, {told['bytes']} bytes",
     ]
+    proof = f"{told['rows']} stock rows and {told['listings']} listings"
+    if told["unproven"]:
+        lines += [f"NOT what the facts before it say: {each}" for each in told["unproven"][:DOUBTS_SHOWN]]
+    else:
+        lines.append(f"evidence: {proof} are what the facts before it say")
     if told["identical"]:
         return [*lines, "identical: computed again, every byte is the same"]
     other = told["difference"] or {"where": "?", "recorded": None, "computed": None}

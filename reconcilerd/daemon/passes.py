@@ -237,7 +237,7 @@ class Passes:
             # A bug, caught before it could do harm: nothing of this group is sent, the evidence is kept.
             self.violations.extend(broken[: MAX_VIOLATIONS - len(self.violations)])
             log.critical("invariant_broken", group=group, broken=[(v.invariant, v.what) for v in broken])
-            plan = replace(plan, entries=(), rails=rails)
+            plan = replace(plan, drifts=(), entries=(), rails=rails)
         planned = [self._intent(entry, weather.at, rails) for entry in plan.sends]
         facts.extend(self._desk.fold(word.pins(plan.sends) if word else ()))
         facts.extend(self._desk.fold(planned))

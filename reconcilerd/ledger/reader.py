@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -130,21 +131,26 @@ class Reader:
 
     def history(self, kind: str, about: str, limit: int) -> list[tuple[int, Instant, Fact]]:
         """Newest first, walking back through the number of the entry before."""
+        return list(islice(self._back(kind, about), limit))
+
+    def before(self, kind: str, about: str, seq: int, limit: int) -> list[tuple[int, Instant, Fact]]:
+        """The same, of the entries before one."""
+        return list(islice((each for each in self._back(kind, about) if each[0] < seq), limit))
+
+    def _back(self, kind: str, about: str) -> Iterator[tuple[int, Instant, Fact]]:
         with faults(self.path):
             row = self._connection.execute(
                 "select seq from state where kind = ? and about = ?", (kind, about)
             ).fetchone()
         seq = int(row[0]) if row else 0
-        found: list[tuple[int, Instant, Fact]] = []
-        while seq and len(found) < limit:
+        while seq:
             at, kept = self._row(seq, kind, about)
             if kept is None:
                 break
             fact = decode(kind, about, kept.payload)
             if not isinstance(fact, UnknownFact):
-                found.append((seq, at, fact))
+                yield seq, at, fact
             seq = kept.previous
-        return found
 
     def _row(self, seq: int, kind: str, about: str) -> tuple[Instant, Row | None]:
         with faults(self.path):

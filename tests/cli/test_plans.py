@@ -120,18 +120,21 @@ def test_what_is_no_plan_is_refused_and_nothing_is_overwritten(tenant: Path) -> 
     ):
         other.write_text(text, "utf-8")
         code, _, err = told(tenant, "apply", str(other), "--reason", "x")
-        assert (code, said in err) == (2, True), err
+        assert (code, said in " ".join(err.split())) == (2, True), err
     other.write_bytes(b"\xff\xfe\x00")
     assert told(tenant, "apply", str(other), "--reason", "x")[0] == 2
     assert told(tenant, "apply", str(tenant.parent / "none.json"), "--reason", "x")[0] == 2
-    edited = {**plan, "entries": [{**plan["entries"][0], "target": 1}, *plan["entries"][1:]]}
+    edited = {
+        **plan,
+        "entries": [{**plan["entries"][0], "target": plan["entries"][0]["target"] + 1}, *plan["entries"][1:]],
+    }
     other.write_text(json.dumps(edited), "utf-8")
     code, _, err = told(tenant, "apply", str(other), "--reason", "x")
     assert (code, "edited" in err) == (7, True), err
     for bad in ("rules.csv", "config.toml"):
         before = (tenant.parent / bad).read_bytes()
         code, _, err = told(tenant, "plan", "-o", str(tenant.parent / bad))
-        assert (code, "left as it is" in err) == (2, True), err
+        assert (code, "left as it is" in " ".join(err.split())) == (2, True), err
         assert (tenant.parent / bad).read_bytes() == before
     assert told(tenant, "plan", "-o", str(tenant.parent / "no" / "plan.json"))[0] == 2
     assert told(tenant, "plan", "--sku", "no such thing")[0] == 6
@@ -147,9 +150,7 @@ def test_what_a_plan_says_fits_a_terminal_and_a_merge_request(tenant: Path) -> N
     code, out, _ = told(tenant, "plan", "--markdown", "--from", file)
     assert (code, out.startswith("<!-- reconcilerd.plan -->")) == (0, True)
     rows = [line for line in out.splitlines() if line.startswith("| ")]
-    assert (
-        len({line.replace("\\|", "").count("|") for line in rows if plan["entries"][0]["cause"] in line}) == 1
-    )
+    assert {line.replace("\\|", "").count("|") for line in rows} == {4, 9}, out
     code, out, _ = told(tenant, "plan", "-o", "-")
     assert json.loads(out)["schema"] == "reconcilerd.plan"
     sku = plan["entries"][0]["sku"]

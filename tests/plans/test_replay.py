@@ -31,6 +31,7 @@ from reconcilerd.domain.record import (
     record,
     replay,
 )
+from reconcilerd.ledger.evidence import unproven
 from reconcilerd.ledger.reader import open_reader
 from reconcilerd.simulator.faults import HOSTILE, FaultPlan
 from reconcilerd.simulator.truth import WorldConfig
@@ -40,7 +41,7 @@ from tests.plans.stage import Shop, opened
 from tests.world.stage import policy, shop, small_world
 
 
-def recorded(path: Path) -> Iterator[tuple[PlanMade, DecisionRecorded | None, list[CorrectionPlanned]]]:
+def recorded(path: Path) -> Iterator[tuple[int, PlanMade, DecisionRecorded | None, list[CorrectionPlanned]]]:
     """Every plan of a ledger with its record, and the corrections beside it."""
     reader = open_reader(path)
     for entry in reader.entries():
@@ -48,6 +49,7 @@ def recorded(path: Path) -> Iterator[tuple[PlanMade, DecisionRecorded | None, li
         if made:
             kept = [f for f in entry.facts if isinstance(f, DecisionRecorded)]
             yield (
+                entry.seq,
                 made[0],
                 kept[0] if kept else None,
                 [f for f in entry.facts if isinstance(f, CorrectionPlanned)],
@@ -58,17 +60,20 @@ def recorded(path: Path) -> Iterator[tuple[PlanMade, DecisionRecorded | None, li
 def check(path: Path) -> int:
     """How many decisions there are; each of them replays, and says what was written beside it."""
     count = 0
-    for made, kept, corrections in recorded(path):
+    reader = open_reader(path)
+    for seq, made, kept, corrections in recorded(path):
         if kept is None:
             assert not corrections
             assert not made.held
             continue
         count += 1
         groups = list(replay(kept))
+        assert [what for each in groups for what in unproven(reader, seq, each.plan.position)] == []
         assert [first_difference(each) for each in groups if not each.identical] == []
         assert (made.id, made.at) == (kept.id, kept.at)
         sends = {(each.slot, each.read, each.target) for again in groups for each in again.plan.sends}
         assert sends == {(each.slot, each.read, each.target) for each in corrections}
+    reader.close()
     return count
 
 
@@ -106,7 +111,7 @@ def test_every_decision_of_hostile_hours_replays_whatever_was_changed_meanwhile(
     first = check(path)
     again = replace(policy(split, Mode.GUARDED), revision="another")
     opened(path, by_hand, world=world, rules=again, start=world.now, read_s=30)
-    kept = [each for _, each, _ in recorded(path) if each is not None]
+    kept = [each for _, _, each, _ in recorded(path) if each is not None]
     assert first > 20
     assert check(path) > first + 5
     assert {each.policy for each in kept} == {"test", "another"}
@@ -216,3 +221,23 @@ def test_nothing_that_decides_is_left_out_of_a_record() -> None:
     look(Inputs)
     assert len(seen) > 12
     assert Decimal("1.50") == revive(Decimal, "1.50")
+
+
+def test_an_input_that_no_fact_says_is_told(tmp_path: Path) -> None:
+    async def scene(one: Shop) -> None:
+        assert (await one.apply(await one.plan(sku="a")))["exit_code"] == 0
+
+    path = tmp_path / "l.db"
+    opened(path, scene)
+    seq, made = next((seq, kept) for seq, _, kept, sent in recorded(path) if kept is not None and sent)
+    (where,) = inputs_on_record(made).positions
+    reader = open_reader(path)
+    assert list(unproven(reader, seq, where)) == []
+    stock = (replace(where.stock[0], on_hand=where.stock[0].on_hand + 1), *where.stock[1:])
+    assert "stock a@1" in next(unproven(reader, seq, replace(where, stock=stock)))
+    offers = (replace(where.offers[0], read=77), *where.offers[1:])
+    assert "77 was taken for what it shows; the facts say 0" in next(
+        unproven(reader, seq, replace(where, offers=offers))
+    )
+    assert len(list(unproven(reader, 1, where))) == 5
+    reader.close()
