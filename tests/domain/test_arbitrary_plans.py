@@ -363,25 +363,3 @@ def test_what_may_have_sold_unseen_lowers_nothing_of_any_group(
         for each in (where, plain)
     ]
     assert lowers[0] == lowers[1]
-
-
-@FEWER
-@given(positions(split=True, sound=True), st.integers(1, 9))
-def test_a_sale_on_a_channel_lowers_nothing_on_it(where: Position, units: int) -> None:
-    """R10: what was sold has left the listing and the shelf at once, and nobody need take it off again."""
-    stock = tuple(replace(each, allocated=0) for each in where.stock)
-    rules = tuple(replace(o, rule=replace(o.rule, low_stock=None)) for o in where.offers)
-    where = at_rest(replace(where, stock=stock, offers=rules))
-    seller = next((each for each in where.offers if (each.read or 0) >= units), None)
-    assume(seller is not None)
-    assert seller is not None
-    taken = tuple(
-        Claim(ClaimKind.IN_FLIGHT, name, units * use, seller.locations, seller.slot.channel, "sold")
-        for name, use in seller.uses
-    )
-    sold = replace(
-        where,
-        claims=(*where.claims, *taken),
-        offers=tuple(replace(o, known_since=units) if o is seller else o for o in where.offers),
-    )
-    assert [each for each in make_plan(sold, AUTO).entries if each.lowers and each.slot == seller.slot] == []
