@@ -169,8 +169,6 @@ def fill(room: Room, takers: Sequence[Taker], start: Shown) -> dict[SlotKey, int
                 given = grown
         for slot in stuck:
             del active[slot]
-        if not stuck and level >= high:
-            break
     return given
 
 

@@ -132,8 +132,7 @@ def _pool(book: Book, components: Sequence[Sku]) -> PoolRule:
 def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Instant) -> OfferView | None:
     track = book.slots[slot]
     seen = track.seen
-    if seen is None:
-        return None
+    assert seen is not None  # only slots that were seen are joined
     rule = book.policy.offer_rule(sku, slot.channel)
     channel = book.policy.channels[slot.channel]
     places = channel.places.get(slot.place)

@@ -5,12 +5,15 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final
 
+from typing_extensions import override
+
 Path = tuple[str | int, ...]
 
 
 class _Gone:
     """What was there and is not."""
 
+    @override
     def __repr__(self) -> str:
         return "GONE"
 

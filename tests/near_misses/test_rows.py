@@ -167,8 +167,8 @@ GIFT = {"sku": "g", "currentQuantity": 3, "isGiftCard": False, "requiresShipping
 TWO_LINES = {
     **SHOPIFY_ORDER,
     "cancelledAt": None,
-    "lineItems": {"nodes": [*SHOPIFY_ORDER["lineItems"]["nodes"], GIFT]},
-}  # type: ignore[index]
+    "lineItems": {"nodes": [*SHOPIFY_ORDER["lineItems"]["nodes"], GIFT]},  # type: ignore[index]
+}
 OFF = deepcopy(ITEM)
 OFF["inventoryLevels"]["nodes"][0]["isActive"] = False  # type: ignore[index]
 POINT_OF_SALE = {**SHOPIFY_ORDER, "test": True}

@@ -406,8 +406,8 @@ def test_spoilt_bytes_of_a_fact_are_a_fault_or_the_fact_that_they_say(fact: Fact
             continue
         assert type(found) is type(fact)
         if spoilt.value is not GONE:
-            assert json.loads(encode(found)) is not None  # type: ignore[arg-type]
-            changed = _at(json.loads(encode(found)), spoilt.path)  # type: ignore[arg-type]
+            assert json.loads(encode(found)) is not None
+            changed = _at(json.loads(encode(found)), spoilt.path)
             assert (
                 changed == spoilt.value or spoilt.value in ([], {}) or isinstance(spoilt.value, (dict, list))
             )
@@ -458,7 +458,7 @@ def test_a_fact_of_a_later_version_is_kept_as_it_is() -> None:
     ids=ascii,
 )  # fmt: skip
 def test_a_span_of_seeds_is_two_whole_numbers_or_refused(text: str) -> None:
-    seeds = next(each for each in cli.commands["simulate"].params if each.name == "seeds").type  # type: ignore[attr-defined]
+    seeds = next(each for each in cli.commands["simulate"].params if each.name == "seeds").type
     with pytest.raises(click.UsageError, match="seeds"):
         seeds.convert(text, None, None)
     assert seeds.convert("3..5", None, None) == range(3, 6)
