@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -384,6 +385,9 @@ def simulator(port: int, seed: int, orders: Path | None, faults: str, as_demo: b
     return serve_simulator(port, seed, orders, faults, demo=as_demo)
 
 
+MAX_SEEDS = 100_000
+
+
 class _Seeds(click.ParamType[range]):
     """``A..B``: both ends included."""
 
@@ -393,8 +397,14 @@ class _Seeds(click.ParamType[range]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> range:
         """Raises UsageError for what is no such span."""
         first, dots, last = str(value).partition("..")
-        if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-            self.fail(f"{value!r} is no span of seeds; write it like 1..20", param, ctx)
+        if not dots or not all(re.fullmatch("[0-9]{1,18}", each) for each in (first, last)):
+            self.fail(f"{str(value)[:60]!r} is no span of seeds; write it like 1..20", param, ctx)
+        if not 0 <= int(last) - int(first) < MAX_SEEDS:
+            self.fail(
+                f"{value!r} is no span of seeds: from the smaller to the larger, at most {MAX_SEEDS}",
+                param,
+                ctx,
+            )
         return range(int(first), int(last) + 1)
 
 

@@ -177,8 +177,6 @@ def fill(room: Room, takers: Sequence[Taker], start: Shown) -> dict[SlotKey, int
                 given = grown
         for slot in stuck:
             del active[slot]
-        if not stuck and level >= high:
-            break
     return given
 
 
@@ -280,18 +278,20 @@ def _split(position: Position, room: Room) -> dict[SlotKey, int]:
         if offer.slot in fixed:
             continue
         each = offer.rule.units_per_sale
-        cap, weight = room.alone(offer.slot), 1000
+        alone = room.alone(offer.slot)
+        cap, weight = alone, 1000
         match rules[offer.slot]:
             case Percent(permille):
                 weight = permille
                 if whole < 1000:
-                    cap = _eaches(room, offer) * permille // 1000 // each
+                    cap = min(cap, _eaches(room, offer) * permille // 1000 // each)
             case MaxUnits(limit):
                 cap = min(cap, limit // each)
         declared = _cap(offer)
-        cap = cap if declared is None else min(cap, declared)
-        floors.append(Taker(offer.slot, max(1, weight), min(cap, offer.rule.floor // each), each))
-        full.append(Taker(offer.slot, weight, cap, each))
+        most = alone if declared is None else min(alone, declared)
+        floor = min(most, offer.rule.floor // each)
+        floors.append(Taker(offer.slot, max(1, weight), floor, each))
+        full.append(Taker(offer.slot, weight, max(floor, min(cap, most)), each))
     given = fill(room, full, fill(room, floors, fixed))
     return {
         offer.slot: fixed[offer.slot] if offer.slot in fixed else _bounded(offer, given.get(offer.slot, 0))

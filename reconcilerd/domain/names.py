@@ -47,6 +47,8 @@ def instant_of(moment: datetime) -> Instant:
 
 def parse_instant(text: str) -> Instant:
     """An ISO 8601 time with zone, e.g. ``2026-11-24T08:00:00Z``. Raises ValueError otherwise."""
+    if not (text.isascii() and text.isprintable()):  # what follows a NUL would pass unseen
+        raise ValueError(f"not a time: {text[:40]!a}")
     return instant_of(datetime.fromisoformat(text))
 
 

@@ -12,6 +12,7 @@ from itertools import combinations
 from reconcilerd.domain.names import Sku, SlotKey
 from reconcilerd.domain.policy import BundleMode
 from reconcilerd.domain.position import ORDERED, ClaimKind, Locations, OfferView, Position
+from reconcilerd.domain.quantities import MAX_UNITS
 
 Shown = Mapping[SlotKey, int]
 MAX_LOCATION_SETS = 12
@@ -79,8 +80,8 @@ class Room:
         return min(spare, default=0)
 
     def alone(self, slot: SlotKey, *, raising: bool = False) -> int:
-        """The most ``slot`` could show if nobody else showed anything."""
-        return max(0, self.headroom(slot, {}, raising=raising))
+        """The most ``slot`` could show if nobody else showed anything; no channel shows more than MAX_UNITS."""
+        return min(MAX_UNITS, max(0, self.headroom(slot, {}, raising=raising)))
 
 
 def room_of(position: Position) -> Room:

@@ -90,19 +90,23 @@ class SlotTrack:
 
         ``ours``: whether we publish it; ``new``: whether it turned up where everything had been read.
         """
-        if self.outdated(seen):
-            return ()
+        if self.outdated(seen) or seen == self.seen:
+            return ()  # what was said once is not said again: it would confirm by itself what it left open
         derived: list[Derived] = []
+        bases: list[Instant] = []
         since, before = self.as_of, self.value
         for write in self.open:
             alone = write is self.write and not self.replaced
             end = _resolve(write, seen, self.code, orders, channel, alone=alone)
             if end is not None:
                 derived.append(CorrectionSettled(write.id, seen.slot, end, seen.as_of, read=seen.quantity))
-                derived.append(SalesBuried(seen.slot, write.based_on, seen.as_of))
+                bases.append(write.based_on)
                 if end is CorrectionEnd.CONFIRMED:
                     self.surprise = 0
                     since, before = write.based_on, write.target
+        if bases:
+            # Windows that end together are one, the widest: each would count the same sales again.
+            derived.append(self._all_blind(SalesBuried(seen.slot, min(bases), seen.as_of)))
         self.derive(derived)
         still = tuple(each.id for each in self.open)
         derived = [replace(f, still=still) if isinstance(f, CorrectionSettled) else f for f in derived]
@@ -115,15 +119,28 @@ class SlotTrack:
                 # What one customer often takes at once may have been taken, however slowly it sells.
                 mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
                 cap = max(1, mu, orders.large_line(seen.slot.channel))
-                derived.append(SaleInferred(seen.slot, since, seen.as_of, before - seen.quantity, cap=cap))
+                fall = SaleInferred(seen.slot, since, seen.as_of, before - seen.quantity, cap=cap)
+                derived.append(self._all_fallen(fall))
             elif seen.quantity > before and since < seen.as_of:
-                derived.append(SalesBuried(seen.slot, since, seen.as_of))
+                derived.append(self._all_blind(SalesBuried(seen.slot, since, seen.as_of)))
                 self.surprise += seen.quantity - before
         if self.suspect_since is not None and seen.as_of >= self.suspect_since:
             self.suspect_since = None
         self.restore(seen)
         self.derive(derived[known:])
         return tuple(derived)
+
+    def _all_fallen(self, fall: SaleInferred) -> SaleInferred:
+        """A fall, with what fell before by a reading of the same moment: the ledger keeps one for each end."""
+        old = next((each for each in self.inferred if each.to == fall.to), None)
+        if old is None:
+            return fall
+        return replace(old, fall=old.fall + fall.fall, cap=max(old.cap, fall.cap))
+
+    def _all_blind(self, window: SalesBuried) -> SalesBuried:
+        """A window, or the wider one that ends with it already."""
+        old = next((each for each in self.buried if each.to == window.to), window)
+        return replace(window, since=min(old.since, window.since))
 
     def outdated(self, seen: SlotObserved) -> bool:
         """Whether something newer is known than this reading says."""
@@ -146,9 +163,9 @@ class SlotTrack:
         for fact in facts:
             match fact:
                 case SaleInferred():
-                    self.inferred.append(fact)
+                    self.inferred = [*(each for each in self.inferred if each.to != fact.to), fact]
                 case SalesBuried():
-                    self.buried.append(fact)
+                    self.buried = [*(each for each in self.buried if each.to != fact.to), fact]
                 case CorrectionSettled():
                     ended = self._close(fact.id)
                     if ended is not None and fact.end is CorrectionEnd.CONFIRMED:

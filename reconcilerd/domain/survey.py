@@ -126,7 +126,7 @@ class Surveyor:
         book, now = self.book, weather.at
         kept = self._group(group)
         rows = tuple(_row(each) for each in kept.stock)
-        seen = [(place, view) for place in kept.slots if (view := _offer(book, place, now)) is not None]
+        seen = [(place, _offer(book, place, now)) for place in kept.slots]
         offers = tuple(view for _, view in seen)
         channels = tuple(weather.channels[name] for name in sorted({offer.slot.channel for offer in offers}))
         split = kept.pool.mode is PoolMode.SPLIT or book.scarce.get(group, False)
@@ -281,6 +281,7 @@ def _slot(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations) -> _KeptSl
         return None  # a place that the configuration does not give us shows other people's stock (rule 8)
     locations = (places & everywhere) if places else everywhere
     seen = book.slots[slot].seen
+    assert seen is not None  # only slots that were seen are joined
     return _KeptSlot(
         track=book.slots[slot],
         sku=sku,
@@ -291,16 +292,15 @@ def _slot(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations) -> _KeptSl
         pushed=slot in joins.pushed,
         prior=book.prior(sku),
         compare_and_set=channel.compare_and_set,
-        if_twice=f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku if seen is not None else ''}",
+        if_twice=f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku}",
     )
 
 
-def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView | None:
+def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
     """The slot as it stands: the last view of it where that still says the same."""
     track = place.track
     seen = track.seen
-    if seen is None:
-        return None
+    assert seen is not None  # only slots that were seen are joined
     slot = track.slot
     twice = book.findings.get(place.if_twice)
     ambiguous = place.ambiguous or (twice is not None and not twice.cleared)

@@ -65,5 +65,5 @@ def decode_body(body: bytes) -> list[Row]:
             Row(kind, about, previous, bytes(raw))
             for kind, about, previous, raw in _body_decoder.decode(body)
         ]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise LedgerFault(f"the ledger holds an entry that cannot be read: {error}") from error

@@ -1,6 +1,7 @@
 """What a reply holds: its body within a bound, its JSON or why there is none, how long it asks us to wait."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ from reconcilerd.errors import MalformedReply
 
 T = TypeVar("T")
 JSON_EXCERPT = 80
+_NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,9})?")
 REDACTED_BYTES = 4_096
 """Redaction comes before cutting, or half a secret would pass; this much of a body is looked at."""
 
@@ -109,8 +111,6 @@ class Skew:
 
 
 def _milliseconds(text: str | None, unit: int) -> int | None:
-    try:
-        value = float(text or "") * unit
-    except ValueError:
-        return None
+    found = _NUMBER.fullmatch((text or "").strip())
+    value = float(found[0]) * unit if found else math.inf
     return max(0, round(value)) if math.isfinite(value) else None

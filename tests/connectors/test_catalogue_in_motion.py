@@ -38,6 +38,7 @@ def row(number: int) -> Row:
         "listingSku": f"l{number}.",
         "masterSku": f"M{number}.",
         "salesChannelId": 101,
+        "pushInventory": False,
         "type": "CORE_PRODUCT",
     }
 

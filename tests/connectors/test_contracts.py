@@ -65,6 +65,7 @@ def stock_row(**changed: Any) -> dict[str, Any]:
         "allocatedQuantity": 1,
         "quantityLocked": 1,
         "pickable": True,
+        "active": True,
         "product": {"masterSku": "A-1"},
         "stockLocation": {"warehouseId": 7},
     } | changed

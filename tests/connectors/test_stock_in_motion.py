@@ -25,6 +25,10 @@ def stock_row(number: int, sku: str, units: int, place: int = 1) -> Row:
     return {
         "productStockId": number,
         "quantity": units,
+        "allocatedQuantity": 0,
+        "quantityLocked": 0,
+        "pickable": True,
+        "active": True,
         "product": {"masterSku": sku},
         "stockLocation": {"warehouseId": place},
     }

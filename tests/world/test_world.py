@@ -181,9 +181,9 @@ def test_one_sku_that_meets_a_bug_stops_no_other(monkeypatch: pytest.MonkeyPatch
     def broken(position: Position, rails: Rails, like: GroupPlan | None = None) -> GroupPlan:
         if position.group == "a":
             raise ZeroDivisionError("a bug")
-        return make_plan(position, rails, like)
+        return make_plan(position, rails, like=like)
 
-    monkeypatch.setattr("reconcilerd.daemon.passes.make_plan", broken)
+    monkeypatch.setattr("reconcilerd.domain.record.make_plan", broken)
     stage = play(small_world(WorldConfig(), split=False, skus=("a", "b", "c")), policy(split=False), settle)
     assert set(stage.shown("a").values()) == {0}
     assert set(stage.shown("b").values()) == set(stage.shown("c").values()) == {100}

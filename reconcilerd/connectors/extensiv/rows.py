@@ -106,22 +106,17 @@ def product(row: Wire, at: Instant) -> tuple[ProductObserved, tuple[FindingRaise
     raw = str(row.get("type", ""))
     kind = _TYPES.get(raw, ProductType.BUNDLE if row.get("bundle") is True else ProductType.OTHER)
     parts = []
-    for item in row.get("bundledItems") or ():
-        inner = item.get("bundledProduct") or item.get("product")
-        parts.append(
-            (
-                sku_of(_text(inner, "masterSku")),
-                units(item["bundledProductQuantity"], "bundledProductQuantity"),
-            )
-        )
+    for item in _rows(row, "bundledItems") if kind is ProductType.BUNDLE or row.get("bundledItems") else ():
+        inner = _table(item, "bundledProduct" if item.get("bundledProduct") is not None else "product")
+        parts.append((_sku(inner), units(item["bundledProductQuantity"], "bundledProductQuantity")))
     fact = ProductObserved(
-        sku=sku_of(shown),
+        sku=_sku(row),
         shown_sku=shown.strip(),
         product_id=_id(row, "productId"),
         name=str(row.get("name") or ""),
         type=kind,
         raw_type=raw,
-        active=row.get("active") is not False,
+        active=_flag(row, "active", missing=True),
         components=tuple(parts),
         as_of=at,
     )
@@ -136,9 +131,9 @@ def listing(row: Wire, at: Instant) -> ListingDeclared:
         sales_channel_id=_id(row, "salesChannelId"),
         listing_id=_id(row, "listingId"),
         listing_sku=_text(row, "listingSku").strip(),
-        sku=sku_of(_text(row, "masterSku")),
-        push_inventory=row.get("pushInventory") is True,
-        active=row.get("active") is not False,
+        sku=_sku(row),
+        push_inventory=_flag(row, "pushInventory"),
+        active=_flag(row, "active", missing=True),
         as_of=at,
     )
 
@@ -148,7 +143,7 @@ def warehouse(row: Wire, at: Instant) -> LocationObserved:
         location=LocationName(str(_id(row, "warehouseId"))),
         name=str(row.get("name") or row["warehouseId"]),
         raw_type=str(row.get("type") or ""),
-        active=row.get("active") is not False,
+        active=_flag(row, "active", missing=True),
         as_of=at,
     )
 
@@ -158,17 +153,17 @@ def sales_channel(row: Wire, at: Instant) -> ChannelObserved:
         sales_channel_id=_id(row, "salesChannelId"),
         name=str(row.get("name") or ""),
         raw_type=str(row.get("type") or ""),
-        active=row.get("active") is not False,
+        active=_flag(row, "active", missing=True),
         as_of=at,
     )
 
 
 def stock_bin(row: Wire, asked: Instant) -> Bin:
     """One stock row. ``warehouseStockTotals`` repeats on every bin of a warehouse and is not read at all."""
-    place = row["stockLocation"]
     quantity = units(row["quantity"])
-    allocated = units(row.get("allocatedQuantity", 0), "allocatedQuantity")
-    locked = units(row.get("quantityLocked", 0), "quantityLocked")
+    allocated = units(row["allocatedQuantity"], "allocatedQuantity")
+    locked = units(row["quantityLocked"], "quantityLocked")
+    product_ = _table(row, "product")
     algebra = ""
     if "availableQuantity" in row:
         # Only a check: whatever stands there, the numbers it is made of are the ones that count.
@@ -179,13 +174,14 @@ def stock_bin(row: Wire, asked: Instant) -> Bin:
             )
     return Bin(
         stock_id=_id(row, "productStockId"),
-        sku=sku_of(_text(row["product"], "masterSku")),
-        shown_sku=row["product"]["masterSku"].strip(),
-        location=LocationName(str(_id(place, "warehouseId"))),
+        sku=_sku(product_),
+        shown_sku=_text(product_, "masterSku").strip(),
+        location=LocationName(str(_id(_table(row, "stockLocation"), "warehouseId"))),
         quantity=quantity,
         allocated=allocated,
         locked=locked,
-        pickable=row.get("pickable") is not False and row.get("active") is not False,
+        # What stands in a bin that is not in use, or not to be picked from, is nobody's to sell: never guessed.
+        pickable=_flag(row, "pickable") and _flag(row, "active"),
         asked=asked,
         algebra=algebra,
     )
@@ -193,9 +189,9 @@ def stock_bin(row: Wire, asked: Instant) -> Bin:
 
 def stock_total(row: Wire, at: Instant) -> StockTotalObserved:
     return StockTotalObserved(
-        sku=sku_of(_text(row["product"], "masterSku")),
+        sku=_sku(_table(row, "product")),
         on_hand=units(row["onHandQuantity"], "onHandQuantity"),
-        locked=units(row.get("lockedQuantity", 0), "lockedQuantity"),
+        locked=units(row["lockedQuantity"], "lockedQuantity"),
         as_of=at,
     )
 
@@ -211,39 +207,39 @@ def order(
 
     Raises ValueError, KeyError, TypeError.
     """
-    sales_channel_id = _id(row["salesChannel"], "salesChannelId")
+    sales_channel_id = _id(_table(row, "salesChannel"), "salesChannelId")
     channel = channels.get(sales_channel_id, ChannelName(f"{EXTENSIV}-{sales_channel_id}"))
-    raw = str(row["orderStatus"])
+    raw = _text(row, "orderStatus")
     status = STATUSES.get(raw, OrderStatus.UNKNOWN)
-    source = row.get("fulfillmentSource") or {}
-    modified = parse_instant(_text(row, "modifiedDate"))
+    source = _table(row, "fulfillmentSource") if row.get("fulfillmentSource") is not None else {}
+    modified = _moment(row, "modifiedDate")
     number = _text(row, "orderNumber")
     fact = OrderObserved(
         source=EXTENSIV,
         key=OrderKey(channel, number_on_channel(order_keys.get(channel, ANY_NUMBER), number)),
-        placed=ours(parse_instant(_text(row, "orderDate"))),
+        placed=ours(_moment(row, "orderDate")),
         modified=ours(modified),
         status=status,
         raw_status=raw,
-        lines=tuple(_line(item) for item in row["orderItems"]),
+        lines=tuple(_line(item) for item in _rows(row, "orderItems")),
         as_of=at,
-        location=LocationName(str(source["warehouseId"])) if source.get("warehouseId") is not None else None,
+        location=(
+            LocationName(str(_id(source, "warehouseId"))) if source.get("warehouseId") is not None else None
+        ),
         eligible=raw not in NOT_OUR_STOCK and not row.get("amzFbaShipmentId"),
-        ended_at=_ended(status, modified, row.get("shipDate"), at, ours),
+        ended_at=_ended(status, modified, row, at, ours),
         part=str(_id(row, "orderId")),
     )
     return fact, () if status is not OrderStatus.UNKNOWN else (_unknown("order status", raw, number, at),)
 
 
-def _ended(
-    status: OrderStatus, modified: Instant, shipped: object, at: Instant, ours: Ours
-) -> Instant | None:
+def _ended(status: OrderStatus, modified: Instant, row: Wire, at: Instant, ours: Ours) -> Instant | None:
     """When it was shipped or cancelled. The record counts, not the parcel: until it is made the stock row may still
     hold the units. A date of shipping that is still to come tells nothing of the record.
     """
     if status not in {OrderStatus.SHIPPED, OrderStatus.CANCELLED}:
         return None
-    moments = [modified] if not shipped else [modified, parse_instant(str(shipped))]
+    moments = [modified] if row.get("shipDate") is None else [modified, _moment(row, "shipDate")]
     if status is OrderStatus.SHIPPED:
         moments = [_last_of_second(each) for each in moments]
     recorded, *parcel = [ours(each) for each in moments]
@@ -257,11 +253,12 @@ def _last_of_second(at: Instant) -> Instant:
 
 def _line(item: Wire) -> OrderLine:
     # An item that somebody added by hand, or a rule did, has a product and no listing.
-    named = item if item.get("listingSku") is not None else {"listingSku": item["product"]["masterSku"]}
+    made = _table(item, "product") if item.get("product") is not None else {}
+    listed = item.get("listingSku") is not None
+    named = _text(item, "listingSku") if listed else _text(_table(item, "product"), "masterSku")
     count = units(item["quantityOrdered"], "quantityOrdered")
     # Extensiv knows what it will take from the shelf, whatever becomes of the listing.
-    master = (item.get("product") or {}).get("masterSku")
-    return OrderLine(_text(named, "listingSku").strip(), count, None if master is None else sku_of(master))
+    return OrderLine(named.strip(), count, None if made.get("masterSku") is None else _sku(made))
 
 
 def _unknown(what: str, raw: str, where: str, at: Instant, feed: FeedName | None = None) -> FindingRaised:
@@ -280,4 +277,40 @@ def _text(row: Wire, name: str) -> str:
     value = row[name]
     if not isinstance(value, str):
         raise Unreadable(f"{name} must be text, not {value!r}")
+    return value
+
+
+def _sku(row: Wire) -> Sku:
+    try:
+        return sku_of(_text(row, "masterSku"))
+    except ValueError as error:
+        raise Unreadable(f"masterSku: {error}") from error
+
+
+def _flag(row: Wire, name: str, *, missing: bool | None = None) -> bool:
+    """Yes or no, and nothing that looks like it. ``missing``: what holds where nothing is said; None: it must be."""
+    value = row.get(name, missing) if missing is not None else row[name]
+    if not isinstance(value, bool):
+        raise Unreadable(f"{name} must be true or false, not {value!r}")
+    return value
+
+
+def _moment(row: Wire, name: str) -> Instant:
+    try:
+        return parse_instant(_text(row, name))
+    except (ValueError, OverflowError) as error:
+        raise Unreadable(f"{name}: {error}") from error
+
+
+def _table(row: Wire, name: str) -> Wire:
+    value = row[name]
+    if not isinstance(value, dict):
+        raise Unreadable(f"{name} must be an object, not {value!r}")
+    return value
+
+
+def _rows(row: Wire, name: str) -> list[Wire]:
+    value = row[name]
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise Unreadable(f"{name} must be a list of objects, not {value!r}")
     return value

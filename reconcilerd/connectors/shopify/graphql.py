@@ -88,12 +88,12 @@ class GraphQL:
             self.skew.learn(reply)
             body = json_of(reply, dict[str, Any], where)
             wait_s = self._learn(name, body, lane)
-            codes = _codes(body)
+            codes = _codes(body, where)
             if "THROTTLED" in codes:
                 lane.throttled += 1
                 await anyio.sleep(max(0.05, wait_s))
                 continue
-            if codes and withheld is not None and (reply.failed or _may_have_run(body)):
+            if codes and withheld is not None and (reply.failed or _may_have_run(body, codes)):
                 raise OutcomeUnknown(f"{where}: {_said(body)}; whether it had its effect is not known")
             _raise(codes, body, where)
             data = body.get("data")
@@ -143,27 +143,29 @@ class _Cost(msgspec.Struct):
     actual: float | None = msgspec.field(name="actualQueryCost", default=None)
 
 
-def _codes(body: Mapping[str, Any]) -> set[str]:
-    return {
-        str((error.get("extensions") or {}).get("code") or "UNKNOWN")
-        for error in body.get("errors") or ()
-        if isinstance(error, dict)
-    }
+def _codes(body: Mapping[str, Any], where: str) -> set[str]:
+    """The codes of all errors. Raises MalformedReply for what cannot be told: unheard, it would pass for none."""
+    errors = body.get("errors")
+    if errors is None:
+        return set()
+    if not isinstance(errors, list) or not all(isinstance(each, dict) for each in errors):
+        raise MalformedReply(f"{where}: errors is no list of objects")
+    more = [error.get("extensions") for error in errors]
+    return {str((each.get("code") if isinstance(each, dict) else None) or "UNKNOWN") for each in more}
 
 
 def _said(body: Mapping[str, Any]) -> str:
     """What the errors say, without secrets: redacted before it is cut, or half a secret would pass."""
-    errors = (error for error in body["errors"] if isinstance(error, dict))
-    return "; ".join(redact(str(error.get("message", "")))[:200] for error in errors)
+    return "; ".join(redact(str(error.get("message", "")))[:200] for error in body["errors"])
 
 
-def _may_have_run(body: Mapping[str, Any]) -> bool:
+def _may_have_run(body: Mapping[str, Any], codes: set[str]) -> bool:
     """Whether a mutation with errors was begun: before that there is no data, and a field refused has none."""
     if "data" not in body:
         return False
     data = body["data"]
     began = data is None or (isinstance(data, dict) and any(part is not None for part in data.values()))
-    return began or not _codes(body) <= {"ACCESS_DENIED", "SHOP_INACTIVE"}
+    return began or not codes <= {"ACCESS_DENIED", "SHOP_INACTIVE"}
 
 
 def _raise(codes: set[str], body: Mapping[str, Any], where: str) -> None:

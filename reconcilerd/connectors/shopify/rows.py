@@ -29,17 +29,17 @@ def slots(
 ) -> tuple[list[SlotObserved], list[FindingRaised]]:
     """All slots of one inventory item, and what a person should know of it. Raises ValueError, KeyError, TypeError."""
     listing = _text(item, "id")
-    sku = str(item.get("sku") or "")
-    variant: Wire = next(iter((item.get("variants") or {}).get("nodes") or ()), {})
+    sku = _text_or_none(item, "sku")
+    variant: Wire = next(iter(_nodes(item, "variants") if item.get("variants") is not None else ()), {})
     continues = variant.get("inventoryPolicy") == "CONTINUE"
-    tracked = item["tracked"] is True
+    tracked = _flag(item, "tracked")
     findings = [
         _finding(channel, sku or listing, what, text, age_of, slots_feed(channel))
         for what, text in _remarks(item, continues)
     ]
     made = []
-    for level in item["inventoryLevels"]["nodes"]:
-        place = _text(level["location"], "id")
+    for level in _nodes(item, "inventoryLevels"):
+        place = _text(_table(level, "location"), "id")
         state = _state(level, tracked=tracked)
         quantity = _available(level) if tracked else None
         made.append(
@@ -63,7 +63,7 @@ def _remarks(item: Wire, continues: bool) -> list[tuple[FindingKind, str]]:
     said = []
     if not item.get("sku"):
         said.append((FindingKind.BLANK_SKU, "an inventory item without a SKU cannot be mapped"))
-    if item["tracked"] is not True:
+    if not item["tracked"]:
         said.append((FindingKind.UNTRACKED_ITEM, "the store does not count this item: it sells without end"))
     if continues:
         said.append(
@@ -99,31 +99,35 @@ def order(
     """
     number = _text(node, "name").lstrip("#")
     lines, findings, ship = [], [], False
-    for line in node["lineItems"]["nodes"]:
-        gift = line.get("isGiftCard") is True
-        ship = ship or (not gift and line.get("requiresShipping") is not False)
-        sku = str(line.get("sku") or "").strip()
+    for line in _nodes(node, "lineItems"):
+        gift = _flag(line, "isGiftCard", missing=False)
+        ship = ship or (not gift and _flag(line, "requiresShipping", missing=True))
+        sku = _text_or_none(line, "sku").strip()
         count = units(line["currentQuantity"], "currentQuantity")
         if sku:
             lines.append(OrderLine(sku, count))
         elif not gift and count:
             text = f"order {number} sells {count} of a line without a SKU"
             findings.append(_finding(channel, f"{number}", FindingKind.UNMAPPED_SKU, text, as_of))
-    cancelled = node.get("cancelledAt")
+    cancelled = None if node.get("cancelledAt") is None else _moment(node, "cancelledAt")
     raw = str(node.get("displayFulfillmentStatus") or "")
     status = OrderStatus.SHIPPED if raw in _SHIPPED else OrderStatus.OPEN
-    eligible = ship and node.get("test") is not True and node.get("sourceName") not in NOT_IMPORTED
+    eligible = (
+        ship
+        and not _flag(node, "test", missing=False)
+        and _text_or_none(node, "sourceName") not in NOT_IMPORTED
+    )
     fact = OrderObserved(
         source=channel,
         key=OrderKey(channel, number),
-        placed=ours(parse_instant(_text(node, "createdAt"))),
-        modified=ours(parse_instant(_text(node, "updatedAt"))),
-        status=OrderStatus.CANCELLED if cancelled else status,
-        raw_status="CANCELLED" if cancelled else raw,
+        placed=ours(_moment(node, "createdAt")),
+        modified=ours(_moment(node, "updatedAt")),
+        status=status if cancelled is None else OrderStatus.CANCELLED,
+        raw_status=raw if cancelled is None else "CANCELLED",
         lines=tuple(lines),
         as_of=as_of,
         eligible=eligible,
-        ended_at=ours(parse_instant(cancelled)) if cancelled else None,
+        ended_at=None if cancelled is None else ours(cancelled),
     )
     return fact, findings
 
@@ -131,21 +135,20 @@ def order(
 def _state(level: Wire, *, tracked: bool) -> SlotState:
     if not tracked:
         return SlotState.UNTRACKED
-    if level.get("isActive") is False:
+    if not _flag(level, "isActive", missing=True):
         return SlotState.INACTIVE
-    if level["location"].get("fulfillsOnlineOrders") is False:
-        return SlotState.NOT_ONLINE
-    return SlotState.BUYABLE
+    online = _flag(_table(level, "location"), "fulfillsOnlineOrders", missing=True)
+    return SlotState.BUYABLE if online else SlotState.NOT_ONLINE
 
 
 def _available(level: Wire) -> int:
-    for each in level["quantities"]:
+    for each in _list(level, "quantities"):
         if each["name"] == "available":
             value = each["quantity"]
             if type(value) is not int or abs(value) > MAX_UNITS:
-                raise ValueError(f"available must be a whole number, not {value!r}")
+                raise ValueError(f"available quantity must be a whole number, not {value!r}")
             return value
-    raise KeyError("available")
+    raise KeyError("available of quantities")
 
 
 def _finding(
@@ -164,3 +167,44 @@ def _text(node: Wire, name: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be text, not {value!r}")
     return value
+
+
+def _text_or_none(node: Wire, name: str) -> str:
+    """Text, or nothing where the store says null."""
+    return "" if node.get(name) is None else _text(node, name)
+
+
+def _flag(node: Wire, name: str, *, missing: bool | None = None) -> bool:
+    """Yes or no, and nothing that looks like it. ``missing``: what holds where nothing is said; None: it must be."""
+    value = node[name] if missing is None else node.get(name, missing)
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be true or false, not {value!r}")
+    return value
+
+
+def _moment(node: Wire, name: str) -> Instant:
+    try:
+        return parse_instant(_text(node, name))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _table(node: Wire, name: str) -> Wire:
+    value = node[name]
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} must be an object, not {value!r}")
+    return value
+
+
+def _list(node: Wire, name: str) -> list[Wire]:
+    value = node[name]
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise TypeError(f"{name} must be a list of objects, not {value!r}")
+    return value
+
+
+def _nodes(node: Wire, name: str) -> list[Wire]:
+    try:
+        return _list(_table(node, name), "nodes")
+    except KeyError as error:
+        raise KeyError(f"{error.args[0]} of {name}") from error

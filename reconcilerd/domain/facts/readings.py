@@ -150,10 +150,6 @@ class StockObserved:
     def about(self) -> str:
         return f"{self.sku}@{self.location}"
 
-    @property
-    def sellable(self) -> int:
-        return max(0, self.on_hand - self.unavailable)
-
 
 @dataclass(frozen=True, slots=True)
 class StockRefreshed(Made):

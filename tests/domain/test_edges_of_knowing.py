@@ -1,0 +1,221 @@
+"""Where two moments are one, where a place is named, where nothing is left: the edges of the rules of knowing."""
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from reconcilerd.domain.allocation import scarcity
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.claims import dark_stock_claims
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    CorrectionPlanned,
+    CorrectionSent,
+    Fact,
+    LocationObserved,
+    OrderObserved,
+    OrderStatus,
+    Outcome,
+    RegimeSwitched,
+    SlotObserved,
+    SlotState,
+)
+from reconcilerd.domain.guards import Rails, Verdict
+from reconcilerd.domain.invariants import check_history
+from reconcilerd.domain.names import Instant, LocationName, SlotKey, sku_of
+from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.policy import AfterDark, Mode, Percent, SkuRule
+from reconcilerd.domain.position import ClaimKind, StockView
+from reconcilerd.domain.quantities import Gone, Known, Rate, total
+from tests.domain.books import SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
+from tests.domain.builders import NOW, A, offer, position, slot
+from tests.domain.builders import row as stock_row
+
+AUTO = Rails(Mode.AUTO)
+
+
+def intent(id_: str, target: int, read: int, at: int) -> CorrectionPlanned:
+    return CorrectionPlanned(id_, SLOT, "a", read, Instant(at), target, "lag", "share", Instant(at))
+
+
+def test_falls_that_end_at_one_moment_are_one_fall() -> None:
+    """The ledger keeps one for each end: two would be one after a start."""
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    for shown in (48, 47):
+        see(book, shown, 2_000)
+    (fall,) = book.slots[SLOT].inferred
+    assert (fall.since, fall.to, fall.fall) == (1_000, 2_000, 3)
+    assert claimed(book, 2_000, ClaimKind.INFERRED) == 3
+
+
+def test_writes_that_one_reading_ends_leave_one_window_the_widest() -> None:
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    book.take(intent("first", 40, 50, 1_000))
+    book.take(CorrectionSent("first", SLOT, Outcome.UNKNOWN, "", Instant(1_001), Instant(1_001)))
+    see(book, 49, 1_500)
+    under = tuple((o.id, o.target, o.before, o.based_on, o.sent) for o in book.slots[SLOT].open)
+    book.take(replace(intent("second", 30, 49, 1_500), under=under))
+    book.take(CorrectionSent("second", SLOT, Outcome.UNKNOWN, "", Instant(1_600), Instant(1_600)))
+    see(book, 49, 90_000)
+    assert book.slots[SLOT].open == ()
+    assert [(each.since, each.to) for each in book.slots[SLOT].buried] == [(1_000, 90_000)]
+
+
+def test_a_reading_that_comes_twice_confirms_nothing_the_second_time() -> None:
+    """It ended the one write that stood in the way of telling; the other waits for the next reading."""
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    book.take(intent("first", 60, 50, 1_000))
+    book.take(CorrectionSent("first", SLOT, Outcome.UNKNOWN, "", Instant(1_001), Instant(1_001)))
+    under = tuple((o.id, o.target, o.before, o.based_on, o.sent) for o in book.slots[SLOT].open)
+    book.take(replace(intent("second", 20, 50, 1_000), under=under, at=Instant(40_000)))
+    book.take(CorrectionSent("second", SLOT, Outcome.UNKNOWN, "", Instant(41_000), Instant(41_000)))
+    for _ in range(2):
+        see(book, 15, 45_000)
+        assert [each.id for each in book.slots[SLOT].open] == ["second"]
+
+
+def test_an_answer_says_less_than_a_reading_begun_after_it() -> None:
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    book.take(intent("w", 40, 50, 1_000))
+    see(book, 39, 1_200)
+    book.take(CorrectionSent("w", SLOT, Outcome.APPLIED, "", Instant(1_050), Instant(1_100)))
+    assert (book.slots[SLOT].value, book.slots[SLOT].open) == (39, ())
+    assert book.slots[SLOT].proven
+
+
+def test_a_book_that_was_read_by_a_clock_ahead_is_turned_back_as_it_is_loaded() -> None:
+    book = Book(shop_book(0).policy)
+    seen = SlotObserved(SLOT, "a", "A", 5, SlotState.BUYABLE, False, Instant(9_000), Instant(9_000))
+    older = replace(seen, quantity=7, as_of=Instant(8_000), age_of=Instant(8_000))
+    book.load([seen, older], Instant(5_000))
+    assert (book.slots[SLOT].value, book.slots[SLOT].as_of, book.slots[SLOT].age_of) == (5, 5_000, 0)
+
+
+def test_turning_back_leaves_alone_what_was_read_before() -> None:
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    book.turn_back(Instant(2_000))
+    assert (book.slots[SLOT].as_of, book.slots[SLOT].age_of) == (1_000, 1_000)
+    assert book.slots[SLOT].suspect_since is None
+
+
+def test_a_listing_that_is_gone_is_mapped_to_nobody_and_nobody_is_told() -> None:
+    book = shop_book(1_000)
+    stray = SlotKey(UK, "stray", "")
+    seen = SlotObserved(
+        stray, "stray", "x", None, SlotState.UNTRACKED, False, Instant(1), Instant(1), gone=True
+    )
+    book.take(seen)
+    swept(book, "uk.slots", 2_000)
+    assert book.findings == {}
+
+
+def test_two_parcels_that_left_together_are_proven_by_one_row() -> None:
+    book = shop_book(0)
+    for number in ("1", "2"):
+        book.take(order(EXTENSIV, OrderStatus.SHIPPED, 1_000, place="1", units=3, number=number))
+    assert claimed(book, 2_000, ClaimKind.SHIPPED) == 6
+
+
+def test_an_order_lies_at_the_places_that_its_channel_names() -> None:
+    book = shop_book(0)
+    uk = replace(book.policy.channels[UK], places=MappingProxyType({"p": frozenset({LocationName("2")})}))
+    book.policy = replace(book.policy, channels=MappingProxyType({UK: uk}))
+    book.take(
+        SlotObserved(replace(SLOT, place="p"), "a", "A", 5, SlotState.BUYABLE, False, Instant(1), Instant(1))
+    )
+    book.take(order("uk", OrderStatus.OPEN, 1_000))
+    assert [
+        each.locations for each in position_at(book, 2_000).claims if each.kind is ClaimKind.IN_FLIGHT
+    ] == [{"2"}]
+
+
+def test_of_nothing_in_the_dark_nothing_is_withheld() -> None:
+    book = shop_book(0)
+    book.policy = replace(book.policy, limits=replace(book.policy.limits, after_dark=AfterDark.DROP))
+    rows: list[StockView] = [stock_row(A, 0), stock_row(A, 4)]
+    assert [each.units for each in dark_stock_claims(book, rows, 10**9)] == [4]
+
+
+def part(name: str, units: int, status: OrderStatus = OrderStatus.OPEN, at: int = 1_000) -> OrderObserved:
+    return replace(order(EXTENSIV, status, at, place="1", units=units), part=name)
+
+
+def test_an_order_that_was_split_counts_part_by_part_each_once() -> None:
+    """R4, whatever comes twice and in whichever order."""
+    book = shop_book(0)
+    for seen in (part("1", 2), part("2", 3), part("2", 3), part("1", 2), part("2", 4, at=1_001)):
+        book.take(seen)
+    assert claimed(book, 2_000, ClaimKind.COMMITTED) == 6
+    book.take(part("1", 2, OrderStatus.CANCELLED, 1_002))
+    assert claimed(book, 2_000, ClaimKind.COMMITTED) == 4
+
+
+def test_only_a_stale_peer_is_asked_for_where_all_else_is_fresh() -> None:
+    old = replace(offer("eu", Percent(500), shown=1), age_of=Instant(NOW - 100_000))
+    where = position([offer("uk", Percent(500), shown=1), old], [stock_row(A, 12)], split=True)
+    uk = next(each for each in make_plan(where, AUTO).entries if each.slot == slot("uk"))
+    assert uk.verdict is Verdict.HOLD_PEER_STALE
+    assert make_plan(where, AUTO).wants.slots >= {slot("eu")}
+
+
+def test_a_split_pool_is_split_whatever_is_scarce() -> None:
+    where = position([offer("uk")], [stock_row(A, 1)], split=True)
+    assert not scarcity(where, scarce=False)
+
+
+def test_history_is_judged_by_what_was_sent() -> None:
+    """What never left was sent from no reading; other facts are no writes."""
+    at = Instant(1_000)
+    stale = SlotObserved(SLOT, "a", "A", 4, SlotState.BUYABLE, False, Instant(1_500), Instant(1_500))
+    never = CorrectionSent("w", SLOT, Outcome.NOT_SENT, "", Instant(2_000), Instant(2_000))
+    facts: list[Fact] = [intent("w", 3, 5, 1_000), stale, RegimeSwitched("a", True, at), never]
+    assert check_history([(Instant(1_000 + 10 * i), [each]) for i, each in enumerate(facts)]) == ()
+
+
+def test_small_words() -> None:
+    assert sku_of(" Mug-1 ") == "mug-1"
+    assert LocationObserved(LocationName("7"), "main", "", True, Instant(0)).about == "7"
+    assert total([Known(2), Gone(), Known(3)]) == Known(5)
+
+
+@pytest.mark.parametrize("order_lag_ms", [120_000, 600_000])
+def test_a_raise_goes_out_within_two_polls_though_it_sells_and_orders_are_late(order_lag_ms: int) -> None:
+    """R2: nothing waits for the order feed to have passed the reading that a raise is computed from."""
+    poll, now, shown, received, raised = 60_000, 1_000_000, 20, 60, list[int]()
+    book = shop_book(now)
+    uk = replace(
+        book.policy.channels[UK], order_lag_ms=order_lag_ms, compare_and_set=True, import_max_ms=10**9
+    )
+    book.policy = replace(
+        book.policy, channels=MappingProxyType({UK: uk}), default_sku=SkuRule(rate=Rate(180_000))
+    )
+    for turn in range(1, 13):
+        for sale in range(3):
+            shown -= 1
+            # What the list shows of this minute was placed a lag ago.
+            placed = now + sale * 20_000 - order_lag_ms
+            book.take(order("uk", OrderStatus.OPEN, now, placed=placed, number=f"{turn}-{sale}"))
+        now += poll
+        see(book, shown, now)
+        for feed in ("extensiv.orders", "uk.orders", "uk.slots"):
+            swept(book, feed, now)
+        received += 10
+        for place in ("1", "2"):
+            row(book, place, received, now)
+        plan = make_plan(position_at(book, now), AUTO)
+        for entry in plan.sends:
+            assert not entry.lowers
+            write = CorrectionPlanned(
+                f"w{turn}", SLOT, "a", entry.read, entry.based_on, entry.target, "lag", "share", Instant(now)
+            )
+            book.take(write)
+            book.take(CorrectionSent(write.id, SLOT, Outcome.APPLIED, "", Instant(now), Instant(now)))
+            shown = entry.target
+            raised.append(turn)
+    assert all({turn, turn + 1} & set(raised) for turn in range(2, 12)), raised

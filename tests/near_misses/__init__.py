@@ -1,0 +1,1 @@
+"""Every parser before input that is almost right."""

@@ -1,0 +1,229 @@
+"""A lane under any traffic, in virtual time: order, rate, gate, and no turn lost by those who leave.
+
+A script says who comes when, with which priority and cost, and who loses patience; the trace is judged afterwards.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconcilerd.domain.names import Instant
+from reconcilerd.errors import Refused
+from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
+from reconcilerd.transport.lane import MAX_GATE_MS, Lane, LaneSpec, Priority
+
+START: Final = Instant(1_000_000)
+RATE, BURST = 4.0, 8.0
+CLOSE_S: Final = 2e-3
+"""What a clock of microseconds and floats may blur."""
+
+FEWER: Final = settings(max_examples=max(20, settings.default.max_examples // 4))  # type: ignore[union-attr]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    at_s: float
+    priority: Priority
+    cost: int
+    patience_s: float | None = None
+
+
+@dataclass
+class Trace:
+    """When each caller had its tokens, or left without."""
+
+    granted: dict[int, float] = field(default_factory=dict)
+    left: dict[int, float] = field(default_factory=dict)
+    ended: float = 0.0
+
+
+callers = st.lists(
+    st.builds(
+        Caller,
+        st.integers(0, 20_000).map(lambda ms: ms / 1000),
+        st.sampled_from(Priority),
+        st.integers(1, int(BURST)),
+        st.none() | st.none() | st.integers(1, 9_000).map(lambda ms: ms / 1000),
+    ),
+    min_size=1,
+    max_size=25,
+    unique_by=lambda each: each.at_s,
+)
+gates = st.lists(
+    st.tuples(st.integers(0, 20_000).map(lambda ms: ms / 1000 + 0.0005), st.integers(0, 8_000)), max_size=3
+)
+
+
+def virtual(main: Callable[[VirtualClock], Awaitable[None]]) -> None:
+    async def run() -> None:
+        await main(VirtualClock(START))
+
+    run_virtual(run)
+
+
+def played(script: list[Caller], closings: list[tuple[float, int]] = []) -> Trace:  # noqa: B006 - read only
+    """The script from beginning to end."""
+    trace = Trace()
+
+    async def main(clock: VirtualClock) -> None:
+        lane = Lane(LaneSpec("x", RATE, BURST), clock)
+
+        async def one(number: int, caller: Caller) -> None:
+            await anyio.sleep_until(caller.at_s)
+            with anyio.move_on_after(caller.patience_s) as scope:
+                await lane.acquire(caller.priority, caller.cost)
+                trace.granted[number] = anyio.current_time()
+            if scope.cancelled_caught:
+                trace.left[number] = anyio.current_time()
+
+        async def close(at_s: float, ms: int) -> None:
+            await anyio.sleep_until(at_s)
+            lane.retry_after(ms)
+
+        async with anyio.create_task_group() as group:
+            for number, caller in enumerate(script):
+                group.start_soon(one, number, caller)
+            for at_s, ms in closings:
+                group.start_soon(close, at_s, ms)
+        began = anyio.current_time()
+        await lane.acquire(Priority.STOCK, BURST)
+        assert anyio.current_time() - began <= BURST / RATE + MAX_GATE_MS / 1000 + CLOSE_S, "a turn was lost"
+        assert lane.sent == len(trace.granted) + 1
+        trace.ended = began
+
+    virtual(main)
+    return trace
+
+
+@FEWER
+@given(callers, gates)
+def test_nobody_is_forgotten_and_nobody_who_left_is_served(
+    script: list[Caller], closings: list[tuple[float, int]]
+) -> None:
+    trace = played(script, closings)
+    assert trace.granted.keys() | trace.left.keys() == set(range(len(script)))
+    assert not trace.granted.keys() & trace.left.keys()
+    assert all(script[number].patience_s is not None for number in trace.left)
+
+
+@FEWER
+@given(callers, gates)
+def test_in_no_window_are_more_tokens_spent_than_the_bucket_and_its_refill(
+    script: list[Caller], closings: list[tuple[float, int]]
+) -> None:
+    taken = sorted((at, script[number].cost) for number, at in played(script, closings).granted.items())
+    for first, (begin, _) in enumerate(taken):
+        spent = 0
+        for end, cost in taken[first:]:
+            spent += cost
+            assert spent <= BURST + RATE * (end - begin) + RATE * CLOSE_S
+
+
+@FEWER
+@given(callers, gates)
+def test_the_more_urgent_goes_first_and_of_equals_who_came_first(
+    script: list[Caller], closings: list[tuple[float, int]]
+) -> None:
+    """Lowering before raising before orders before stock, among those who wait when a turn is free."""
+    trace = played(script, closings)
+    order = sorted(trace.granted, key=lambda number: (trace.granted[number], script[number].at_s))
+    for before, number in pairwise([None, *order]):
+        mine = script[number]  # type: ignore[index]
+        free = mine.at_s if before is None else max(mine.at_s, trace.granted[before])
+        for other, caller in enumerate(script):
+            gone = trace.left.get(other, trace.granted.get(other, 0.0))
+            if caller.at_s < free - CLOSE_S and gone > trace.granted[number] + CLOSE_S:  # type: ignore[index]
+                assert (mine.priority, mine.at_s) <= (caller.priority, caller.at_s)
+
+
+@FEWER
+@given(callers, gates)
+def test_a_closed_gate_lets_nobody_through(script: list[Caller], closings: list[tuple[float, int]]) -> None:
+    granted = played(script, closings).granted.values()
+    for at_s, ms in closings:
+        assert not [at for at in granted if at_s + CLOSE_S < at < at_s + ms / 1000 - CLOSE_S]
+
+
+@FEWER
+@given(callers)
+def test_a_lane_never_idles_while_somebody_waits(script: list[Caller]) -> None:
+    """Whoever leaves takes no turn along: the last is served when all tokens that were asked for have come back."""
+    trace = played(script)
+    if trace.granted:
+        last = max(trace.granted.values())
+        asked = sum(each.cost for each in script)
+        assert last <= max(each.at_s for each in script) + asked / RATE + CLOSE_S * len(script)
+
+
+@FEWER
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(1, 400)), min_size=1, max_size=30), st.integers(5, 8)
+)
+def test_a_heavy_call_waits_for_those_before_it_and_for_nobody_after(
+    light: list[tuple[int, int]], heavy: int
+) -> None:
+    """However many light ones of its own urgency keep coming."""
+    before = [Caller(0.001 * i, Priority.STOCK, cost) for i, (cost, _) in enumerate(light)]
+    after, at = [], 1.0
+    for cost, gap in light * 3:
+        at += gap / 1000
+        after.append(Caller(at, Priority.STOCK, cost))
+    script = [*before, Caller(0.9, Priority.STOCK, heavy), *after]
+    granted = played(script).granted[len(before)]
+    ahead = sum(each.cost for each in before) + heavy
+    assert granted <= 0.9 + ahead / RATE + CLOSE_S * len(script)
+
+
+@FEWER
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(0, 120), st.integers(1, 20)), min_size=1, max_size=6),
+    st.lists(st.integers(1, 30), min_size=1, max_size=12),
+)
+def test_what_the_other_side_says_of_its_bucket_holds_from_then_on(
+    words: list[tuple[int, int, int]], costs: list[int]
+) -> None:
+    """Size, what is left, rate: after the last word no more is spent than it leaves and what comes back since."""
+
+    async def main(clock: VirtualClock) -> None:
+        lane, taken, refused = Lane(LaneSpec("x", 10, 100, "cost"), clock), [], 0
+        for size, left, rate in words:
+            lane.told_bucket(size, min(size, left), rate)
+        size, left, rate = words[-1]
+        began = anyio.current_time()
+        for cost in costs:
+            if cost > lane.size:
+                with pytest.raises(Refused, match=f"{lane.size:g}"):
+                    await lane.acquire(Priority.RAISE, cost)
+                refused += 1
+            else:
+                await lane.acquire(Priority.RAISE, cost)
+                taken.append((anyio.current_time(), cost))
+        changed = any((size, rate) != (100, 10) for size, _, rate in words)
+        room = min(size, left) if changed else 100
+        spent = 0
+        for at, cost in taken:
+            spent += cost
+            assert spent <= max(room, 0) + rate * (at - began) + rate * CLOSE_S * (len(taken) + 1)
+        assert len(taken) + refused == len(costs)
+        assert lane.tokens_left + CLOSE_S * rate >= 0
+        assert lane.tokens_left <= lane.size
+
+    virtual(main)
+
+
+@pytest.mark.parametrize("word", [(0, 5, 1), (100, 50, 0), (-1, 0, 1), (100, 0, -1)])
+def test_a_bucket_that_cannot_be_is_not_believed(word: tuple[float, float, float]) -> None:
+    async def main(clock: VirtualClock) -> None:
+        lane = Lane(LaneSpec("x", 10, 100, "cost"), clock)
+        lane.told_bucket(*word)
+        assert lane.size == 100
+        await lane.acquire(Priority.STOCK, 100)
+        assert clock() == START
+
+    virtual(main)
