@@ -5,7 +5,7 @@ overlook them, and are durable before an executor sees them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
@@ -17,7 +17,8 @@ import structlog
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.windows import Windows
-from reconcilerd.domain.allocation import scarcity, stock_against_sales
+from reconcilerd.domain.adaptive import scarcity, stock_against_sales
+from reconcilerd.domain.announcements import LargeOrder, large_orders
 from reconcilerd.domain.bundles import Groups
 from reconcilerd.domain.claims import settle_orders
 from reconcilerd.domain.drift import Drift
@@ -40,6 +41,8 @@ MAX_HELD_LISTED = 200
 MAX_VIOLATIONS = 1_000
 RESTLESS_S = 5.0
 WHOLE_TURN = 6
+MAX_ANNOUNCED = 20
+"""Large orders that are told one by one in a pass; all are logged."""
 
 MOVING = frozenset(
     {ClaimKind.SHIPPED, ClaimKind.INFERRED, ClaimKind.BURIED, ClaimKind.DARK, ClaimKind.IN_FLIGHT}
@@ -57,10 +60,12 @@ class Standing:
     exposed: dict[Sku, int] = field(default_factory=dict)
     hidden: dict[Sku, int] = field(default_factory=dict)
     hungry: dict[Sku, None] = field(default_factory=dict)
+    large: dict[Sku, tuple[LargeOrder, ...]] = field(default_factory=dict)
+    """Open orders that are large for what was available."""
 
     def regroup(self, groups: Collection[Sku]) -> None:
         """Forget pool groups that are no more: what they were is part of others."""
-        for kept in (self.drifts, self.exposed, self.hidden):
+        for kept in (self.drifts, self.exposed, self.hidden, self.large):
             for group in [each for each in kept if each not in groups]:
                 del kept[group]
 
@@ -119,6 +124,8 @@ class Passes:
         self.violations: list[Violation] = []
         self.broken: dict[Sku, str] = {}
         """Pool groups whose last plan met a bug, and which."""
+        self.announce: Callable[[Sequence[LargeOrder]], Awaitable[None]] = _tell_nobody
+        """Told of large orders before anything is handed over that lowers their channels."""
         self._held: dict[Sku, frozenset[tuple[SlotKey, int, int, str]]] = {}
         """What the last plan of each pool group held, so that only news of it is written down."""
         self._groups: Groups | None = None
@@ -180,7 +187,7 @@ class Passes:
         book = self._desk.book
         position = position_of(book, group, weather)
         facts: list[Fact] = []
-        if position.pool.mode is PoolMode.SHARED and position.pool.scarcity_switch:
+        if position.pool.mode is PoolMode.ADAPTIVE:
             scarce = book.scarce.get(group, False)
             if scarcity(position, scarce=scarce) != scarce:
                 facts.extend(self._desk.fold([RegimeSwitched(group, not scarce, weather.at)]))
@@ -196,8 +203,10 @@ class Passes:
         facts.extend(self._desk.fold(planned))
         for intent in planned:
             self._windows.spend(intent)
-        moving = any(claim.kind in MOVING for claim in position.claims)
+        moving = any(claim.kind in MOVING or claim.until is not None for claim in position.claims)
         skus = {name for offer in position.offers for name, _ in offer.uses}
+        # What is on its way begins and ends to be offered by time alone.
+        moving = moving or not book.policy.inbound.keys().isdisjoint(skus)
         asking = bool(plan.wants.stock or plan.wants.slots)
         self._desk.wait_for(group, skus, waiting=bool(plan.drifts) or moving, asking=asking)
         self._desk.want(plan.wants)
@@ -240,9 +249,31 @@ class Passes:
             await self._desk.keep([*facts, made], note="plan")
             if any(e.verdict in NEEDS_A_PERSON for e in held):
                 self.latest_held = made
+        await self._announce(plans)
         for channel, executor in self._executors.items():
             executor.put([each for each in intents if each.slot.channel == channel])
         self._tell(plans, made, ended)
+
+    async def _announce(self, plans: list[GroupPlan]) -> None:
+        """Large orders that were not there at the last look: logged and told, in the pass that lowers for them."""
+        fresh: list[LargeOrder] = []
+        for plan in plans:
+            group = plan.position.group
+            before = {each.identity for each in self.standing.large.get(group, ())}
+            now = tuple(large_orders(plan.position, before))
+            _keep(self.standing.large, group, now)
+            fresh += [each for each in now if each.identity not in before]
+        for each in fresh:
+            log.warning(
+                "large_order",
+                sku=each.component,
+                channel=each.channel,
+                order=each.order,
+                units=each.units,
+                available=each.available,
+            )
+        if fresh:
+            await self.announce(fresh[:MAX_ANNOUNCED])
 
     def _holds_anew(self, plan: GroupPlan) -> bool:
         """Whether a plan holds something else than the last one of its group."""
@@ -267,6 +298,10 @@ class Passes:
             log.info("drift_cured", slot=slot.path, age_ms=age_ms)
         if made.slots:
             log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
+
+
+async def _tell_nobody(orders: Sequence[LargeOrder]) -> None:
+    del orders
 
 
 def _held_of(entry: Entry) -> tuple[SlotKey, int, int, str]:

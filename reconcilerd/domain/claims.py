@@ -4,7 +4,7 @@ Steps 3 and 4 of the rules of knowing. Every claim names the locations it lies i
 lies in one, any other in all that its channel may draw on. No unit is claimed twice.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
 from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus
@@ -23,7 +23,13 @@ ORDER_KEPT_MS = 8 * 86_400_000
 
 
 def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
-    """Open demand on one component, each order in exactly one class (rule 3)."""
+    """Open demand on one component, each order whole and in exactly one class (rule 3)."""
+    yield from (claim for claim, _ in claims_of_orders(book, component))
+    yield from added_claims(book, component)
+
+
+def claims_of_orders(book: Book, component: Sku) -> Iterator[tuple[Claim, Order]]:
+    """What each order takes, with the order."""
     began = _extensiv_began(book)
     proven: dict[tuple[Locations, Instant], bool] = {}
     for order, units in demand(book, component):
@@ -37,8 +43,8 @@ def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
                 proven[where, left] = shipment_proven(book, component, where, left)
             if proven[where, left]:
                 continue
-        yield Claim(ClaimKind(stage.value), component, units, where, order.key.channel, order.about, left)
-    yield from _added(book, component, began)
+        kind, news = ClaimKind(stage.value), order.key.number if book.orders.news(order.key) else ""
+        yield Claim(kind, component, units, where, order.key.channel, order.about, left, news=news), order
 
 
 def _stage(book: Book, order: Order, began: Instant | None) -> Stage:
@@ -46,8 +52,9 @@ def _stage(book: Book, order: Order, began: Instant | None) -> Stage:
     return stage_of(order, began, import_max_ms(book, order.key.channel), whole)
 
 
-def _added(book: Book, component: Sku, began: Instant | None) -> Iterator[Claim]:
+def added_claims(book: Book, component: Sku) -> Iterator[Claim]:
     """Units that a channel added to an order which Extensiv already has, until it must have heard of them."""
+    began = _extensiv_began(book)
     for channel, code in sorted(book.codes_taking(component)):
         each = eaches_of(book, channel, code, component)
         # In which order they arrived must not matter.
@@ -283,6 +290,19 @@ def safety_claims(book: Book, component: Sku) -> Iterator[Claim]:
     if rule.safety_stock:
         where = (stocked - rule.excluded_locations) or stocked
         yield Claim(ClaimKind.SAFETY, component, rule.safety_stock, where)
+
+
+def reserve_claims(book: Book, skus: Iterable[Sku], now: Instant) -> Iterator[Claim]:
+    """What a person holds for something that is no order yet, on every component that it takes, until its end."""
+    for sku in skus:
+        for reserve in book.policy.reserves.get(sku, ()):
+            for component, count in book.uses(sku) if reserve.until > now else ():
+                stocked = book.stocked(component)
+                where = (reserve.locations & stocked) or stocked
+                units = reserve.units * count
+                yield Claim(
+                    ClaimKind.RESERVED, component, units, where, about=reserve.purpose, until=reserve.until
+                )
 
 
 def import_max_ms(book: Book, channel: ChannelName) -> int:

@@ -7,12 +7,13 @@ order of arrival at the channels ever shows more than there is (I2, I3).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated, ours
+from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated
 from reconcilerd.domain.drift import Cause, Drift, diff
 from reconcilerd.domain.guards import Change, Rails, Verdict, judge, stale_peers
 from reconcilerd.domain.names import Instant, Sku, SlotKey
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.domain.room import Room, room_of
+from reconcilerd.domain.terms import ours
 
 SHIPMENT_DOUBT_MS = 5_000
 
@@ -71,6 +72,7 @@ def make_plan(position: Position, rails: Rails) -> GroupPlan:
     """Allocate, compare, judge. Total and deterministic: the same position and rails give the same plan."""
     room = room_of(position)
     allocations = allocate(position, room)
+    room = room.lending({each.slot: each.beyond for each in allocations if each.beyond})
     drifts = diff(position, allocations)
     shown = estimated(position, {each.slot: each.ideal for each in allocations})
     entries: list[Entry] = []
@@ -173,11 +175,14 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
 
 
 def exposure(plan: GroupPlan) -> int:
-    """Units shown beyond what could leave today: split, the worst shelf; shared, the largest single listing."""
+    """Units shown beyond what could leave today: split, the worst shelf; shared, the largest single listing.
+
+    What was declared to be shown beyond that (overcommit, inbound) is none.
+    """
     position, room = plan.position, plan.room
     if any(claim.kind is ClaimKind.SAFETY for claim in position.claims):
         unsafe = tuple(claim for claim in position.claims if claim.kind is not ClaimKind.SAFETY)
-        room = room_of(replace(position, claims=unsafe))
+        room = room_of(replace(position, claims=unsafe)).lending(room.beyond)
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
     if position.split:
         return max(0, room.excess(shown))
@@ -186,12 +191,15 @@ def exposure(plan: GroupPlan) -> int:
 
 
 def hidden(plan: GroupPlan) -> int:
-    """Units policy would offer that no listing shows (eaches): split, the sum; shared, the worst single listing."""
+    """Units policy would offer that no listing shows (eaches): split, the sum; shared, the worst single listing.
+
+    What lies on no shelf is not hidden, nor is anything where zero does not stop sales.
+    """
     position, room = plan.position, plan.room
     gaps = [
-        max(0, allocation.ideal - (offer.current or 0)) * offer.rule.units_per_sale
+        max(0, allocation.ideal - allocation.beyond - (offer.current or 0)) * offer.rule.units_per_sale
         for offer, allocation in zip(position.offers, plan.allocations, strict=True)
-        if ours(offer)
+        if ours(offer) and not offer.sells_past_zero
     ]
     if not position.split:
         return max(gaps, default=0)

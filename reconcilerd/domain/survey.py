@@ -10,17 +10,27 @@ from reconcilerd.domain.claims import (
     dark_stock_claims,
     import_max_ms,
     inferred_claims,
-    order_claims,
+    reserve_claims,
     safety_claims,
     sold_since,
 )
 from reconcilerd.domain.facts import FindingKind
+from reconcilerd.domain.firmness import demand_claims
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import PoolMode, PoolRule
-from reconcilerd.domain.position import ChannelView, Claim, Locations, OfferView, Position, StockView
+from reconcilerd.domain.position import (
+    ChannelView,
+    Claim,
+    InboundView,
+    Locations,
+    OfferView,
+    Position,
+    StockView,
+)
 from reconcilerd.domain.slots import unsettled_units
 
 TURNS_TO_WAKE = 3
+_STRICTEST = (PoolMode.SPLIT, PoolMode.ADAPTIVE, PoolMode.SHARED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +72,8 @@ def position_of(book: Book, group: Sku, weather: Weather) -> Position:
         if (offer := _offer(book, sku, slot, everywhere, now)) is not None
     )
     channels = tuple(weather.channels[name] for name in sorted({offer.slot.channel for offer in offers}))
-    split = pool.mode is PoolMode.SPLIT or book.scarce.get(group, False)
+    scarce = pool.mode is PoolMode.ADAPTIVE and book.scarce.get(group, False)
+    split = pool.mode is PoolMode.SPLIT or scarce
     dark = frozenset(each.name for each in channels if each.dark)
     return Position(
         at=now,
@@ -75,6 +86,7 @@ def position_of(book: Book, group: Sku, weather: Weather) -> Position:
         unknown=tuple(each for each in components if not book.stock_places(each)),
         claims=(
             *_claims(book, components, offers, frozenset() if split else dark, now),
+            *(reserve_claims(book, dict.fromkeys((*sold, *components)), now) if book.policy.reserves else ()),
             *dark_stock_claims(book, rows, weather.stock_dark_ms),
         ),
         sold=tuple((each, sold_since(book, each, now)) for each in components),
@@ -89,6 +101,17 @@ def position_of(book: Book, group: Sku, weather: Weather) -> Position:
         stock_sweep_ms=book.policy.stock_sweep_ms,
         ages=book.policy.ages,
         limits=book.policy.limits,
+        inbound=_inbound(book, components, now) if book.policy.inbound else (),
+    )
+
+
+def _inbound(book: Book, components: Sequence[Sku], now: Instant) -> tuple[InboundView, ...]:
+    """What is declared to be on its way, from when it is offered until it is due: then the stock row knows better."""
+    return tuple(
+        InboundView(component, each.location, each.counted, each.due)
+        for component in components
+        for each in book.policy.inbound.get(component, ())
+        if each.offered_from <= now < each.due
     )
 
 
@@ -122,11 +145,11 @@ def _rows(book: Book, components: Sequence[Sku]) -> tuple[StockView, ...]:
 
 
 def _pool(book: Book, components: Sequence[Sku]) -> PoolRule:
-    """The group's pool; where bundles tie several pools together, a split one wins."""
+    """The group's pool; where bundles tie several pools together, a split one wins, then an adaptive one."""
     rules = [
         book.policy.pools[name] for name in sorted({book.policy.sku_rule(each).pool for each in components})
     ]
-    return next((rule for rule in rules if rule.mode is PoolMode.SPLIT), rules[0])
+    return min(rules, key=lambda rule: _STRICTEST.index(rule.mode))
 
 
 def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Instant) -> OfferView | None:
@@ -186,6 +209,7 @@ def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:
         unmatched=rate.bad(limits.match_permyriad, limits.match_floor),
         compare_and_set=rule.compare_and_set,
         slow_ms=slow_ms(rule),
+        costs=rule.costs,
     )
 
 
@@ -198,7 +222,7 @@ def _claims(
 ) -> list[Claim]:
     claims: list[Claim] = []
     for component in components:
-        claims.extend(order_claims(book, component))
+        claims.extend(demand_claims(book, component, now))
         claims.extend(safety_claims(book, component))
     for offer in offers:
         cas = book.policy.channels[offer.slot.channel].compare_and_set

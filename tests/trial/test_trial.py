@@ -79,7 +79,7 @@ def test_a_policy_is_tried_on_its_own_channels_and_skus() -> None:
     assert set(world.stores) == set(base.channels)
     assert [item.each for item in world.items_of("mug") if item.store == name] == [6]
     shared = base.pools["shared"]
-    assert all(not kind.split for kind in what.kinds) == (shared.mode is PoolMode.SHARED)
+    assert all(not kind.split for kind in what.kinds) == (shared.mode is PoolMode.ADAPTIVE)
 
 
 def test_real_orders_are_replayed_at_their_own_pace() -> None:
