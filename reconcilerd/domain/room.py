@@ -108,7 +108,7 @@ class Room:
         ]
         room = min(spare, default=0)
         unused = max(0, self.beyond.get(slot, 0) - shown.get(slot, 0)) if self.beyond else 0
-        return max(0, room) + unused if unused else room
+        return room + unused
 
     def alone(self, slot: SlotKey, *, raising: bool = False) -> int:
         """The most ``slot`` could show if nobody else showed anything."""

@@ -79,11 +79,12 @@ def exit_code_of(sheets: list[dict[str, Any]]) -> int:
 
 def _location(book: Book, position: Position, row: StockView) -> dict[str, Any]:
     here = frozenset({row.location})
-    taken = sum(
-        claim.units
+    orders = [
+        claim
         for claim in position.claims
         if claim.component == row.sku and claim.kind in ORDERED and claim.locations == here
-    )
+    ]
+    taken, waived = sum(claim.units for claim in orders), sum(claim.waived for claim in orders)
     known = book.locations.get(row.location)
     return {
         "sku": row.sku,
@@ -91,8 +92,8 @@ def _location(book: Book, position: Position, row: StockView) -> dict[str, Any]:
         "name": known.name if known else row.location,
         "on_hand": row.on_hand,
         "unavailable": row.unavailable,
-        "committed": max(taken, row.allocated),
-        "available": max(0, row.sellable - max(taken, row.allocated)),
+        "committed": max(taken + waived, row.allocated),
+        "available": max(0, row.sellable - max(taken, row.allocated - waived)),
         "counted": row.location not in position.excluded_of(row.sku),
         "age_s": _age_s(position.at, row.age_of),
     }

@@ -415,3 +415,13 @@ def test_a_plain_shared_pool_never_turns_by_itself_and_an_old_turn_of_it_is_forg
 def test_reserved_units_are_offered_to_nobody(split: bool) -> None:
     where = position([offer("uk")], [row(A, 9)], [claim(4, ClaimKind.RESERVED)], split=split)
     assert ideals(where) == {"uk": 5}
+
+
+def test_a_minimum_waits_while_the_others_still_show_more_than_there_is() -> None:
+    """The overcommit is no room for what a peer shows too many."""
+    offers = [offer("uk", weight=1, shown=3), offer("eu", weight=1, tier=2, minimum=1, shown=0)]
+    plan = plan_of(offers, 2, overcommit=1)
+    assert {e.slot.channel: (e.target, e.verdict) for e in plan.entries if not e.lowers} == {
+        "eu": (0, Verdict.HOLD_HEADROOM)
+    }
+    assert check_plan(plan) == ()
