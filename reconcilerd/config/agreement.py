@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
-from reconcilerd.config.fields import LOOPBACK
+from reconcilerd.config.fields import LOOPBACK, WORKING
 from reconcilerd.config.settings import (
     AgesSection,
     Auth,
@@ -208,6 +208,8 @@ def _demand(demand: Sequence[tuple[int, DemandSection]], parts: Parts) -> Iterat
         known = not each.channel or each.channel in names or _ONLY_IN_EXTENSIV.fullmatch(each.channel)
         if parts.all_channels and not known:
             yield f"{where}.channel: no channel {each.channel[:40]!r}{meant(each.channel, names)}"
+        if each.firmness == "ignored" and each.status in WORKING:
+            yield f"{where}.firmness: every order passes through {each.status}; ignoring it would sell its units again"
         for key in ("expires_s", "max_share_percent"):
             given = getattr(each, key) is not None
             if each.firmness == "soft" and not given:

@@ -13,6 +13,8 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _STATUS: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 ENDED: Final = frozenset({"SHIPPED", "CANCELLED", "FULFILLED", "PROCESSED_OUTSIDE_OF_SKUBANA"})
+WORKING: Final = frozenset({"AWAITING_SHIPMENT", "AWAITING_3PL_EXPORT", "PENDING_FULFILLMENT", "UNFULFILLED"})
+"""Statuses that every order passes through on its way to the parcel."""
 STATUSES: Final = (
     "UNRESOLVED", "AWAITING_PAYMENT", "AWAITING_SHIPMENT", "AWAITING_MC_FULFILLMENT", "AWAITING_3PL_EXPORT",
     "AWAITING_DROPSHIP", "PENDING_FULFILLMENT", "ON_HOLD", "SKU_UNPROCESSED", "FBA_INBOUND_SHIPMENT_PLAN",

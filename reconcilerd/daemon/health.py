@@ -198,7 +198,7 @@ class Health:
             self._large[subject] = order
             text = (
                 f"order {order.order} of {order.channel} takes {order.units} of the {order.available} units of "
-                f"{order.component} that were available; all channels are lowered for it"
+                f"{order.component} that were available; every channel that shares them follows"
             )
             await self._say(True, "large_order", subject, "warning", text)
 

@@ -68,7 +68,8 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
     fixed = _fixed(position, room) if position.split else {}
     pots = set_aside(position, room, fixed)
     ideal = _split(position, room, fixed, pots) if position.split else _shared(position, room, pots)
-    beyond = promised(position, room, ideal)
+    # Beside Extensiv's push nothing is promised: its number knows of stock alone.
+    beyond = {} if position.limits.mode is Mode.NET else promised(position, room, ideal)
     if beyond:
         ideal = {slot: units + beyond.get(slot, 0) for slot, units in ideal.items()}
         room = room.lending(beyond)

@@ -204,5 +204,4 @@ def hidden(plan: GroupPlan) -> int:
     if not position.split:
         return max(gaps, default=0)
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
-    free = max((s.left - s.taken(shown) for s in room.shelves if s.use), default=0)
-    return max(0, min(sum(gaps), free))
+    return max(0, min(sum(gaps), room.free(shown)))

@@ -62,7 +62,7 @@ class Room:
     """What each listing may show that no shelf need hold: its part of declared overcommit and inbound."""
 
     def fits(self, shown: Shown) -> bool:
-        shown = self._on_shelf(shown)
+        shown = self._on_shelf(shown) if self.beyond else shown
         return all(shelf.taken(shown) <= shelf.left for shelf in self.shelves)
 
     def of(self, slots: Collection[SlotKey]) -> "Room":
@@ -88,18 +88,21 @@ class Room:
 
     def _on_shelf(self, shown: Shown) -> Shown:
         """The part of what is shown that must lie on a shelf."""
-        if not self.beyond:
-            return shown
         return {slot: max(0, count - self.beyond.get(slot, 0)) for slot, count in shown.items()}
 
     def excess(self, shown: Shown) -> int:
         """Units shown beyond what there is, on the worst shelf (exposure of a split pool)."""
-        shown = self._on_shelf(shown)
+        shown = self._on_shelf(shown) if self.beyond else shown
         return max((shelf.taken(shown) - shelf.left for shelf in self.shelves), default=0)
+
+    def free(self, shown: Shown) -> int:
+        """Units that nobody shows, on the shelf that has most of them."""
+        shown = self._on_shelf(shown) if self.beyond else shown
+        return max((shelf.left - shelf.taken(shown) for shelf in self.shelves if shelf.use), default=0)
 
     def headroom(self, slot: SlotKey, shown: Shown, *, raising: bool) -> int:
         """How many more of ``slot`` fit beside what is shown (negative: too much is shown already)."""
-        on_shelf = self._on_shelf(shown)
+        on_shelf = self._on_shelf(shown) if self.beyond else shown
         spare = [
             (((shelf.left_for_raises if raising else shelf.left) - shelf.taken(on_shelf)) // use)
             for shelf in self.shelves
@@ -107,8 +110,7 @@ class Room:
             if name == slot
         ]
         room = min(spare, default=0)
-        unused = max(0, self.beyond.get(slot, 0) - shown.get(slot, 0)) if self.beyond else 0
-        return room + unused
+        return room + max(0, self.beyond.get(slot, 0) - shown.get(slot, 0)) if self.beyond else room
 
     def alone(self, slot: SlotKey, *, raising: bool = False) -> int:
         """The most ``slot`` could show if nobody else showed anything."""

@@ -44,7 +44,9 @@ def bounded(offer: OfferView, amount: int) -> int:
 
 def minimum_of(offer: OfferView, rule: Rule) -> int:
     """What is shown of it even where less is there; of what a rule does not offer at all, nothing."""
-    return 0 if rule == Percent(0) else offer.rule.minimum // offer.rule.units_per_sale
+    if not offer.rule.minimum or rule == Percent(0):
+        return 0
+    return offer.rule.minimum // offer.rule.units_per_sale
 
 
 def floor_of(offer: OfferView, rule: Rule) -> int:

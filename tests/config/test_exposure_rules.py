@@ -126,6 +126,10 @@ OVER = {"minimum": 3}
             "demand[0].status: a status in capitals as the source writes it, e.g. AWAITING_PAYMENT (got 'on hold')",
         ),
         (
+            demand(status="UNFULFILLED", firmness="ignored"),
+            "demand[0].firmness: every order passes through UNFULFILLED; ignoring it would sell its units again",
+        ),
+        (
             demand(status="SHIPPED", firmness="ignored"),
             "demand[0].status: SHIPPED is no open order: it takes nothing off the shelf by being firm or soft",
         ),

@@ -10,7 +10,8 @@ from reconcilerd.domain.announcements import LargeOrder
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, after
 from reconcilerd.domain.policy import Inbound, OfferRule, Policy, PoolMode, PoolRule, Reserve
 from reconcilerd.simulator.truth import WorldConfig
-from tests.world.stage import START, STORES, Stage, play, policy, small_world
+from reconcilerd.trial.stage import START
+from tests.world.stage import STORES, Stage, play, policy, small_world
 
 FIRST_READ_S = 400.0
 A = Sku("a")
