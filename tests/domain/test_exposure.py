@@ -427,3 +427,16 @@ def test_a_minimum_waits_while_the_others_still_show_more_than_there_is() -> Non
         "eu": (0, Verdict.HOLD_HEADROOM)
     }
     assert check_plan(plan) == ()
+
+
+def test_one_unit_more_than_was_declared_is_seen() -> None:
+    plan = plan_of([offer("uk", minimum=2, shown=0)], 0, overcommit=2)
+    assert check_plan(plan) == ()
+    more = replace(plan, entries=tuple(replace(each, target=3) for each in plan.entries))
+    assert {each.invariant for each in check_plan(more)} == {"I1", "I2"}
+    seller = past_zero(offer("uk", shown=0))
+    where = replace(position([seller], [row(A, 0)], split=True, limits=WIDE), inbound=(arriving(5),))
+    sound = make_plan(where, AUTO)
+    assert [(each.target, each.verdict) for each in sound.entries] == [(5, Verdict.SEND)]
+    stops = replace(where, offers=(replace(seller, sells_past_zero=False),))
+    assert {each.invariant for each in check_plan(replace(sound, position=stops))} == {"I1", "I2"}
