@@ -7,19 +7,20 @@ from pathlib import Path
 import click
 
 from reconcilerd.cli.wiring import wire
+from reconcilerd.config.dated import INBOUND_COLUMNS, RESERVE_COLUMNS
 from reconcilerd.config.defaults import describe
 from reconcilerd.config.rules import KEY_COLUMNS, LISTING_COLUMNS, SKU_COLUMNS
-from reconcilerd.domain.policy import Mode
+from reconcilerd.domain.policy import Mode, Policy
 
 
 def check(path: Path) -> int:
     """Load all of it; faults of the file, the rules and the credentials together."""
-    plan = wire(path)
+    plan = wire(path, strict=True)
     settings, policy = plan.settings, plan.wiring.policy
     click.echo(
         f"{path}: ok. environment {settings.environment}, mode {settings.limits.mode}, "
         f"{len(settings.channels)} channels, {len(settings.pools)} pools, "
-        f"{len(policy.skus) + len(policy.offers)} rules, policy {policy.revision}"
+        f"{len(policy.skus) + len(policy.offers)} rules, policy {policy.revision}{_dated(policy)}"
     )
     if (
         settings.environment != "simulator"
@@ -33,6 +34,14 @@ def check(path: Path) -> int:
     return 0
 
 
+def _dated(policy: Policy) -> str:
+    held = sum(map(len, policy.reserves.values()))
+    coming = sum(map(len, policy.inbound.values()))
+    said = [f"{held} reserves"] if held else []
+    said += [f"{coming} inbound"] if coming else []
+    return "".join(f", {each}" for each in said)
+
+
 def print_defaults() -> int:
     """Every key with its default, its unit or choices, and under it the reason, within the terminal's width."""
     width = min(100, shutil.get_terminal_size((80, 24)).columns)
@@ -42,6 +51,8 @@ def print_defaults() -> int:
         ("The columns of the rules CSV (an empty cell keeps the default):", KEY_COLUMNS),
         ("In rows without a channel:", SKU_COLUMNS),
         ("In rows with a channel:", LISTING_COLUMNS),
+        ("The columns of the reserves CSV:", RESERVE_COLUMNS),
+        ("The columns of the inbound CSV:", INBOUND_COLUMNS),
     ):
         click.echo(f"\n{title}")
         for name, (unit, reason) in columns.items():

@@ -87,6 +87,10 @@ def _supply(one: dict[str, Any], columns: int) -> list[str]:
         )
     if supply["safety_stock"]:
         lines.append(f"  safety stock {supply['safety_stock']}, never offered")
+    if supply["reserved"]:
+        lines.append(f"  reserved {supply['reserved']}, offered again by itself")
+    if supply["inbound"]:
+        lines.append(f"  inbound {supply['inbound']} counted on, only where zero does not stop sales")
     total = ", ".join(f"{each['sku'] + ' ' if bundle else ''}{each['units']}" for each in supply["available"])
     if total:
         lines += textwrap.wrap(f"  available in all: {total}", columns, subsequent_indent="    ")

@@ -43,14 +43,17 @@ class Plan:
         return ledger.since(CorrectionPlanned, after(self.wiring.clock(), -window_ms))
 
 
-def wire(config: Path) -> Plan:
-    """Read everything a start needs. Raises ConfigFault with all that is wrong, of every kind at once."""
+def wire(config: Path, *, strict: bool = False) -> Plan:
+    """Read everything a start needs. Raises ConfigFault with all that is wrong, of every kind at once.
+
+    ``strict``: what has ended already is wrong too; a start lets it rest.
+    """
     faults: list[str] = []
     settings = _or_faults(lambda: load(config), faults) or salvage(config)
     if settings is None:
         raise ConfigFault(tuple(faults))
     folder = config.resolve().parent
-    policy = _or_faults(lambda: policy_of(settings, folder), faults)
+    policy = _or_faults(lambda: policy_of(settings, folder, now() if strict else None), faults)
     pairs = _or_faults(lambda: credentials(settings, os.environ), faults)
     alerts = _alerts(settings.alerts, faults)
     socket = folder / settings.daemon.control_socket

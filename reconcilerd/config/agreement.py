@@ -4,7 +4,7 @@ Looks at whatever sections could be read, so that these faults are told beside t
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import ceil
@@ -12,11 +12,12 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
-from reconcilerd.config.fields import LOOPBACK
+from reconcilerd.config.fields import LOOPBACK, WORKING
 from reconcilerd.config.settings import (
     AgesSection,
     Auth,
     ChannelSection,
+    DemandSection,
     ExtensivSection,
     LedgerSection,
     PoolSection,
@@ -32,6 +33,8 @@ AGE_FACTOR: Final = 1.5
 """A reading must be allowed to come half a turn late before its source counts as dark."""
 
 Loc = tuple[int | str, ...]
+_ONLY_IN_EXTENSIV: Final = re.compile(r"extensiv-[1-9][0-9]{0,17}")
+"""How a sales channel is called that the configuration does not name."""
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -48,6 +51,7 @@ class Parts:
     ledger: LedgerSection | None
     all_channels: bool
     """Whether ``channels`` is all of them."""
+    demand: Sequence[tuple[int, DemandSection]] = ()
 
 
 def place_of(loc: Loc) -> str:
@@ -68,6 +72,7 @@ def disagreements(parts: Parts) -> Iterator[str]:
     yield from _places(parts)
     if parts.pools is not None:
         yield from _pools(parts.pools, parts)
+    yield from _demand(parts.demand, parts)
     if parts.ages is not None:
         yield from _ages(parts.ages, parts)
     if parts.environment is not None:
@@ -85,6 +90,19 @@ def _channels(channels: Sequence[tuple[int, ChannelSection]]) -> Iterator[str]:
     for number, each in channels:
         if each.name.casefold() == "extensiv":
             yield f"channels[{number}].name: 'extensiv' names the source of the stock; call the channel otherwise"
+        yield from _rules_of(f"channels[{number}]", each)
+
+
+def _rules_of(where: str, channel: ChannelSection) -> Iterator[str]:
+    for key in ("floor", "minimum"):
+        units = getattr(channel, key)
+        if channel.cap is not None and units > channel.cap:
+            yield f"{where}.{key}: {units} is above the cap of {channel.cap}"
+    if channel.tier != 1 and channel.weight is None:
+        yield f"{where}.tier: needs a weight: within a tier units are divided by weight"
+    if (channel.cost_oversold is None) != (channel.cost_hidden_day is None):
+        missing = "cost_oversold" if channel.cost_oversold is None else "cost_hidden_day"
+        yield f"{where}.{missing}: is missing; only the ratio of both costs says anything"
 
 
 def _twice(table: str, key: str, values: Sequence[tuple[int, object]]) -> Iterator[str]:
@@ -135,10 +153,69 @@ def _pools(pools: Sequence[tuple[int, PoolSection]], parts: Parts) -> Iterator[s
     defaults = [each for _, each in pools if each.default]
     if len(defaults) != 1:
         yield f"pools: exactly one has default = true, not {len(defaults)}"
-    elif defaults[0].mode == "split" and parts.all_channels:
-        total = sum(each.percent for _, each in parts.channels)
-        if total > 100:
-            yield f"channels.percent: the default pool is split, and the percentages add up to {total:g}"
+    elif parts.all_channels:
+        yield from _default_pool(defaults[0], [each for _, each in parts.channels])
+
+
+def _default_pool(pool: PoolSection, channels: Sequence[ChannelSection]) -> Iterator[str]:
+    """What the channels say of every SKU that no rule names."""
+    with_minimum = [each.name for each in channels if each.minimum]
+    if with_minimum and not pool.overcommit:
+        yield (
+            f"channels.minimum: {', '.join(with_minimum)} shows one, and the default pool {pool.name!r} has no "
+            "overcommit: say how many units that are not there it may show, or use floor"
+        )
+    if pool.mode == "shared":
+        return
+    without = mixed_weights({each.name: (each.weight, each.percent == 0) for each in channels})
+    if without:
+        yield f"channels.weight: some channels have one, but not {without}; give all of them one, or none"
+    ceilings = {
+        each.name: (each.tier, each.cap is not None or each.percent < 100) for each in channels if each.weight
+    }
+    if hungry := starved(ceilings):
+        yield f"channels.tier: the default pool would never reach {hungry}"
+    total = sum(each.percent for each in channels if each.weight is None)
+    if pool.mode == "split" and total > 100:
+        yield f"channels.percent: the default pool is split, and the percentages add up to {total:g}"
+
+
+def mixed_weights(parts: Mapping[str, tuple[int | None, bool]]) -> str:
+    """Who has no weight where others have one (each: its weight, and whether it gets nothing anyway)."""
+    if all(weight is None for weight, _ in parts.values()):
+        return ""
+    return ", ".join(
+        sorted(name for name, (weight, nothing) in parts.items() if weight is None and not nothing)
+    )
+
+
+def starved(tiers: Mapping[str, tuple[int, bool]]) -> str:
+    """The tiers that never get a unit, and why (each: its tier, and whether it stops anywhere)."""
+    endless = sorted((tier, name) for name, (tier, ceiling) in tiers.items() if not ceiling)
+    after = sorted({tier for tier, _ in tiers.values() if endless and tier > endless[0][0]})
+    if not after:
+        return ""
+    tier, name = endless[0]
+    reason = f"{name} in tier {tier} takes all there is; give it a cap, a max or a percent below 100"
+    return f"tier {', '.join(map(str, after))}: {reason}"
+
+
+def _demand(demand: Sequence[tuple[int, DemandSection]], parts: Parts) -> Iterator[str]:
+    yield from _twice("demand", "status", [(number, (each.channel, each.status)) for number, each in demand])
+    names = [each.name for _, each in parts.channels]
+    for number, each in demand:
+        where = f"demand[{number}]"
+        known = not each.channel or each.channel in names or _ONLY_IN_EXTENSIV.fullmatch(each.channel)
+        if parts.all_channels and not known:
+            yield f"{where}.channel: no channel {each.channel[:40]!r}{meant(each.channel, names)}"
+        if each.firmness == "ignored" and each.status in WORKING:
+            yield f"{where}.firmness: every order passes through {each.status}; ignoring it would sell its units again"
+        for key in ("expires_s", "max_share_percent"):
+            given = getattr(each, key) is not None
+            if each.firmness == "soft" and not given:
+                yield f"{where}.{key}: is missing; soft demand needs an end and a share"
+            elif given and each.firmness != "soft":
+                yield f"{where}.{key}: belongs to firmness soft; take it out, or set that"
 
 
 def _ages(ages: AgesSection, parts: Parts) -> Iterator[str]:

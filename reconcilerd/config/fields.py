@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -10,6 +11,16 @@ from pydantic import AfterValidator, Field
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_STATUS: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+ENDED: Final = frozenset({"SHIPPED", "CANCELLED", "FULFILLED", "PROCESSED_OUTSIDE_OF_SKUBANA"})
+WORKING: Final = frozenset({"AWAITING_SHIPMENT", "AWAITING_3PL_EXPORT", "PENDING_FULFILLMENT", "UNFULFILLED"})
+"""Statuses that every order passes through on its way to the parcel."""
+STATUSES: Final = (
+    "UNRESOLVED", "AWAITING_PAYMENT", "AWAITING_SHIPMENT", "AWAITING_MC_FULFILLMENT", "AWAITING_3PL_EXPORT",
+    "AWAITING_DROPSHIP", "PENDING_FULFILLMENT", "ON_HOLD", "SKU_UNPROCESSED", "FBA_INBOUND_SHIPMENT_PLAN",
+    "UNFULFILLED", "PARTIALLY_FULFILLED", "SCHEDULED", "OPEN", "IN_PROGRESS", "PENDING", *sorted(ENDED),
+)  # fmt: skip
+"""What Extensiv and the channels call their orders: for telling a slip of the pen."""
 _SECRET_NAME: Final = re.compile(
     r"file:/[^\x00-\x1f]+|env:[A-Za-z_][A-Za-z0-9_]*|[A-Za-z][A-Za-z0-9_.-]{0,63}"
 )
@@ -82,6 +93,20 @@ def _order_pattern(value: str) -> str:
     return value
 
 
+def _status(value: str) -> str:
+    """An order status as its source writes it. Tenants may have others than the known ones."""
+    if not _STATUS.fullmatch(value):
+        raise ValueError(
+            f"a status in capitals as the source writes it, e.g. AWAITING_PAYMENT (got {value[:80]!a})"
+        )
+    close = get_close_matches(value, STATUSES, 1, 0.85)
+    if close and value not in STATUSES:
+        raise ValueError(f"no such status (got {value!r}); did you mean {close[0]!r}?")
+    if value in ENDED:
+        raise ValueError(f"{value} is no open order: it takes nothing off the shelf by being firm or soft")
+    return value
+
+
 def warehouse_id(value: str) -> str:
     """An id as the vendor has it. Rules separate several by semicolons."""
     if (
@@ -111,6 +136,11 @@ Percentage = Annotated[
 FinePercentage = Annotated[
     float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(_decimals(2)), Unit("%")
 ]
+Weight = Annotated[int, Field(ge=1, le=1_000_000), Unit("parts")]
+Place = Annotated[int, Field(ge=1, le=1_000), Unit("1 is first")]
+Money = Annotated[int, Field(ge=1, le=1_000_000_000), Unit("any money, whole")]
+"""Only the ratio of two such amounts counts."""
+Status = Annotated[str, AfterValidator(_status), Unit("status")]
 Name = Annotated[str, AfterValidator(_name), Unit("name")]
 Warehouse = Annotated[str, AfterValidator(warehouse_id), Unit("id")]
 OrderPattern = Annotated[str, Field(max_length=200), AfterValidator(_order_pattern), Unit("regex")]

@@ -20,6 +20,7 @@ from reconcilerd.config.secret import redact
 from reconcilerd.config.settings import (
     AgesSection,
     ChannelSection,
+    DemandSection,
     ExtensivSection,
     LedgerSection,
     PoolSection,
@@ -31,6 +32,12 @@ from reconcilerd.errors import ConfigFault
 MAX_FAULTS: Final = 50
 MAX_BYTES: Final = 1_000_000
 _SHY: Final = frozenset({"auth", "alerts"})
+
+RENAMED: Final = {
+    "scarcity_switch": 'did you mean mode = "adaptive"? It is shared and turns split while nearly sold out; '
+    'mode = "shared" never does'
+}
+"""Keys of earlier versions, and what says the same now."""
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -119,6 +126,8 @@ def _told(error: ErrorDetails) -> str:
     loc, kind = error["loc"], error["type"]
     place = place_of(loc)
     if kind == "extra_forbidden":
+        if loc[-1] in RENAMED:
+            return f"{place}: no such key any more; {RENAMED[str(loc[-1])]}"
         model = _model_at(loc[:-1])
         return f"{place}: no such key{_close(str(loc[-1]), list(model.model_fields) if model else [])}"
     if kind == "missing":
@@ -184,6 +193,11 @@ def _parts(content: Mapping[str, Any]) -> Parts:
         ages=_section(AgesSection, content.get("ages", {})),
         ledger=_section(LedgerSection, content.get("ledger", {})),
         all_channels=bool(channels) and len(sound) == len(channels),
+        demand=[
+            (number, demand)
+            for number, each in _tables(content, "demand")
+            if (demand := _section(DemandSection, each)) is not None
+        ],
     )
 
 

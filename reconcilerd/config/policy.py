@@ -7,15 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from reconcilerd.config.dated import Dated, read_dated
 from reconcilerd.config.rules import Rules, default_sku, read_rules
-from reconcilerd.config.settings import ChannelSection, Settings
+from reconcilerd.config.settings import ChannelSection, DemandSection, Settings
 from reconcilerd.domain.digest import canonical, digest_of
-from reconcilerd.domain.names import ChannelName, LocationName
+from reconcilerd.domain.names import ChannelName, Instant, LocationName
 from reconcilerd.domain.policy import (
     AfterDark,
     Ages,
     BundleMode,
     ChannelRule,
+    Costs,
+    DemandRule,
+    Firmness,
     Limits,
     LocationRule,
     Mode,
@@ -26,16 +30,21 @@ from reconcilerd.domain.policy import (
     PoolRule,
     Publisher,
     UnreadPeer,
+    Velocity,
 )
 
 
-def policy_of(settings: Settings, folder: Path) -> Policy:
-    """The policy of a configuration; rules are read from beside it. Raises ConfigFault."""
+def policy_of(settings: Settings, folder: Path, now: Instant | None = None) -> Policy:
+    """The policy of a configuration; rules are read from beside it. Raises ConfigFault.
+
+    ``now``: also refuse what has ended already. A start does not: yesterday's reserve is no reason to stand still.
+    """
     offers = {ChannelName(each.name): _offer(each) for each in settings.channels}
     rules = Rules()
     if settings.rules_csv:
         rules = read_rules(folder / settings.rules_csv, settings, offers)
-    policy = _policy(settings, rules, offers)
+    dated = read_dated(folder, settings, now)
+    policy = _policy(settings, rules, offers, dated)
     return replace(policy, revision=revision_of(policy))
 
 
@@ -44,7 +53,7 @@ def revision_of(policy: Policy) -> str:
     return digest_of(canonical(replace(policy, revision="")))[:12]
 
 
-def _policy(settings: Settings, rules: Rules, offers: dict[ChannelName, OfferRule]) -> Policy:
+def _policy(settings: Settings, rules: Rules, offers: dict[ChannelName, OfferRule], dated: Dated) -> Policy:
     return Policy(
         revision="",
         pools={
@@ -52,8 +61,8 @@ def _policy(settings: Settings, rules: Rules, offers: dict[ChannelName, OfferRul
                 mode=PoolMode(each.mode),
                 bundles=BundleMode(each.bundles),
                 unread_peer=UnreadPeer(each.unread_peer),
-                scarcity_switch=each.scarcity_switch,
                 dead_band_permille=round(each.dead_band_percent * 10),
+                overcommit=each.overcommit,
             )
             for each in settings.pools
         },
@@ -90,9 +99,20 @@ def _policy(settings: Settings, rules: Rules, offers: dict[ChannelName, OfferRul
             match_floor=settings.limits.match_floor,
             match_orders=settings.limits.match_orders,
             match_window_ms=_ms(settings.limits.match_window_s),
+            announce_permille=round(settings.limits.announce_percent * 10),
+            announce_units=settings.limits.announce_units,
         ),
         stock_sweep_ms=_ms(settings.extensiv.stock_poll_s),
+        velocity=Velocity(_ms(settings.velocity.window_s), _ms(settings.velocity.prior_s)),
+        demand=MappingProxyType({(ChannelName(d.channel), d.status): _demand(d) for d in settings.demand}),
+        reserves=MappingProxyType(dated.reserves),
+        inbound=MappingProxyType(dated.inbound),
     )
+
+
+def _demand(demand: DemandSection) -> DemandRule:
+    share = 100.0 if demand.max_share_percent is None else demand.max_share_percent
+    return DemandRule(Firmness(demand.firmness), _ms(demand.expires_s or 0), round(share * 10))
 
 
 def _offer(channel: ChannelSection) -> OfferRule:
@@ -102,6 +122,10 @@ def _offer(channel: ChannelSection) -> OfferRule:
         floor=channel.floor,
         buffer=channel.buffer,
         units_per_sale=channel.units_per_sale,
+        weight=channel.weight,
+        tier=channel.tier,
+        priority=channel.priority,
+        minimum=channel.minimum,
     )
 
 
@@ -118,7 +142,14 @@ def _channel(channel: ChannelSection, offers: dict[ChannelName, OfferRule]) -> C
         compare_and_set=True,
         order_key=channel.order_key,
         offer=offers[ChannelName(channel.name)],
+        costs=_costs(channel),
     )
+
+
+def _costs(channel: ChannelSection) -> Costs | None:
+    if channel.cost_oversold is None or channel.cost_hidden_day is None:
+        return None
+    return Costs(channel.cost_oversold, channel.cost_hidden_day)
 
 
 def _ms(seconds: float) -> int:

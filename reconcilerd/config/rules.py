@@ -1,19 +1,16 @@
 """Rules for single SKUs from a CSV, linted like the configuration: every fault with file, line and column."""
 
-import csv
-import difflib
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from reconcilerd.config.agreement import meant
-from reconcilerd.config.settings import Settings
-from reconcilerd.domain.names import ChannelName, LocationName, Sku, sku_of
+from reconcilerd.config.agreement import meant, mixed_weights, starved
+from reconcilerd.config.csv_rows import Line, Sheet, read_rows, refuse_faulty
+from reconcilerd.config.settings import PoolSection, Settings
+from reconcilerd.domain.names import ChannelName, Sku, sku_of
 from reconcilerd.domain.policy import MaxUnits, OfferRule, Percent, Rule, SkuRule
 from reconcilerd.domain.quantities import MAX_UNITS, Rate
-from reconcilerd.errors import ConfigFault
 
 KEY_COLUMNS: Final = {
     "sku": ("text", "the seller's own code, in whatever case"),
@@ -38,13 +35,29 @@ LISTING_COLUMNS: Final = {
     "buffer": ("eaches", "less than its share by this many, for our own delay"),
     "units_per_sale": ("eaches", "how many one sale of the listing takes"),
     "managed": ("yes | no", "no: looked at, never written"),
+    "weight": (
+        "parts",
+        "its part of a split pool beside those of the others; percent is then only a ceiling",
+    ),
+    "tier": (
+        "1 is first",
+        "lower tiers of a split pool are filled to their ceilings before others get anything",
+    ),
+    "priority": (
+        "1 is first",
+        "who keeps the last units of a split pool: its floor, or one sale, comes first",
+    ),
+    "pot": (
+        "eaches",
+        "set aside for this listing alone; its share is of the rest (percent 0: the pot alone)",
+    ),
+    "minimum": ("eaches", "shown even where less is there, as far as the pool's overcommit reaches"),
+    "preorder": ("yes | no", "yes: it is meant to sell past zero, nobody is told that it does"),
 }
 """For rows with a channel: unit and reason."""
 COLUMNS: Final = {**KEY_COLUMNS, **SKU_COLUMNS, **LISTING_COLUMNS}
-MAX_FAULTS: Final = 50
-
-_WHOLE: Final = re.compile(r"[0-9]{1,10}")
-_PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]))?")
+MAX_PLACE: Final = 1_000
+MAX_WEIGHT: Final = 1_000_000
 
 Offers = Mapping[ChannelName, OfferRule]
 
@@ -58,89 +71,24 @@ class Rules:
 
 
 @dataclass(slots=True)
-class _Sheet:
-    """The file under reading: what was taken from it, on which line, and what is wrong with it."""
+class _Rules(Sheet):
+    """The file under reading, and what was taken from it on which line."""
 
-    name: str
-    settings: Settings
-    default: Offers
-    base: SkuRule
+    default: Offers = field(kw_only=True)
+    base: SkuRule = field(kw_only=True)
     rules: Rules = field(default_factory=Rules)
     lines: dict[tuple[Sku, str], int] = field(default_factory=dict)
+    said: dict[tuple[Sku, str], frozenset[str]] = field(default_factory=dict)
+    """Which columns a row fills in itself."""
     doubtful: set[Sku] = field(default_factory=set)
     """SKUs with a fault: their shares are not added up."""
-    faults: list[str] = field(default_factory=list)
 
     @property
     def pools(self) -> list[str]:
         return [each.name for each in self.settings.pools]
 
-    @property
-    def warehouses(self) -> list[str]:
-        drawn = {w for each in self.settings.channels for draws in each.places.values() for w in draws}
-        return sorted(drawn)
 
-
-@dataclass(slots=True)
-class _Line:
-    """One row under reading; every fault is told with its column."""
-
-    sheet: _Sheet
-    number: int
-    row: Mapping[str, str]
-
-    def text(self, column: str) -> str:
-        return (self.row.get(column) or "").strip()
-
-    def fault(self, column: str, text: str) -> None:
-        self.sheet.faults.append(f"{self.sheet.name}:{self.number}: {column}: {text}")
-
-    def whole(self, column: str, default: int, least: int = 0, most: int = MAX_UNITS) -> int:
-        """The number in a column, or ``default`` where there is none."""
-        text = self.text(column)
-        if text and not (_WHOLE.fullmatch(text) and least <= int(text) <= most):
-            self.fault(column, f"a whole number from {least} to {most} (got {text[:40]!r})")
-            return default
-        return int(text) if text else default
-
-    def yes(self, column: str, *, default: bool) -> bool:
-        text = self.text(column).casefold()
-        if text not in {"", "yes", "no"}:
-            self.fault(column, f"yes or no (got {text[:40]!r})")
-        return default if not text else text == "yes"
-
-    def percent(self, column: str) -> Percent | None:
-        text = self.text(column)
-        if not text:
-            return None
-        found = _PERCENT.fullmatch(text)
-        permille = int(found[1]) * 10 + int(found[2] or 0) if found else -1
-        if not 0 <= permille <= 1000:
-            self.fault(column, f"a percentage from 0 to 100 with at most one decimal (got {text[:40]!r})")
-            return None
-        return Percent(permille)
-
-    def rule(self, percent: str, most: str) -> Rule | None:
-        if self.text(percent) and self.text(most):
-            self.fault(most, f"{percent} and {most} exclude each other; leave one empty")
-            return None
-        return MaxUnits(self.whole(most, 0)) if self.text(most) else self.percent(percent)
-
-    def locations(self) -> frozenset[LocationName]:
-        """The warehouses named, separated by ``;``."""
-        named = [part.strip() for part in self.text("exclude_locations").split(";") if part.strip()]
-        known = self.sheet.warehouses
-        for each in named:
-            if each not in known:
-                self.fault(
-                    "exclude_locations", f"no channel draws on warehouse {each[:40]!r}{meant(each, known)}"
-                )
-        return frozenset(LocationName(each) for each in named)
-
-    def refuse(self, columns: Iterable[str], why: str) -> None:
-        for column in columns:
-            if self.text(column):
-                self.fault(column, why)
+_Row = Line[_Rules]
 
 
 def default_sku(settings: Settings) -> SkuRule:
@@ -160,56 +108,16 @@ def _rate(a_day: int) -> Rate:
 
 def read_rules(path: Path, settings: Settings, default: Offers) -> Rules:
     """Raises ConfigFault with every fault (at most MAX_FAULTS are listed)."""
-    sheet = _Sheet(path.name, settings, default, default_sku(settings))
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            _take_all(sheet, csv.DictReader(file))
-    except FileNotFoundError:
-        sheet.faults.append(f"{path}: there is no such file; rules_csv names it")
-    except UnicodeDecodeError:
-        sheet.faults.append(f"{path}: not UTF-8; save it as CSV UTF-8")
-    except OSError as error:
-        sheet.faults.append(f"{path}: cannot be read: {error.strerror or error}")
-    if sheet.faults:
-        more = len(sheet.faults) - MAX_FAULTS
-        raise ConfigFault((*sheet.faults[:MAX_FAULTS], *([f"... and {more} more"] if more > 0 else [])))
+    sheet = _Rules(path.name, "rules_csv", settings, default=default, base=default_sku(settings))
+    # Where a column was not understood, sums over it would only be false alarms.
+    if read_rows(path, sheet, tuple(COLUMNS), _take):
+        for sku in sorted({sku for sku, _ in sheet.lines} - sheet.doubtful):
+            sheet.faults += _together(sheet, sku)
+    refuse_faulty(sheet.faults)
     return sheet.rules
 
 
-def _take_all(sheet: _Sheet, reader: "csv.DictReader[str]") -> None:
-    try:
-        if not _header_serves(sheet, reader.fieldnames or ()):
-            return
-        misspelt = bool(sheet.faults)
-        for row in reader:
-            _take(_Line(sheet, reader.line_num, row))
-    except csv.Error as error:
-        sheet.faults.append(f"{sheet.name}:{reader.line_num + 1}: not CSV: {error}")
-        return
-    # Where a column was not understood, sums over it would only be false alarms.
-    if not misspelt:
-        _add_up(sheet)
-
-
-def _header_serves(sheet: _Sheet, columns: Sequence[str]) -> bool:
-    """Whether rows can be told by it; a misspelt column is a fault, but the others can still be read."""
-    if len(columns) == 1 and ";" in columns[0]:
-        sheet.faults.append(f"{sheet.name}:1: separated by semicolons; save it as CSV with commas")
-        return False
-    for number, column in enumerate(columns):
-        if column in columns[:number]:
-            sheet.faults.append(f"{sheet.name}:1: column {column!r} is there twice")
-        elif column not in COLUMNS:
-            close = difflib.get_close_matches(column, COLUMNS, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(COLUMNS)}"
-            sheet.faults.append(f"{sheet.name}:1: no such column {column[:40]!r}{hint}")
-    if "sku" not in columns:
-        sheet.faults.append(f"{sheet.name}:1: the column 'sku' is missing; the first line names the columns")
-        return False
-    return True
-
-
-def _take(line: _Line) -> None:
+def _take(line: _Row) -> None:
     sheet = line.sheet
     try:
         sku = sku_of(line.text("sku"))
@@ -222,11 +130,9 @@ def _take(line: _Line) -> None:
         sheet.doubtful.add(sku)
 
 
-def _take_sku(line: _Line, sku: Sku) -> None:
+def _take_sku(line: _Row, sku: Sku) -> None:
     sheet, channel = line.sheet, ChannelName(line.text("channel"))
-    # DictReader keeps what lies beyond the last column under None.
-    if None in line.row:
-        line.fault("row", "more cells than the header has columns; quote a cell that holds a comma")
+    line.whole_row()
     if channel and channel not in sheet.default:
         line.fault("channel", f"no channel {channel[:40]!r}{meant(channel, sorted(sheet.default))}")
         return
@@ -235,32 +141,50 @@ def _take_sku(line: _Line, sku: Sku) -> None:
         line.fault("sku", f"{sku!r} has a row for {channel or 'all channels'} already, on line {first}")
         return
     sheet.lines[sku, channel] = line.number
+    sheet.said[sku, channel] = frozenset(column for column in COLUMNS if line.text(column))
     if channel:
         sheet.rules.offers[sku, channel] = _offer(line, sheet.default[channel])
     else:
         sheet.rules.skus[sku] = _sku_rule(line, sheet.base)
 
 
-def _offer(line: _Line, default: OfferRule) -> OfferRule:
+def _offer(line: _Row, default: OfferRule) -> OfferRule:
     line.refuse(SKU_COLUMNS, "belongs to the SKU: put it in a row without a channel")
-    cap = line.whole("cap", 0) if line.text("cap") else default.cap
-    floor = line.whole("floor", default.floor)
-    if cap is not None and floor > cap:
-        line.fault("floor", f"{floor} is above the cap of {cap}")
-    return replace(
+    rule = replace(
         default,
         normal=line.rule("percent", "max") or default.normal,
         low_stock=line.rule("low_stock_percent", "low_stock_max"),
-        cap=cap,
-        floor=floor,
+        cap=line.whole("cap", 0) if line.text("cap") else default.cap,
+        floor=line.whole("floor", default.floor),
         buffer=line.whole("buffer", default.buffer),
         units_per_sale=line.whole("units_per_sale", default.units_per_sale, 1, 100_000),
-        excluded_locations=line.locations(),
+        excluded_locations=line.locations("exclude_locations"),
         managed=line.yes("managed", default=True),
+        weight=line.whole("weight", 1, 1, MAX_WEIGHT) if line.text("weight") else default.weight,
+        tier=line.whole("tier", default.tier, 1, MAX_PLACE),
+        priority=line.whole("priority", 1, 1, MAX_PLACE) if line.text("priority") else default.priority,
+        pot=line.whole("pot", 0),
+        minimum=line.whole("minimum", default.minimum),
+        preorder=line.yes("preorder", default=False),
     )
+    _agree(line, rule)
+    return rule
 
 
-def _sku_rule(line: _Line, base: SkuRule) -> SkuRule:
+def _agree(line: _Row, rule: OfferRule) -> None:
+    """Refuse what the cells of one row say against one another, by the column that says it."""
+    for column, units in (("floor", rule.floor), ("pot", rule.pot), ("minimum", rule.minimum)):
+        if rule.cap is not None and units > rule.cap:
+            line.fault(column, f"{units} is above the cap of {rule.cap}")
+        elif column != "floor" and isinstance(rule.normal, MaxUnits) and units > rule.normal.units:
+            line.fault(column, f"{units} is above the max of {rule.normal.units}")
+    if rule.pot and not rule.managed:
+        line.fault("pot", "the listing is not managed: nothing set aside for it could ever be shown")
+    if rule.tier != 1 and rule.weight is None:
+        line.fault("tier", "needs a weight: within a tier units are divided by weight")
+
+
+def _sku_rule(line: _Row, base: SkuRule) -> SkuRule:
     line.refuse(LISTING_COLUMNS, "belongs to a listing: put it in a row with a channel")
     pool, pools = line.text("pool") or base.pool, line.sheet.pools
     if pool not in pools:
@@ -268,28 +192,69 @@ def _sku_rule(line: _Line, base: SkuRule) -> SkuRule:
     return SkuRule(
         safety_stock=line.whole("safety_stock", base.safety_stock),
         min_level=line.whole("min_level", base.min_level),
-        excluded_locations=line.locations(),
+        excluded_locations=line.locations("exclude_locations"),
         rate=_rate(line.whole("rate_per_day", 0)) if line.text("rate_per_day") else base.rate,
         pool=pool,
         kit=line.yes("kit", default=False),
     )
 
 
-def _add_up(sheet: _Sheet) -> None:
-    """In a split pool percentages must fit into one hundred, in both regimes, and a maximum is no share."""
-    split = {each.name for each in sheet.settings.pools if each.mode == "split"}
-    for sku in sorted({sku for sku, _ in sheet.lines} - sheet.doubtful):
-        pool = sheet.rules.skus.get(sku, sheet.base).pool
-        if pool in split:
-            offers = {name: sheet.rules.offers.get((sku, name), rule) for name, rule in sheet.default.items()}
-            normal = {name: offer.normal for name, offer in offers.items()}
-            low = {name: offer.low_stock or offer.normal for name, offer in offers.items()}
-            _shares(sheet, sku, pool, "", normal)
-            if low != normal:
-                _shares(sheet, sku, pool, "low_stock_", low)
+def _together(sheet: _Rules, sku: Sku) -> Iterator[str]:
+    """What the rules of one SKU say against one another, or against its pool."""
+    name = sheet.rules.skus.get(sku, sheet.base).pool
+    pool = next(each for each in sheet.settings.pools if each.name == name)
+    offers = {name: sheet.rules.offers.get((sku, name), rule) for name, rule in sheet.default.items()}
+    first = min(number for (each, _), number in sheet.lines.items() if each == sku)
+    where = f"{sheet.name}:{first}"
+    pots = sum(offer.pot for offer in offers.values())
+    if pots > MAX_UNITS:
+        yield f"{where}: pot: the pots of {sku!r} add up to {pots}, more than any stock can hold ({MAX_UNITS})"
+    yield from _of_no_use(sheet, sku, pool)
+    if pool.mode == "shared":
+        return
+    parts = {str(name): (offer.weight, offer.normal == Percent(0)) for name, offer in offers.items()}
+    if without := mixed_weights(parts):
+        yield f"{where}: weight: {sku!r} has one on some channels, but not on {without}; give all of them one, or none"
+    tiers = {str(name): (offer.tier, _has_ceiling(offer)) for name, offer in offers.items() if offer.weight}
+    if hungry := starved(tiers):
+        yield f"{where}: tier: {sku!r} would never reach {hungry}"
+    if pool.mode == "split":
+        yield from _split_shares(sheet, sku, name, offers)
 
 
-def _shares(sheet: _Sheet, sku: Sku, pool: str, regime: str, shares: Mapping[ChannelName, Rule]) -> None:
+def _of_no_use(sheet: _Rules, sku: Sku, pool: PoolSection) -> Iterator[str]:
+    """Cells that the pool of the SKU makes meaningless: somebody expects something of them."""
+    for channel in sheet.default:
+        said, line = sheet.said.get((sku, channel), frozenset()), sheet.lines.get((sku, channel), 0)
+        for column in sorted(said & {"weight", "tier", "priority"} if pool.mode == "shared" else ()):
+            yield (
+                f"{sheet.name}:{line}: {column}: {sku!r} is in the shared pool {pool.name!r}, which never splits; "
+                'use a pool with mode = "adaptive" or "split"'
+            )
+        if "minimum" in said and not pool.overcommit:
+            yield (
+                f"{sheet.name}:{line}: minimum: the pool {pool.name!r} of {sku!r} has no overcommit: say how many "
+                "units that are not there it may show, or use floor"
+            )
+
+
+def _has_ceiling(offer: OfferRule) -> bool:
+    return offer.cap is not None or offer.normal != Percent(1000)
+
+
+def _split_shares(sheet: _Rules, sku: Sku, pool: str, offers: Offers) -> Iterator[str]:
+    """Percentages must fit into one hundred, in both regimes, and a maximum is no share; weights need neither."""
+    plain = {name: offer for name, offer in offers.items() if offer.weight is None}
+    normal = {name: offer.normal for name, offer in plain.items()}
+    low = {name: offer.low_stock or offer.normal for name, offer in plain.items()}
+    yield from _shares(sheet, sku, pool, "", normal)
+    if low != normal:
+        yield from _shares(sheet, sku, pool, "low_stock_", low)
+
+
+def _shares(
+    sheet: _Rules, sku: Sku, pool: str, regime: str, shares: Mapping[ChannelName, Rule]
+) -> Iterator[str]:
     total = 0
     for channel, rule in shares.items():
         line = sheet.lines.get((sku, channel), 0)
@@ -299,13 +264,13 @@ def _shares(sheet: _Sheet, sku: Sku, pool: str, regime: str, shares: Mapping[Cha
             case MaxUnits() if regime and sheet.rules.offers[sku, channel].low_stock is None:
                 pass  # told already, as the fault of the normal rule
             case MaxUnits():
-                sheet.faults.append(
+                yield (
                     f"{sheet.name}:{line}: {regime}max: {sku!r} on {channel} is in the split pool {pool!r}; "
                     f"use {regime}percent with cap"
                 )
     if total > 1000:
         line = min(number for (each, _), number in sheet.lines.items() if each == sku)
-        sheet.faults.append(
+        yield (
             f"{sheet.name}:{line}: {regime}percent: the percentages of {sku!r} in the split pool {pool!r} "
             f"add up to {total / 10:g} over {', '.join(sorted(shares))}; at most 100"
         )

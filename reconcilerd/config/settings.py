@@ -13,14 +13,18 @@ from reconcilerd.config.fields import (
     FilePath,
     FinePercentage,
     Lag,
+    Money,
     Name,
     OrderPattern,
     Percentage,
+    Place,
     Seconds,
     SecretName,
+    Status,
     Unit,
     Url,
     Warehouse,
+    Weight,
 )
 
 
@@ -91,11 +95,53 @@ class ChannelSection(Section):
     floor: Eaches = Field(0, description="the first units, before shares")
     buffer: Eaches = Field(0, description="withheld for our own delay")
     units_per_sale: Annotated[Eaches, Field(ge=1, le=100_000)] = Field(1, description="what one sale takes")
+    weight: Weight | None = Field(
+        None, description="its part of a split pool beside the others'; percent is then only a ceiling"
+    )
+    tier: Place = Field(1, description="lower tiers of a split pool are filled to their ceilings first")
+    priority: Place | None = Field(
+        None, description="who keeps the last units of a split pool: its floor, or one sale, comes first"
+    )
+    minimum: Eaches = Field(0, description="shown even where less is there, within the pool's overcommit")
+    cost_oversold: Money | None = Field(
+        None,
+        description="what one oversold unit costs; with the next key it tells adaptive pools when to split",
+    )
+    cost_hidden_day: Money | None = Field(None, description="what hiding one sellable unit for a day costs")
+
+
+class DemandSection(Section):
+    channel: Annotated[str, Unit("name")] = Field(
+        "", description="whose orders; empty: all. extensiv-ID: a sales channel that only Extensiv knows"
+    )
+    status: Status = Field(description="of open orders, as Extensiv, else the channel, writes it")
+    firmness: Literal["firm", "soft", "ignored"] = Field(
+        description="takes units off the shelf: whole, for a time up to a share, or not at all"
+    )
+    expires_s: Seconds | None = Field(None, description="soft: so long after it was placed it counts")
+    max_share_percent: Percentage | None = Field(
+        None, description="soft: the part of what firm demand leaves that all soft orders together may hold"
+    )
+
+
+class VelocitySection(Section):
+    """How sales speed is measured, per listing."""
+
+    window_s: Annotated[Seconds, Field(ge=600, le=604_800)] = Field(
+        21_600,
+        description="sales of so long count: shorter follows a rush, longer is steadier; at most a week",
+    )
+    prior_s: Annotated[Seconds, Field(ge=60, le=604_800)] = Field(
+        3_600,
+        description="rate_per_day counts as if it had been seen for so long: a wrong guess fades by then",
+    )
 
 
 class PoolSection(Section):
     name: Name = Field(description="how rules call it")
-    mode: Literal["shared", "split"] = Field(description="may a unit be shown on several channels at once")
+    mode: Literal["shared", "split", "adaptive"] = Field(
+        description="may a unit be shown on several channels at once: yes, no, or only while there is plenty"
+    )
     default: bool = Field(False, description="the pool of every SKU that no rule names")
     bundles: Literal["per_warehouse", "pooled"] = Field(
         "per_warehouse", description="a bundle ships from one place"
@@ -103,8 +149,10 @@ class PoolSection(Section):
     unread_peer: Literal["hold", "ignore"] = Field(
         "hold", description="a listing never read may show anything"
     )
-    scarcity_switch: bool = Field(True, description="shared pools turn split while nearly sold out")
     dead_band_percent: Percentage = Field(5.0, description="smaller changes wait: halves the writes")
+    overcommit: Eaches = Field(
+        0, description="of each SKU all minimums together may show so many that are not there"
+    )
 
 
 class LocationSection(Section):
@@ -150,6 +198,11 @@ class LimitsSection(Section):
         2_000, description="how many last orders are compared"
     )
     match_window_s: Seconds = Field(604_800, description="and how far back: a week")
+    announce_percent: Percentage = Field(
+        30.0,
+        description="an order above this part of what was available is told before its channels are lowered",
+    )
+    announce_units: Annotated[Eaches, Field(ge=1)] = Field(2, description="smaller orders never are")
 
 
 class AgesSection(Section):
@@ -205,4 +258,8 @@ class Settings(Section):
     daemon: DaemonSection = DaemonSection()
     ledger: LedgerSection = LedgerSection()
     alerts: AlertsSection = AlertsSection()
+    velocity: VelocitySection = VelocitySection()
+    demand: list[DemandSection] = Field([], description="one table for each status that is not firm")
     rules_csv: FilePath = Field("", description="rules for single SKUs, beside the config")
+    reserves_csv: FilePath = Field("", description="units held for a purpose until a date, beside the config")
+    inbound_csv: FilePath = Field("", description="units on their way, for listings that sell past zero")

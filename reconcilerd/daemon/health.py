@@ -1,6 +1,6 @@
 """Turns the standing of sources, drifts and holds into alerts, raised once and resolved when they heal."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Protocol
 
@@ -8,6 +8,7 @@ import anyio
 
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.passes import Passes, held_for_a_person
+from reconcilerd.domain.announcements import LargeOrder
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised
 from reconcilerd.domain.names import ChannelName, FeedName, after
 from reconcilerd.errors import Denied, ReconcilerdError
@@ -66,6 +67,9 @@ class Health:
         """Those that were resolved already and have not fired since."""
         self._spoken: set[tuple[str, str]] = set()
         """Every (kind, subject) that a look at everything speaks for."""
+        self._large: dict[str, LargeOrder] = {}
+        """Large orders that people were told of, by subject."""
+        passes.announce = self.announce
 
     async def run(self) -> None:
         """Check until cancelled."""
@@ -101,6 +105,8 @@ class Health:
         await self._drift()
         await self._held()
         await self._unmapped()
+        await self._past_zero()
+        await self._large_orders()
         await self._unreadable()
         await self._broken()
         await self._bugs()
@@ -189,6 +195,47 @@ class Health:
             codes = sorted(found.get(channel, []))
             text = f"{len(codes)} listings of {channel} sell and are mapped to no SKU: {', '.join(codes[:5])}"
             await self._say(bool(codes), "unmapped_sku", channel, "error", text)
+
+    async def announce(self, orders: Sequence[LargeOrder]) -> None:
+        """Tell people of large orders at once: their channels are about to be lowered."""
+        for order in orders:
+            subject = f"{order.component}/{order.channel}/{order.order}"
+            self._large[subject] = order
+            text = (
+                f"order {order.order} of {order.channel} takes {order.units} of the {order.available} units of "
+                f"{order.component} that were available; every channel that shares them follows"
+            )
+            await self._say(True, "large_order", subject, "warning", text)
+
+    async def _large_orders(self) -> None:
+        """An announcement ends when its order is shipped, cancelled, or large no longer."""
+        standing = {each.identity for group in self._passes.standing.large.values() for each in group}
+        for subject, order in list(self._large.items()):
+            if order.identity not in standing:
+                del self._large[subject]
+                await self._say(False, "large_order", subject, "warning", "")
+
+    async def _past_zero(self) -> None:
+        """Where zero does not stop sales though nobody declared that it should not."""
+        found: dict[str, list[str]] = {}
+        policy = self._desk.book.policy
+        for finding in self._desk.book.findings.values():
+            if finding.what is FindingKind.SELLS_PAST_ZERO and not finding.cleared:
+                channel, _, code = finding.subject.partition(":")
+                skus = (
+                    self._desk.book.skus_of_code(ChannelName(channel), code)
+                    if channel in policy.channels
+                    else ()
+                )
+                if not all(policy.offer_rule(sku, ChannelName(channel)).preorder for sku in skus) or not skus:
+                    found.setdefault(channel, []).append(code)
+        for channel in policy.channels:
+            codes = sorted(found.get(channel, []))
+            text = (
+                f"{len(codes)} listings of {channel} sell past zero: showing 0 does not stop them. Switch that off in "
+                f"the store, or say preorder = yes in the rules: {', '.join(codes[:5])}"
+            )
+            await self._say(bool(codes), "sells_past_zero", channel, "warning", text)
 
     async def _unreadable(self) -> None:
         """Rows that were there and could not be read lately: what they say is known to nobody."""

@@ -5,7 +5,7 @@ overlook them, and are durable before an executor sees them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
@@ -18,7 +18,8 @@ from reconcilerd import __version__
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.windows import Windows
-from reconcilerd.domain.allocation import scarcity, stock_against_sales
+from reconcilerd.domain.adaptive import scarcity, stock_against_sales
+from reconcilerd.domain.announcements import LargeOrder, large_orders
 from reconcilerd.domain.bundles import Groups
 from reconcilerd.domain.claims import settle_orders
 from reconcilerd.domain.drift import Drift
@@ -50,6 +51,8 @@ MAX_HELD_LISTED = 200
 MAX_VIOLATIONS = 1_000
 RESTLESS_S = 5.0
 WHOLE_TURN = 6
+MAX_ANNOUNCED = 20
+"""Large orders that are told one by one in a pass; all are logged."""
 
 MOVING = frozenset(
     {ClaimKind.SHIPPED, ClaimKind.INFERRED, ClaimKind.BURIED, ClaimKind.DARK, ClaimKind.IN_FLIGHT}
@@ -67,12 +70,14 @@ class Standing:
     exposed: dict[Sku, int] = field(default_factory=dict)
     hidden: dict[Sku, int] = field(default_factory=dict)
     hungry: dict[Sku, None] = field(default_factory=dict)
+    large: dict[Sku, tuple[LargeOrder, ...]] = field(default_factory=dict)
+    """Open orders that are large for what was available."""
     _rooms: dict[Sku, Room] = field(default_factory=dict)
     """That of the last plan of each pool group that waits: they are looked at again and again."""
 
     def regroup(self, groups: Collection[Sku]) -> None:
         """Forget pool groups that are no more: what they were is part of others."""
-        for kept in (self.drifts, self.exposed, self.hidden, self._rooms):
+        for kept in (self.drifts, self.exposed, self.hidden, self.large, self._rooms):
             for group in [each for each in kept if each not in groups]:
                 del kept[group]
 
@@ -121,7 +126,9 @@ class Word:
 
 def waits(plan: GroupPlan) -> bool:
     """Whether its group must be looked at again when anything of it is merely read again."""
-    return bool(plan.drifts) or any(claim.kind in MOVING for claim in plan.position.claims)
+    return bool(plan.drifts) or any(
+        claim.kind in MOVING or claim.until is not None for claim in plan.position.claims
+    )
 
 
 def _keep(kept: dict[Sku, V], group: Sku, value: V | None) -> None:
@@ -153,6 +160,8 @@ class Passes:
         self.violations: list[Violation] = []
         self.broken: dict[Sku, str] = {}
         """Pool groups whose last plan met a bug, and which."""
+        self.announce: Callable[[Sequence[LargeOrder]], Awaitable[None]] = _tell_nobody
+        """Told of large orders before anything is handed over that lowers their channels."""
         self._held: dict[Sku, frozenset[tuple[SlotKey, int, int, str]]] = {}
         """What the last plan of each pool group held, so that only news of it is written down."""
         self._groups: Groups | None = None
@@ -226,7 +235,7 @@ class Passes:
         facts: list[Fact] = []
         order = word.order if word else None
         plan = self._plan_of(group, weather, rails, order)
-        if plan.position.pool.mode is PoolMode.SHARED and plan.position.pool.scarcity_switch:
+        if plan.position.pool.mode is PoolMode.ADAPTIVE:
             scarce = self._desk.book.scarce.get(group, False)
             if scarcity(plan.position, scarce=scarce, room=plan.room) != scarce:
                 facts.extend(self._desk.fold([RegimeSwitched(group, not scarce, weather.at)]))
@@ -243,12 +252,13 @@ class Passes:
         facts.extend(self._desk.fold(planned))
         for intent in planned:
             self._windows.spend(intent)
-        waiting = waits(plan)
+        skus = {name for offer in position.offers for name, _ in offer.uses}
+        # What is on its way begins and ends to be offered by time alone.
+        waiting = waits(plan) or not self._desk.book.policy.inbound.keys().isdisjoint(skus)
         if not waiting:
             # Of what is at rest nothing is kept: there is much of it, and it is seldom looked at.
             self._plans.pop(group, None)
             self._surveyor.forget(group)
-        skus = {name for offer in position.offers for name, _ in offer.uses}
         asking = bool(plan.wants.stock or plan.wants.slots)
         self._desk.wait_for(group, skus, waiting=waiting, asking=asking)
         self._desk.want(plan.wants)
@@ -306,9 +316,31 @@ class Passes:
             await self._desk.keep([*facts, made, *basis], note="plan")
             if any(e.verdict in NEEDS_A_PERSON for e in held):
                 self.latest_held = made
+        await self._announce(plans)
         for channel, executor in self._executors.items():
             executor.put([each for each in intents if each.slot.channel == channel])
         self._tell(plans, made, ended)
+
+    async def _announce(self, plans: list[GroupPlan]) -> None:
+        """Large orders that were not there at the last look: logged and told, in the pass that lowers for them."""
+        fresh: list[LargeOrder] = []
+        for plan in plans:
+            group = plan.position.group
+            before = {each.identity for each in self.standing.large.get(group, ())}
+            now = tuple(large_orders(plan.position, before))
+            _keep(self.standing.large, group, now)
+            fresh += [each for each in now if each.identity not in before]
+        for each in fresh:
+            log.warning(
+                "large_order",
+                sku=each.component,
+                channel=each.channel,
+                order=each.order,
+                units=each.units,
+                available=each.available,
+            )
+        if fresh:
+            await self.announce(fresh[:MAX_ANNOUNCED])
 
     def _holds_anew(self, plan: GroupPlan) -> bool:
         """Whether a plan holds something else than the last one of its group."""
@@ -335,6 +367,10 @@ class Passes:
             log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
 
 
+async def _tell_nobody(orders: Sequence[LargeOrder]) -> None:
+    del orders
+
+
 def _held_of(entry: Entry) -> tuple[SlotKey, int, int, str]:
     return entry.slot, entry.current, entry.desired, str(entry.verdict)
 
@@ -349,6 +385,6 @@ def hungry(plan: GroupPlan) -> list[tuple[Sku, bool]]:
     return [
         (component, left <= bound)
         for component, left, bound in stock_against_sales(
-            plan.position, plan.position.stock_sweep_ms, plan.room
+            plan.position, plan.position.stock_sweep_ms, room=plan.room
         )
     ]

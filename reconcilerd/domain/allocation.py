@@ -4,19 +4,26 @@
 numbers while they are good enough (writes are not free) and never hides stock for it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconcilerd.domain.facts import SlotState
-from reconcilerd.domain.names import Sku, SlotKey
+from reconcilerd.domain.names import ChannelName, Sku, SlotKey
 from reconcilerd.domain.policy import MaxUnits, Mode, Percent, Rule
 from reconcilerd.domain.position import OfferView, Position
-from reconcilerd.domain.quantities import MAX_UNITS, Rate, expected
-from reconcilerd.domain.room import Room, Shown, level_of, room_of
-
-_FINE = 1_000_000
-"""Steps per unit of weight when levels are searched; what ties within a step goes by priority."""
+from reconcilerd.domain.promises import promised
+from reconcilerd.domain.room import Room, Shown, room_of
+from reconcilerd.domain.shares import Taker, fill
+from reconcilerd.domain.terms import (
+    bounded,
+    cap_of,
+    ceiling_of,
+    claimant,
+    floor_of,
+    most_of,
+    ours,
+    place_in_line,
+    rule_in_force,
+)
 
 
 class Because(StrEnum):
@@ -26,6 +33,12 @@ class Because(StrEnum):
     MAX = "max"
     ALL = "all_available"
     LOW_STOCK = "low_stock"
+    POT = "pot"
+    """What is set aside for it, and its share of the rest."""
+    MINIMUM = "minimum"
+    """Its minimum: a part of that lies within the declared overcommit only."""
+    PREORDER = "preorder"
+    """Zero does not stop its sales: its part of the declared inbound is shown too."""
     KEPT = "kept"
     """What it shows is within a quarter of its share, and the sum is right."""
     DEAD_BAND = "dead_band"
@@ -44,16 +57,8 @@ class Allocation:
     ideal: int
     desired: int
     because: Because
-
-
-@dataclass(frozen=True, slots=True)
-class Taker:
-    """One claimant in a split: takes steps of ``step`` eaches by weight, up to ``cap`` steps."""
-
-    slot: SlotKey
-    weight: int
-    cap: int
-    step: int = 1
+    beyond: int = 0
+    """The part of the ideal that lies on no shelf: declared overcommit and inbound."""
 
 
 def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, ...]:
@@ -62,24 +67,28 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
     ``room``: the position's own, where the caller has it already.
     """
     room = room or room_of(position)
-    ideal = _split(position, room) if position.split else _shared(position, room)
+    fixed = _fixed(position, room) if position.split else {}
+    pots = set_aside(position, room, fixed)
+    ideal = _split(position, room, fixed, pots) if position.split else _shared(position, room, pots)
+    # Beside Extensiv's push nothing is promised: its number knows of stock alone.
+    beyond = {} if position.limits.mode is Mode.NET else promised(position, room, ideal)
+    if beyond:
+        ideal = {slot: units + beyond.get(slot, 0) for slot, units in ideal.items()}
+        room = room.lending(beyond)
     ideal = {**ideal, **_beside_native_push(position, ideal)}
-    desired = _keep(position, room, ideal) if position.split else _outside_dead_band(position, room, ideal)
+    keep = _keep if position.split else _outside_dead_band
+    desired = keep(position, room, ideal, pots)
     desired = {**desired, **_beside_native_push(position, ideal)}
     return tuple(
         Allocation(
             offer.slot,
             ideal[offer.slot],
             desired[offer.slot],
-            _because(position, offer, desired[offer.slot], ideal[offer.slot]),
+            _because(position, offer, desired[offer.slot], ideal[offer.slot], beyond),
+            beyond.get(offer.slot, 0),
         )
         for offer in position.offers
     )
-
-
-def ours(offer: OfferView) -> bool:
-    """Whether the slot is ours to give shares to. Others keep what they show and are counted."""
-    return offer.rule.managed and not offer.ambiguous and offer.state is SlotState.BUYABLE
 
 
 def native_number(position: Position, offer: OfferView) -> int:
@@ -112,198 +121,135 @@ def estimated(position: Position, ideal: Shown) -> dict[SlotKey, int]:
     return {
         offer.slot: next(
             each
-            for each in (offer.shown, offer.last_written, _cap(offer), ideal.get(offer.slot, 0))
+            for each in (offer.shown, offer.last_written, cap_of(offer), ideal.get(offer.slot, 0))
             if each is not None
         )
         for offer in position.offers
     }
 
 
-def scarcity(position: Position, *, scarce: bool, room: Room | None = None) -> bool:
-    """Whether a shared pool should be split now: at S <= K, and back only above 1.25 K.
+def set_aside(position: Position, room: Room, fixed: Shown) -> dict[SlotKey, int]:
+    """Each listing's pot as far as there is any, by priority; no other listing may draw on it (channel units).
 
-    ``room``: the position's own, where the caller has it already.
+    A channel's several places have one pot together. What cannot be sold there now is set aside for nobody.
     """
-    if position.split and not scarce:
-        return False
-    slow = max((channel.slow_ms for channel in position.channels), default=0)
-    return any(
-        left <= bound or (scarce and 4 * left <= 5 * bound)
-        for _, left, bound in stock_against_sales(position, slow, room)
-    )
+    pots: dict[SlotKey, int] = {}
+    left: dict[tuple[Sku, ChannelName], int] = {}
+    with_pot = [o for o in position.offers if o.rule.pot and o.slot not in fixed and ours(o)]
+    for offer in sorted(with_pot, key=lambda each: (place_in_line(each), each.slot)):
+        each, whose = offer.rule.units_per_sale, (offer.sku, offer.slot.channel)
+        most = [
+            left.get(whose, offer.rule.pot) // each,
+            room.headroom(offer.slot, {**fixed, **pots}, raising=False),
+        ]
+        cap = cap_of(offer)
+        pots[offer.slot] = max(0, min(*most, most[0] if cap is None else cap))
+        left[whose] = left.get(whose, offer.rule.pot) - pots[offer.slot] * each
+    return pots
 
 
-def stock_against_sales(
-    position: Position, window_ms: int, room: Room | None = None
-) -> Iterator[tuple[Sku, int, int]]:
-    """Each counted component, what is left of it, and what could sell in a window: mu + 3 sqrt(mu) + 1."""
-    sold = {name for offer in position.offers for name, _ in offer.uses}
-    for component in sorted(sold - set(position.unknown)):
-        rate = Rate(sum(o.rate.milli_per_hour * o.use_of(component) for o in position.offers))
-        left = level_of(position, component) if room is None else room.levels[component]
-        yield component, left, expected(rate, window_ms, 3) + 1
-
-
-def fill(room: Room, takers: Sequence[Taker], start: Shown) -> dict[SlotKey, int]:
-    """Give out room by weight from ``start`` up to each cap: the divisor method of D'Hondt under constraints.
-
-    More room never lowers anybody's number within one SKU, and the order of takers does not matter.
-    """
-    given = dict(start)
-    active = {t.slot: t for t in takers if t.weight > 0 and given.get(t.slot, 0) < t.cap}
-    for slot in active:
-        given.setdefault(slot, 0)
-    active = {slot: t for slot, t in active.items() if room.headroom(slot, given, raising=False) >= 1}
-    room = room.of(active)
-    while active:
-        high = max(
-            (min(t.cap, given[s] + max(0, room.headroom(s, given, raising=False))) + 1)
-            * t.step
-            * _FINE
-            // t.weight
-            for s, t in active.items()
-        )
-        level = _highest_level(room, active, given, high + 1)
-        given = _at_level(active, given, level)
-        by_priority = sorted(
-            active.values(), key=lambda t: (-(t.weight * _FINE // (t.step * (given[t.slot] + 1))), t.slot)
-        )
-        stuck = []
-        for taker in by_priority:
-            grown = {**given, taker.slot: given[taker.slot] + 1}
-            if grown[taker.slot] > taker.cap or not room.fits(grown):
-                stuck.append(taker.slot)
-            elif _at_level(active, given, level + 1)[taker.slot] > given[taker.slot]:
-                given = grown
-        for slot in stuck:
-            del active[slot]
-    return given
-
-
-def _highest_level(room: Room, active: Mapping[SlotKey, Taker], given: Shown, high: int) -> int:
-    low = 0
-    while low < high:
-        middle = (low + high + 1) // 2
-        if room.fits(_at_level(active, given, middle)):
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _at_level(active: Mapping[SlotKey, Taker], given: Shown, level: int) -> dict[SlotKey, int]:
-    risen = {
-        slot: max(given[slot], min(taker.cap, level * taker.weight // (taker.step * _FINE)))
-        for slot, taker in active.items()
-    }
-    return {**given, **risen}
-
-
-def rule_in_force(position: Position, offer: OfferView) -> tuple[Rule, bool]:
-    """The rule for this moment, and whether it is the one for low stock (at the minimum level counts as low)."""
-    low = offer.rule.low_stock
-    if low is None or not offer.uses:
-        return offer.rule.normal, False
-    # Levels are stock, whatever one sale of it takes on a channel.
-    each = offer.rule.units_per_sale
-    level = min(level_of(position, component) * each // use for component, use in offer.uses)
-    return (low, True) if level <= position.min_level(offer.sku) else (offer.rule.normal, False)
-
-
-def _cap(offer: OfferView) -> int | None:
-    return None if offer.rule.cap is None else offer.rule.cap // offer.rule.units_per_sale
-
-
-def _bounded(offer: OfferView, amount: int) -> int:
-    """Cap and buffer applied; both are eaches of what one channel unit holds."""
-    cap = _cap(offer)
-    capped = amount if cap is None else min(amount, cap)
-    return max(0, capped - -(-offer.rule.buffer // offer.rule.units_per_sale))
-
-
-def _most(position: Position, offer: OfferView) -> int:
-    """What a rule forbids to exceed, however much there is; what is there itself is judged elsewhere."""
-    each = offer.rule.units_per_sale
-    match rule_in_force(position, offer)[0]:
-        case Percent(0):
-            most = 0
-        case MaxUnits(limit):
-            most = limit // each
-        case Percent():
-            most = MAX_UNITS
-    most = max(most, offer.rule.floor // each)
-    cap = _cap(offer)
-    return most if cap is None else min(most, cap)
-
-
-def _shared(position: Position, room: Room) -> dict[SlotKey, int]:
+def _shared(position: Position, room: Room, pots: Shown) -> dict[SlotKey, int]:
     """Extensiv's own formula: each channel a share of all that it may draw on, independent of the others."""
     shares: dict[SlotKey, int] = {}
+    rest = room.less(pots) if pots else room
     for offer in position.offers:
-        each = offer.rule.units_per_sale
-        base = room.alone(offer.slot)
-        match rule_in_force(position, offer)[0]:
-            case Percent(permille):
-                eaches = _eaches(room, offer)
-                share = eaches * permille // 1000 // each
-            case MaxUnits(limit):
-                share = min(base, limit // each)
-        share = max(share, min(base, offer.rule.floor // each))
-        shares[offer.slot] = min(base, _bounded(offer, share))
+        pot = pots.get(offer.slot, 0)
+        base = rest.alone(offer.slot) + pot
+        rule = rule_in_force(position, offer)[0]
+        share = min(base, ceiling_of(rest, offer, rule) + pot)
+        if isinstance(rule, MaxUnits):
+            share = min(share, max(pot, rule.units // offer.rule.units_per_sale))
+        share = max(share, min(base, floor_of(offer, rule)))
+        shares[offer.slot] = min(base, bounded(offer, share))
     return shares
 
 
-def _eaches(room: Room, offer: OfferView) -> int:
-    """What the offer could draw on alone, in eaches of its SKU (a share is taken before units per sale)."""
-    each = offer.rule.units_per_sale
-    spare = [
-        shelf.left * each // use for shelf in room.shelves for name, use in shelf.use if name == offer.slot
-    ]
-    return min(spare, default=0)
-
-
-def _split(position: Position, room: Room) -> dict[SlotKey, int]:
-    """Every unit on one channel only, by weight, floors first; slots that are not ours keep what they show."""
-    rules = {offer.slot: rule_in_force(position, offer)[0] for offer in position.offers}
-    whole = sum(rule.permille for rule in rules.values() if isinstance(rule, Percent))
+def _fixed(position: Position, room: Room) -> dict[SlotKey, int]:
+    """What slots of a split pool go on showing whatever we decide."""
     fixed = {o.slot: o.shown or 0 for o in position.offers if not ours(o)}
     # A dark channel goes on showing what it may show; the others share what that leaves (R14).
-    fixed |= {
+    return fixed | {
         o.slot: min(o.shown, room.alone(o.slot))
         for o in position.offers
         if ours(o) and o.shown is not None and position.channel(o.slot.channel).dark
     }
-    floors, full = [], []
-    for offer in position.offers:
-        if offer.slot in fixed:
-            continue
-        each = offer.rule.units_per_sale
-        alone = room.alone(offer.slot)
-        cap, weight = alone, 1000
-        match rules[offer.slot]:
-            case Percent(permille):
-                weight = permille
-                if whole < 1000:
-                    cap = min(cap, _eaches(room, offer) * permille // 1000 // each)
-            case MaxUnits(limit):
-                cap = min(cap, limit // each)
-        declared = _cap(offer)
-        most = alone if declared is None else min(alone, declared)
-        floor = min(most, offer.rule.floor // each)
-        floors.append(Taker(offer.slot, max(1, weight), floor, each))
-        full.append(Taker(offer.slot, weight, max(floor, min(cap, most)), each))
-    given = fill(room, full, fill(room, floors, fixed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimant:
+    """A listing under division: its rule, its floor and its claim on the whole."""
+
+    offer: OfferView
+    first: Taker
+    whole: Taker
+
+
+def _split(position: Position, room: Room, fixed: Shown, pots: Shown) -> dict[SlotKey, int]:
+    """Every unit on one channel only: pots, then by priority, floors, and tier after tier by weight.
+
+    Slots that are not ours keep what they show.
+    """
+    rules = {offer.slot: rule_in_force(position, offer)[0] for offer in position.offers}
+    rest = room.less(pots) if pots else room
+    claimants = _claimants(position, rest, rules, fixed, pots)
+    given: Shown = fixed
+    for place in sorted({c.offer.rule.priority for c in claimants if c.offer.rule.priority is not None}):
+        given = fill(rest, [_at_least_one(c) for c in claimants if c.offer.rule.priority == place], given)
+    given = fill(rest, [each.first for each in claimants], given)
+    for tier in sorted({each.offer.rule.tier for each in claimants}):
+        given = fill(rest, [each.whole for each in claimants if each.offer.rule.tier == tier], given)
     return {
-        offer.slot: fixed[offer.slot] if offer.slot in fixed else _bounded(offer, given.get(offer.slot, 0))
+        offer.slot: fixed[offer.slot]
+        if offer.slot in fixed
+        else bounded(offer, given.get(offer.slot, 0) + pots.get(offer.slot, 0))
         for offer in position.offers
     }
 
 
-def _keep(position: Position, room: Room, ideal: Shown) -> dict[SlotKey, int]:
+def _claimants(
+    position: Position, rest: Room, rules: dict[SlotKey, Rule], fixed: Shown, pots: Shown
+) -> list[_Claimant]:
+    sums = sum(
+        rule.permille
+        for offer in position.offers
+        if isinstance(rule := rules[offer.slot], Percent) and offer.rule.weight is None
+    )
+    claimants = []
+    for offer in position.offers:
+        if offer.slot in fixed:
+            continue
+        each, rule = offer.rule.units_per_sale, rules[offer.slot]
+        weight, cap = claimant(rest, offer, rule, whole=sums >= 1000)
+        pot, declared, most = pots.get(offer.slot, 0), cap_of(offer), rest.alone(offer.slot)
+        if declared is not None:
+            most = min(most, max(0, declared - pot))
+        if isinstance(rule, MaxUnits):
+            cap = min(cap, max(0, rule.units // each - pot))
+        # A floor comes before all shares: one that is small where shares divide less than everything bounds it not.
+        first = min(most, max(0, floor_of(offer, rule) - pot))
+        cap = max(first, min(cap, most))
+        claimants.append(
+            _Claimant(
+                offer, Taker(offer.slot, max(1, weight), first, each), Taker(offer.slot, weight, cap, each)
+            )
+        )
+    return claimants
+
+
+def _at_least_one(claim: _Claimant) -> Taker:
+    """Its floor, or one sale of what it may have at all."""
+    one = 1 if claim.whole.weight else 0
+    return Taker(claim.offer.slot, 1, min(claim.whole.cap, max(one, claim.first.cap)), claim.whole.step)
+
+
+def _keep(position: Position, room: Room, ideal: Shown, pots: Shown) -> dict[SlotKey, int]:
     """Keep what is shown while the sum is right and nobody is far from its share; give free units to the short."""
     shown = estimated(position, ideal)
     mine = [offer for offer in position.offers if ours(offer)]
-    kept = {**shown, **{o.slot: min(shown[o.slot], _most(position, o)) for o in mine}}
+    kept = {**shown, **{o.slot: min(shown[o.slot], most_of(position, o)) for o in mine}}
+    if pots:
+        # Whatever is tolerated, nobody keeps a unit that is set aside for another.
+        kept |= {slot: max(kept[slot], units) for slot, units in pots.items()}
     if not room.fits(kept):
         lowered = {**kept, **{o.slot: min(kept[o.slot], ideal[o.slot]) for o in mine}}
         back = [Taker(o.slot, max(1, ideal[o.slot]), kept[o.slot], o.rule.units_per_sale) for o in mine]
@@ -319,7 +265,7 @@ def _far(shown: int, ideal: int) -> bool:
     return 4 * abs(shown - ideal) > max(4, ideal) or (shown == 0 and ideal > 0)
 
 
-def _outside_dead_band(position: Position, room: Room, ideal: Shown) -> dict[SlotKey, int]:
+def _outside_dead_band(position: Position, room: Room, ideal: Shown, pots: Shown) -> dict[SlotKey, int]:
     """Shared and plentiful: changes below the dead band wait; zero never waits."""
     desired = dict(ideal)
     for offer in position.offers:
@@ -329,20 +275,26 @@ def _outside_dead_band(position: Position, room: Room, ideal: Shown) -> dict[Slo
         current, target = offer.current, ideal[offer.slot]
         if current is None or offer.write is not None or 0 in (current, target):
             continue
+        if pots and current > target:
+            continue
         # Where little is meant to be shown of much, a part of much is no tolerance.
         band = position.pool.dead_band_permille * min(room.alone(offer.slot), 4 * target)
-        if abs(current - target) * 1000 < band and current <= _most(position, offer):
+        if abs(current - target) * 1000 < band and current <= most_of(position, offer):
             desired[offer.slot] = current
     return desired
 
 
-def _because(position: Position, offer: OfferView, desired: int, ideal: int) -> Because:
+def _because(position: Position, offer: OfferView, desired: int, ideal: int, beyond: Shown) -> Because:
     if not ours(offer):
         return Because.NOT_OURS
     if position.limits.mode is Mode.NET and offer.pushed:
         return Because.BESIDE_PUSH
     if desired != ideal:
         return Because.KEPT if position.split else Because.DEAD_BAND
+    if beyond.get(offer.slot):
+        return Because.PREORDER if position.inbound and offer.sells_past_zero else Because.MINIMUM
+    if offer.rule.pot and ideal:
+        return Because.POT
     rule, low = rule_in_force(position, offer)
     if low:
         return Because.LOW_STOCK

@@ -49,9 +49,6 @@ from reconcilerd.domain.slots import SlotTrack
 _Key = TypeVar("_Key")
 _Mapped = TypeVar("_Mapped", ProductObserved, ListingDeclared, LocationObserved)
 
-RATE_WINDOW_MS = 6 * 3_600_000
-RATE_PRIOR_MS = 3_600_000
-
 STOCK_FEED = FeedName("extensiv.stock")
 EXTENSIV_ORDERS = FeedName("extensiv.orders")
 
@@ -310,11 +307,11 @@ class Book:
 
     def rate(self, channel: ChannelName, code: str, now: Instant, prior: Rate) -> Rate:
         """Sales speed of a listing: what sold in the last hours, leaning on the prior while little is known."""
-        began = self.first_order.get(channel, now)
-        seen_ms = min(RATE_WINDOW_MS, max(0, now - began))
+        velocity, began = self.policy.velocity, self.first_order.get(channel, now)
+        seen_ms = min(velocity.window_ms, max(0, now - began))
         units = self.orders.known(channel, code, after(now, -seen_ms), now)
-        milli_ms = units * 1000 * 3_600_000 + prior.milli_per_hour * RATE_PRIOR_MS
-        return Rate(milli_ms // (seen_ms + RATE_PRIOR_MS))
+        milli_ms = units * 1000 * 3_600_000 + prior.milli_per_hour * velocity.prior_ms
+        return Rate(milli_ms // (seen_ms + velocity.prior_ms))
 
     def skus_of_code(self, channel: ChannelName, code: str) -> tuple[Sku, ...]:
         """Which SKUs an order line may mean: its listing's, else the SKU that is written so."""

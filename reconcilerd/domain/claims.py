@@ -4,7 +4,7 @@ Steps 3 and 4 of the rules of knowing. Every claim names the locations it lies i
 lies in one, any other in all that its channel may draw on. No unit is claimed twice.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
@@ -47,10 +47,16 @@ def kept_order_claims(book: Book, component: Sku, kept: OrderClaims | None) -> O
     """The order claims of a component: those of before where they hold, else anew."""
     if kept is not None and kept.hold(book, component):
         return kept
-    claims, awaited = _order_claims(book, component)
+    claims, awaited = list[Claim](), False
+    for claim, order in claims_of_orders(book, component):
+        theirs = order.on_channel
+        claims.append(claim)
+        awaited |= order.in_extensiv is None and theirs is not None and theirs.status is OrderStatus.CANCELLED
+    added = tuple(added_claims(book, component))
+    awaited |= bool(added)
     shipped = any(claim.shipped is not None for claim in claims)
     standing = _standing(book, component, shipped=shipped, awaited=awaited)
-    return OrderClaims(claims, standing, shipped, awaited)
+    return OrderClaims((*claims, *added), standing, shipped, awaited)
 
 
 def _standing(book: Book, component: Sku, *, shipped: bool, awaited: bool) -> Standing:
@@ -64,15 +70,14 @@ def _standing(book: Book, component: Sku, *, shipped: bool, awaited: bool) -> St
     )
 
 
-def order_claims(book: Book, component: Sku) -> tuple[Claim, ...]:
-    """Open demand on one component, each order in exactly one class (rule 3)."""
-    return _order_claims(book, component)[0]
+def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
+    """Open demand on one component, each order whole and in exactly one class (rule 3)."""
+    yield from (claim for claim, _ in claims_of_orders(book, component))
+    yield from added_claims(book, component)
 
 
-def _order_claims(book: Book, component: Sku) -> tuple[tuple[Claim, ...], bool]:
-    """The claims; whether some of them end as soon as Extensiv's orders were read late enough."""
-    claims: list[Claim] = []
-    awaited = False
+def claims_of_orders(book: Book, component: Sku) -> Iterator[tuple[Claim, Order]]:
+    """What each order takes, with the order."""
     began = _extensiv_began(book)
     proven: dict[tuple[Locations, Instant], bool] = {}
     for order, units in demand(book, component):
@@ -86,13 +91,8 @@ def _order_claims(book: Book, component: Sku) -> tuple[tuple[Claim, ...], bool]:
                 proven[where, left] = shipment_proven(book, component, where, left)
             if proven[where, left]:
                 continue
-        theirs = order.on_channel
-        awaited |= ours is None and theirs is not None and theirs.status is OrderStatus.CANCELLED
-        claims.append(
-            Claim(ClaimKind(stage.value), component, units, where, order.key.channel, order.about, left)
-        )
-    added = list(_added(book, component, began))
-    return (*claims, *added), awaited or bool(added)
+        kind, news = ClaimKind(stage.value), order.key.number if book.orders.news(order.key) else ""
+        yield Claim(kind, component, units, where, order.key.channel, order.about, left, news=news), order
 
 
 def _stage(book: Book, order: Order, began: Instant | None) -> Stage:
@@ -100,8 +100,9 @@ def _stage(book: Book, order: Order, began: Instant | None) -> Stage:
     return stage_of(order, began, import_max_ms(book, order.key.channel), whole)
 
 
-def _added(book: Book, component: Sku, began: Instant | None) -> Iterator[Claim]:
+def added_claims(book: Book, component: Sku) -> Iterator[Claim]:
     """Units that a channel added to an order which Extensiv already has, until it must have heard of them."""
+    began = _extensiv_began(book)
     for channel, code in sorted(book.codes_taking(component)):
         each = eaches_of(book, channel, code, component)
         # In which order they arrived must not matter.
@@ -351,6 +352,19 @@ def safety_claims(book: Book, component: Sku) -> Iterator[Claim]:
     if rule.safety_stock:
         where = (stocked - rule.excluded_locations) or stocked
         yield Claim(ClaimKind.SAFETY, component, rule.safety_stock, where)
+
+
+def reserve_claims(book: Book, skus: Iterable[Sku], now: Instant) -> Iterator[Claim]:
+    """What a person holds for something that is no order yet, on every component that it takes, until its end."""
+    for sku in skus:
+        for reserve in book.policy.reserves.get(sku, ()):
+            for component, count in book.uses(sku) if reserve.until > now else ():
+                stocked = book.stocked(component)
+                where = (reserve.locations & stocked) or stocked
+                units = reserve.units * count
+                yield Claim(
+                    ClaimKind.RESERVED, component, units, where, about=reserve.purpose, until=reserve.until
+                )
 
 
 def import_max_ms(book: Book, channel: ChannelName) -> int:

@@ -7,7 +7,7 @@ with the change it suffices, with one unit less not. What a lever cannot do is t
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from reconcilerd.domain.allocation import Allocation, ours, rule_in_force
+from reconcilerd.domain.allocation import Allocation
 from reconcilerd.domain.explain import BECAUSE
 from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, Rails, Verdict
@@ -16,6 +16,7 @@ from reconcilerd.domain.plan import Entry, GroupPlan, make_plan
 from reconcilerd.domain.policy import MaxUnits, Mode, OfferRule, Percent, PoolMode
 from reconcilerd.domain.position import ORDERED, Claim, ClaimKind, OfferView, Position
 from reconcilerd.domain.quantities import MAX_UNITS
+from reconcilerd.domain.terms import ours, rule_in_force
 
 State = tuple[Position, Rails]
 MOST = 1_000_000
@@ -250,7 +251,7 @@ def _with_rule(rule: OfferRule, now: Percent | MaxUnits, *, low: bool) -> OfferR
 def _of_peers(position: Position, rails: Rails, offer: OfferView) -> Iterator[Lever]:
     if not position.split:
         return
-    if position.pool.mode is PoolMode.SHARED:
+    if position.pool.mode is PoolMode.ADAPTIVE:
         yield Lever(
             "the pool shared again, not scarce", "", 1, lambda by: (replace(position, split=not by), rails)
         )

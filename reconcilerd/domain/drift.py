@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconcilerd.domain.allocation import Allocation, ours
+from reconcilerd.domain.allocation import Allocation
 from reconcilerd.domain.facts import SlotState
 from reconcilerd.domain.names import Sku, SlotKey
 from reconcilerd.domain.position import OfferView, Position
+from reconcilerd.domain.terms import ours
 
 
 class Cause(StrEnum):

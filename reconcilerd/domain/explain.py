@@ -6,10 +6,12 @@ No second engine: everything said here is read off the position, the shelves and
 from collections.abc import Sequence
 from typing import Any
 
+from reconcilerd.domain.adaptive import PLAIN_TENTHS, slow_ms, turning_points, z_tenths
 from reconcilerd.domain.allocation import Because
 from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, SOON, Verdict
 from reconcilerd.domain.names import SlotKey, format_instant
 from reconcilerd.domain.plan import Entry, GroupPlan
+from reconcilerd.domain.policy import PoolMode
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.domain.room import Shelf, room_of
 from reconcilerd.domain.sheet import rule_text
@@ -21,6 +23,7 @@ _CLAIMS = {
     ClaimKind.INFERRED: "inferred from a fall that no order explains yet",
     ClaimKind.DARK: "expected to have sold on a channel we cannot read",
     ClaimKind.SAFETY: "safety stock",
+    ClaimKind.RESERVED: "reserved",
     ClaimKind.DARK_STOCK: "not offered any more, because nobody could count them for too long",
     ClaimKind.BURIED: "possibly sold unseen (kept back from raises only)",
 }
@@ -30,6 +33,9 @@ BECAUSE = {
     Because.MAX: "the maximum the rule allows",
     Because.ALL: "all that is available: the pool is shared and its rule is 100 %",
     Because.LOW_STOCK: "the rule for low stock",
+    Because.POT: "its pot and its share of the rest",
+    Because.MINIMUM: "its minimum, a part of which lies in the declared overcommit",
+    Because.PREORDER: "its share, and its part of what is on its way, since it sells past zero",
     Because.KEPT: "what it shows already: that is within a quarter of its share and the sum is right",
     Because.DEAD_BAND: "what it shows already: the difference is below the pool's dead band",
     Because.BESIDE_PUSH: "the smaller of Extensiv's own number, which it pushes, and ours",
@@ -49,7 +55,10 @@ def explain(plan: GroupPlan, slot: SlotKey) -> dict[str, Any]:
     shelf = _tightest(position, offer)
     sentences = [
         *(_supply(position, shelf) if shelf else ["No stock row of its components was ever read."]),
+        *_regime(position),
+        *_others(position, offer),
         _policy(position, offer, allocation.ideal),
+        *_beyond(position, offer, allocation.beyond),
         f"It should show {allocation.desired}: {BECAUSE[allocation.because]}.",
         _observed(position, offer),
         _verdict(entry),
@@ -66,6 +75,8 @@ def explain(plan: GroupPlan, slot: SlotKey) -> dict[str, Any]:
             "unseen": shelf.unseen if shelf else None,
             "buried": shelf.buried if shelf else None,
             "left": shelf.left if shelf else None,
+            "coming": shelf.coming_left if shelf else None,
+            "beyond": allocation.beyond,
             "ideal": allocation.ideal,
             "desired": allocation.desired,
             "read": offer.read,
@@ -101,10 +112,59 @@ def _supply(position: Position, shelf: Shelf) -> list[str]:
             if c.kind is kind and c.component == shelf.component and c.locations <= shelf.locations
         ]
         if claims:
-            said.append(f"{sum(c.units for c in claims)} {words}{_named([c.about for c in claims])}.")
+            ends = [c.until for c in claims if c.until is not None]
+            until = f", the first of it until {format_instant(min(ends))}" if ends else ""
+            said.append(f"{sum(c.units for c in claims)} {words}{_named([c.about for c in claims])}{until}.")
+        waived = sum(c.waived for c in claims)
+        if waived:
+            said.append(f"{waived} more of these are ordered, and policy does not hold them back.")
     if shelf.unseen:
         said.append(f"{shelf.unseen} more that Extensiv has allocated to orders we cannot name.")
     return [*said, f"That leaves {shelf.left} to offer."]
+
+
+def _regime(position: Position) -> list[str]:
+    """Where an adaptive pool turns, and why there."""
+    if position.pool.mode is not PoolMode.ADAPTIVE:
+        return []
+    slow = slow_ms(position)
+    z = z_tenths(position, slow)
+    costs = (
+        "" if z == PLAIN_TENTHS else f", by what overselling and hiding cost: {z // 10}.{z % 10} deviations"
+    )
+    return [
+        f"The pool is adaptive: it is split at {bound} of {component} or fewer, which could sell in the "
+        f"{slow // 1000} s before all channels have heard of it{costs}; {left} are left."
+        for component, left, bound in turning_points(position)
+    ]
+
+
+def _others(position: Position, offer: OfferView) -> list[str]:
+    """What is set aside for other listings."""
+    mine = {component for component, _ in offer.uses}
+    pots = [
+        f"{each.rule.pot} for {each.slot.channel}"
+        for each in position.offers
+        if each.rule.pot and each.slot != offer.slot and mine & {component for component, _ in each.uses}
+    ]
+    return [f"Set aside for others, as far as there is any: {', '.join(pots)}."] if pots else []
+
+
+def _beyond(position: Position, offer: OfferView, units: int) -> list[str]:
+    said = []
+    if offer.sells_past_zero:
+        said.append(
+            "Zero does not stop its sales: what it sells beyond stock is expected, and nothing of it is hidden."
+        )
+        coming = [each for each in position.inbound if any(each.sku == name for name, _ in offer.uses)]
+        said += [
+            f"{each.counted} of {each.sku} are counted on at {each.location} until {format_instant(each.due)}, less "
+            "what lies there."
+            for each in coming
+        ]
+    if units:
+        said.append(f"{units} of its ideal lie on no shelf: they are declared inbound or overcommit.")
+    return said
 
 
 def _named(about: Sequence[str]) -> str:

@@ -17,12 +17,14 @@ written down. ``check_rest``: of a pool group that has come to rest.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from reconcilerd.domain.allocation import estimated, ours
+from reconcilerd.domain.allocation import estimated
 from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Fact, Outcome, SlotObserved, SlotState
 from reconcilerd.domain.names import Instant, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, make_plan
-from reconcilerd.domain.position import ORDERED
-from reconcilerd.domain.room import Room, room_of
+from reconcilerd.domain.position import ORDERED, Position
+from reconcilerd.domain.promises import declared
+from reconcilerd.domain.room import Room, Shelf, room_of
+from reconcilerd.domain.terms import ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def check_plan(plan: GroupPlan) -> tuple[Violation, ...]:
 def _of_one(plan: GroupPlan, room: Room, entry: Entry) -> Iterator[tuple[str, str]]:
     position, path = plan.position, entry.slot.path
     offer = next(each for each in position.offers if each.slot == entry.slot)
-    if entry.target > room.alone(entry.slot):
+    if entry.target > room.alone(entry.slot) + declared(position, offer, room):
         yield "I1", f"{path}: {entry.target} is more than could ship"
     if any(component in position.unknown for component, _ in offer.uses):
         yield "I4", f"{path}: a component was never counted"
@@ -66,10 +68,18 @@ def _raised_beyond_room(plan: GroupPlan, room: Room) -> Iterator[tuple[str, str]
         before = shown[entry.slot]
         shown[entry.slot] = max(before, entry.target)
         mine = [shelf for shelf in room.shelves if any(slot == entry.slot for slot, _ in shelf.use)]
-        if any(shelf.taken(shown) > shelf.left for shelf in mine):
+        if any(shelf.taken(shown) > shelf.left + _declared(position, shelf) for shelf in mine):
             yield "I2", f"{entry.slot.path}: raising to {entry.target} shows more than there is"
-        elif any(shelf.taken(shown) > shelf.left_for_raises for shelf in mine):
+        elif any(shelf.taken(shown) > shelf.left_for_raises + _declared(position, shelf) for shelf in mine):
             yield "I3", f"{entry.slot.path}: raising from {before} to {entry.target} exceeds the headroom"
+
+
+def _declared(position: Position, shelf: Shelf) -> int:
+    """What a person has declared may be shown of a shelf beyond what it holds: 0 unless somebody did."""
+    inside = {slot for slot, _ in shelf.use}
+    offers = [offer for offer in position.offers if offer.slot in inside]
+    units = position.pool.overcommit if any(offer.rule.minimum for offer in offers) else 0
+    return units + (shelf.coming_left if any(offer.sells_past_zero for offer in offers) else 0)
 
 
 def _counted_twice(plan: GroupPlan) -> Iterator[tuple[str, str]]:

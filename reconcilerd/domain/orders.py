@@ -299,6 +299,10 @@ class OrderBook:
                 self._drop(code, key)
         return len(old)
 
+    def news(self, key: OrderKey) -> bool:
+        """Whether an order was first heard of when every open order was known already."""
+        return key in self._heard
+
     def _drop(self, code: Code, key: OrderKey) -> None:
         for lines in (self._sales, self._placed, self._taken):
             lines[code].drop(key)

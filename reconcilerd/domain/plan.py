@@ -7,13 +7,14 @@ order of arrival at the channels ever shows more than there is (I2, I3).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated, ours
+from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated
 from reconcilerd.domain.drift import Cause, Drift, diff
 from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import Change, Rails, Verdict, covers, judge, stale_peers
 from reconcilerd.domain.names import Instant, Sku, SlotKey
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.domain.room import Room, room_of
+from reconcilerd.domain.terms import ours
 
 SHIPMENT_DOUBT_MS = 5_000
 Wished = Mapping[SlotKey, int]
@@ -78,6 +79,7 @@ def make_plan(
     ``like``: another plan, best the group's last one. Its room and shares are taken over where they are the same.
     """
     room, allocations = _shares(position, like)
+    room = room.lending({each.slot: each.beyond for each in allocations if each.beyond})
     if wished is not None:
         allocations = _instead(position, room, allocations, wished)
     drifts = diff(position, allocations)
@@ -109,8 +111,9 @@ def _shares(position: Position, like: GroupPlan | None) -> tuple[Room, tuple[All
     if like is None or not position.alike(like.position):
         room = room_of(position)
         return room, allocate(position, room)
-    room = like.room if position.claims == like.position.claims else room_of(position)
-    return room, like.allocations if room == like.room else allocate(position, room)
+    bare = like.room.lending({})
+    room = bare if position.claims == like.position.claims else room_of(position)
+    return room, like.allocations if room == bare else allocate(position, room)
 
 
 def _instead(
@@ -211,11 +214,14 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
 
 
 def exposure(plan: GroupPlan) -> int:
-    """Units shown beyond what could leave today: split, the worst shelf; shared, the largest single listing."""
+    """Units shown beyond what could leave today: split, the worst shelf; shared, the largest single listing.
+
+    What was declared to be shown beyond that (overcommit, inbound) is none.
+    """
     position, room = plan.position, plan.room
     if any(claim.kind is ClaimKind.SAFETY for claim in position.claims):
         unsafe = tuple(claim for claim in position.claims if claim.kind is not ClaimKind.SAFETY)
-        room = room_of(replace(position, claims=unsafe))
+        room = room_of(replace(position, claims=unsafe)).lending(room.beyond)
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
     if position.split:
         return max(0, room.excess(shown))
@@ -224,15 +230,17 @@ def exposure(plan: GroupPlan) -> int:
 
 
 def hidden(plan: GroupPlan) -> int:
-    """Units policy would offer that no listing shows (eaches): split, the sum; shared, the worst single listing."""
+    """Units policy would offer that no listing shows (eaches): split, the sum; shared, the worst single listing.
+
+    What lies on no shelf is not hidden, nor is anything where zero does not stop sales.
+    """
     position, room = plan.position, plan.room
     gaps = [
-        max(0, allocation.ideal - (offer.current or 0)) * offer.rule.units_per_sale
+        max(0, allocation.ideal - allocation.beyond - (offer.current or 0)) * offer.rule.units_per_sale
         for offer, allocation in zip(position.offers, plan.allocations, strict=True)
-        if ours(offer)
+        if ours(offer) and not offer.sells_past_zero
     ]
     if not position.split:
         return max(gaps, default=0)
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
-    free = max((s.left - s.taken(shown) for s in room.shelves if s.use), default=0)
-    return max(0, min(sum(gaps), free))
+    return max(0, min(sum(gaps), room.free(shown)))

@@ -8,15 +8,26 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from reconcilerd.domain.names import ChannelName, LocationName, Sku
+from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku
 from reconcilerd.domain.quantities import Rate
 
 
 class PoolMode(StrEnum):
     SHARED = "shared"
-    """The same unit may be shown on several channels at once."""
+    """The same unit may be shown on several channels at once, however few there are."""
     SPLIT = "split"
     """Every unit is shown on one channel only."""
+    ADAPTIVE = "adaptive"
+    """Shared while there is plenty, split while what is left could sell before all channels have heard of it."""
+
+
+class Firmness(StrEnum):
+    """How far an order that may still come to nothing takes units off the shelf."""
+
+    FIRM = "firm"
+    SOFT = "soft"
+    """Only for a time, and only up to a share of what is available."""
+    IGNORED = "ignored"
 
 
 class BundleMode(StrEnum):
@@ -82,6 +93,18 @@ class OfferRule:
     excluded_locations: frozenset[LocationName] = frozenset()
     managed: bool = True
     """False: look, never write."""
+    weight: int | None = None
+    """Its part of a split pool beside those of the others; the rule is then only a ceiling. None: its percentage."""
+    tier: int = 1
+    """Of a split pool, lower tiers are filled to their ceilings before higher ones get anything."""
+    priority: int | None = None
+    """Who keeps the last units of a split pool: its floor, or one sale, comes before those of higher numbers."""
+    pot: int = 0
+    """Set aside for this listing out of what there is, in shared and split pools; no other listing may draw on it."""
+    minimum: int = 0
+    """Shown even where less is there, as far as the pool's overcommit reaches."""
+    preorder: bool = False
+    """It is meant to sell past zero: nobody need be told that it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +124,71 @@ class PoolRule:
     mode: PoolMode
     bundles: BundleMode = BundleMode.PER_WAREHOUSE
     unread_peer: UnreadPeer = UnreadPeer.HOLD
-    scarcity_switch: bool = True
-    """Shared pools only: turn split while what is left is no more than K."""
     dead_band_permille: int = 50
+    overcommit: int = 0
+    """Eaches of one component that all listings with a minimum may together show beyond what is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a channel's mistakes cost, in any one unit of money: their ratio alone counts."""
+
+    oversold: int
+    """One unit sold that is not there."""
+    hidden_day: int
+    """One unit that could be sold and is not shown for a day."""
+
+    def __post_init__(self) -> None:
+        if self.oversold < 1 or self.hidden_day < 1:
+            raise ValueError(
+                f"costs are at least 1: {self.oversold} oversold, {self.hidden_day} hidden for a day"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class DemandRule:
+    """How firm open orders of one status are. Soft ones count for ``expires_ms`` after they were placed."""
+
+    firmness: Firmness = Firmness.FIRM
+    expires_ms: int = 0
+    share_permille: int = 1000
+    """Soft ones together take at most this part of what firm demand leaves."""
+
+
+FIRM = DemandRule()
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Units (eaches of a SKU) held for something that is no order yet, until a moment. No locations: anywhere."""
+
+    units: int
+    until: Instant
+    purpose: str = ""
+    locations: frozenset[LocationName] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """Units on their way to a location: offered from one moment until they are due, by how sure they are."""
+
+    units: int
+    confidence_permille: int
+    location: LocationName
+    due: Instant
+    offered_from: Instant = Instant(0)
+
+    @property
+    def counted(self) -> int:
+        return self.units * self.confidence_permille // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Velocity:
+    """How sales speed is measured: over a window, leaning on the guess as if that were ``prior_ms`` of sales."""
+
+    window_ms: int = 21_600_000
+    prior_ms: int = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +209,7 @@ class ChannelRule:
     order_key: str = "(.*)"
     """How its order numbers stand in Extensiv: a pattern whose one group is the channel's own number."""
     offer: OfferRule = OfferRule()
+    costs: Costs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +264,10 @@ class Limits:
     match_floor: int = 5
     match_orders: int = 2_000
     match_window_ms: int = 7 * 86_400_000
+    announce_permille: int = 300
+    """An order above this part of what was available before it is announced before its channels are lowered."""
+    announce_units: int = 2
+    """Smaller orders never are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +284,15 @@ class Policy:
     ages: Ages = Ages()
     limits: Limits = Limits()
     stock_sweep_ms: int = 600_000
+    velocity: Velocity = Velocity()
+    demand: Mapping[tuple[ChannelName, str], DemandRule] = field(default_factory=lambda: MappingProxyType({}))
+    """By channel (empty: any) and the status as its source writes it; firm where nothing is said."""
+    reserves: Mapping[Sku, tuple[Reserve, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    inbound: Mapping[Sku, tuple[Inbound, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def demand_rule(self, channel: ChannelName, status: str) -> DemandRule:
+        anywhere = self.demand.get((ChannelName(""), status), FIRM)
+        return self.demand.get((channel, status), anywhere)
 
     def sku_rule(self, sku: Sku) -> SkuRule:
         return self.skus.get(sku, self.default_sku)

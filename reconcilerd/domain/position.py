@@ -11,7 +11,7 @@ from operator import attrgetter
 from reconcilerd.domain.bundles import Uses
 from reconcilerd.domain.facts import SlotState
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
-from reconcilerd.domain.policy import Ages, Limits, OfferRule, PoolRule, Publisher
+from reconcilerd.domain.policy import Ages, Costs, Limits, OfferRule, PoolRule, Publisher
 from reconcilerd.domain.quantities import Rate
 
 Locations = frozenset[LocationName]
@@ -26,11 +26,13 @@ class ClaimKind(StrEnum):
     INFERRED = "inferred"
     DARK = "dark"
     SAFETY = "safety_stock"
+    RESERVED = "reserved"
     DARK_STOCK = "dark_stock"
     """Not read for so long that policy no longer offers it."""
     BURIED = "buried"
 
 
+OPEN = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED})
 ORDERED = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED, ClaimKind.SHIPPED})
 
 
@@ -46,6 +48,12 @@ class Claim:
     about: str = ""
     shipped: Instant | None = None
     """When its parcel left, by the record of whoever sent it."""
+    waived: int = 0
+    """Further units of the order that policy does not hold back: it is not firm."""
+    until: Instant | None = None
+    """When it ends by time alone."""
+    news: str = ""
+    """The number of an order first heard of while every open order was known: nobody was told of it before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,16 @@ class StockView:
 
 
 @dataclass(frozen=True, slots=True)
+class InboundView:
+    """Eaches of one component that are declared to be on their way to a location, by how sure they are."""
+
+    sku: Sku
+    location: LocationName
+    counted: int
+    due: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelView:
     """One channel's state. ``through``: every order of it placed up to here is known to us."""
 
@@ -79,6 +97,7 @@ class ChannelView:
     compare_and_set: bool
     slow_ms: int
     """Poll + order lag + slowest apply."""
+    costs: Costs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +160,7 @@ class OfferView:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One pool group at ``at``. ``split`` is what the pool is now; a shared pool may have turned split."""
+    """One pool group at ``at``. ``split`` is what the pool is now; an adaptive pool may have turned split."""
 
     at: Instant
     group: Sku
@@ -169,6 +188,8 @@ class Position:
     stock_sweep_ms: int
     ages: Ages
     limits: Limits
+    inbound: tuple[InboundView, ...] = ()
+    """Offered where zero does not stop sales, and nowhere else."""
 
     def alike(self, other: "Position") -> bool:
         """Whether equal room gives equal shares here and there: all is the same but moments, ages, rates and claims."""

@@ -92,6 +92,11 @@ class Rate:
 
 def expected(rate: Rate, window_ms: int, sigmas: int) -> int:
     """Units likely sold in ``window_ms``: mu + sigmas * sqrt(mu), rounded up."""
+    return expected_tenths(rate, window_ms, 10 * sigmas)
+
+
+def expected_tenths(rate: Rate, window_ms: int, tenths: int) -> int:
+    """The same with the deviations counted in tenths."""
     mu = rate.milli_per_hour * max(0, window_ms) * (_MICRO // 1000) // _HOUR_MS
-    spread = sigmas * isqrt(mu * _MICRO)
+    spread = tenths * isqrt(mu * _MICRO) // 10
     return -(-(mu + spread) // _MICRO)

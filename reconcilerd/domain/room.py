@@ -6,16 +6,18 @@ fits on every shelf (Hall's condition), so one subtraction per shelf tells what 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
+from types import MappingProxyType
 
-from reconcilerd.domain.names import Sku, SlotKey
+from reconcilerd.domain.names import LocationName, Sku, SlotKey
 from reconcilerd.domain.policy import BundleMode
 from reconcilerd.domain.position import ORDERED, ClaimKind, Locations, OfferView, Position
 from reconcilerd.domain.quantities import MAX_UNITS
 
 Shown = Mapping[SlotKey, int]
 MAX_LOCATION_SETS = 12
+_NOTHING: Shown = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Shelf:
     """Units Extensiv holds for orders beyond all orders we could name."""
     buried: int
     use: tuple[tuple[SlotKey, int], ...]
+    coming: int = 0
+    """Declared inbound beyond what lies there: what has come early is counted once."""
 
     @property
     def left(self) -> int:
@@ -39,6 +43,11 @@ class Shelf:
     @property
     def left_for_raises(self) -> int:
         return max(0, self.left - self.buried)
+
+    @property
+    def coming_left(self) -> int:
+        """What of the declared inbound no claim takes beyond the stock."""
+        return max(0, self.stock + self.coming - self.claimed - self.unseen) - self.left
 
     def taken(self, shown: Shown) -> int:
         return sum(count * shown.get(slot, 0) for slot, count in self.use)
@@ -53,31 +62,59 @@ class Room:
     """Units of each component left at all locations it may be sold from, whatever the channel."""
     whole: bool = True
     """False: there are too many unions to look at all of them, so nothing may be raised."""
+    beyond: Shown = field(default_factory=lambda: _NOTHING)
+    """What each listing may show that no shelf need hold: its part of declared overcommit and inbound."""
 
     def fits(self, shown: Shown) -> bool:
+        shown = self._on_shelf(shown) if self.beyond else shown
         return all(shelf.taken(shown) <= shelf.left for shelf in self.shelves)
 
     def of(self, slots: Collection[SlotKey]) -> "Room":
         """Only the shelves that some of these slots take from: others cannot stand in their way."""
-        return Room(
-            tuple(s for s in self.shelves if any(name in slots for name, _ in s.use)),
-            self.levels,
-            whole=self.whole,
+        kept = tuple(s for s in self.shelves if any(name in slots for name, _ in s.use))
+        return replace(self, shelves=kept)
+
+    def less(self, shown: Shown) -> "Room":
+        """The room that these leave."""
+        taken = tuple(replace(each, claimed=each.claimed + each.taken(shown)) for each in self.shelves)
+        return replace(self, shelves=taken, beyond=_NOTHING)
+
+    def coming(self) -> "Room":
+        """Only what is declared to be on its way."""
+        shelves = (
+            replace(s, stock=s.coming_left, coming=0, claimed=0, unseen=0, buried=0) for s in self.shelves
         )
+        return replace(self, shelves=tuple(shelves), beyond=_NOTHING)
+
+    def lending(self, beyond: Shown) -> "Room":
+        """This room where each listing may show so much beyond it."""
+        return self if beyond == self.beyond else replace(self, beyond=beyond)
+
+    def _on_shelf(self, shown: Shown) -> Shown:
+        """The part of what is shown that must lie on a shelf."""
+        return {slot: max(0, count - self.beyond.get(slot, 0)) for slot, count in shown.items()}
 
     def excess(self, shown: Shown) -> int:
         """Units shown beyond what there is, on the worst shelf (exposure of a split pool)."""
+        shown = self._on_shelf(shown) if self.beyond else shown
         return max((shelf.taken(shown) - shelf.left for shelf in self.shelves), default=0)
+
+    def free(self, shown: Shown) -> int:
+        """Units that nobody shows, on the shelf that has most of them."""
+        shown = self._on_shelf(shown) if self.beyond else shown
+        return max((shelf.left - shelf.taken(shown) for shelf in self.shelves if shelf.use), default=0)
 
     def headroom(self, slot: SlotKey, shown: Shown, *, raising: bool) -> int:
         """How many more of ``slot`` fit beside what is shown (negative: too much is shown already)."""
+        on_shelf = self._on_shelf(shown) if self.beyond else shown
         spare = [
-            (((shelf.left_for_raises if raising else shelf.left) - shelf.taken(shown)) // use)
+            (((shelf.left_for_raises if raising else shelf.left) - shelf.taken(on_shelf)) // use)
             for shelf in self.shelves
             for name, use in shelf.use
             if name == slot
         ]
-        return min(spare, default=0)
+        room = min(spare, default=0)
+        return room + max(0, self.beyond.get(slot, 0) - shown.get(slot, 0)) if self.beyond else room
 
     def alone(self, slot: SlotKey, *, raising: bool = False) -> int:
         """The most ``slot`` could show if nobody else showed anything; no channel shows more than MAX_UNITS."""
@@ -153,7 +190,7 @@ def _shelf(
         if row.sku == component and row.location in union and row.location not in barred
     ]
     inside = [claim for claim in position.claims if claim.component == component and claim.locations <= union]
-    ordered = sum(claim.units for claim in inside if claim.kind in ORDERED)
+    ordered = sum(claim.units + claim.waived for claim in inside if claim.kind in ORDERED)
     return Shelf(
         component=component,
         locations=union,
@@ -162,7 +199,18 @@ def _shelf(
         unseen=max(0, sum(row.allocated for row in rows) - ordered),
         buried=sum(claim.units for claim in inside if claim.kind is ClaimKind.BURIED),
         use=use,
+        coming=_coming(position, component, union - barred) if position.inbound else 0,
     )
+
+
+def _coming(position: Position, component: Sku, places: Locations) -> int:
+    """Inbound to these places beyond what is sellable at each: it may be some of it already."""
+    there = {row.location: row.sellable for row in position.stock if row.sku == component}
+    due: dict[LocationName, int] = {}
+    for each in position.inbound:
+        if each.sku == component and each.location in places:
+            due[each.location] = due.get(each.location, 0) + each.counted
+    return sum(max(0, units - there.get(place, 0)) for place, units in due.items())
 
 
 def _assembly_shelves(position: Position) -> list[Shelf]:
@@ -179,7 +227,13 @@ def _assembly_shelves(position: Position) -> list[Shelf]:
             inside = tuple(
                 (each.slot, each.rule.units_per_sale) for each in offers if each.locations <= union
             )
-            shelves.append(Shelf(sku, union, buildable, 0, 0, 0, tuple(sorted(inside))))
+            coming = 0
+            if position.inbound:
+                soon = (
+                    _assembled(position, recipe, frozenset({place}), coming=True) for place in sorted(union)
+                )
+                coming = sum(soon) - buildable
+            shelves.append(Shelf(sku, union, buildable, 0, 0, 0, tuple(sorted(inside)), coming))
     return shelves
 
 
@@ -188,10 +242,13 @@ def _recipe(offers: Sequence[OfferView]) -> tuple[tuple[Sku, int], ...]:
     return tuple((sku, count // first.rule.units_per_sale) for sku, count in first.uses)
 
 
-def _assembled(position: Position, recipe: tuple[tuple[Sku, int], ...], place: Locations) -> int:
+def _assembled(
+    position: Position, recipe: tuple[tuple[Sku, int], ...], place: Locations, *, coming: bool = False
+) -> int:
     whole = []
     for component, count in recipe:
         if place <= position.excluded_of(component):
             return 0
-        whole.append(_shelf(position, component, place, ()).left // count)
+        shelf = _shelf(position, component, place, ())
+        whole.append((shelf.left + (shelf.coming_left if coming else 0)) // count)
     return min(whole)

@@ -5,7 +5,6 @@
 
 from typing import Any
 
-from reconcilerd.domain.allocation import rule_in_force
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.guards import MEANS, Verdict
 from reconcilerd.domain.names import Instant, Sku, SlotKey, format_instant
@@ -13,6 +12,7 @@ from reconcilerd.domain.plan import GroupPlan, exposure, hidden
 from reconcilerd.domain.policy import MaxUnits, Percent, PoolMode, Publisher
 from reconcilerd.domain.position import ORDERED, ClaimKind, OfferView, Position, StockView
 from reconcilerd.domain.room import level_of
+from reconcilerd.domain.terms import rule_in_force
 
 SCHEMA = "reconcilerd.reconcile/1"
 _OK, _DIFFERS, _INCOMPLETE = 0, 3, 5
@@ -41,6 +41,8 @@ def sheet_of(book: Book, sku: Sku, plan: GroupPlan) -> dict[str, Any]:
             ),
             "in_flight_orders": _orders(position, components),
             "safety_stock": _claimed(position, components, {ClaimKind.SAFETY}),
+            "reserved": _claimed(position, components, {ClaimKind.RESERVED}),
+            "inbound": sum(each.counted for each in position.inbound if each.sku in components),
             "available": [
                 {"sku": each, "units": level_of(position, each)}
                 for each in components
@@ -77,11 +79,12 @@ def exit_code_of(sheets: list[dict[str, Any]]) -> int:
 
 def _location(book: Book, position: Position, row: StockView) -> dict[str, Any]:
     here = frozenset({row.location})
-    taken = sum(
-        claim.units
+    orders = [
+        claim
         for claim in position.claims
         if claim.component == row.sku and claim.kind in ORDERED and claim.locations == here
-    )
+    ]
+    taken, waived = sum(claim.units for claim in orders), sum(claim.waived for claim in orders)
     known = book.locations.get(row.location)
     return {
         "sku": row.sku,
@@ -89,8 +92,8 @@ def _location(book: Book, position: Position, row: StockView) -> dict[str, Any]:
         "name": known.name if known else row.location,
         "on_hand": row.on_hand,
         "unavailable": row.unavailable,
-        "committed": max(taken, row.allocated),
-        "available": max(0, row.sellable - max(taken, row.allocated)),
+        "committed": max(taken + waived, row.allocated),
+        "available": max(0, row.sellable - max(taken, row.allocated - waived)),
         "counted": row.location not in position.excluded_of(row.sku),
         "age_s": _age_s(position.at, row.age_of),
     }
@@ -145,18 +148,30 @@ def rule_text(position: Position, offer: OfferView) -> str:
     match rule:
         case Percent(permille):
             percent = f"{permille // 10}" if permille % 10 == 0 else f"{permille / 10:.1f}"
-            scarce = position.split and position.pool.mode is PoolMode.SHARED
+            scarce = position.split and position.pool.mode is not PoolMode.SPLIT
+            dividing = position.split and offer.rule.weight is None
             text = (
                 f"scarce, part {percent}"
-                if scarce
-                else f"{'share' if position.split else 'up to'} {percent} %"
+                if scarce and dividing
+                else f"{'share' if dividing else 'up to'} {percent} %"
             )
         case MaxUnits(units):
             text = f"max {units}"
-    narrowed = [f"cap {offer.rule.cap}"] if offer.rule.cap is not None else []
-    narrowed += [f"buffer {offer.rule.buffer}"] if offer.rule.buffer else []
-    narrowed += ["low stock"] if low else []
-    return ", ".join([text, *narrowed])
+    return ", ".join([text, *_narrowed(position, offer), *(["low stock"] if low else [])])
+
+
+def _narrowed(position: Position, offer: OfferView) -> list[str]:
+    """What besides the share bounds or lifts it."""
+    rule = offer.rule
+    said = [f"cap {rule.cap}"] if rule.cap is not None else []
+    said += [f"buffer {rule.buffer}"] if rule.buffer else []
+    said += [f"pot {rule.pot}"] if rule.pot else []
+    said += [f"minimum {rule.minimum}"] if rule.minimum else []
+    if position.split:
+        said += [f"weight {rule.weight}"] if rule.weight is not None else []
+        said += [f"tier {rule.tier}"] if rule.tier != 1 else []
+        said += [f"priority {rule.priority}"] if rule.priority is not None else []
+    return said
 
 
 def _claimed(position: Position, components: list[Sku], kinds: set[ClaimKind]) -> int:

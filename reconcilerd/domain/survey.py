@@ -22,18 +22,29 @@ from reconcilerd.domain.claims import (
     import_max_ms,
     inferred_claims,
     kept_order_claims,
+    reserve_claims,
     safety_claims,
     sellers_of,
     sold_since,
 )
 from reconcilerd.domain.facts import FindingKind, StockObserved
+from reconcilerd.domain.firmness import demand_claims
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import OfferRule, PoolMode, PoolRule
-from reconcilerd.domain.position import ChannelView, Claim, Locations, OfferView, Position, StockView
+from reconcilerd.domain.position import (
+    ChannelView,
+    Claim,
+    InboundView,
+    Locations,
+    OfferView,
+    Position,
+    StockView,
+)
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.slots import SlotTrack, unsettled_units
 
 TURNS_TO_WAKE = 3
+_STRICTEST = (PoolMode.SPLIT, PoolMode.ADAPTIVE, PoolMode.SHARED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,8 @@ class _KeptGroup:
     min_levels: tuple[tuple[Sku, int], ...]
     excluded: tuple[tuple[Sku, Locations], ...]
     unlisted: tuple[ChannelName, ...]
+    reserved: tuple[Sku, ...]
+    """SKUs for which policy holds units, now or some time."""
 
 
 @dataclass(slots=True)
@@ -129,7 +142,8 @@ class Surveyor:
         seen = [(place, _offer(book, place, now)) for place in kept.slots]
         offers = tuple(view for _, view in seen)
         channels = tuple(weather.channels[name] for name in sorted({offer.slot.channel for offer in offers}))
-        split = kept.pool.mode is PoolMode.SPLIT or book.scarce.get(group, False)
+        scarce = kept.pool.mode is PoolMode.ADAPTIVE and book.scarce.get(group, False)
+        split = kept.pool.mode is PoolMode.SPLIT or scarce
         return Position(
             at=now,
             group=group,
@@ -140,6 +154,7 @@ class Surveyor:
             unknown=kept.unknown,
             claims=(
                 *self._claims(kept, seen, split, channels, now),
+                *(reserve_claims(book, kept.reserved, now) if kept.reserved else ()),
                 *dark_stock_claims(book, rows, weather.stock_dark_ms),
             ),
             sold=tuple((each, self._sold(each, now)) for each in kept.components),
@@ -154,6 +169,7 @@ class Surveyor:
             stock_sweep_ms=book.policy.stock_sweep_ms,
             ages=book.policy.ages,
             limits=book.policy.limits,
+            inbound=_inbound(book, kept.components, now) if book.policy.inbound else (),
         )
 
     def forget(self, group: Sku) -> None:
@@ -184,9 +200,12 @@ class Surveyor:
     ) -> list[Claim]:
         claims: list[Claim] = []
         for component in kept.components:
-            orders = kept_order_claims(self.book, component, self._orders.get(component))
-            self._orders[component] = orders
-            claims += orders.claims
+            if self.book.policy.demand:
+                claims.extend(demand_claims(self.book, component, now))
+            else:
+                orders = kept_order_claims(self.book, component, self._orders.get(component))
+                self._orders[component] = orders
+                claims += orders.claims
             claims += kept.safety[component]
         for place, offer in seen:
             if place.track.inferred:
@@ -204,6 +223,16 @@ class Surveyor:
         if kept is None or kept[0] != ordered:
             kept = self._sellers[component] = ordered, sellers_of(self.book, component)
         return sold_since(self.book, component, now, kept[1])
+
+
+def _inbound(book: Book, components: Sequence[Sku], now: Instant) -> tuple[InboundView, ...]:
+    """What is declared to be on its way, from when it is offered until it is due: then the stock row knows better."""
+    return tuple(
+        InboundView(component, each.location, each.counted, each.due)
+        for component in components
+        for each in book.policy.inbound.get(component, ())
+        if each.offered_from <= now < each.due
+    )
 
 
 def is_dark(book: Book, channel: ChannelName, now: Instant) -> bool:
@@ -241,6 +270,7 @@ def _group_of(book: Book, group: Sku) -> _KeptGroup:
         min_levels=tuple((sku, book.policy.sku_rule(sku).min_level) for sku in sorted({*sold, *components})),
         excluded=tuple((each, book.policy.sku_rule(each).excluded_locations) for each in components),
         unlisted=tuple(sorted({name for sku in sold for name in joins.unlisted.get(sku, ())})),
+        reserved=tuple(dict.fromkeys((*sold, *components))) if book.policy.reserves else (),
     )
 
 
@@ -266,11 +296,11 @@ def _view(row: StockObserved) -> StockView:
 
 
 def _pool(book: Book, components: Sequence[Sku]) -> PoolRule:
-    """The group's pool; where bundles tie several pools together, a split one wins."""
+    """The group's pool; where bundles tie several pools together, a split one wins, then an adaptive one."""
     rules = [
         book.policy.pools[name] for name in sorted({book.policy.sku_rule(each).pool for each in components})
     ]
-    return next((rule for rule in rules if rule.mode is PoolMode.SPLIT), rules[0])
+    return min(rules, key=lambda rule: _STRICTEST.index(rule.mode))
 
 
 def _slot(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations) -> _KeptSlot | None:
@@ -379,4 +409,5 @@ def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:
         unmatched=rate.bad(limits.match_permyriad, limits.match_floor),
         compare_and_set=rule.compare_and_set,
         slow_ms=slow_ms(rule),
+        costs=rule.costs,
     )

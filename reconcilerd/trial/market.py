@@ -141,7 +141,7 @@ def _default_policy(kinds: Sequence[Kind], channels: int) -> Policy:
     return _known_to(
         Policy(
             revision="trial",
-            pools={"shared": PoolRule(PoolMode.SHARED), "split": PoolRule(PoolMode.SPLIT)},
+            pools={"shared": PoolRule(PoolMode.ADAPTIVE), "split": PoolRule(PoolMode.SPLIT)},
             channels=rules,
             offers=offers,
             skus={

@@ -66,7 +66,7 @@ def put(*keys: str | int, value: object) -> Change:
 def test_the_shipped_configuration_works_and_is_short() -> None:
     policy = policy_of(load(ROOT / "config.toml"), ROOT)
     assert len(policy.channels) == 3
-    assert {pool.mode for pool in policy.pools.values()} == set(PoolMode)
+    assert {pool.mode for pool in policy.pools.values()} == {PoolMode.ADAPTIVE, PoolMode.SPLIT}
     assert len((ROOT / "config.toml").read_text("utf-8").splitlines()) < 120
 
 
@@ -78,7 +78,7 @@ def test_a_configuration_that_says_nothing_has_the_defaults_of_the_domain() -> N
     policy = policy_of(parse(bare, "config.toml"), ROOT)
     assert (policy.limits, policy.ages) == (Limits(), Ages())
     assert policy.default_sku == SkuRule(pool="shared")
-    assert policy.pools["shared"] == PoolRule(PoolMode.SHARED)
+    assert policy.pools["shared"] == PoolRule(PoolMode.ADAPTIVE)
     channel, usual = policy.channels[ChannelName("shop-uk")], ChannelRule()
     assert channel.offer == OfferRule()
     assert (channel.order_lag_ms, channel.read_lag_ms) == (usual.order_lag_ms, usual.read_lag_ms)

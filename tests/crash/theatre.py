@@ -145,7 +145,7 @@ class Theatre:
 
         async def main() -> None:
             at_requests = requests or Death()
-            exact = {"default": PoolRule(PoolMode.SHARED, dead_band_permille=0)}
+            exact = {"default": PoolRule(PoolMode.ADAPTIVE, dead_band_permille=0)}
             rules = replace(policy(split=False, poll_ms=20_000), pools=exact)
             wiring = wire(
                 rules,

@@ -8,7 +8,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconcilerd.domain.allocation import Taker, allocate, fill, ours
+from reconcilerd.domain.allocation import allocate
 from reconcilerd.domain.bundles import Uses
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import ChannelName, LocationName, Sku, SlotKey
@@ -17,6 +17,8 @@ from reconcilerd.domain.policy import BundleMode, MaxUnits, Mode, Percent
 from reconcilerd.domain.position import Claim, ClaimKind, Position
 from reconcilerd.domain.quantities import MAX_UNITS
 from reconcilerd.domain.room import Room, Shelf, room_of
+from reconcilerd.domain.shares import Taker, fill
+from reconcilerd.domain.terms import ours
 from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position, row, slot
 from tests.domain.strategies import FEWER, WIDE, positions
 

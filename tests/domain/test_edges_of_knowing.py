@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
-from reconcilerd.domain.allocation import scarcity
+from reconcilerd.domain.adaptive import scarcity
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.claims import dark_stock_claims
 from reconcilerd.domain.facts import (

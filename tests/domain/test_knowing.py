@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reconcilerd.domain.allocation import scarcity
+from reconcilerd.domain.adaptive import scarcity
 from reconcilerd.domain.facts import (
     EXTENSIV,
     CorrectionPlanned,

@@ -9,6 +9,7 @@ import pytest
 from reconcilerd.domain import plan as planning
 from reconcilerd.domain.names import ChannelName, Sku
 from reconcilerd.domain.policy import OfferRule, PoolMode
+from reconcilerd.domain.quantities import Rate
 from reconcilerd.simulator.shoppers import read_invoices
 from reconcilerd.trial.market import market, open_doors, script, shares_of
 from reconcilerd.trial.run import Outcome, run_trial
@@ -79,7 +80,7 @@ def test_a_policy_is_tried_on_its_own_channels_and_skus() -> None:
     assert set(world.stores) == set(base.channels)
     assert [item.each for item in world.items_of("mug") if item.store == name] == [6]
     shared = base.pools["shared"]
-    assert all(not kind.split for kind in what.kinds) == (shared.mode is PoolMode.SHARED)
+    assert all(not kind.split for kind in what.kinds) == (shared.mode is PoolMode.ADAPTIVE)
 
 
 def test_real_orders_are_replayed_at_their_own_pace() -> None:
@@ -124,3 +125,17 @@ def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:
 def test_what_cannot_be_simulated_is_refused(tmp_path: Path, args: tuple[str, ...], said: str) -> None:
     done = run(tmp_path, "simulate", *args)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("tenths", [0, 1, 100])
+def test_however_wrong_the_rates_are_nothing_is_broken_and_little_is_lost(tenths: int) -> None:
+    """A guess of nothing, a tenth and ten times the truth: units oversold and hidden stay within a bound."""
+    what = market(3, skus=6)
+    skus = {
+        sku: replace(rule, rate=Rate(rule.rate.milli_per_hour * tenths // 10))
+        for sku, rule in what.policy.skus.items()
+    }
+    outcome = run_trial(replace(what, policy=replace(what.policy, skus=skus)), 3, 1.0, "mild")
+    assert outcome.violations == ()
+    assert outcome.score.oversold <= 2
+    assert outcome.score.self_made <= 2

@@ -107,7 +107,7 @@ def noisy_policy(kinds: tuple[Kind, ...] = KINDS) -> Policy:
         )
         for kind in kinds
     }
-    pools = {"split": PoolRule(PoolMode.SPLIT), "shared": PoolRule(PoolMode.SHARED)}
+    pools = {"split": PoolRule(PoolMode.SPLIT), "shared": PoolRule(PoolMode.ADAPTIVE)}
     default = SkuRule(pool="shared")
     return replace(base, channels=channels, offers=offers, skus=skus, pools=pools, default_sku=default)
 

@@ -97,7 +97,7 @@ def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits:
     }
     return Policy(
         revision="test",
-        pools={"default": PoolRule(PoolMode.SPLIT if split else PoolMode.SHARED)},
+        pools={"default": PoolRule(PoolMode.SPLIT if split else PoolMode.ADAPTIVE)},
         channels=channels,
         locations={LocationName("2"): LocationRule(mirror=True, mirror_max_ms=1_800_000)},
         limits=replace(Limits(mode=mode), **{**wide, **limits}),

@@ -75,7 +75,7 @@ def _config(base: str) -> list[str]:
         ]
     return [
         *lines,
-        '[[pools]]\nname = "shared"\nmode = "shared"\ndefault = true',
+        '[[pools]]\nname = "shared"\nmode = "adaptive"\ndefault = true',
         '[[pools]]\nname = "split"\nmode = "split"',
         "[locations.2]\nmirror = true\nmirror_max_s = 20",
         '[limits]\nmode = "auto"\nwindow_slots = 5000\nwindow_min_slots = 5000\nwindow_units = 1000000',
