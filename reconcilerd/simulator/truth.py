@@ -22,6 +22,8 @@ class WorldConfig:
     import_ms: tuple[int, int] = (30_000, 600_000)
     allocate_ms: tuple[int, int] = (30_000, 300_000)
     ship_ms: tuple[int, int] = (600_000, 5_400_000)
+    hear_ms: tuple[int, int] = (0, 0)
+    """How late Extensiv hears that a mirrored place has shipped."""
     mirror_ms: int = 900_000
     index_lag_ms: tuple[int, int] = (0, 20_000)
     push_ms: tuple[int, int] = (60_000, 600_000)
@@ -85,6 +87,8 @@ class Item:
     """When our side last wrote it."""
     past: deque[tuple[Instant, int]] = field(default_factory=lambda: deque(maxlen=64))
     """What it showed before and until when: a store's readings may lag."""
+    coming: list[int] = field(default_factory=list)
+    """Accepted writes that have yet to take effect, and will."""
 
 
 @dataclass(slots=True)
@@ -101,6 +105,8 @@ class Store:
     """How long an accepted write takes until it shows; meanwhile sales go on, and are then overwritten."""
     read_lag_ms: int = 0
     """How old the quantities are that it answers with."""
+    restocks: bool = True
+    """Whether a cancel gives the units back to what it shows."""
 
 
 @dataclass(slots=True)
@@ -261,7 +267,7 @@ class World:
         return self._take(owner, number, lines, now)
 
     def cancel(self, order: Order, now: Instant) -> None:
-        """A customer cancels: the store restocks; Extensiv hears of it, if it ever knew the order.
+        """A customer cancels: most stores restock; Extensiv hears of it, if it ever knew the order.
 
         A parcel that leaves before Extensiv has heard is gone all the same: the store then shows too much.
         """
@@ -272,7 +278,8 @@ class World:
             self._cancel_in_extensiv(order, now)
         order.cancelled = order.updated = now
         order.visible = Instant(now + self._lag("cancel index", order.number, self.config.index_lag_ms))
-        for item, units in self._items_of(order):
+        restocked = self._items_of(order) if order.store and self.stores[order.store].restocks else ()
+        for item, units in restocked:
             self._show(item, item.quantity + units, now)
         for component, units in self._needs(order).items():
             self._claim(component, -units)
@@ -327,6 +334,12 @@ class World:
             self._push_later(sku, now)
         order.ext_place, order.ext_modified = place, now
 
+    def switch(self, sku: str, *, split: bool, now: Instant) -> None:
+        """From now on the units of a SKU are divided among its listings, or offered whole by each of them."""
+        self.advance(now)
+        self.products[sku].split = split
+        self._settle(sku)
+
     def set_quantity(self, item: Item, quantity: int, now: Instant) -> None:
         """What a listing shows is now this."""
         self.advance(now)
@@ -342,6 +355,7 @@ class World:
         if lost or self._luck_of_writes.random() < self.config.write_lost:
             self.lost_writes.append((now, item))
             return
+        item.coming.append(quantity)
         if late_ms:
             self.at(now + late_ms, lambda at: self._apply(item, quantity, at))
         else:
@@ -349,6 +363,7 @@ class World:
 
     def _apply(self, item: Item, quantity: int, now: Instant) -> None:
         """A write of our side takes effect; a raise is to blame for what it shows beyond what there is."""
+        item.coming.remove(quantity)
         before, raises = self.tally.exposed_now, quantity > item.quantity
         self._show(item, quantity, now)
         if raises:
@@ -427,14 +442,15 @@ class World:
                 self._push_later(sku, now)
 
     def _ship(self, order: Order, now: Instant) -> None:
-        if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None:
+        """The parcel leaves. A mirrored place tells Extensiv later, and Extensiv the store."""
+        if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None or order.shipped is not None:
             return
-        order.ext_status, order.shipped, order.ext_modified = "SHIPPED", now, now
-        if order.cancelled is None:
-            order.fulfilled, order.updated = True, now
-            order.visible = max(order.visible, now)
+        order.shipped = now
+        mirrored = self.places[order.ext_place].mirror
+        heard_ms = self._lag("hear", order.number, self.config.hear_ms) if mirrored else 0
+        if not heard_ms:
+            self._hear_of_shipment(order, now)
         for sku, units in self._needs(order).items():
-            self._unallocate(order, sku, units)
             if order.cancelled is None:
                 # A cancel has given its units back already; nothing is given back twice.
                 self._demand[sku] = self._demand.get(sku, 0) - units
@@ -446,6 +462,18 @@ class World:
                 if not self.places[each.place].mirror:
                     each.copied = each.on_hand
             self._stock_moved(sku, now)
+        if heard_ms:
+            self.at(now + heard_ms, lambda at: self._hear_of_shipment(order, at, late=True))
+
+    def _hear_of_shipment(self, order: Order, now: Instant, *, late: bool = False) -> None:
+        order.ext_status, order.ext_modified = "SHIPPED", now
+        if order.cancelled is None:
+            order.fulfilled, order.updated = True, now
+            order.visible = max(order.visible, now)
+        for sku, units in self._needs(order).items():
+            self._unallocate(order, sku, units)
+            if late:
+                self._push_later(sku, now)
 
     def _unallocate(self, order: Order, sku: str, units: int) -> None:
         each = self.bins.get((sku, order.ext_place or 0))
@@ -453,7 +481,7 @@ class World:
             each.allocated = max(0, each.allocated - units)
 
     def _cancel_in_extensiv(self, order: Order, now: Instant) -> None:
-        if order.ext_status == "AWAITING_SHIPMENT":
+        if order.ext_status == "AWAITING_SHIPMENT" and order.shipped is None:
             order.ext_status, order.ext_modified = "CANCELLED", now
             for sku, units in self._needs(order).items():
                 self._unallocate(order, sku, units)
