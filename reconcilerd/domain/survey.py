@@ -155,6 +155,7 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         as_of=track.as_of,
         age_of=track.age_of,
         suspect=track.suspect_since is not None,
+        only_answered=seen.as_of < track.firm_since,
         surprise=track.surprise,
         known_since=book.orders.known(slot.channel, seen.listing_sku, track.as_of, now),
         write=track.write.target if track.write else None,

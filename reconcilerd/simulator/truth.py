@@ -11,28 +11,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from reconcilerd.domain.names import Instant
+from reconcilerd.simulator.lags import WorldConfig as WorldConfig  # noqa: PLC0414 - whoever makes a world needs it
 from reconcilerd.simulator.score import Score, Tally, shown_of
-
-
-@dataclass(frozen=True, slots=True)
-class WorldConfig:
-    """Lags in milliseconds (least, most); ``push_lost``: share of native pushes that never arrive."""
-
-    seed: int = 1
-    import_ms: tuple[int, int] = (30_000, 600_000)
-    allocate_ms: tuple[int, int] = (30_000, 300_000)
-    ship_ms: tuple[int, int] = (600_000, 5_400_000)
-    hear_ms: tuple[int, int] = (0, 0)
-    """How late Extensiv hears that a mirrored place has shipped."""
-    mirror_ms: int = 900_000
-    index_lag_ms: tuple[int, int] = (0, 20_000)
-    push_ms: tuple[int, int] = (60_000, 600_000)
-    """How long a native push waits for its turn; then its number is computed."""
-    transit_ms: tuple[int, int] = (500, 5_000)
-    """How long that number takes to the store; what sells meanwhile is written over."""
-    push_lost: float = 0.05
-    write_lost: float = 0.0
-    """Share of accepted writes that never take effect."""
 
 
 @dataclass(slots=True)
@@ -65,6 +45,8 @@ class Bin:
     copied: int = 0
     """What Extensiv says is on hand."""
     allocated: int = 0
+    routed: int = 0
+    """Units of open orders that are to leave from here, allocated or not."""
 
 
 @dataclass(slots=True)
@@ -329,8 +311,9 @@ class World:
         for sku, units in self._needs(order).items():
             self._unallocate(order, sku, units)
             there = self.bins.get((sku, place))
-            if order.allocated and there is not None:
-                there.allocated += units
+            if there is not None:
+                there.routed += units
+                there.allocated += units if order.allocated else 0
             self._push_later(sku, now)
         order.ext_place, order.ext_modified = place, now
 
@@ -417,19 +400,25 @@ class World:
         order.imported = order.ext_modified = now
         order.ext_status = "AWAITING_SHIPMENT"
         order.ext_place = self._route(order)
+        for sku, units in self._needs(order).items():
+            if (sku, order.ext_place) in self.bins:
+                self.bins[sku, order.ext_place].routed += units
         allocate = self._lag("allocate", order.number, self.config.allocate_ms)
         self.at(now + allocate, lambda at: self._allocate(order, at))
         self.at(now + self._lag("ship", order.number, self.config.ship_ms), lambda at: self._ship(order, at))
 
     def _route(self, order: Order) -> int:
-        """The first place that has all of it, else the first."""
-        needs = self._needs(order)
-        for place in self.places:
-            if all(
-                (b := self.bins.get((sku, place))) and b.on_hand - b.locked >= n for sku, n in needs.items()
-            ):
-                return place
-        return next(iter(self.places))
+        """The first place that has all of it beside what is to leave from there already; else that has it at all."""
+        free = (place for place in self.places if self._has(order, place, beside_routed=True))
+        there = (place for place in self.places if self._has(order, place))
+        return next(free, next(there, next(iter(self.places))))
+
+    def _has(self, order: Order, place: int, *, beside_routed: bool = False) -> bool:
+        return all(
+            (b := self.bins.get((sku, place))) is not None
+            and b.on_hand - b.locked - (b.routed if beside_routed else 0) >= units
+            for sku, units in self._needs(order).items()
+        )
 
     def _allocate(self, order: Order, now: Instant) -> None:
         if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None:
@@ -445,6 +434,11 @@ class World:
         """The parcel leaves. A mirrored place tells Extensiv later, and Extensiv the store."""
         if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None or order.shipped is not None:
             return
+        if not self._has(order, order.ext_place):
+            # What lies elsewhere leaves from there, and Extensiv knows from where it left.
+            holding = next((place for place in self.places if self._has(order, place)), order.ext_place)
+            if holding != order.ext_place:
+                self.reroute(order, holding, now)
         order.shipped = now
         mirrored = self.places[order.ext_place].mirror
         heard_ms = self._lag("hear", order.number, self.config.hear_ms) if mirrored else 0
@@ -477,8 +471,9 @@ class World:
 
     def _unallocate(self, order: Order, sku: str, units: int) -> None:
         each = self.bins.get((sku, order.ext_place or 0))
-        if order.allocated and each is not None:
-            each.allocated = max(0, each.allocated - units)
+        if each is not None:
+            each.routed = max(0, each.routed - units)
+            each.allocated = max(0, each.allocated - units) if order.allocated else each.allocated
 
     def _cancel_in_extensiv(self, order: Order, now: Instant) -> None:
         if order.ext_status == "AWAITING_SHIPMENT" and order.shipped is None:

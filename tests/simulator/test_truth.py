@@ -134,6 +134,20 @@ def test_locked_units_do_not_ship() -> None:
     assert on_hand(world, "a") == 4
 
 
+def test_orders_are_routed_to_where_units_are_free_and_leave_from_where_they_lie() -> None:
+    world = world_of({"a": 2}, **FIXED)
+    world.add_stock("a", 2, 10)
+    world.set_quantity(world.items_of("a")[0], 12, START)
+    first, second = bought(world, 2, number="1"), bought(world, 1, number="2")
+    world.advance(later(2))
+    assert (first.ext_place, second.ext_place) == (1, 2)
+    world.damage("a", 2, later(3))
+    world.advance(SOON)
+    assert (first.ext_place, first.ext_status) == (2, "SHIPPED")
+    assert (world.bins["a", 1].on_hand, world.bins["a", 2].on_hand, world.shippable("a")) == (0, 7, 7)
+    assert [(each.routed, each.allocated) for each in world.bins.values()] == [(0, 0), (0, 0)]
+
+
 def test_extensiv_hears_late_that_a_mirrored_place_has_shipped() -> None:
     """The parcel is gone at once, the order stays open in Extensiv and at the store until it is told."""
     world = world_of({"a": 0}, **FIXED, hear_ms=(5 * MINUTE, 5 * MINUTE))
