@@ -170,7 +170,7 @@ def test_a_push_onto_what_is_nearly_sold_out_is_undone_long_before_the_next_poll
     async def scene(stage: Stage) -> None:
         await anyio.sleep(300)
         stage.world.set_quantity(stage.item("shop-uk", "a"), 9, stage.clock())
-        await anyio.sleep(150)
+        await anyio.sleep(30)
 
     world = small_world(WorldConfig(), split=False, units=2)
     for store in world.stores.values():
