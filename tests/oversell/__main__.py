@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(fault))
     if asked.list:
         for each in worlds:
-            print(f"{each.name:<24} {each.about}")
+            print(f"{each.name:<25} {each.about}")
         return 0
     seeds = range(1, asked.seeds + 1) if asked.seed is None else range(asked.seed, asked.seed + 1)
     policies = tuple(each for each in POLICIES if each in asked.policy or not asked.policy)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from tests.oversell.policies import IN_FLIGHT, OMNISCIENT, OURS, Run
 
@@ -12,6 +13,7 @@ NEXT_TO_NOTHING = 0.005
 """Units a run that ours may oversell (or minutes it may hide a unit) where in-flight did not at all."""
 MOST_SEEDS = 8
 WIDTH = 100
+INDENT = " " * 5
 HEAD = f"{'world':<25} {'policy':<20} {'oversold':>8} {'self-made':>9} {'refused':>7} {'hidden':>7} {'writes/sale':>11}"
 
 
@@ -95,7 +97,7 @@ def judge(rows: Sequence[Row], scarce: frozenset[str] = frozenset()) -> tuple[Ve
             Verdict("self-made", world, ours.self_made, SELF_MADE, f"{ours.self_made:.2f} units a run")
         )
         if world.startswith("quiet-"):
-            text = f"{_total(ours)} units in {ours.seeds} runs{_seeds(ours)}"
+            text = f"{_total(ours)} units, {ours.seeds} seeds{_seeds(ours)}"
             verdicts.append(Verdict("quiet", world, ours.oversold, QUIET, text))
         if ours.broken:
             verdicts.append(Verdict("invariants", world, len(ours.broken), 0, ours.broken[0]))
@@ -108,7 +110,7 @@ def judge(rows: Sequence[Row], scarce: frozenset[str] = frozenset()) -> tuple[Ve
 
 
 def _against_in_flight(ours: Row, theirs: Row, known: Row | None) -> tuple[Verdict, Verdict]:
-    bound = f", {_total(known)} with the truth known" if known is not None else ""
+    bound = f", {_total(known)} omniscient" if known is not None else ""
     oversold = Verdict(
         "oversold",
         ours.world,
@@ -186,5 +188,9 @@ def _row_as_text(row: Row) -> str:
 
 def _as_line(each: Verdict) -> str:
     mark = "ok  " if each.met else "MISS"
-    start = f"{mark} {each.bar:<10} {each.world:<25} {each.figure:7.2f} of {each.most:<7.4g} "
-    return start + each.detail[: WIDTH - len(start)]
+    start = f"{mark} {each.bar:<10} {each.world:<25} {each.figure:7.2f} of {each.most:<7.5g} "
+    if len(start) + len(each.detail) <= WIDTH:
+        return start + each.detail
+    return "\n".join(
+        [start.rstrip(), *wrap(each.detail, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)]
+    )

@@ -172,6 +172,8 @@ def test_the_json_holds_the_rows_with_their_keys() -> None:
 def test_worlds_are_listed_and_bad_arguments_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list", "--world", "quiet"]) == 0
     assert capsys.readouterr().out.splitlines()[0].startswith("quiet-scarce-split ")
+    assert main(["--list"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= WIDTH
     for bad in (["--world", "moon"], ["--seeds", "0"], ["--policy", "luck"]):
         with pytest.raises(SystemExit):
             main(bad)

@@ -65,14 +65,14 @@ class _Sort:
 
     @property
     def told(self) -> str:
-        return f"{self.units} units, {self.per_minute:g} visitors a minute, {self.hours:g} h"
+        return f"{self.units} units, {self.per_minute:g} a minute, {self.hours:g} h"
 
 
 SORTS = {
     "scarce": _Sort(20, 0.3, 3.0, scarce=True),
     "hot": _Sort(200, 3.0, 1.5),
     "hotscarce": _Sort(60, 3.0, 1.5, scarce=True),
-    "plenty": _Sort(400, 0.3, 3.0),
+    "plenty": _Sort(400, 0.3, 1.5),
 }
 READINGS = ((60, 20), (60, 120), (900, 20), (900, 120))
 """Seconds between two readings, and how late a store shows an order."""
@@ -95,7 +95,7 @@ def settings() -> tuple[Setting, ...]:
 
 def _plain(name: str, pool: str, poll_s: int, lag_s: int) -> Setting:
     sort = SORTS[name]
-    about = f"{sort.told}; {pool}; read every {poll_s} s, orders up to {lag_s} s late"
+    about = f"{sort.told}; {pool}; poll {poll_s} s, order lag {lag_s} s"
     kinds = (Kind("a", sort.units, sort.per_minute, split=pool == "split"),)
     title = f"{name}-{pool}-{poll_s}-{lag_s}"
     return Setting(title, about, kinds, sort.hours, pool, poll_s, lag_s, scarce=sort.scarce)
@@ -103,14 +103,14 @@ def _plain(name: str, pool: str, poll_s: int, lag_s: int) -> Setting:
 
 def _quiet(pool: str) -> Setting:
     sort = SORTS["scarce"]
-    about = f"{sort.told}; {pool}; no damage, no foreign writer, no order typed into Extensiv"
+    about = f"{sort.told}; {pool}; nothing breaks, nobody meddles"
     kinds = (Kind("a", sort.units, sort.per_minute, split=pool == "split"),)
     return Setting(f"quiet-scarce-{pool}", about, kinds, sort.hours, pool, quiet=True)
 
 
 def _net(name: str, poll_s: int) -> Setting:
     sort = SORTS[name]
-    about = f"{sort.told}; Extensiv pushes too, late, no zeros, 5 % lost; read every {poll_s} s"
+    about = f"{sort.told}; beside native push; poll {poll_s} s"
     kinds = (Kind("a", sort.units, sort.per_minute, split=False),)
     return Setting(f"net-{name}-{poll_s}", about, kinds, sort.hours, "adaptive", poll_s, pushed=True)
 
@@ -136,7 +136,7 @@ def _black_friday() -> Setting:
         units = max(12, round(per_hour * hours * chance.uniform(0.4, 0.9)))
         kinds.append(Kind(f"sku-{number:02d}", units, per_hour / 60, split=False))
     about = (
-        f"{BLACK_FRIDAY_PER_HOUR} orders an hour over {BLACK_FRIDAY_SKUS} SKUs by Pareto; Extensiv pushes too"
+        f"{BLACK_FRIDAY_PER_HOUR} orders an hour over {BLACK_FRIDAY_SKUS} SKUs by Pareto; beside native push"
     )
     return Setting("black-friday", about, tuple(kinds), hours, "adaptive", pushed=True)
 
