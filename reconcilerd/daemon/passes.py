@@ -35,8 +35,8 @@ from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Rails, Verdict
 from reconcilerd.domain.invariants import Violation, check_plan
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, released_by
-from reconcilerd.domain.policy import PoolMode
-from reconcilerd.domain.position import ClaimKind
+from reconcilerd.domain.policy import Mode, PoolMode
+from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.record import Order, PutBack, decide, record
 from reconcilerd.domain.room import Room
 from reconcilerd.domain.survey import Surveyor, Weather, weather_of
@@ -69,7 +69,8 @@ class Standing:
     """When each present drift was first seen."""
     exposed: dict[Sku, int] = field(default_factory=dict)
     hidden: dict[Sku, int] = field(default_factory=dict)
-    hungry: dict[Sku, None] = field(default_factory=dict)
+    hungry: dict[Sku, tuple[SlotKey, ...]] = field(default_factory=dict)
+    """Components that are nearly sold out, with their slots to be watched as closely as their stock."""
     large: dict[Sku, tuple[LargeOrder, ...]] = field(default_factory=dict)
     """Open orders that are large for what was available."""
     _rooms: dict[Sku, Room] = field(default_factory=dict)
@@ -102,7 +103,7 @@ class Standing:
         _keep(self._rooms, group, plan.room if waits(plan) else None)
         for component, hungers in hungry(plan):
             if hungers:
-                self.hungry[component] = None
+                self.hungry[component] = watched(plan.position, component)
             else:
                 self.hungry.pop(component, None)
         ages = {slot: at - self.since.pop(slot, at) for slot in sorted(ended)}
@@ -378,6 +379,13 @@ def _held_of(entry: Entry) -> tuple[SlotKey, int, int, str]:
 def held_for_a_person(standing: Standing) -> list[tuple[Drift, Verdict]]:
     """Corrections that wait for an approval."""
     return [each for group in standing.drifts.values() for each in group if each[1] in NEEDS_A_PERSON]
+
+
+def watched(position: Position, component: Sku) -> tuple[SlotKey, ...]:
+    """Slots that Extensiv pushes its own number to beside us: each push undoes what we lowered for orders in flight."""
+    if position.limits.mode is not Mode.NET:
+        return ()
+    return tuple(offer.slot for offer in position.offers if offer.pushed and offer.use_of(component))
 
 
 def hungry(plan: GroupPlan) -> list[tuple[Sku, bool]]:

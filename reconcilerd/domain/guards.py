@@ -364,7 +364,10 @@ def settled_falls(change: Change, rails: Rails) -> Verdict | None:
 
 
 def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
-    """Listings of living channels in a split pool whose reading is too old, or known to be wrong, for a raise."""
+    """Listings of living channels in a split pool whose reading is too old, or known to be wrong, for a raise.
+
+    A lower that was answered and not read yet frees nothing: some answers are not true.
+    """
     if not position.split:
         return ()
     return tuple(
@@ -372,7 +375,7 @@ def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
         for peer in position.offers
         if peer.slot != offer.slot
         and not position.channel(peer.slot.channel).dark
-        and (peer.suspect or position.at - peer.age_of > position.ages.peer_slot_ms)
+        and (peer.suspect or peer.only_answered or position.at - peer.age_of > position.ages.peer_slot_ms)
     )
 
 

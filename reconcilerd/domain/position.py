@@ -134,6 +134,8 @@ class OfferView:
     """Until when it is not written for that."""
     suspect: bool = False
     """A compare against the reading failed: it must be read again before anything is sent."""
+    only_answered: bool = False
+    """``read`` is what the channel answered to our last write; no reading has shown it yet."""
     surprise: int = 0
     """Units by which somebody else moved the number since our last write (channel units)."""
     unsettled: int = 0

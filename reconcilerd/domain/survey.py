@@ -343,6 +343,7 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
     falls = track.inferred
     unsettled = sum(unsettled_units(fall, book.orders, track.code) for fall in falls) if falls else 0
     suspect = track.suspect_since is not None
+    only_answered = seen.as_of < track.firm_since
     stood = (
         seen,
         ambiguous,
@@ -356,6 +357,7 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         replaced,
         unsettled,
         suspect,
+        only_answered,
         track.last_written,
         track.owed,
         track.refused,
@@ -378,6 +380,7 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         as_of=track.as_of,
         age_of=track.age_of,
         suspect=suspect,
+        only_answered=only_answered,
         surprise=track.surprise,
         known_since=known,
         write=write,

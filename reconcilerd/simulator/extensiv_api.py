@@ -27,6 +27,7 @@ from reconcilerd.simulator.wire import (
 )
 
 Row = dict[str, Any]
+SHIPPED = "SHIPPED"
 MOST: dict[str, int] = {"totals": 200, "orders": 500, "listings": 500, "shipments": 50}
 WHOLE = frozenset({"v1/warehouses", "v1/saleschannels"})
 """Answered in one piece, so no fault of paging can befall them."""
@@ -305,6 +306,7 @@ class ExtensivApi:
             }
             for order in self.world.orders.values()
             if order.shipped is not None
+            and order.ext_status == SHIPPED
             and _is(request, "orderId", order.id)
             and _is(request, "orderNumber", order.number)
             and _is(request, "warehouseId", order.ext_place)
@@ -323,7 +325,9 @@ class ExtensivApi:
             "orderDate": format_instant(Instant(order.placed - order.placed % 1000)),
             "createdDate": format_instant(Instant(-(-(order.imported or 0) // 1000) * 1000)),
             "modifiedDate": modified,
-            "shipDate": format_instant(Instant(-(-order.shipped // 1000) * 1000)) if order.shipped else None,
+            "shipDate": format_instant(Instant(-(-order.shipped // 1000) * 1000))
+            if order.shipped and order.ext_status == SHIPPED
+            else None,
             "orderItems": [
                 {"orderItemId": i, "listingSku": code, "quantityOrdered": units}
                 for i, (code, units) in enumerate(order.lines, 1)

@@ -11,26 +11,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from reconcilerd.domain.names import Instant
+from reconcilerd.simulator.lags import WorldConfig as WorldConfig  # noqa: PLC0414 - whoever makes a world needs it
 from reconcilerd.simulator.score import Score, Tally, shown_of
-
-
-@dataclass(frozen=True, slots=True)
-class WorldConfig:
-    """Lags in milliseconds (least, most); ``push_lost``: share of native pushes that never arrive."""
-
-    seed: int = 1
-    import_ms: tuple[int, int] = (30_000, 600_000)
-    allocate_ms: tuple[int, int] = (30_000, 300_000)
-    ship_ms: tuple[int, int] = (600_000, 5_400_000)
-    mirror_ms: int = 900_000
-    index_lag_ms: tuple[int, int] = (0, 20_000)
-    push_ms: tuple[int, int] = (60_000, 600_000)
-    """How long a native push waits for its turn; then its number is computed."""
-    transit_ms: tuple[int, int] = (500, 5_000)
-    """How long that number takes to the store; what sells meanwhile is written over."""
-    push_lost: float = 0.05
-    write_lost: float = 0.0
-    """Share of accepted writes that never take effect."""
 
 
 @dataclass(slots=True)
@@ -63,6 +45,8 @@ class Bin:
     copied: int = 0
     """What Extensiv says is on hand."""
     allocated: int = 0
+    routed: int = 0
+    """Units of open orders that are to leave from here, allocated or not."""
 
 
 @dataclass(slots=True)
@@ -85,6 +69,8 @@ class Item:
     """When our side last wrote it."""
     past: deque[tuple[Instant, int]] = field(default_factory=lambda: deque(maxlen=64))
     """What it showed before and until when: a store's readings may lag."""
+    coming: list[int] = field(default_factory=list)
+    """Accepted writes that have yet to take effect, and will."""
 
 
 @dataclass(slots=True)
@@ -101,6 +87,8 @@ class Store:
     """How long an accepted write takes until it shows; meanwhile sales go on, and are then overwritten."""
     read_lag_ms: int = 0
     """How old the quantities are that it answers with."""
+    restocks: bool = True
+    """Whether a cancel gives the units back to what it shows."""
 
 
 @dataclass(slots=True)
@@ -261,7 +249,7 @@ class World:
         return self._take(owner, number, lines, now)
 
     def cancel(self, order: Order, now: Instant) -> None:
-        """A customer cancels: the store restocks; Extensiv hears of it, if it ever knew the order.
+        """A customer cancels: most stores restock; Extensiv hears of it, if it ever knew the order.
 
         A parcel that leaves before Extensiv has heard is gone all the same: the store then shows too much.
         """
@@ -272,7 +260,8 @@ class World:
             self._cancel_in_extensiv(order, now)
         order.cancelled = order.updated = now
         order.visible = Instant(now + self._lag("cancel index", order.number, self.config.index_lag_ms))
-        for item, units in self._items_of(order):
+        restocked = self._items_of(order) if order.store and self.stores[order.store].restocks else ()
+        for item, units in restocked:
             self._show(item, item.quantity + units, now)
         for component, units in self._needs(order).items():
             self._claim(component, -units)
@@ -322,10 +311,17 @@ class World:
         for sku, units in self._needs(order).items():
             self._unallocate(order, sku, units)
             there = self.bins.get((sku, place))
-            if order.allocated and there is not None:
-                there.allocated += units
+            if there is not None:
+                there.routed += units
+                there.allocated += units if order.allocated else 0
             self._push_later(sku, now)
         order.ext_place, order.ext_modified = place, now
+
+    def switch(self, sku: str, *, split: bool, now: Instant) -> None:
+        """From now on the units of a SKU are divided among its listings, or offered whole by each of them."""
+        self.advance(now)
+        self.products[sku].split = split
+        self._settle(sku)
 
     def set_quantity(self, item: Item, quantity: int, now: Instant) -> None:
         """What a listing shows is now this."""
@@ -342,6 +338,7 @@ class World:
         if lost or self._luck_of_writes.random() < self.config.write_lost:
             self.lost_writes.append((now, item))
             return
+        item.coming.append(quantity)
         if late_ms:
             self.at(now + late_ms, lambda at: self._apply(item, quantity, at))
         else:
@@ -349,6 +346,7 @@ class World:
 
     def _apply(self, item: Item, quantity: int, now: Instant) -> None:
         """A write of our side takes effect; a raise is to blame for what it shows beyond what there is."""
+        item.coming.remove(quantity)
         before, raises = self.tally.exposed_now, quantity > item.quantity
         self._show(item, quantity, now)
         if raises:
@@ -402,19 +400,25 @@ class World:
         order.imported = order.ext_modified = now
         order.ext_status = "AWAITING_SHIPMENT"
         order.ext_place = self._route(order)
+        for sku, units in self._needs(order).items():
+            if (sku, order.ext_place) in self.bins:
+                self.bins[sku, order.ext_place].routed += units
         allocate = self._lag("allocate", order.number, self.config.allocate_ms)
         self.at(now + allocate, lambda at: self._allocate(order, at))
         self.at(now + self._lag("ship", order.number, self.config.ship_ms), lambda at: self._ship(order, at))
 
     def _route(self, order: Order) -> int:
-        """The first place that has all of it, else the first."""
-        needs = self._needs(order)
-        for place in self.places:
-            if all(
-                (b := self.bins.get((sku, place))) and b.on_hand - b.locked >= n for sku, n in needs.items()
-            ):
-                return place
-        return next(iter(self.places))
+        """The first place that has all of it beside what is to leave from there already; else that has it at all."""
+        free = (place for place in self.places if self._has(order, place, beside_routed=True))
+        there = (place for place in self.places if self._has(order, place))
+        return next(free, next(there, next(iter(self.places))))
+
+    def _has(self, order: Order, place: int, *, beside_routed: bool = False) -> bool:
+        return all(
+            (b := self.bins.get((sku, place))) is not None
+            and b.on_hand - b.locked - (b.routed if beside_routed else 0) >= units
+            for sku, units in self._needs(order).items()
+        )
 
     def _allocate(self, order: Order, now: Instant) -> None:
         if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None:
@@ -427,14 +431,20 @@ class World:
                 self._push_later(sku, now)
 
     def _ship(self, order: Order, now: Instant) -> None:
-        if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None:
+        """The parcel leaves. A mirrored place tells Extensiv later, and Extensiv the store."""
+        if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None or order.shipped is not None:
             return
-        order.ext_status, order.shipped, order.ext_modified = "SHIPPED", now, now
-        if order.cancelled is None:
-            order.fulfilled, order.updated = True, now
-            order.visible = max(order.visible, now)
+        if not self._has(order, order.ext_place):
+            # What lies elsewhere leaves from there, and Extensiv knows from where it left.
+            holding = next((place for place in self.places if self._has(order, place)), order.ext_place)
+            if holding != order.ext_place:
+                self.reroute(order, holding, now)
+        order.shipped = now
+        mirrored = self.places[order.ext_place].mirror
+        heard_ms = self._lag("hear", order.number, self.config.hear_ms) if mirrored else 0
+        if not heard_ms:
+            self._hear_of_shipment(order, now)
         for sku, units in self._needs(order).items():
-            self._unallocate(order, sku, units)
             if order.cancelled is None:
                 # A cancel has given its units back already; nothing is given back twice.
                 self._demand[sku] = self._demand.get(sku, 0) - units
@@ -446,14 +456,27 @@ class World:
                 if not self.places[each.place].mirror:
                     each.copied = each.on_hand
             self._stock_moved(sku, now)
+        if heard_ms:
+            self.at(now + heard_ms, lambda at: self._hear_of_shipment(order, at, late=True))
+
+    def _hear_of_shipment(self, order: Order, now: Instant, *, late: bool = False) -> None:
+        order.ext_status, order.ext_modified = "SHIPPED", now
+        if order.cancelled is None:
+            order.fulfilled, order.updated = True, now
+            order.visible = max(order.visible, now)
+        for sku, units in self._needs(order).items():
+            self._unallocate(order, sku, units)
+            if late:
+                self._push_later(sku, now)
 
     def _unallocate(self, order: Order, sku: str, units: int) -> None:
         each = self.bins.get((sku, order.ext_place or 0))
-        if order.allocated and each is not None:
-            each.allocated = max(0, each.allocated - units)
+        if each is not None:
+            each.routed = max(0, each.routed - units)
+            each.allocated = max(0, each.allocated - units) if order.allocated else each.allocated
 
     def _cancel_in_extensiv(self, order: Order, now: Instant) -> None:
-        if order.ext_status == "AWAITING_SHIPMENT":
+        if order.ext_status == "AWAITING_SHIPMENT" and order.shipped is None:
             order.ext_status, order.ext_modified = "CANCELLED", now
             for sku, units in self._needs(order).items():
                 self._unallocate(order, sku, units)

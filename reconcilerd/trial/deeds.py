@@ -13,9 +13,9 @@ CANCELLED, TYPED_IN = 0.03, 0.05
 """Shares of orders that are cancelled, and that are typed straight into Extensiv."""
 
 
-def visit(sku: str, store: str, number: int, chance: Random) -> Deed:
+def visit(sku: str, store: str, number: int, chance: Random, typed_in: float = TYPED_IN) -> Deed:
     cancelled_after = chance.randint(30_000, 1_200_000) if chance.random() < CANCELLED else None
-    if chance.random() < TYPED_IN:
+    if chance.random() < typed_in:
         return partial(_typed_in, sku)
 
     def deed(world: World, now: Instant) -> None:

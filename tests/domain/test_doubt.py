@@ -63,6 +63,20 @@ def test_a_replaced_write_under_way_still_counts_as_what_may_be_shown() -> None:
     assert (uk.read, uk.shown, uk.replaced) == (80, 80, 0)
 
 
+def test_what_was_only_answered_is_not_read_yet() -> None:
+    """Some stores say that they took a write, and show what they showed: until it is read, others get none of it."""
+    book = shop_book(0)
+    see(book, 10, 1_000)
+    assert not position_at(book, 1_500).offers[0].only_answered
+    planned(book, "first", 4, 2_000)
+    sent(book, "first", Outcome.APPLIED, 2_000)
+    (uk,) = position_at(book, 2_200).offers
+    assert (uk.shown, uk.only_answered) == (4, True)
+    see(book, 10, 3_000)
+    (uk,) = position_at(book, 3_100).offers
+    assert (uk.shown, uk.only_answered) == (10, False)
+
+
 def test_a_reading_ends_a_replaced_write_like_any_other() -> None:
     book = shop_book(0)
     see(book, 10, 1_000)

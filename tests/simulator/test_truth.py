@@ -134,6 +134,76 @@ def test_locked_units_do_not_ship() -> None:
     assert on_hand(world, "a") == 4
 
 
+def test_orders_are_routed_to_where_units_are_free_and_leave_from_where_they_lie() -> None:
+    world = world_of({"a": 2}, **FIXED)
+    world.add_stock("a", 2, 10)
+    world.set_quantity(world.items_of("a")[0], 12, START)
+    first, second = bought(world, 2, number="1"), bought(world, 1, number="2")
+    world.advance(later(2))
+    assert (first.ext_place, second.ext_place) == (1, 2)
+    world.damage("a", 2, later(3))
+    world.advance(SOON)
+    assert (first.ext_place, first.ext_status) == (2, "SHIPPED")
+    assert (world.bins["a", 1].on_hand, world.bins["a", 2].on_hand, world.shippable("a")) == (0, 7, 7)
+    assert [(each.routed, each.allocated) for each in world.bins.values()] == [(0, 0), (0, 0)]
+
+
+def test_extensiv_hears_late_that_a_mirrored_place_has_shipped() -> None:
+    """The parcel is gone at once, the order stays open in Extensiv and at the store until it is told."""
+    world = world_of({"a": 0}, **FIXED, hear_ms=(5 * MINUTE, 5 * MINUTE))
+    world.add_stock("a", 2, 10)
+    world.places = {2: world.places[2], 1: world.places[1]}
+    world.set_quantity(world.items_of("a")[0], 10, START)
+    order, shelf = bought(world, 3), world.bins["a", 2]
+    seen = []
+    for minute in (10.5, 11.5, 16.5):
+        world.advance(later(minute))
+        seen.append((shelf.on_hand, world.shippable("a"), order.ext_status, shelf.allocated, order.fulfilled))
+    assert seen == [
+        (10, 7, "AWAITING_SHIPMENT", 3, False),
+        (7, 7, "AWAITING_SHIPMENT", 3, False),
+        (7, 7, "SHIPPED", 0, True),
+    ]
+
+
+def test_what_has_left_a_mirrored_place_is_not_cancelled_before_extensiv_hears_of_it() -> None:
+    world = world_of({"a": 0}, **FIXED, hear_ms=(5 * MINUTE, 5 * MINUTE))
+    world.add_stock("a", 2, 10)
+    world.places = {2: world.places[2], 1: world.places[1]}
+    world.set_quantity(world.items_of("a")[0], 10, START)
+    order = bought(world, 3)
+    world.cancel(order, later(12))
+    world.advance(SOON)
+    assert (order.cancelled, order.ext_status, world.shippable("a")) == (None, "SHIPPED", 7)
+
+
+def test_a_store_that_restocks_nothing_shows_no_more_after_a_cancel() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    world.stores["uk"].restocks = False
+    world.cancel(bought(world, 3), later(0.5))
+    assert (world.items_of("a")[0].quantity, world.shippable("a")) == (7, 10)
+
+
+def test_an_accepted_write_is_under_way_until_it_takes_effect_and_a_lost_one_never_is() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    world.stores["uk"].apply_ms = (2 * MINUTE, 2 * MINUTE)
+    item = world.items_of("a")[0]
+    world.accept_write(item, 4, START)
+    world.accept_write(item, 6, START, lost=True)
+    assert (item.quantity, item.coming) == (10, [4])
+    world.advance(later(3))
+    assert (item.quantity, item.coming) == (4, [])
+
+
+def test_a_pool_that_is_split_from_now_on_is_measured_by_the_sum_of_what_is_shown() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    assert world.exposed_now == 0
+    world.switch("a", split=True, now=START)
+    assert world.exposed_now == 10
+    world.switch("a", split=False, now=START)
+    assert world.exposed_now == 0
+
+
 def test_a_mirrored_place_is_seen_late() -> None:
     world = world_of({"a": 10}, **FIXED, mirror_ms=15 * MINUTE)
     world.add_stock("a", 2, 5)

@@ -13,16 +13,18 @@ from random import Random
 import anyio
 
 from reconcilerd.domain.names import ChannelName, Sku
-from reconcilerd.domain.policy import OfferRule, Percent, Policy, PoolMode, PoolRule, SkuRule
+from reconcilerd.domain.policy import Mode, OfferRule, Percent, Policy, PoolMode, PoolRule, SkuRule
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.simulator.faults import Fault, FaultPlan
 from reconcilerd.simulator.truth import World, WorldConfig
-from reconcilerd.trial.deeds import Deed, breakage, foreign_write, receipt, visit
+from reconcilerd.trial.deeds import TYPED_IN, Deed, breakage, foreign_write, receipt, visit
 from tests.world.stage import STORES, Stage, empty_shops, put_on_sale
 from tests.world.stage import policy as plain_policy
 
+ADAPTIVE = PoolRule(PoolMode.ADAPTIVE)
 HOURS = 3.0
 POLL_S = 60.0
+ORDER_LAG_S = 120.0
 WARM_UP_S = 120.0
 
 
@@ -34,6 +36,8 @@ class Kind:
     units: int
     per_minute: float
     split: bool
+    bundle: tuple[tuple[str, int], ...] = ()
+    """What one unit of it is made of, if it is a bundle; ``units`` is then what its listings show at first."""
 
 
 KINDS = (
@@ -52,43 +56,63 @@ class Temper:
     apply_ms: tuple[int, int] = (0, 0)
     apply_max_ms: int = 40_000
     read_lag_ms: int = 0
+    restocks: bool = True
 
 
 TEMPERS = {
     "shop-uk": Temper(),
-    "shop-eu": Temper(compares=False, read_lag_ms=3_000),
-    "shop-us": Temper(compares=False, apply_ms=(60_000, 240_000), apply_max_ms=400_000, read_lag_ms=5_000),
+    "shop-eu": Temper(compares=False, read_lag_ms=3_000, restocks=False),
+    "shop-us": Temper(
+        compares=False,
+        apply_ms=(60_000, 240_000),
+        apply_max_ms=400_000,
+        read_lag_ms=5_000,
+        restocks=False,
+    ),
 }
 
 
-def noisy_world(seed: int, kinds: tuple[Kind, ...] = KINDS) -> World:
-    """The business as it stands at the start: every listing shows its share."""
+def noisy_world(
+    seed: int, kinds: tuple[Kind, ...] = KINDS, lag_s: float = ORDER_LAG_S, *, pushed: bool = False
+) -> World:
+    """The business as it stands at the start: every listing shows its share. ``pushed``: Extensiv pushes too."""
     config = WorldConfig(
-        seed=seed, index_lag_ms=(36_000, 120_000), import_ms=(30_000, 600_000), write_lost=0.02
+        seed=seed,
+        index_lag_ms=(int(lag_s * 300), int(lag_s * 1000)),
+        import_ms=(30_000, 600_000),
+        hear_ms=(0, 600_000),
+        write_lost=0.02,
     )
     world = empty_shops(config)
     for name, temper in TEMPERS.items():
         store = world.stores[name]
-        store.compares, store.apply_ms, store.read_lag_ms = (
-            temper.compares,
-            temper.apply_ms,
-            temper.read_lag_ms,
-        )
+        store.compares, store.restocks = temper.compares, temper.restocks
+        store.apply_ms, store.read_lag_ms = temper.apply_ms, temper.read_lag_ms
     for kind in kinds:
         shown = {
             name: kind.units * (permille if kind.split else 1000) // 1000 for name, _, permille in STORES
         }
-        put_on_sale(world, kind.sku, kind.units, split=kind.split, shown=shown)
+        put_on_sale(world, kind.sku, kind.units, split=kind.split, shown=shown, bundle=kind.bundle)
+    for store in world.stores.values() if pushed else ():
+        for item in store.items.values():
+            item.push = True
     world.start_mirrors()
     return world
 
 
-def noisy_policy(kinds: tuple[Kind, ...] = KINDS) -> Policy:
+def noisy_policy(
+    kinds: tuple[Kind, ...] = KINDS,
+    poll_s: float = POLL_S,
+    lag_s: float = ORDER_LAG_S,
+    shared: PoolRule = ADAPTIVE,
+    mode: Mode = Mode.AUTO,
+) -> Policy:
     """Split pools by the visitors' own parts, shared pools all of it; true rates, true traits of each store."""
-    base = plain_policy(split=False, poll_ms=int(POLL_S * 1000))
+    base = plain_policy(split=False, mode=mode, poll_ms=int(poll_s * 1000))
     channels = {
         name: replace(
             rule,
+            order_lag_ms=int(lag_s * 1000),
             read_lag_ms=TEMPERS[name].read_lag_ms,
             apply_max_ms=TEMPERS[name].apply_max_ms,
             compare_and_set=TEMPERS[name].compares,
@@ -107,9 +131,23 @@ def noisy_policy(kinds: tuple[Kind, ...] = KINDS) -> Policy:
         )
         for kind in kinds
     }
-    pools = {"split": PoolRule(PoolMode.SPLIT), "shared": PoolRule(PoolMode.ADAPTIVE)}
+    pools = {"split": PoolRule(PoolMode.SPLIT), "shared": shared}
     default = SkuRule(pool="shared")
-    return replace(base, channels=channels, offers=offers, skus=skus, pools=pools, default_sku=default)
+    sweep_ms = int(stock_every_s(poll_s) * 1000)
+    return replace(
+        base,
+        channels=channels,
+        offers=offers,
+        skus=skus,
+        pools=pools,
+        default_sku=default,
+        stock_sweep_ms=sweep_ms,
+    )
+
+
+def stock_every_s(poll_s: float) -> float:
+    """Stock is swept at its own slow pace, however fast the channels are read."""
+    return max(600.0, poll_s)
 
 
 def noisy_faults(seed: int) -> FaultPlan:
@@ -117,16 +155,23 @@ def noisy_faults(seed: int) -> FaultPlan:
     return FaultPlan(seed, {Fault.MISSING_PAGE: 0.02, Fault.TRUNCATED: 0.01})
 
 
-async def trade(stage: Stage, seed: int, hours: float = HOURS, kinds: tuple[Kind, ...] = KINDS) -> None:
+async def trade(
+    stage: Stage, seed: int, hours: float = HOURS, kinds: tuple[Kind, ...] = KINDS, *, quiet: bool = False
+) -> None:
     """Everything that happens in the business. The same seed brings the same visitors and the same mishaps."""
     world, start = stage.world, stage.clock()
-    for after_ms, deed in script(seed, hours, kinds):
+    for after_ms, deed in script(seed, hours, kinds, quiet=quiet):
         world.at(start + after_ms, partial(deed, world))
     await anyio.sleep(hours * 3600)
 
 
-def script(seed: int, hours: float, kinds: tuple[Kind, ...]) -> list[tuple[int, Deed]]:
-    """What happens when (ms from the start), decided before anything has happened."""
+def script(
+    seed: int, hours: float, kinds: tuple[Kind, ...], *, quiet: bool = False
+) -> list[tuple[int, Deed]]:
+    """What happens when (ms from the start), decided before anything has happened.
+
+    ``quiet``: nothing breaks, nobody else writes, no order is typed straight into Extensiv.
+    """
     chance = Random(seed)
     end = int(hours * 3_600_000)
     deeds: list[tuple[int, Deed]] = []
@@ -134,14 +179,17 @@ def script(seed: int, hours: float, kinds: tuple[Kind, ...]) -> list[tuple[int, 
         at = 0.0
         while (at := at + chance.expovariate(kind.per_minute / 60_000)) < end:
             store = chance.choices([name for name, _, _ in STORES], [share for _, _, share in STORES])[0]
-            deeds.append((int(at), visit(kind.sku, store, len(deeds), chance)))
+            deeds.append((int(at), visit(kind.sku, store, len(deeds), chance, 0.0 if quiet else TYPED_IN)))
+        if kind.bundle:
+            continue
         deeds += [
             (chance.randrange(end), receipt(kind.sku, chance.choice([1, 2]), kind.units // 2))
             for _ in range(2)
         ]
-        deeds.append((chance.randrange(end), breakage(kind.sku, 4)))
+        if not quiet:
+            deeds.append((chance.randrange(end), breakage(kind.sku, 4)))
         deeds.append((chance.randrange(end), receipt(kind.sku, 1, 1)))
-    for _ in range(max(1, round(hours / 2))):
+    for _ in range(0 if quiet else max(1, round(hours / 2))):
         sku, store = chance.choice(kinds).sku, chance.choice(STORES)[0]
         deeds.append((chance.randrange(end), foreign_write(sku, store, chance.choice([-4, -2, 2, 4]))))
     return sorted(deeds, key=lambda each: each[0])

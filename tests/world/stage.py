@@ -66,12 +66,22 @@ def empty_shops(config: WorldConfig) -> World:
 
 
 def put_on_sale(
-    world: World, sku: str, units: int, *, split: bool, shown: Mapping[str, int] = MappingProxyType({})
+    world: World,
+    sku: str,
+    units: int,
+    *,
+    split: bool,
+    shown: Mapping[str, int] = MappingProxyType({}),
+    bundle: tuple[tuple[str, int], ...] = (),
 ) -> None:
-    """A quarter of the units lies in the second place; every store lists the SKU and shows what is said, or none."""
-    world.add_product(Product(len(world.products) + 1, sku, f"Product {sku}", split=split))
-    world.add_stock(sku, 1, units - units // 4)
-    world.add_stock(sku, 2, units // 4)
+    """A quarter of the units lies in the second place; every store lists the SKU and shows what is said, or none.
+
+    A bundle has no units of its own.
+    """
+    world.add_product(Product(len(world.products) + 1, sku, f"Product {sku}", bundle, split=split))
+    if not bundle:
+        world.add_stock(sku, 1, units - units // 4)
+        world.add_stock(sku, 2, units // 4)
     for name, _, _ in STORES:
         world.add_item(name, sku, shown.get(name, 0))
 

@@ -163,6 +163,24 @@ def test_net_lowers_what_extensiv_pushes_and_oversells_less_than_the_push_alone(
     assert oversold[Mode.NET] * 2 < oversold[Mode.OBSERVE], oversold
 
 
+def test_a_push_onto_what_is_nearly_sold_out_is_undone_long_before_the_next_poll() -> None:
+    """In net, Extensiv's push may undo our lower at any moment: such slots are watched like their stock."""
+    poll_s = 900.0
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(300)
+        stage.world.set_quantity(stage.item("shop-uk", "a"), 9, stage.clock())
+        await anyio.sleep(30)
+
+    world = small_world(WorldConfig(), split=False, units=2)
+    for store in world.stores.values():
+        for item in store.items.values():
+            item.push = True
+    rules = policy(split=False, mode=Mode.NET, poll_ms=int(poll_s * 1000))
+    stage = play(world, rules, scene, poll_s=poll_s)
+    assert stage.shown("a")["shop-uk"] <= 2
+
+
 def test_an_unexplained_collapse_of_one_listing_waits_for_a_person() -> None:
     async def scene(stage: Stage) -> None:
         await anyio.sleep(300)

@@ -1,0 +1,1 @@
+"""The oversell benchmark: ``python -m tests.oversell``."""
