@@ -61,12 +61,16 @@ def told(each: Tripped) -> dict[str, Any]:
     """As the answer has it."""
     return {
         "name": each.name,
-        "since": format_instant(each.since),
-        "until": None if each.until is None else format_instant(each.until),
+        "since": _second(each.since),
+        "until": None if each.until is None else _second(each.until),
         "why": each.why,
         "evidence": each.evidence,
         "reset_means": RESETS[each.rail],
     }
+
+
+def _second(at: Instant) -> str:
+    return format_instant(Instant(at - at % 1000))
 
 
 def matching(name: str, held: list[Tripped]) -> list[Tripped]:
