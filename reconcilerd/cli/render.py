@@ -252,6 +252,10 @@ def status(answer: dict[str, Any], columns: int) -> str:
         until = f" until {each['until']}" if each["until"] else ""
         said = f"FROZEN: {each['channel']}{until}, by {each['by']}: {each['reason']}"
         lines += textwrap.wrap(said, columns, subsequent_indent="  ")
+    for each in answer["freeze_windows"]:
+        lines.append(
+            f"FREEZE WINDOW: {each['channel']}, lets through: {', '.join(each['allow']) or 'nothing'}"
+        )
     if answer["tripped"]:
         said = f"TRIPPED: {', '.join(answer['tripped'])}; see reconcilerd breaker list"
         lines += textwrap.wrap(said, columns, subsequent_indent="  ", break_long_words=False)

@@ -105,6 +105,9 @@ class Answers:
             "stopped": rails.stop,
             "daemon": True,
             "frozen": sorted(name or "all" for name in rails.frozen),
+            "freeze_windows": [
+                {"channel": each.channel or "all", "allow": sorted(each.allow)} for each in rails.closed
+            ],
             "tripped": [each.name for each in tripped(book, self._daemon.circuits, now)],
             "freezes": [
                 {"channel": f.channel or "all", "by": f.by, "reason": f.reason, "until": _time(f.until)}

@@ -100,5 +100,6 @@ class Canaries:
         )
 
     def over(self) -> None:
-        """The rest was given up; the next large set begins anew."""
-        self._canary, self.stopped = None, False
+        """All of it went, or the rest was given up; the next large set begins anew."""
+        if not self._unread:
+            self._canary, self.stopped = None, False

@@ -100,6 +100,8 @@ class Executor:
                 await self._canaries.sent(await self._send(batch))
             elif self._queue:
                 await self._canaries.wait()
+            if not self._queue:
+                self._canaries.over()
         finally:
             self._busy = False
             if self.idle:

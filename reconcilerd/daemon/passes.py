@@ -40,7 +40,7 @@ SLICE_MS = 20
 MAX_HELD_LISTED = 200
 MAX_VIOLATIONS = 1_000
 FEW_ZEROS = 20
-"""Of so many groups at most one is taken to be sold out; more of them are put in order before they are planned."""
+"""Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
 RESTLESS_S = 5.0
 WHOLE_TURN = 6
 
@@ -179,16 +179,19 @@ class Passes:
 
     def _short(self, groups: list[Sku]) -> bool:
         """Whether the windows may be too full for all that these groups could want: then the order matters."""
-        limits, now = self._desk.book.policy.limits, self._desk.clock()
         if len(groups) < 2:
             return False
+        if any(v in SHORT_OF_ALLOWANCE for group in groups for _, v in self.standing.drifts.get(group, ())):
+            return True
+        limits, now = self._desk.book.policy.limits, self._desk.clock()
+        if len(groups) <= min(FEW_ZEROS, limits.window_slots):
+            return False
         spent = [self._windows.spent(channel, now) for channel in self._windows.listings]
-        slots = min((limits.window_slots - each.slots for each in spent), default=0)
-        zeros = min((limits.unexplained_zeros - each.zeros for each in spent), default=0)
-        held = any(
-            v in SHORT_OF_ALLOWANCE for group in groups for _, v in self.standing.drifts.get(group, ())
+        return any(
+            len(groups) > limits.window_slots - each.slots
+            or 0 < limits.unexplained_zeros - each.zeros < len(groups) // FEW_ZEROS
+            for each in spent
         )
-        return held or len(groups) > min(slots, zeros * FEW_ZEROS)
 
     async def _worst_first(self, groups: list[Sku]) -> list[Sku]:
         """These groups with the largest exposure first, so that it gets what a short allowance leaves."""

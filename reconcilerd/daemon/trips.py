@@ -8,7 +8,7 @@ from reconcilerd.daemon.desk import Desk
 from reconcilerd.domain.facts import Fact, PolicyAdopted, RailLatched
 from reconcilerd.domain.guards import SOON, Verdict
 from reconcilerd.domain.latches import CONFIG_CHANGE, ZEROS, Latches, latch_name
-from reconcilerd.domain.names import SlotKey
+from reconcilerd.domain.names import Sku, SlotKey
 from reconcilerd.domain.plan import GroupPlan
 
 log = structlog.get_logger("reconcilerd.trips")
@@ -41,6 +41,7 @@ class ChangedPolicy:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._would: set[SlotKey] = set()
+        self._looked_at: set[Sku] = set()
 
     @property
     def observing(self) -> bool:
@@ -52,6 +53,7 @@ class ChangedPolicy:
         """Count what a plan would change beyond what orders explain."""
         if not self.observing:
             return
+        self._looked_at.add(plan.position.group)
         for entry in plan.entries:
             waits = entry.unexplained and entry.verdict in WOULD_CHANGE
             (self._would.add if waits else self._would.discard)(entry.slot)
@@ -59,7 +61,10 @@ class ChangedPolicy:
     async def settle(self) -> None:
         """Once everything was looked at: adopt it, or ask a person. The first policy ever is adopted as it is."""
         book, at = self._desk.book, self._desk.clock()
-        if book.adopted == book.policy.revision or self._desk.busy:
+        if book.adopted == book.policy.revision:
+            return
+        # Where there is always news, every group was planned long before there is none.
+        if self._desk.busy and not self._looked_at >= book.joins().groups.members.keys():
             return
         latch = book.latches.known.get(LATCH)
         asked = latch is not None and latch.reason.startswith(book.policy.revision)
@@ -80,4 +85,5 @@ class ChangedPolicy:
             facts = [RailLatched(LATCH, True, "reconcilerd", reason, at, evidence)]
         log.info("policy_changed", revision=book.policy.revision, before=book.adopted, listings=count)
         self._would.clear()
+        self._looked_at.clear()
         await self._desk.take(facts, note="policy")

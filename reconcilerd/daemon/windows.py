@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from reconcilerd.domain.change import Rails, Spent
 from reconcilerd.domain.facts import CorrectionPlanned
-from reconcilerd.domain.names import ChannelName, Instant
+from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 
 
 @dataclass(slots=True)
@@ -36,11 +36,12 @@ class Windows:
         changes = self._changes.setdefault(channel, deque())
         while changes and changes[0].at <= now - max(self.window_ms, self.zeros_ms):
             changes.popleft()
-        within = [each for each in changes if each.at > now - self.window_ms]
-        return Spent(
-            slots=len({each.slot for each in within}),
-            units=sum(each.unexplained for each in within),
-            zeros=len({each.slot for each in changes if each.sold_out and each.at > now - self.zeros_ms}),
-            value=sum(each.value for each in within),
-            listings=self.listings.get(channel, 0),
-        )
+        slots, zeros, units, value = set[SlotKey](), set[SlotKey](), 0, 0
+        for each in changes:
+            if each.sold_out and each.at > now - self.zeros_ms:
+                zeros.add(each.slot)
+            if each.at > now - self.window_ms:
+                slots.add(each.slot)
+                units += each.unexplained
+                value += each.value
+        return Spent(len(slots), units, len(zeros), value, self.listings.get(channel, 0))

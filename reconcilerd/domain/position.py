@@ -115,6 +115,8 @@ class OfferView:
     rate: Rate
     replaced: int = 0
     """The most that writes may still make it show which a newer one took the place of."""
+    before: int = 0
+    """What it showed before a reading that is under suspicion."""
     owed: int = 0
     """How far below zero the channel's number was: ``read`` is 0 then."""
     code: str = ""
@@ -150,7 +152,7 @@ class OfferView:
         """E: the most it may be showing now."""
         if self.current is None and self.write is None:
             return None
-        return max(self.current or 0, self.write or 0, self.replaced)
+        return max(self.current or 0, self.write or 0, self.replaced, self.before)
 
     def use_of(self, component: Sku) -> int:
         return next((count for sku, count in self.uses if sku == component), 0)

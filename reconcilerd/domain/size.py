@@ -24,8 +24,11 @@ def protected_sku(change: Change, rails: Rails) -> Verdict | None:
 
 
 def never_counted(change: Change, rails: Rails) -> Verdict | None:
-    """Nothing on hand, ever: more likely nobody counted it than that a number was shown of nothing (I5)."""
-    if not change.zeroes:
+    """Nothing on hand, ever: more likely nobody counted it than that a number was shown of nothing (I5).
+
+    What we once showed ourselves had been counted then.
+    """
+    if not change.zeroes or change.offer.last_written:
         return None
     by_component = _rows_by_component(change)
     unheard = any(rows and not any(row.counted for row in rows) for rows in by_component)

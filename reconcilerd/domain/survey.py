@@ -208,8 +208,8 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         surprise=track.surprise,
         known_since=book.orders.known(slot.channel, seen.listing_sku, track.as_of, now),
         write=track.write.target if track.write else None,
-        # A doubtful reading hides nothing of what it may still be showing.
-        replaced=max((*(each.target for each in track.replaced), kept[0] if kept else 0), default=0),
+        replaced=max((each.target for each in track.replaced), default=0),
+        before=kept[0] if kept else 0,
         owed=track.owed,
         refused=track.refused,
         not_before=track.not_before,

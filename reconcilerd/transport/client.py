@@ -119,7 +119,7 @@ class Client:
         max_body_bytes: int = 32 * 2**20,
         heard: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """``heard``: told after each try whether the other side did its work; a limit or a refusal is work too."""
+        """``heard``: told after each try whether the other side answered; a limit or a refusal is an answer too."""
         check_url(name, base_url)
         redact_library_logs()
         self.name = name
@@ -226,7 +226,7 @@ class Client:
                     self._sort(call, lane, response, body, failed)
             except (_Again, ReconcilerdError) as error:
                 throttled = isinstance(error, _Again) and error.throttled
-                self._heard(throttled or isinstance(error, Refused))
+                self._heard(throttled or isinstance(error, Refused | Denied))
                 raise
             self._heard(True)
             headers = {name.lower(): value for name, value in response.headers.items()}

@@ -60,20 +60,27 @@ class Sender:
     def _barred(self, correction: CorrectionPlanned) -> str | None:
         return self.barred(correction)
 
-    async def send(self, target: int = 9, codes: str = "".join(CODES), explained: str = "") -> Executor:
+    async def send(
+        self,
+        target: int = 9,
+        codes: str = "".join(CODES),
+        explained: str = "",
+        executor: Executor | None = None,
+        read: int = 5,
+    ) -> Executor:
         """Plan and carry out one correction for each item; nothing of those in ``explained`` is unexplained."""
 
         async def nobody(channel: str, why: str | None) -> None: ...
 
-        executor = Executor(self.here.connector, self.desk, self._stop, nobody, self._barred)
+        executor = executor or Executor(self.here.connector, self.desk, self._stop, nobody, self._barred)
         slots = [self.here.slot(code) for code in codes + explained]
         await self.here.connector.read_slots(slots, self.desk.page)
         made = [
             replace(
-                self.here.correction(code, 5, target),
+                self.here.correction(code, read, target, f"{code}{target}"),
                 based_on=self.desk.book.slots[slot].as_of,
                 at=self.desk.clock(),
-                unexplained=0 if code in explained else abs(target - 5),
+                unexplained=0 if code in explained else abs(target - read),
             )
             for code, slot in zip(codes + explained, slots, strict=True)
         ]
@@ -144,6 +151,17 @@ def test_a_large_set_goes_in_small_batches_that_are_read_back() -> None:
     assert [len(ids) for ids in reads] == [12, 2, 3]
 
 
+def test_the_next_large_set_begins_anew() -> None:
+    sender = Sender(canary_over=4, canary_first=2, canary_second=3)
+
+    async def scene() -> None:
+        executor = await sender.send()
+        await sender.send(target=11, executor=executor, read=9)
+
+    virtually(scene)
+    assert sender.batches() == [2, 3, 7, 2, 3, 7]
+
+
 def test_a_first_batch_that_did_not_take_stops_the_rest_and_latches(monkeypatch: pytest.MonkeyPatch) -> None:
     sender = Sender(canary_over=4, canary_first=2, canary_second=3)
     sender.here.wire.desk.clock.pass_by(1)
@@ -208,7 +226,7 @@ def a_client(answers: list[Any], heard: list[bool]) -> Client:
         (422, True),
         (500, False),
         (503, False),
-        (401, False),
+        (401, True),
         (httpx.ConnectError("no"), False),
         (httpx.ReadTimeout("late"), False),
     ],
