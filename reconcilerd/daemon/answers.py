@@ -384,14 +384,17 @@ class Answers:
             await self._read(skus)
 
     async def _apply(self, skus: list[Sku]) -> None:
-        """Plan, carry out, read back; again while lowers make room for raises."""
+        """Plan, carry out, read back; again while lowers make room for raises, or a zero must be read once more."""
         book = self._desk.book
         groups = {book.joins().groups.of.get(c, c) for sku in skus for c, _ in book.uses(sku)}
         for _ in range(SETTLE_ROUNDS):
             plans = await self._daemon.passes.one_pass(sorted(groups))
             await self._carry()
             if not any(plan.sends for plan in plans):
-                return
+                if not any(e.verdict is Verdict.HOLD_CONFIRM for plan in plans for e in plan.entries):
+                    return
+                # Readings closer together would count as one.
+                await anyio.sleep(book.policy.limits.confirm_gap_ms / 1000)
             await self._read(skus)
 
 

@@ -23,6 +23,7 @@ _CLAIMS = {
     ClaimKind.SAFETY: "safety stock",
     ClaimKind.DARK_STOCK: "not offered any more, because nobody could count them for too long",
     ClaimKind.BURIED: "possibly sold unseen (kept back from raises only)",
+    ClaimKind.DOUBTED: "only in the larger of a doubtful reading and the one before (kept back from raises only)",
 }
 
 _BECAUSE = {

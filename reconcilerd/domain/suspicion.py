@@ -41,7 +41,7 @@ class Look:
     changed: int = 0
     gone: int = 0
     said: dict[Sku, int] = field(default_factory=dict)
-    """What it said of the sentinels, summed over locations."""
+    """What it said of each SKU where it has sentinels, summed over locations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def look(so_far: Look, book: Book, feed: FeedName, facts: Iterable[Fact], now: I
                     so_far.said[fact.sku] = so_far.said.get(fact.sku, 0) + fact.sellable
             case SlotObserved():
                 _look_at_slot(so_far, book, fact)
-                sku = Sku(code_of(fact.listing_sku))
-                if sku in watched and fact.quantity is not None:
+                if watched and fact.quantity is not None:
+                    sku = Sku(code_of(fact.listing_sku))
                     so_far.said[sku] = so_far.said.get(sku, 0) + fact.quantity
             case ProductObserved():
                 known = book.products.get(fact.sku)

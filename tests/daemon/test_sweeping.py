@@ -11,6 +11,7 @@ from reconcilerd.connectors.port import Page
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.sweeping import Sweeping
 from reconcilerd.domain.book import STOCK_FEED, Book
+from reconcilerd.domain.explain import explain
 from reconcilerd.domain.facts import (
     Fact,
     ListingDeclared,
@@ -22,8 +23,10 @@ from reconcilerd.domain.facts import (
     StockObserved,
     SweepRead,
 )
+from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey
-from reconcilerd.domain.policy import ChannelRule, Limits, Policy, PoolMode, PoolRule, Sentinel
+from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.policy import ChannelRule, Limits, Mode, Policy, PoolMode, PoolRule, Sentinel
 from reconcilerd.domain.position import Position
 from reconcilerd.domain.room import room_of
 from reconcilerd.domain.survey import position_of, weather_of
@@ -122,6 +125,14 @@ async def test_when_nearly_everything_changed_raises_take_the_smaller_and_lowers
     await here.read(here.stock(50, CODES[:2]), here.stock(units, CODES[2:]))
     assert here.latched() == {"all-changed:extensiv.stock"}
     assert here.left("s05") == (max(50, units), min(50, units))
+
+
+async def test_a_doubtful_number_is_explained_as_such() -> None:
+    here = await business()
+    await here.read(here.stock(5_000, CODES[1:]), here.stock(50, CODES[:1]))
+    plan = make_plan(here.position(), Rails(Mode.AUTO))
+    told = explain(plan, plan.position.offers[0].slot)
+    assert any("doubtful reading" in sentence for sentence in told["sentences"]), told["sentences"]
 
 
 async def test_a_doubtful_page_is_doubted_before_anything_can_act_on_it() -> None:

@@ -8,9 +8,10 @@ import anyio
 import pytest
 
 from reconcilerd.daemon.answers import Answers
-from reconcilerd.domain.facts import CorrectionPlanned, RailLatched
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome, RailLatched
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.extensiv_api import ExtensivApi
+from reconcilerd.simulator.faults import Fault, FaultPlan
 from reconcilerd.simulator.truth import WorldConfig
 from tests.world.stage import STORES, Journal, Stage, empty_shops, play, policy, put_on_sale, small_world
 
@@ -209,6 +210,27 @@ def test_a_changed_policy_goes_by_itself_only_if_it_changes_little(limit: int) -
     )
 
 
+def test_a_channel_whose_calls_fail_is_not_written_until_reads_succeed_again() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        for _ in range(60):
+            faults.arm("shop-uk", Fault.SERVER_ERROR)
+        while "circuit:shop-uk" not in tripped(stage):
+            await anyio.sleep(5)
+        stage.world.damage("a", 50, stage.clock())
+        opened = stage.clock()
+        while stage.built.daemon.circuits.open:
+            sent = [f for f in stage.journal.facts if isinstance(f, CorrectionSent) and f.at > opened]
+            assert not [f for f in sent if f.slot.channel == "shop-uk" and f.outcome is not Outcome.NOT_SENT]
+            await anyio.sleep(5)
+        await anyio.sleep(1_200)
+        assert tripped(stage) == set()
+        assert stage.shown("a") == {"shop-uk": 50, "shop-eu": 50, "shop-us": 50}
+
+    faults = FaultPlan()
+    play(small_world(WorldConfig(), split=False), policy(split=False), scene, faults)
+
+
 def test_where_the_allowance_is_short_the_worst_exposure_is_cured_first() -> None:
     async def scene(stage: Stage) -> None:
         await anyio.sleep(600)
@@ -256,3 +278,19 @@ def test_the_rails_are_spent_by_what_orders_do_not_explain_alone() -> None:
     lowers = [f for f in stage.journal.facts if isinstance(f, CorrectionPlanned) and f.target < f.read]
     assert lowers
     assert sum(each.unexplained for each in lowers) < sum(each.read - each.target for each in lowers) / 2
+
+
+def test_a_person_who_asks_for_a_sold_out_sku_gets_its_zero_though_it_must_be_read_thrice() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(900)
+        stage.world.damage("a", 100, stage.clock())
+        for each in stage.world.bins.values():
+            each.copied = each.on_hand
+        asked = {"op": "reconcile", "skus": ["a"], "apply": True}
+        began = stage.clock()
+        told = await answers(stage).answer(asked, "ops")
+        assert told["exit_code"] == 0, told
+        assert set(stage.shown("a").values()) == {0}
+        assert stage.clock() - began >= 20_000
+
+    play(small_world(WorldConfig(), split=True), policy(split=True), scene)
