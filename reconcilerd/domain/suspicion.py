@@ -86,9 +86,14 @@ def _look_at_stock(so_far: Look, book: Book, fact: StockObserved, now: Instant) 
     so_far.gone += fact.gone and not track.row.gone
     if fact.sellable > before:
         so_far.changed += 1
-    elif fact.sellable < before:
+    elif fact.sellable < before and (not fact.sellable or not _long_ago(book, track.row.as_of, now)):
         taken = sum(units for _, units in demand(book, fact.sku))
         so_far.changed += before - fact.sellable > max(taken, sold_since(book, fact.sku, now))
+
+
+def _long_ago(book: Book, read: Instant, now: Instant) -> bool:
+    """Nobody read for so long that falls are no wonder, but to nothing: days of sales may lie in between."""
+    return now - read > book.policy.ages.max_age_ms
 
 
 def _look_at_slot(so_far: Look, book: Book, fact: SlotObserved) -> None:
@@ -107,6 +112,8 @@ def _look_at_slot(so_far: Look, book: Book, fact: SlotObserved) -> None:
         return
     if fact.quantity > before:
         so_far.changed += 1
+        return
+    if fact.quantity and _long_ago(book, track.as_of, fact.as_of):
         return
     channel, code = fact.slot.channel, code_of(fact.listing_sku)
     rate = book.rate(channel, code, fact.as_of, book.prior(None))

@@ -249,6 +249,16 @@ async def test_shipments_and_sales_of_everything_are_no_reason_to_doubt() -> Non
     assert here.latched() == frozenset(), "one of each may have been sold"
 
 
+@pytest.mark.parametrize(("units", "doubted"), [(45, False), (0, True), (5_000, True)])
+async def test_after_long_without_reading_falls_are_no_wonder_but_to_nothing(
+    units: int, doubted: bool
+) -> None:
+    here = await business()
+    here.now += 2 * 86_400_000
+    await here.read(here.stock(units, CODES[1:]), here.stock(50, CODES[:1]))
+    assert bool(here.latched()) is doubted
+
+
 async def test_few_rows_are_not_judged_as_a_whole() -> None:
     here = await business(suspect_min_rows=21)
     await here.read(here.stock(0, CODES[1:]), here.stock(50, CODES[:1]))
