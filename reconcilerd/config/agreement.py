@@ -19,8 +19,10 @@ from reconcilerd.config.settings import (
     ChannelSection,
     DemandSection,
     ExtensivSection,
+    FreezeSection,
     LedgerSection,
     PoolSection,
+    SentinelSection,
 )
 
 PRODUCTION: Final = frozenset({"api.skubana.com", "app.skubana.com"})
@@ -49,6 +51,8 @@ class Parts:
     locations: Sequence[str]
     ages: AgesSection | None
     ledger: LedgerSection | None
+    sentinels: Sequence[tuple[int, SentinelSection]]
+    freeze: Sequence[tuple[int, FreezeSection]]
     all_channels: bool
     """Whether ``channels`` is all of them."""
     demand: Sequence[tuple[int, DemandSection]] = ()
@@ -73,6 +77,8 @@ def disagreements(parts: Parts) -> Iterator[str]:
     if parts.pools is not None:
         yield from _pools(parts.pools, parts)
     yield from _demand(parts.demand, parts)
+    yield from _sentinels(parts)
+    yield from _freezes(parts)
     if parts.ages is not None:
         yield from _ages(parts.ages, parts)
     if parts.environment is not None:
@@ -216,6 +222,36 @@ def _demand(demand: Sequence[tuple[int, DemandSection]], parts: Parts) -> Iterat
                 yield f"{where}.{key}: is missing; soft demand needs an end and a share"
             elif given and each.firmness != "soft":
                 yield f"{where}.{key}: belongs to firmness soft; take it out, or set that"
+
+
+def _sentinels(parts: Parts) -> Iterator[str]:
+    known = ["extensiv.stock", *(f"{each.name}.slots" for _, each in parts.channels)]
+    for number, each in parts.sentinels:
+        if parts.all_channels and each.feed not in known:
+            yield f"sentinels[{number}].feed: no feed {each.feed!r} is watched for this{meant(each.feed, known)}"
+        if each.at_least > each.at_most:
+            yield f"sentinels[{number}].at_least: {each.at_least} is above at_most ({each.at_most})"
+
+
+def _freezes(parts: Parts) -> Iterator[str]:
+    known = [each.name for _, each in parts.channels]
+    for number, each in parts.freeze:
+        where = f"freeze[{number}]"
+        for name in each.channels:
+            if parts.all_channels and name not in known:
+                yield f"{where}.channels: no channel {name!r}{meant(name, known)}"
+        once, again = (each.start, each.end), (each.cron, each.duration_s)
+        if not (None not in once and again == (None, None)) and not (
+            None not in again and once == (None, None)
+        ):
+            yield f"{where}: either cron and duration_s, or start and end"
+        for key, moment in (("start", each.start), ("end", each.end)):
+            if moment is not None and moment.tzinfo is not None:
+                yield f"{where}.{key}: without a zone; timezone says whose clock it is"
+        if each.start is not None and each.end is not None:
+            both_local = each.start.tzinfo is None and each.end.tzinfo is None
+            if both_local and each.start >= each.end:
+                yield f"{where}.end: {each.end} is not after start ({each.start})"
 
 
 def _ages(ages: AgesSection, parts: Parts) -> Iterator[str]:

@@ -21,6 +21,7 @@ from reconcilerd.errors import ConfigFault
 MAX_FAULTS: Final = 50
 
 _WHOLE: Final = re.compile(r"[0-9]{1,10}")
+_MONEY: Final = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
 _PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]))?")
 
 
@@ -70,6 +71,17 @@ class Line(Generic[S]):
         if text not in {"", "yes", "no"}:
             self.fault(column, f"yes or no (got {text[:40]!r})")
         return default if not text else text == "yes"
+
+    def money(self, column: str, default: int) -> int:
+        """Hundredths of the currency."""
+        text = self.text(column)
+        if not text:
+            return default
+        found = _MONEY.fullmatch(text)
+        if not found:
+            self.fault(column, f"an amount like 12.50, without a currency (got {text[:40]!r})")
+            return default
+        return int(found[1]) * 100 + int((found[2] or "0").ljust(2, "0"))
 
     def percent(self, column: str) -> Percent | None:
         text = self.text(column)

@@ -22,6 +22,8 @@ SKU_COLUMNS: Final = {
     "min_level": ("eaches", "at or below it the low-stock rules are in force"),
     "safety_stock": ("eaches", "never offered anywhere"),
     "rate_per_day": ("eaches a day", "the guess of sales where none were seen yet"),
+    "unit_price": ("currency", "what an each is worth to limits.window_value; at 0 only its units count"),
+    "protected": ("yes | no", "yes: changes that orders do not explain wait for a person"),
     "kit": ("yes | no", "a bundle packed ahead: it sells from its own on hand, not from its components"),
 }
 """For rows without a channel: unit and reason."""
@@ -98,6 +100,7 @@ def default_sku(settings: Settings) -> SkuRule:
         safety_stock=base.safety_stock,
         min_level=base.min_level,
         rate=_rate(base.rate_per_day),
+        price=round(base.unit_price * 100),
         pool=next(each.name for each in settings.pools if each.default),
     )
 
@@ -195,6 +198,8 @@ def _sku_rule(line: _Row, base: SkuRule) -> SkuRule:
         excluded_locations=line.locations("exclude_locations"),
         rate=_rate(line.whole("rate_per_day", 0)) if line.text("rate_per_day") else base.rate,
         pool=pool,
+        price=line.money("unit_price", base.price),
+        protected=line.yes("protected", default=False),
         kit=line.yes("kit", default=False),
     )
 

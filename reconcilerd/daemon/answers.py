@@ -14,6 +14,7 @@ import anyio.lowlevel
 
 from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.approvals import Archive
+from reconcilerd.daemon.breakers import matching, release, told, tripped
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
@@ -77,6 +78,7 @@ class Answers:
             "approve": self.approve,
             "freeze": self.freeze,
             "unfreeze": self.freeze,
+            "breaker": self.breaker,
             **(self._plans.requests() if self._plans else {}),
         }
         op = ops.get(str(request.get("op")))
@@ -109,6 +111,10 @@ class Answers:
             "stopped": rails.stop,
             "daemon": True,
             "frozen": sorted(name or "all" for name in rails.frozen),
+            "freeze_windows": [
+                {"channel": each.channel or "all", "allow": sorted(each.allow)} for each in rails.closed
+            ],
+            "tripped": [each.name for each in tripped(book, self._daemon.circuits, now)],
             "freezes": [
                 {"channel": f.channel or "all", "by": f.by, "reason": f.reason, "until": _time(f.until)}
                 for f in book.frozen.values()
@@ -323,6 +329,24 @@ class Answers:
         await self._desk.take((fact,), note=str(request["op"]))
         return {"frozen": sorted(name or "all" for name in self._daemon.rails().frozen), "exit_code": 0}
 
+    async def breaker(self, request: dict[str, Any], by: str) -> dict[str, Any]:
+        """What is tripped and holds; with ``reset``, a name, that is released first."""
+        book, circuits, now = self._desk.book, self._daemon.circuits, self._desk.clock()
+        held, name = tripped(book, circuits, now), request.get("reset")
+        if name is None:
+            return {"tripped": [told(each) for each in held], "exit_code": 7 if held else 0}
+        reason = str(request.get("reason") or "").strip()
+        if not reason:
+            return error("a reset needs a reason: --reason TEXT", 2)
+        found = matching(str(name), held)
+        if not found:
+            known = ", ".join(each.name for each in held[:5]) or "nothing is tripped"
+            return error(f"nothing is tripped under {name!r}; see reconcilerd breaker list ({known})", 6)
+        facts = [fact for each in found for fact in release(each, book, circuits, by, reason, now)]
+        await self._desk.take(facts, note="breaker reset")
+        self._desk.everybody()
+        return {"reset": [each.name for each in found], "exit_code": 0}
+
     def _all(self) -> list[Sku]:
         return sorted(self._desk.book.joins().slots_of)
 
@@ -384,14 +408,17 @@ class Answers:
             await self._read(skus)
 
     async def _apply(self, skus: list[Sku]) -> None:
-        """Plan, carry out, read back; again while lowers make room for raises."""
+        """Plan, carry out, read back; again while lowers make room for raises, or a zero must be read once more."""
         book = self._desk.book
         groups = {book.joins().groups.of.get(c, c) for sku in skus for c, _ in book.uses(sku)}
         for _ in range(SETTLE_ROUNDS):
             plans = await self._daemon.passes.one_pass(sorted(groups))
             await self._carry()
             if not any(plan.sends for plan in plans):
-                return
+                if not any(e.verdict is Verdict.HOLD_CONFIRM for plan in plans for e in plan.entries):
+                    return
+                # Readings closer together would count as one.
+                await anyio.sleep(book.policy.limits.confirm_gap_ms / 1000)
             await self._read(skus)
 
 

@@ -17,6 +17,7 @@ import structlog
 from reconcilerd import __version__
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
+from reconcilerd.daemon.trips import ChangedPolicy, zeros_tripped
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.adaptive import scarcity, stock_against_sales
 from reconcilerd.domain.announcements import LargeOrder, large_orders
@@ -31,10 +32,10 @@ from reconcilerd.domain.facts import (
     RegimeSwitched,
     SlotPinned,
 )
-from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Rails, Verdict
+from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE, Rails, Verdict
 from reconcilerd.domain.invariants import Violation, check_plan
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
-from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, released_by
+from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan, released_by
 from reconcilerd.domain.policy import Mode, PoolMode
 from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.record import Order, PutBack, decide, record
@@ -49,6 +50,8 @@ SLICE_GROUPS = 2_000
 SLICE_MS = 20
 MAX_HELD_LISTED = 200
 MAX_VIOLATIONS = 1_000
+FEW_ZEROS = 20
+"""Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
 RESTLESS_S = 5.0
 WHOLE_TURN = 6
 MAX_ANNOUNCED = 20
@@ -156,6 +159,7 @@ class Passes:
         self._rails = rails
         self._new_id = new_id
         self.standing = Standing()
+        self.changed_policy = ChangedPolicy(desk)
         self.latest_held: PlanMade | None = None
         """The newest plan with a correction that waits for a person."""
         self.violations: list[Violation] = []
@@ -193,6 +197,8 @@ class Passes:
         self._regroup()
         if sum(self._windows.listings.values()) != len(self._desk.book.slots):
             self._windows.listings = Counter(slot.channel for slot in self._desk.book.slots)
+        if word is None and self._short(groups):
+            groups = await self._worst_first(groups)
         while groups:
             began = self._desk.clock()
             done, slice_plans, facts = 0, list[GroupPlan](), list[Fact]()
@@ -221,7 +227,39 @@ class Passes:
             plans.extend(slice_plans)
             await self._carry(slice_plans, facts, first, word.order if word else None)
             await anyio.lowlevel.checkpoint()
+        await self.changed_policy.settle()
         return tuple(plans)
+
+    def _short(self, groups: list[Sku]) -> bool:
+        """Whether the windows may be too full for all that these groups could want: then the order matters."""
+        if len(groups) < 2:
+            return False
+        if any(v in SHORT_OF_ALLOWANCE for group in groups for _, v in self.standing.drifts.get(group, ())):
+            return True
+        limits, now = self._desk.book.policy.limits, self._desk.clock()
+        if len(groups) <= min(FEW_ZEROS, limits.window_slots):
+            return False
+        spent = [self._windows.spent(channel, now) for channel in self._windows.listings]
+        return any(
+            len(groups) > limits.window_slots - each.slots
+            or 0 < limits.unexplained_zeros - each.zeros < len(groups) // FEW_ZEROS
+            for each in spent
+        )
+
+    async def _worst_first(self, groups: list[Sku]) -> list[Sku]:
+        """These groups with the largest exposure first, so that it gets what a short allowance leaves."""
+        exposed: dict[Sku, int] = {}
+        began = self._desk.clock()
+        weather, rails = weather_of(self._desk.book, began), self._rails()
+        for group in groups:
+            try:
+                exposed[group] = exposure(make_plan(self._surveyor.position(group, weather), rails))
+            except Exception:
+                exposed[group] = 0  # it is told when it is planned
+            if self._desk.clock() - began >= SLICE_MS:
+                await anyio.lowlevel.checkpoint()
+                began = self._desk.clock()
+        return sorted(groups, key=lambda group: -exposed[group])
 
     def _regroup(self) -> None:
         now = self._desk.book.joins().groups
@@ -250,7 +288,8 @@ class Passes:
             plan = replace(plan, drifts=(), entries=(), rails=rails)
         planned = [self._intent(entry, weather.at, rails) for entry in plan.sends]
         facts.extend(self._desk.fold(word.pins(plan.sends) if word else ()))
-        facts.extend(self._desk.fold(planned))
+        facts.extend(self._desk.fold([*planned, *zeros_tripped(plan, self._desk.book.latches)]))
+        self.changed_policy.look(plan)
         for intent in planned:
             self._windows.spend(intent)
         skus = {name for offer in position.offers for name, _ in offer.uses}
@@ -260,7 +299,8 @@ class Passes:
             # Of what is at rest nothing is kept: there is much of it, and it is seldom looked at.
             self._plans.pop(group, None)
             self._surveyor.forget(group)
-        asking = bool(plan.wants.stock or plan.wants.slots)
+        confirming = any(entry.verdict is Verdict.HOLD_CONFIRM for entry in plan.entries)
+        asking = confirming or bool(plan.wants.stock or plan.wants.slots)
         self._desk.wait_for(group, skus, waiting=waiting, asking=asking)
         self._desk.want(plan.wants)
         return plan, facts
@@ -287,6 +327,8 @@ class Passes:
             sold_out=entry.sold_out,
             owed=entry.owed,
             released=released_by(entry, at, rails.envelopes),
+            value=entry.value,
+            cures=entry.cures,
             under=tuple(
                 (each.id, each.target, each.before, each.based_on, each.sent)
                 for each in self._desk.book.slots[entry.slot].open

@@ -7,14 +7,16 @@ lies in one, any other in all that its channel may draw on. No unit is claimed t
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
+from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus
+from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
 from reconcilerd.domain.orders import Order, Stage, stage_of
 from reconcilerd.domain.policy import AfterDark, LocationRule
 from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView, StockView
 from reconcilerd.domain.quantities import expected
 from reconcilerd.domain.slots import buried_units, open_units
+from reconcilerd.domain.stock import StockTrack
 
 DEFAULT_IMPORT_MAX_MS = 1_800_000
 """For orders of channels that the configuration does not name."""

@@ -64,7 +64,7 @@ def _available(book: Book, component: Sku, now: Instant) -> int:
     rows = [book.stock[component, place].row for place in book.stocked(component) - barred]
     held = [*safety_claims(book, component)]
     held += reserve_claims(book, [component], now) if book.policy.reserves else ()
-    return sum(max(0, row.on_hand - row.unavailable) for row in rows) - sum(claim.units for claim in held)
+    return sum(row.sellable for row in rows) - sum(claim.units for claim in held)
 
 
 def _softened(soft: list[tuple[Claim, Order, DemandRule]], available: int) -> Iterator[Claim]:

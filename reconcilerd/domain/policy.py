@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku
 from reconcilerd.domain.quantities import Rate
 
 
@@ -117,6 +117,10 @@ class SkuRule:
     pool: str = "default"
     kit: bool = False
     """Packed ahead: sold from its own on hand, whatever its components are."""
+    price: int = 0
+    """What one each is worth, in hundredths of the currency; 0: not known, and counted as nothing."""
+    protected: bool = False
+    """Changes that orders do not explain wait for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +214,13 @@ class ChannelRule:
     """How its order numbers stand in Extensiv: a pattern whose one group is the channel's own number."""
     offer: OfferRule = OfferRule()
     costs: Costs | None = None
+    decrease_only: bool = False
+    """Never raised there."""
+
+    @property
+    def slow_ms(self) -> int:
+        """How long a sale can stay unseen and a correction unapplied: poll + order lag + slowest apply."""
+        return self.poll_ms + self.order_lag_ms + self.apply_max_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +279,48 @@ class Limits:
     """An order above this part of what was available before it is announced before its channels are lowered."""
     announce_units: int = 2
     """Smaller orders never are."""
+    window_value: int = 10_000_000
+    """In hundredths of the currency."""
+    zeros_window_ms: int = 3_600_000
+    zero_reads: int = 3
+    confirm_reads: int = 2
+    confirm_gap_ms: int = 10_000
+    """Readings closer together than this are one."""
+    all_changed_permille: int = 900
+    shrink_permille: int = 900
+    suspect_min_rows: int = 10
+    """Readings of fewer rows are not judged as a whole."""
+    tug_times: int = 3
+    tug_window_ms: int = 3_600_000
+    tug_hold_ms: int = 21_600_000
+    breaker_permille: int = 500
+    breaker_calls: int = 20
+    breaker_window_ms: int = 120_000
+    breaker_open_ms: int = 60_000
+    breaker_longest_ms: int = 900_000
+    breaker_probes: int = 3
+    half_fails: int = 2
+    """So many channels, if they are more than half, must fail together before it is taken to be our fault."""
+    canary_over: int = 100
+    canary_first: int = 5
+    canary_second: int = 25
+    raise_permille: int = 5_000
+    raise_floor_units: int = 100
+    refusals: int = 3
+    quarantine_ms: int = 21_600_000
+    attempts: int = 120
+    """An hour, of one slot."""
+    config_change_slots: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinel:
+    """A SKU of which a feed is known to say between ``least`` and ``most``."""
+
+    feed: FeedName
+    sku: Sku
+    least: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +337,7 @@ class Policy:
     ages: Ages = Ages()
     limits: Limits = Limits()
     stock_sweep_ms: int = 600_000
+    sentinels: tuple[Sentinel, ...] = ()
     velocity: Velocity = Velocity()
     demand: Mapping[tuple[ChannelName, str], DemandRule] = field(default_factory=lambda: MappingProxyType({}))
     """By channel (empty: any) and the status as its source writes it; firm where nothing is said."""

@@ -30,9 +30,13 @@ class ClaimKind(StrEnum):
     DARK_STOCK = "dark_stock"
     """Not read for so long that policy no longer offers it."""
     BURIED = "buried"
+    DOUBTED = "doubted"
+    """Units by which a doubtful reading and the one before it differ: not there for raises, there for lowers."""
 
 
 OPEN = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED})
+KEPT_FROM_RAISES = frozenset({ClaimKind.BURIED, ClaimKind.DOUBTED})
+"""Never counted against lowers."""
 ORDERED = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED, ClaimKind.SHIPPED})
 
 
@@ -67,6 +71,10 @@ class StockView:
     allocated: int
     age_of: Instant
     as_of: Instant
+    said: int = 1_000
+    """How many separate readings in a row said so much can be sold."""
+    counted: bool = True
+    """Whether any reading ever said more than nothing."""
 
     @property
     def sellable(self) -> int:
@@ -98,6 +106,9 @@ class ChannelView:
     slow_ms: int
     """Poll + order lag + slowest apply."""
     costs: Costs | None = None
+    decrease_only: bool = False
+    doubted: bool = False
+    """A whole reading of its listings is under suspicion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +135,8 @@ class OfferView:
     rate: Rate
     replaced: int = 0
     """The most that writes may still make it show which a newer one took the place of."""
+    before: int = 0
+    """What it showed before a reading that is under suspicion."""
     owed: int = 0
     """How far below zero the channel's number was: ``read`` is 0 then."""
     code: str = ""
@@ -141,6 +154,13 @@ class OfferView:
     unsettled: int = 0
     """Units it fell by beyond what may be inferred, in windows whose orders are not all known (channel units)."""
     sells_past_zero: bool = False
+    price: int = 0
+    """What one sale is worth, in hundredths of the currency; 0: not known."""
+    protected: bool = False
+    last_good: int = 0
+    """The most it was last known to show in good order."""
+    attempts: int = 0
+    """How often we wrote it within the last hour."""
     pushed: bool = False
     """Extensiv pushes its own number to this listing."""
 
@@ -154,7 +174,7 @@ class OfferView:
         """E: the most it may be showing now."""
         if self.current is None and self.write is None:
             return None
-        return max(self.current or 0, self.write or 0, self.replaced)
+        return max(self.current or 0, self.write or 0, self.replaced, self.before)
 
     def use_of(self, component: Sku) -> int:
         return next((count for sku, count in self.uses if sku == component), 0)
@@ -190,6 +210,8 @@ class Position:
     stock_sweep_ms: int
     ages: Ages
     limits: Limits
+    doubted: bool = False
+    """A whole reading of the catalogue is under suspicion."""
     inbound: tuple[InboundView, ...] = ()
     """Offered where zero does not stop sales, and nowhere else."""
 
@@ -226,6 +248,6 @@ def _all_but(record: type[Position | OfferView | StockView | ChannelView], *name
 
 
 _LASTING = _all_but(Position, "at", "sold", "claims", "offers", "stock", "channels")
-_LASTING_OFFER = _all_but(OfferView, "as_of", "age_of", "rate")
-_LASTING_ROW = _all_but(StockView, "as_of", "age_of")
+_LASTING_OFFER = _all_but(OfferView, "as_of", "age_of", "rate", "last_good", "attempts")
+_LASTING_ROW = _all_but(StockView, "as_of", "age_of", "said", "counted")
 _LASTING_CHANNEL = _all_but(ChannelView, "through")

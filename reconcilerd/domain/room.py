@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from reconcilerd.domain.names import LocationName, Sku, SlotKey
 from reconcilerd.domain.policy import BundleMode
-from reconcilerd.domain.position import ORDERED, ClaimKind, Locations, OfferView, Position
+from reconcilerd.domain.position import KEPT_FROM_RAISES, ORDERED, Locations, OfferView, Position
 from reconcilerd.domain.quantities import MAX_UNITS
 
 Shown = Mapping[SlotKey, int]
@@ -195,9 +195,9 @@ def _shelf(
         component=component,
         locations=union,
         stock=sum(row.sellable for row in rows),
-        claimed=sum(claim.units for claim in inside if claim.kind is not ClaimKind.BURIED),
+        claimed=sum(claim.units for claim in inside if claim.kind not in KEPT_FROM_RAISES),
         unseen=max(0, sum(row.allocated for row in rows) - ordered),
-        buried=sum(claim.units for claim in inside if claim.kind is ClaimKind.BURIED),
+        buried=sum(claim.units for claim in inside if claim.kind in KEPT_FROM_RAISES),
         use=use,
         coming=_coming(position, component, union - barred) if position.inbound else 0,
     )

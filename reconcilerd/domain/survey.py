@@ -1,18 +1,11 @@
 """Reads the position of one pool group off the book, at one moment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from reconcilerd.domain.book import (
-    EXTENSIV_ORDERS,
-    STOCK_FEED,
-    Book,
-    StockTrack,
-    orders_feed,
-    slots_feed,
-    slow_ms,
-)
+from reconcilerd.domain.book import Book
 from reconcilerd.domain.bundles import Uses
+from reconcilerd.domain.circuit import half_fail
 from reconcilerd.domain.claims import (
     OrderClaims,
     Sellers,
@@ -28,12 +21,15 @@ from reconcilerd.domain.claims import (
     sold_since,
 )
 from reconcilerd.domain.facts import FindingKind, StockObserved
+from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED, orders_feed, slots_feed
 from reconcilerd.domain.firmness import demand_claims
+from reconcilerd.domain.latches import Before
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import OfferRule, PoolMode, PoolRule
 from reconcilerd.domain.position import (
     ChannelView,
     Claim,
+    ClaimKind,
     InboundView,
     Locations,
     OfferView,
@@ -42,6 +38,8 @@ from reconcilerd.domain.position import (
 )
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.slots import SlotTrack, unsettled_units
+from reconcilerd.domain.stock import StockTrack
+from reconcilerd.domain.suspicion import doubted_feeds
 
 TURNS_TO_WAKE = 3
 _STRICTEST = (PoolMode.SPLIT, PoolMode.ADAPTIVE, PoolMode.SHARED)
@@ -56,6 +54,8 @@ class Weather:
     storm: bool
     stock_dark_ms: int
     """How long beyond the longest age the stock was not read; 0 while it is."""
+    doubted: bool = False
+    """A whole reading of the catalogue is under suspicion."""
 
     @property
     def stock_dark(self) -> bool:
@@ -67,7 +67,8 @@ def weather_of(book: Book, now: Instant) -> Weather:
     channels = {name: _channel(book, name, now) for name in sorted(book.policy.channels)}
     dark = sum(each.dark for each in channels.values())
     late = max(0, _age(book, STOCK_FEED, now) - book.policy.ages.max_age_ms)
-    return Weather(now, channels, storm=dark >= 2 and 2 * dark > len(channels), stock_dark_ms=late)
+    storm = half_fail(dark, len(channels), book.policy.limits)
+    return Weather(now, channels, storm=storm, stock_dark_ms=late, doubted=doubted_feeds(book))
 
 
 def position_of(book: Book, group: Sku, weather: Weather) -> Position:
@@ -90,6 +91,8 @@ class _KeptSlot:
     compare_and_set: bool
     if_twice: str
     """By what name the channel was found to carry its SKU twice, if it was."""
+    price: int
+    protected: bool
     stood: tuple[object, ...] | None = None
     view: OfferView | None = None
 
@@ -119,6 +122,8 @@ class _KeptGroup:
     unlisted: tuple[ChannelName, ...]
     reserved: tuple[Sku, ...]
     """SKUs for which policy holds units, now or some time."""
+    doubted: bool
+    """The stock is under suspicion: what rows said before counts too."""
 
 
 @dataclass(slots=True)
@@ -138,7 +143,7 @@ class Surveyor:
         """Everything a decision about one pool group may look at."""
         book, now = self.book, weather.at
         kept = self._group(group)
-        rows = tuple(_row(each) for each in kept.stock)
+        rows, doubts = _rows(book, kept, now)
         seen = [(place, _offer(book, place, now)) for place in kept.slots]
         offers = tuple(view for _, view in seen)
         channels = tuple(weather.channels[name] for name in sorted({offer.slot.channel for offer in offers}))
@@ -156,6 +161,7 @@ class Surveyor:
                 *self._claims(kept, seen, split, channels, now),
                 *(reserve_claims(book, kept.reserved, now) if kept.reserved else ()),
                 *dark_stock_claims(book, rows, weather.stock_dark_ms),
+                *doubts,
             ),
             sold=tuple((each, self._sold(each, now)) for each in kept.components),
             channels=channels,
@@ -169,6 +175,7 @@ class Surveyor:
             stock_sweep_ms=book.policy.stock_sweep_ms,
             ages=book.policy.ages,
             limits=book.policy.limits,
+            doubted=weather.doubted,
             inbound=_inbound(book, kept.components, now) if book.policy.inbound else (),
         )
 
@@ -186,7 +193,7 @@ class Surveyor:
             self._groups.clear()
             self._sellers.clear()
         kept = self._groups.get(group)
-        if kept is None:
+        if kept is None or kept.doubted != self.book.latches.doubted(STOCK_FEED):
             kept = self._groups[group] = _group_of(self.book, group)
         return kept
 
@@ -254,7 +261,8 @@ def _age(book: Book, feed: FeedName, now: Instant) -> int:
 def _group_of(book: Book, group: Sku) -> _KeptGroup:
     joins = book.joins()
     components = joins.groups.members.get(group, (group,))
-    stock = [_KeptRow(track, track.row, _view(track.row)) for track in _tracks(book, components)]
+    doubted = book.latches.doubted(STOCK_FEED)
+    stock = [_KeptRow(t, t.row, _view(t)) for t in _tracks(book, components, doubted=doubted)]
     everywhere = frozenset(kept.row.location for kept in stock)
     sold = sorted({sku for component in components for sku in joins.sold_as.get(component, ())})
     slots = (_slot(book, sku, slot, everywhere) for sku in sold for slot in joins.slots_of[sku])
@@ -271,28 +279,69 @@ def _group_of(book: Book, group: Sku) -> _KeptGroup:
         excluded=tuple((each, book.policy.sku_rule(each).excluded_locations) for each in components),
         unlisted=tuple(sorted({name for sku in sold for name in joins.unlisted.get(sku, ())})),
         reserved=tuple(dict.fromkeys((*sold, *components))) if book.policy.reserves else (),
+        doubted=doubted,
     )
 
 
-def _tracks(book: Book, components: Sequence[Sku]) -> list[StockTrack]:
+def _tracks(book: Book, components: Sequence[Sku], *, doubted: bool) -> list[StockTrack]:
+    """Every row that counts; under suspicion also those that a doubtful reading says are gone."""
     return [
         book.stock[component, location]
         for component in components
-        for location in sorted(book.stocked(component))
+        for location in (book.stock_places(component) if doubted else sorted(book.stocked(component)))
     ]
+
+
+def _rows(book: Book, kept: _KeptGroup, now: Instant) -> tuple[tuple[StockView, ...], tuple[Claim, ...]]:
+    """Every row, and under suspicion by how much what it says now and said before differ."""
+    if not kept.doubted:
+        return tuple(_row(each) for each in kept.stock), ()
+    found, doubts = list[StockView](), list[Claim]()
+    for each in kept.stock:
+        view, row = _row(each), each.track.row
+        before = book.latches.said_before(STOCK_FEED, row.about)
+        if before is not None:
+            view, units = _between(view, before, gone=row.gone, sold=sold_since(book, row.sku, now))
+            doubts.append(Claim(ClaimKind.DOUBTED, row.sku, units, frozenset({row.location})))
+        elif row.gone:
+            continue
+        found.append(view)
+    return tuple(found), tuple(doubts)
 
 
 def _row(kept: _KeptRow) -> StockView:
     if kept.row is not kept.track.row:
         kept.row = kept.track.row
-        kept.view = _view(kept.row)
+        kept.view = _view(kept.track)
     return kept.view
 
 
-def _view(row: StockObserved) -> StockView:
+def _view(track: StockTrack) -> StockView:
+    row = track.row
     return StockView(
-        row.sku, row.location, row.on_hand, row.unavailable, row.allocated, row.age_of, row.as_of
+        row.sku,
+        row.location,
+        row.on_hand,
+        row.unavailable,
+        row.allocated,
+        row.age_of,
+        row.as_of,
+        track.said,
+        row.counted,
     )
+
+
+def _between(view: StockView, before: Before, *, gone: bool, sold: int) -> tuple[StockView, int]:
+    """A doubtful row as lowers take it, and how many of its units are not there for raises.
+
+    What was sold lately may have left the shelf between the two readings.
+    """
+    said, held = before
+    now = 0 if gone else view.sellable
+    most, least = max(now, said - sold), min(now, said)
+    allocated = min(view.allocated, held)
+    doubt = most - least + max(view.allocated, held) - allocated
+    return replace(view, on_hand=most, unavailable=0, allocated=allocated), doubt
 
 
 def _pool(book: Book, components: Sequence[Sku]) -> PoolRule:
@@ -312,12 +361,15 @@ def _slot(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations) -> _KeptSl
     locations = (places & everywhere) if places else everywhere
     seen = book.slots[slot].seen
     assert seen is not None  # only slots that were seen are joined
+    sku_rule = book.policy.sku_rule(sku)
     return _KeptSlot(
+        price=sku_rule.price * rule.units_per_sale,
+        protected=sku_rule.protected,
         track=book.slots[slot],
         sku=sku,
         rule=rule,
         uses=tuple((component, count * rule.units_per_sale) for component, count in book.uses(sku)),
-        locations=locations - rule.excluded_locations - book.policy.sku_rule(sku).excluded_locations,
+        locations=locations - rule.excluded_locations - sku_rule.excluded_locations,
         ambiguous=slot in joins.ambiguous,
         pushed=slot in joins.pushed,
         prior=book.prior(sku),
@@ -344,6 +396,10 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
     unsettled = sum(unsettled_units(fall, book.orders, track.code) for fall in falls) if falls else 0
     suspect = track.suspect_since is not None
     only_answered = seen.as_of < track.firm_since
+    feed = slots_feed(slot.channel)
+    doubtful = book.latches.said_before(feed, seen.about) if book.latches.doubted(feed) else None
+    before = doubtful[0] if doubtful else 0
+    attempts = track.habits.attempts(now)
     stood = (
         seen,
         ambiguous,
@@ -358,6 +414,9 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         unsettled,
         suspect,
         only_answered,
+        before,
+        attempts,
+        track.habits.last_good,
         track.last_written,
         track.owed,
         track.refused,
@@ -385,6 +444,7 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         known_since=known,
         write=write,
         replaced=replaced,
+        before=before,
         owed=track.owed,
         refused=track.refused,
         not_before=track.not_before,
@@ -394,6 +454,10 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         unsettled=unsettled,
         sells_past_zero=seen.sells_past_zero,
         pushed=place.pushed,
+        price=place.price,
+        protected=place.protected,
+        last_good=track.habits.last_good,
+        attempts=attempts,
     )
     return place.view
 
@@ -411,6 +475,8 @@ def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:
         dark=is_dark(book, name, now),
         unmatched=rate.bad(limits.match_permyriad, limits.match_floor),
         compare_and_set=rule.compare_and_set,
-        slow_ms=slow_ms(rule),
+        slow_ms=rule.slow_ms,
         costs=rule.costs,
+        decrease_only=rule.decrease_only,
+        doubted=book.latches.doubted(slots_feed(name)),
     )

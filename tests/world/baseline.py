@@ -12,8 +12,9 @@ import anyio
 
 from reconcilerd.connectors.port import Channel
 from reconcilerd.domain.allocation import allocate
-from reconcilerd.domain.book import STOCK_FEED, Book, orders_feed, slots_feed
+from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import CorrectionPlanned
+from reconcilerd.domain.feeds import STOCK_FEED, orders_feed, slots_feed
 from reconcilerd.domain.names import ChannelName, FeedName, Instant
 from reconcilerd.domain.policy import PoolMode
 from reconcilerd.domain.position import Claim, ClaimKind, OfferView, Position

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from reconcilerd.connectors.port import Ours
-from reconcilerd.domain.book import slots_feed
 from reconcilerd.domain.facts import (
     FindingKind,
     FindingRaised,
@@ -14,6 +13,7 @@ from reconcilerd.domain.facts import (
     SlotObserved,
     SlotState,
 )
+from reconcilerd.domain.feeds import slots_feed
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, OrderKey, SlotKey, parse_instant
 from reconcilerd.domain.quantities import MAX_UNITS, units
 

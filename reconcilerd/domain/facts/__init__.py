@@ -20,6 +20,9 @@ from reconcilerd.domain.facts.doings import (
     FreezeSet,
     PlanApplied,
     PlanMade,
+    PolicyAdopted,
+    RailLatched,
+    ReadingKept,
     RegimeSwitched,
     SaleInferred,
     SalesBuried,
@@ -74,8 +77,11 @@ __all__ = [
     "Outcome",
     "PlanApplied",
     "PlanMade",
+    "PolicyAdopted",
     "ProductObserved",
     "ProductType",
+    "RailLatched",
+    "ReadingKept",
     "RegimeSwitched",
     "SaleInferred",
     "SalesBuried",
@@ -110,6 +116,9 @@ Fact = (
     | SlotPinned
     | FreezeSet
     | RegimeSwitched
+    | RailLatched
+    | ReadingKept
+    | PolicyAdopted
     | PlanMade
     | PlanApplied
     | DecisionRecorded
