@@ -16,6 +16,16 @@ CRASHED: Final = 99
 DIED: Final = int(pytest.ExitCode.TESTS_FAILED)
 
 
+class Without:
+    """Takes a rail away once pytest has everything it needs: what is imported before it, it calls a fault."""
+
+    def __init__(self, rail: Rail) -> None:
+        self._rail = rail
+
+    def pytest_collection_finish(self) -> None:
+        take_away(self._rail)
+
+
 def outcome(name: str) -> int:
     """pytest's exit code for a rail's tests without the rail; for no name, of all tests with all rails."""
     silent = os.open(os.devnull, os.O_WRONLY)
@@ -25,8 +35,8 @@ def outcome(name: str) -> int:
         return int(
             pytest.main([*OPTIONS, *sorted({test for each in MUTANTS.values() for test in each.tests})])
         )
-    take_away(next(rail for rail in RAILS if rail.name == name))
-    return int(pytest.main([*OPTIONS, *MUTANTS[name].tests]))
+    without = Without(next(rail for rail in RAILS if rail.name == name))
+    return int(pytest.main([*OPTIONS, *MUTANTS[name].tests], plugins=[without]))
 
 
 def main() -> int:
