@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import sys
-from importlib import import_module
 from typing import Final
 
 import pytest
@@ -13,8 +12,18 @@ from reconcilerd.domain.registry import RAILS, Rail
 from tests.mutants.table import MUTANTS, take_away, without_a_mutant
 
 OPTIONS: Final = ("-n", "0", "-x", "-q", "-p", "no:cacheprovider", "--no-header")
-HEAVY: Final = ("hypothesis", "graphql", "reconcilerd.assemble", "reconcilerd.simulator.app", "xdist", "rich")
+CRASHED: Final = 99
 DIED: Final = int(pytest.ExitCode.TESTS_FAILED)
+
+
+class Without:
+    """Takes a rail away once pytest has everything it needs: what is imported before it, it calls a fault."""
+
+    def __init__(self, rail: Rail) -> None:
+        self._rail = rail
+
+    def pytest_collection_finish(self) -> None:
+        take_away(self._rail)
 
 
 def outcome(name: str) -> int:
@@ -26,8 +35,8 @@ def outcome(name: str) -> int:
         return int(
             pytest.main([*OPTIONS, *sorted({test for each in MUTANTS.values() for test in each.tests})])
         )
-    take_away(next(rail for rail in RAILS if rail.name == name))
-    return int(pytest.main([*OPTIONS, *MUTANTS[name].tests]))
+    without = Without(next(rail for rail in RAILS if rail.name == name))
+    return int(pytest.main([*OPTIONS, *MUTANTS[name].tests], plugins=[without]))
 
 
 def main() -> int:
@@ -51,8 +60,6 @@ def main() -> int:
 
 def _each_in_its_own(names: list[str]) -> dict[str, int]:
     """Every outcome, at most two processes at a time."""
-    for module in HEAVY:
-        import_module(module)  # once, and not again in every child
     context, waiting = multiprocessing.get_context("fork"), list(names)
     running: list[tuple[str, multiprocessing.context.ForkProcess]] = []
     codes: dict[str, int] = {}
@@ -69,7 +76,11 @@ def _each_in_its_own(names: list[str]) -> dict[str, int]:
 
 
 def _exit_with(name: str) -> None:
-    os._exit(outcome(name))
+    code = CRASHED
+    try:
+        code = outcome(name)
+    finally:
+        os._exit(code)  # a crash must not pass for a test that failed
 
 
 def _tell(rail: Rail, code: int) -> None:
