@@ -105,6 +105,7 @@ def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:
         "hidden_unit_minutes",
         "self_made",
         "corrections",
+        "faults",
         "violations",
     }
     assert result["seeds"] == [1, 2]
@@ -124,3 +125,21 @@ def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:
 def test_what_cannot_be_simulated_is_refused(tmp_path: Path, args: tuple[str, ...], said: str) -> None:
     done = run(tmp_path, "simulate", *args)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_a_record_of_faults_strikes_again_exactly(tmp_path: Path) -> None:
+    plain = ("simulate", "--days", "0.02", "--skus", "4", "--seed", "5", "--json")
+    first = run(tmp_path, *plain, "--faults", "hostile", "--record", "struck.jsonl")
+    again = run(tmp_path, *plain, "--faults", "@struck.jsonl")
+    assert first.returncode == again.returncode == 0, first.stderr + again.stderr
+    told = [json.loads(each.stdout) for each in (first, again)]
+    for each in told:
+        del each["hours_per_second"]
+    assert told[0] == told[1]
+    assert sum(told[0]["faults"].values()) > 10
+
+
+def test_an_unknown_fault_is_told_and_the_menu_printed(tmp_path: Path) -> None:
+    done = run(tmp_path, "simulate", "--faults", "hostil")
+    assert (done.returncode, "did you mean 'hostile'?" in done.stderr) == (2, True)
+    assert "truncated_json" in run(tmp_path, "simulate", "--faults", "list").stdout

@@ -102,7 +102,11 @@ class Walker:
 
     async def glance(self, feed: FeedName, skus: Collection[Sku]) -> Walk:
         """The first page of rows of these SKUs: enough for a caller who knows which rows there must be."""
-        page, asked = await self._page(self._of_skus(feed, skus), 1)
+        return await self.glance_at(self._of_skus(feed, skus))
+
+    async def glance_at(self, paging: Paging) -> Walk:
+        """The first page of a list."""
+        page, asked = await self._page(paging, 1)
         return Walk([(row, asked) for row in page])
 
     async def walk(self, paging: Paging, *, doubt: bool = False) -> Walk:
