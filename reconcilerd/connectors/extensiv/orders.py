@@ -59,19 +59,20 @@ class Orders:
     async def sweep(self, cursor: str, began: Instant, emit: Emit, *, whole: bool) -> SweepRead:
         """A whole reading: every open order without a date window, and what was changed; else what was changed."""
         whole = whole or not cursor
-        count, why, shown = 0, "", set[str]()
+        count, why, shown, oldest = 0, "", set[str](), began
         for query in self._windows(cursor, began, whole=whole):
             walk = await self._walker.walk_till_still(replace(PAGINGS[ORDERS], query=query), doubt=whole)
             facts = await self._tell(walk, emit)
             shown |= {str(key_of(row, PAGINGS[ORDERS].key)) for row, _ in walk.rows}
             count, why = count + len(walk.rows), why or walk.why or too_many_unreadable(facts)
+            oldest = min(oldest, walk.began(began))
         if not why:
             await self._ask_again(emit)
         if whole and not why:
             why = await self._seek(shown, emit)
         # The next window is asked for by the server's time: by ours, if it is ahead, orders would fall between.
-        follow = "" if why else str(self._walker.skew.theirs(began))
-        return SweepRead(ORDERS, began, self._clock(), not why, count, 0, why, follow, full=whole)
+        follow = "" if why else str(self._walker.skew.theirs(oldest))
+        return SweepRead(ORDERS, oldest, self._clock(), not why, count, 0, why, follow, full=whole)
 
     def _windows(self, cursor: str, began: Instant, *, whole: bool) -> list[Query]:
         """What to ask for. However long nobody read, what ended meanwhile was changed since the last reading."""

@@ -5,6 +5,7 @@ Quantities must be whole JSON numbers from zero up: a string, a fraction, a bool
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Final
 
 from reconcilerd.connectors.port import Ours
@@ -83,6 +84,7 @@ class Bin:
     locked: int
     pickable: bool
     asked: Instant
+    product_id: int | None = None
     algebra: str = ""
     """How the row's own numbers disagree, if they do."""
 
@@ -177,6 +179,7 @@ def stock_bin(row: Wire, asked: Instant) -> Bin:
             algebra = (
                 f"available {available!r}, but {quantity} on hand - {allocated} allocated - {locked} locked"
             )
+            _in_their_columns(available, quantity, allocated, locked, algebra)
     return Bin(
         stock_id=_id(row, "productStockId"),
         sku=sku_of(_text(row["product"], "masterSku")),
@@ -187,8 +190,19 @@ def stock_bin(row: Wire, asked: Instant) -> Bin:
         locked=locked,
         pickable=row.get("pickable") is not False and row.get("active") is not False,
         asked=asked,
+        product_id=_id(row["product"], "productId") if "productId" in row["product"] else None,
         algebra=algebra,
     )
+
+
+def _in_their_columns(available: object, quantity: int, allocated: int, locked: int, said: str) -> None:
+    """Raises Unreadable for numbers that fit together as soon as two columns are swapped."""
+    numbers = (available, quantity, allocated, locked)
+    for one, other in combinations(range(4), 2):
+        swapped = list(numbers)
+        swapped[one], swapped[other] = swapped[other], swapped[one]
+        if type(swapped[0]) is int and swapped[0] > 0 and swapped[0] == swapped[1] - swapped[2] - swapped[3]:  # type: ignore[operator]  # the others are units
+            raise Unreadable(f"{said}; with two columns swapped it would fit")
 
 
 def stock_total(row: Wire, at: Instant) -> StockTotalObserved:

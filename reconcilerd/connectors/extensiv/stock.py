@@ -19,7 +19,7 @@ from reconcilerd.connectors.extensiv.walk import (
     Walker,
     Wire,
 )
-from reconcilerd.connectors.port import Emit, Page
+from reconcilerd.connectors.port import Emit, Page, strangers
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.domain.facts import Fact, FindingKind, FindingRaised, StockObserved, StockTotalObserved
 from reconcilerd.domain.names import Instant, LocationName, Sku, after, sku_of
@@ -57,10 +57,17 @@ class Stock:
         walker: Walker,
         clock: Callable[[], Instant],
         virtual: Callable[[], set[Sku]],
+        stranger: Callable[[rows.Bin], str],
         read_lag_ms: int,
         known: Iterable[StockObserved],
     ) -> None:
-        """``known``: rows as last read before this start; the bins they are made of are not known."""
+        """``known``: rows as last read before this start; the bins they are made of are not known.
+
+        ``stranger``: why a row cannot be one of this tenant's, if so.
+        """
+        self._stranger = stranger
+        self._agreed: set[int] = set()
+        """Bins whose numbers fitted together when they were last read."""
         self._walker = walker
         self._clock = clock
         self._virtual = virtual
@@ -83,8 +90,8 @@ class Stock:
         """When the newest of its rows that were told was asked for."""
         self._disagree: set[Sku] = set()
 
-    async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str]:
-        """Read all rows; how many, and why the reading is not complete, if it is not."""
+    async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str, Instant]:
+        """Read all rows; how many, why the reading is not complete, if it is not, and the oldest moment it tells of."""
         walk = await self._walk()
         read = self._read(walk)
         seen = read.by_sku()
@@ -92,6 +99,7 @@ class Stock:
         lost = {sku for sku in self._places if sku not in read.unread and self._lacks(sku, seen.get(sku, []))}
         facts = [*read.findings]
         gone, unsettled = dict[Sku, Instant](), lost
+        walk.why = walk.why or strangers(self._places, seen.keys() | read.unread, len(walk.rows), "rows")
         if not walk.why:
             gone, unsettled = await self._confirm(lost, emit)
         torn: set[Sku] = set()
@@ -110,11 +118,11 @@ class Stock:
                 facts += [self._gone(sku, place, at) for place in self._forget(sku)]
         await emit(Page(STOCK, tuple(facts)))
         if walk.why:
-            return len(walk.rows), walk.why
+            return len(walk.rows), walk.why, walk.began(began)
         self._bins.update({sku: frozenset(each.stock_id for each in seen[sku]) for sku in torn})
         self._bins_known = True
         moving = await self._read_again(torn, emit)
-        return len(walk.rows), _open(unsettled, unread, moving)
+        return len(walk.rows), _open(unsettled, unread, moving), walk.began(began)
 
     async def read(self, skus: Sequence[Sku], emit: Emit) -> None:
         """Read the rows of exactly these SKUs now. What lacks a known bin proves nothing and is not told."""
@@ -285,7 +293,7 @@ class Stock:
     def _read(self, walk: Walk) -> Bins:
         read, bins, virtual = Bins(), dict[int, rows.Bin](), self._virtual()
         for row, asked in walk.rows:
-            made = parsed(lambda row=row, asked=asked: rows.stock_bin(row, asked))  # type: ignore[misc]
+            made = parsed(lambda row=row, asked=asked: self._bin(row, asked))  # type: ignore[misc]
             if isinstance(made, Rejected):
                 read.findings.append(rows.rejected("stock", row, made.why, asked))
                 read.unread |= self._whose(row)
@@ -305,6 +313,17 @@ class Stock:
             bins[made.stock_id] = made
         read.bins = [each for each in bins.values() if each.sku not in read.unread]
         return read
+
+    def _bin(self, row: Wire, asked: Instant) -> rows.Bin:
+        """A bin that may be believed. Raises Unreadable for one of somebody else, or whose numbers fit no longer."""
+        made = rows.stock_bin(row, asked)
+        if why := self._stranger(made):
+            raise rows.Unreadable(why)
+        if not made.algebra:
+            self._agreed.add(made.stock_id)
+        elif made.stock_id in self._agreed:
+            raise rows.Unreadable(f"{made.algebra}; they fitted when they were last read")
+        return made
 
     def _whose(self, row: Wire) -> set[Sku]:
         """Whose row this is that cannot be read: by its SKU, else by its id."""
@@ -331,7 +350,7 @@ class Stock:
                 on_hand=sums[place][0],
                 unavailable=sums[place][1],
                 allocated=sums[place][2],
-                age_of=began,
+                age_of=min(began, *(each.asked for each in bins)),
                 as_of=after(min(each.asked for each in some), -self._lag),
             )
             for place, some in sorted(groups.items())
