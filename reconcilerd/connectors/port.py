@@ -62,10 +62,11 @@ def too_many_unreadable(facts: Iterable[Fact]) -> str:
 def strangers(known: Iterable[object], met: Collection[object], rows: int, what: str) -> str:
     """Why a reading with ``rows``, which met none of what was known, is not believed.
 
-    Somebody else's account answers just like that, and asking it for what is missing finds nothing either.
+    Somebody else's account answers just like that, or an empty one, and asking it for what is missing finds nothing
+    either. The last one of all may go.
     """
     names = set(known)
-    if rows and names and names.isdisjoint(met):
+    if names and names.isdisjoint(met) and (rows or len(names) > 1):
         return f"{rows} {what}, and none of the {len(names)} known: does somebody else's account answer?"
     return ""
 

@@ -79,9 +79,10 @@ class Catalogue:
         if not why:
             lost = {key: entry for key, entry in known.items() if key not in keys}
             why = strangers(known, keys, len(keys), feed.partition(".")[2])
-            if not why:
-                gone, why, found = await self._confirm(feed, lost)
-                facts += found
+            if why:
+                return len(walk.rows), why  # nothing of it is told, or the next reading would know them
+            gone, why, found = await self._confirm(feed, lost)
+            facts += found
         known.update(entries)
         self._skus = {each.sku for each in self._last[PRODUCTS].values()}
         if feed == PRODUCTS:

@@ -232,6 +232,9 @@ def order(
     source = row.get("fulfillmentSource") or {}
     modified = parse_instant(_text(row, "modifiedDate"))
     number = _text(row, "orderNumber")
+    lines = tuple(_line(item) for item in row["orderItems"])
+    if status is OrderStatus.OPEN and lines and not any(line.units for line in lines):
+        raise Unreadable(f"an open order of nothing: {len(lines)} lines, each of 0 units")
     fact = OrderObserved(
         source=EXTENSIV,
         key=OrderKey(channel, number_on_channel(order_keys.get(channel, ANY_NUMBER), number)),
@@ -239,7 +242,7 @@ def order(
         modified=ours(modified),
         status=status,
         raw_status=raw,
-        lines=tuple(_line(item) for item in row["orderItems"]),
+        lines=lines,
         as_of=at,
         location=LocationName(str(source["warehouseId"])) if source.get("warehouseId") is not None else None,
         eligible=raw not in NOT_OUR_STOCK and not row.get("amzFbaShipmentId"),

@@ -122,13 +122,17 @@ class Shopify:
 
     async def _sweep_slots(self, emit: Emit) -> SweepRead:
         began, seen, cursor, count, why = self._clock(), set[SlotKey](), None, 0, ""
-        oldest, known, met = began, set(self._known), set[object]()
+        oldest, known, met, new = began, set(self._known), set[object](), list[SlotObserved]()
         while True:
             variables = {"first": PAGE, "after": cursor}
             data, asked = await self._graphql.run("inventory_items", variables, Priority.STOCK)
             page = connection_of(data, "inventoryItems", f"{self._name} inventory_items")
             nodes = await self._with_all_levels(page.nodes, Priority.STOCK)
             facts, slots = self._facts(nodes, began, asked)
+            if known:
+                # Whether these are this store's is known only at the end.
+                new += [each for each in facts if isinstance(each, SlotObserved) and each.slot not in known]
+                facts = [each for each in facts if not isinstance(each, SlotObserved) or each.slot in known]
             oldest = min(oldest, asked)
             seen |= slots
             met |= {node.get("id") for node in nodes}
@@ -145,6 +149,11 @@ class Shopify:
             cursor = page.following
         others = strangers({slot.listing for slot in known}, met, count, "items")
         why = why or others or await self._confirm(known - seen, began, emit)
+        if others:
+            for each in new:
+                self._known.pop(each.slot, None)
+        else:
+            await emit(Page(self.slots_feed, tuple(new)))
         if not why:
             await emit(Page(self.slots_feed, self._twice(seen, began)))
         return SweepRead(self.slots_feed, oldest, self._clock(), not why, count, 0, why)
