@@ -14,12 +14,14 @@ from reconcilerd.connectors.extensiv.walk import LANES
 from reconcilerd.connectors.port import Channel
 from reconcilerd.connectors.shopify.client import Shopify
 from reconcilerd.connectors.shopify.graphql import LANE
+from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.daemon import Daemon, Plugs
 from reconcilerd.daemon.desk import Desk, Journal
 from reconcilerd.daemon.health import Alerts, Health
 from reconcilerd.daemon.passes import Passes
 from reconcilerd.daemon.pollers import Pace
 from reconcilerd.domain.book import Book
+from reconcilerd.domain.change import Closed
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind, OrderObserved, OrderStatus
 from reconcilerd.domain.names import ChannelName, FeedName, Instant
 from reconcilerd.domain.policy import Policy
@@ -54,6 +56,8 @@ class Wiring:
     seed: int = 0
     drain_s: float = 20.0
     drift_after_ms: int = 900_000
+    closed: Callable[[Instant], tuple[Closed, ...]] = lambda _: ()
+    """The freeze windows that are open at a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,9 @@ def assemble(
         spelling={sku: product.shown_sku for sku, product in book.products.items()},
     )
     channels: dict[ChannelName, Channel] = {}
+    circuits = Circuits(wiring.policy.limits, wiring.clock)
     for name, endpoint in wiring.channels.items():
-        clients[name] = _shopify_client(name, endpoint, wiring)
+        clients[name] = _shopify_client(name, endpoint, wiring, circuits.hear(name))
         rule = wiring.policy.channels[name]
         channels[name] = Shopify(
             clients[name],
@@ -120,11 +125,13 @@ def assemble(
         stop_file=wiring.stop_file,
         new_id=partial(_new_id, chance),
         chance=chance,
+        circuits=circuits,
+        closed=wiring.closed,
     )
     limits = dict.fromkeys(_watched(channels), wiring.policy.ages.max_age_ms)
 
     def health(desk: Desk, passes: Passes) -> Health:
-        return Health(desk, passes, alerts, limits, wiring.drift_after_ms)
+        return Health(desk, passes, alerts, limits, wiring.drift_after_ms, circuits)
 
     return Assembled(Daemon(desk, plugs, health, wiring.drain_s, recent), stock, channels, clients)
 
@@ -167,15 +174,27 @@ def _extensiv_client(wiring: Wiring) -> Client:
     return _client("extensiv", wiring.extensiv, LANES, TokenHeader(), wiring)
 
 
-def _shopify_client(name: str, endpoint: Endpoint, wiring: Wiring) -> Client:
-    return _client(name, endpoint, [LANE], SHOPIFY_TOKEN, wiring)
+def _shopify_client(name: str, endpoint: Endpoint, wiring: Wiring, heard: Callable[[bool], None]) -> Client:
+    return _client(name, endpoint, [LANE], SHOPIFY_TOKEN, wiring, heard)
 
 
 def _client(
-    name: str, endpoint: Endpoint, lanes: Sequence[LaneSpec], header: TokenHeader, wiring: Wiring
+    name: str,
+    endpoint: Endpoint,
+    lanes: Sequence[LaneSpec],
+    header: TokenHeader,
+    wiring: Wiring,
+    heard: Callable[[bool], None] = lambda _: None,
 ) -> Client:
     return client_of(
-        name, endpoint, lanes, header, transport=wiring.transport(), clock=wiring.clock, seed=wiring.seed
+        name,
+        endpoint,
+        lanes,
+        header,
+        transport=wiring.transport(),
+        clock=wiring.clock,
+        seed=wiring.seed,
+        heard=heard,
     )
 
 
@@ -188,6 +207,7 @@ def client_of(
     transport: httpx.AsyncBaseTransport,
     clock: Clock,
     seed: int = 0,
+    heard: Callable[[bool], None] = lambda _: None,
 ) -> Client:
     """A client of one system that asks for its own tokens, through the transport it sends by."""
     made: list[Client] = []
@@ -205,6 +225,7 @@ def client_of(
         lanes=[Lane(spec, clock) for spec in lanes],
         clock=clock,
         retry=RetryRule(seed=seed),
+        heard=heard,
     )
     made.append(client)
     return client

@@ -10,6 +10,8 @@ from reconcilerd.cli.wiring import wire
 from reconcilerd.config.defaults import describe
 from reconcilerd.config.rules import KEY_COLUMNS, LISTING_COLUMNS, SKU_COLUMNS
 from reconcilerd.domain.policy import Mode
+from reconcilerd.domain.registry import RAILS
+from reconcilerd.domain.verdicts import MEANS
 
 
 def check(path: Path) -> int:
@@ -38,6 +40,9 @@ def print_defaults() -> int:
     width = min(100, shutil.get_terminal_size((80, 24)).columns)
     for row in describe():
         _tell(f"{row.key} = {row.default}", row.unit, row.reason, width)
+    click.echo("\nThe rails, and the key that sets each; a held correction says which:")
+    for rail in RAILS:
+        _tell(f"{rail.name}: {rail.key}", "", f"{rail.verdict}: {MEANS[rail.verdict]}", width)
     for title, columns in (
         ("The columns of the rules CSV (an empty cell keeps the default):", KEY_COLUMNS),
         ("In rows without a channel:", SKU_COLUMNS),

@@ -174,6 +174,30 @@ def unfreeze(channel: str | None, config: Path) -> int:
 
 
 @cli.group()
+def breaker() -> None:
+    """Rails that tripped and hold until a person, or their time, releases them."""
+
+
+@breaker.command("list")
+@config_option
+@json_option
+def breaker_list(config: Path, as_json: bool) -> int:
+    """What is tripped, since when, why, and what a reset means. Exit code 7 if anything is."""
+    return _show(answer(config, {"op": "breaker"}), as_json, render.tripped)
+
+
+@breaker.command("reset")
+@click.argument("name")
+@click.option("--reason", required=True)
+@config_option
+@json_option
+def breaker_reset(name: str, reason: str, config: Path, as_json: bool) -> int:
+    """Release a tripped rail by its NAME; of single listings also all of a channel: tug-of-war:shop-uk."""
+    told = answer(config, {"op": "breaker", "reset": name, "reason": reason})
+    return _show(told, as_json, lambda a, _: f"reset: {', '.join(a['reset'])}")
+
+
+@cli.group()
 def ledger() -> None:
     """The ledger: what was seen, decided and done."""
 

@@ -28,7 +28,7 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     try:
         plan = wire(config)
         configure("error", now, redact)
-        if request.get("fresh") or request.get("apply") or request["op"] in WRITES:
+        if any(request.get(each) for each in ("fresh", "apply", "reset")) or request["op"] in WRITES:
             with Ledger.open(plan.ledger, clock=now) as ledger:
                 return anyio.run(_under_lock, plan, ledger, request)
         reader = open_reader(plan.ledger)
@@ -92,7 +92,9 @@ async def _plan_everything(built: Assembled) -> None:
     for group in daemon.desk.book.joins().groups.members:
         position = position_of(daemon.desk.book, group, weather)
         if position.offers:
-            daemon.passes.standing.note(make_plan(position, daemon.rails()))
+            plan = make_plan(position, daemon.rails())
+            daemon.passes.standing.note(plan)
+            daemon.passes.changed_policy.look(plan)
 
 
 def _answers(built: Assembled, reader: Reader) -> Answers:

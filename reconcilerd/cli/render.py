@@ -4,6 +4,7 @@ Standard library only: the thin ``reconcile`` entry prints with it. Numbers stan
 unknown is ``?`` and never 0, a SKU is never cut. At most 100 columns.
 """
 
+import shlex
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -31,6 +32,32 @@ def sheets(answer: dict[str, Any], columns: int) -> str:
         parts.append("Nothing was written.")
     parts.append(_ending(answer, columns))
     return "\n".join(parts)
+
+
+def tripped(answer: dict[str, Any], columns: int) -> str:
+    """``breaker list``: one block a rail, the command that resets it whole on its line."""
+    if not answer["tripped"]:
+        return "Nothing is tripped."
+    lines: list[str] = []
+    for each in answer["tripped"]:
+        until = f", until {each['until']} at the latest" if each["until"] else ""
+        lines.append(each["name"])
+        for label, text in (
+            ("since", f"{each['since']}{until}"),
+            ("why", each["why"]),
+            ("evidence", each["evidence"] or "-"),
+            ("reset", f"means: {each['reset_means']}"),
+        ):
+            lines += textwrap.wrap(
+                text,
+                columns,
+                initial_indent=f"  {label:<9}",
+                subsequent_indent=" " * 11,
+                break_long_words=False,
+            )
+        lines += [f"           reconcilerd breaker reset {shlex.quote(each['name'])} --reason TEXT", ""]
+    lines.append(f"{len(answer['tripped'])} tripped.")
+    return "\n".join(lines)
 
 
 def sheet(one: dict[str, Any], answer: dict[str, Any], columns: int) -> str:
@@ -225,6 +252,13 @@ def status(answer: dict[str, Any], columns: int) -> str:
         until = f" until {each['until']}" if each["until"] else ""
         said = f"FROZEN: {each['channel']}{until}, by {each['by']}: {each['reason']}"
         lines += textwrap.wrap(said, columns, subsequent_indent="  ")
+    for each in answer["freeze_windows"]:
+        lines.append(
+            f"FREEZE WINDOW: {each['channel']}, lets through: {', '.join(each['allow']) or 'nothing'}"
+        )
+    if answer["tripped"]:
+        said = f"TRIPPED: {', '.join(answer['tripped'])}; see reconcilerd breaker list"
+        lines += textwrap.wrap(said, columns, subsequent_indent="  ", break_long_words=False)
     lines += table(
         ["channel", "listings", "drifts", "held", "queued"],
         [

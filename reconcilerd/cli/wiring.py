@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from reconcilerd.assemble import Endpoint, Wiring
 from reconcilerd.cli.wall import now
+from reconcilerd.config.calendar import Calendar
 from reconcilerd.config.credentials import Pair, credentials, resolve
 from reconcilerd.config.load import load, salvage
 from reconcilerd.config.policy import policy_of
@@ -38,8 +39,9 @@ class Plan:
     """Secrets of the receivers that are configured, by the key that names them."""
 
     def recent(self, ledger: Reader) -> list[CorrectionPlanned]:
-        """The corrections of the last sliding window."""
-        window_ms = self.wiring.policy.limits.window_ms
+        """The corrections of the longest sliding window."""
+        limits = self.wiring.policy.limits
+        window_ms = max(limits.window_ms, limits.zeros_window_ms)
         return ledger.since(CorrectionPlanned, after(self.wiring.clock(), -window_ms))
 
 
@@ -76,6 +78,7 @@ def wire(config: Path) -> Plan:
         seed=now(),
         drain_s=settings.daemon.drain_s,
         drift_after_ms=round(settings.alerts.unresolved_drift_s * 1000),
+        closed=Calendar(settings.freeze).at,
     )
     return Plan(
         settings,

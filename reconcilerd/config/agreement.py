@@ -18,8 +18,10 @@ from reconcilerd.config.settings import (
     Auth,
     ChannelSection,
     ExtensivSection,
+    FreezeSection,
     LedgerSection,
     PoolSection,
+    SentinelSection,
 )
 
 PRODUCTION: Final = frozenset({"api.skubana.com", "app.skubana.com"})
@@ -46,6 +48,8 @@ class Parts:
     locations: Sequence[str]
     ages: AgesSection | None
     ledger: LedgerSection | None
+    sentinels: Sequence[tuple[int, SentinelSection]]
+    freeze: Sequence[tuple[int, FreezeSection]]
     all_channels: bool
     """Whether ``channels`` is all of them."""
 
@@ -68,6 +72,8 @@ def disagreements(parts: Parts) -> Iterator[str]:
     yield from _places(parts)
     if parts.pools is not None:
         yield from _pools(parts.pools, parts)
+    yield from _sentinels(parts)
+    yield from _freezes(parts)
     if parts.ages is not None:
         yield from _ages(parts.ages, parts)
     if parts.environment is not None:
@@ -139,6 +145,36 @@ def _pools(pools: Sequence[tuple[int, PoolSection]], parts: Parts) -> Iterator[s
         total = sum(each.percent for _, each in parts.channels)
         if total > 100:
             yield f"channels.percent: the default pool is split, and the percentages add up to {total:g}"
+
+
+def _sentinels(parts: Parts) -> Iterator[str]:
+    known = ["extensiv.stock", *(f"{each.name}.slots" for _, each in parts.channels)]
+    for number, each in parts.sentinels:
+        if parts.all_channels and each.feed not in known:
+            yield f"sentinels[{number}].feed: no feed {each.feed!r} is watched for this{meant(each.feed, known)}"
+        if each.at_least > each.at_most:
+            yield f"sentinels[{number}].at_least: {each.at_least} is above at_most ({each.at_most})"
+
+
+def _freezes(parts: Parts) -> Iterator[str]:
+    known = [each.name for _, each in parts.channels]
+    for number, each in parts.freeze:
+        where = f"freeze[{number}]"
+        for name in each.channels:
+            if parts.all_channels and name not in known:
+                yield f"{where}.channels: no channel {name!r}{meant(name, known)}"
+        once, again = (each.start, each.end), (each.cron, each.duration_s)
+        if not (None not in once and again == (None, None)) and not (
+            None not in again and once == (None, None)
+        ):
+            yield f"{where}: either cron and duration_s, or start and end"
+        for key, moment in (("start", each.start), ("end", each.end)):
+            if moment is not None and moment.tzinfo is not None:
+                yield f"{where}.{key}: without a zone; timezone says whose clock it is"
+        if each.start is not None and each.end is not None:
+            both_local = each.start.tzinfo is None and each.end.tzinfo is None
+            if both_local and each.start >= each.end:
+                yield f"{where}.end: {each.end} is not after start ({each.start})"
 
 
 def _ages(ages: AgesSection, parts: Parts) -> Iterator[str]:

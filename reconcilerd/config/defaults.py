@@ -51,6 +51,8 @@ def _toml(value: object) -> str:
             return "none"
         case str():
             return f'"{value}"'
+        case list():
+            return f"[{', '.join(_toml(each) for each in value)}]"
         case _:
             return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Final
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
+from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -100,6 +103,25 @@ def _path(value: str) -> str:
     return value
 
 
+def _zone(value: str) -> str:
+    """A time zone of the tz database."""
+    if not value or value not in available_timezones():
+        raise ValueError(f"no time zone is called so; write it like Europe/London (got {value[:80]!a})")
+    return value
+
+
+def _cron(value: str) -> str:
+    """Five fields of cron, that come true some day."""
+    try:
+        next(CronSim(value, datetime(2024, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration) as error:
+        why = str(error) or "it never comes true"
+        raise ValueError(
+            f"is not a cron expression: {why}; write five fields, like 0 22 * * FRI (got {value[:80]!a})"
+        ) from None
+    return value
+
+
 Seconds = Annotated[float, Field(ge=0.001, le=31_536_000, allow_inf_nan=False), Unit("s")]
 Lag = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False), Unit("s")]
 """A lag, which may be nothing."""
@@ -111,6 +133,15 @@ Percentage = Annotated[
 FinePercentage = Annotated[
     float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(_decimals(2)), Unit("%")
 ]
+Ratio = Annotated[
+    float, Field(ge=1, le=1_000, allow_inf_nan=False), AfterValidator(_decimals(1)), Unit("times")
+]
+Money = Annotated[
+    float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False), AfterValidator(_decimals(2)), Unit("currency")
+]
+"""In the one currency that all prices of the rules are in."""
+Zone = Annotated[str, AfterValidator(_zone), Unit("time zone")]
+Cron = Annotated[str, Field(max_length=200), AfterValidator(_cron), Unit("cron")]
 Name = Annotated[str, AfterValidator(_name), Unit("name")]
 Warehouse = Annotated[str, AfterValidator(warehouse_id), Unit("id")]
 OrderPattern = Annotated[str, Field(max_length=200), AfterValidator(_order_pattern), Unit("regex")]

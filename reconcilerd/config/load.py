@@ -21,9 +21,11 @@ from reconcilerd.config.settings import (
     AgesSection,
     ChannelSection,
     ExtensivSection,
+    FreezeSection,
     LedgerSection,
     PoolSection,
     Section,
+    SentinelSection,
     Settings,
 )
 from reconcilerd.errors import ConfigFault
@@ -170,10 +172,7 @@ def _model_at(loc: Loc) -> type[BaseModel] | None:
 def _parts(content: Mapping[str, Any]) -> Parts:
     """The sections that can be read in spite of the faults elsewhere."""
     channels, pools = _tables(content, "channels"), _tables(content, "pools")
-    read = [(number, _section(ChannelSection, each)) for number, each in channels]
-    read_pools = [(number, _section(PoolSection, each)) for number, each in pools]
-    sound = [(number, each) for number, each in read if each is not None]
-    sound_pools = [(number, each) for number, each in read_pools if each is not None]
+    sound, sound_pools = _all_sound(ChannelSection, channels), _all_sound(PoolSection, pools)
     environment = content.get("environment")
     return Parts(
         environment=environment if environment in ("simulator", "sandbox", "live") else None,
@@ -183,8 +182,16 @@ def _parts(content: Mapping[str, Any]) -> Parts:
         locations=_sound_ids(content.get("locations")),
         ages=_section(AgesSection, content.get("ages", {})),
         ledger=_section(LedgerSection, content.get("ledger", {})),
+        sentinels=_all_sound(SentinelSection, _tables(content, "sentinels")),
+        freeze=_all_sound(FreezeSection, _tables(content, "freeze")),
         all_channels=bool(channels) and len(sound) == len(channels),
     )
+
+
+def _all_sound(model: type[SectionT], tables: list[tuple[int, Any]]) -> list[tuple[int, SectionT]]:
+    """Those that could be read, each with its number."""
+    read = [(number, _section(model, each)) for number, each in tables]
+    return [(number, each) for number, each in read if each is not None]
 
 
 def _sound_ids(table: object) -> list[str]:

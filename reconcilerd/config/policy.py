@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from reconcilerd.config.rules import Rules, default_sku, read_rules
-from reconcilerd.config.settings import ChannelSection, Settings
-from reconcilerd.domain.names import ChannelName, LocationName
+from reconcilerd.config.settings import ChannelSection, LimitsSection, Settings
+from reconcilerd.domain.names import ChannelName, FeedName, LocationName, Sku
 from reconcilerd.domain.policy import (
     AfterDark,
     Ages,
@@ -28,6 +28,7 @@ from reconcilerd.domain.policy import (
     PoolMode,
     PoolRule,
     Publisher,
+    Sentinel,
     UnreadPeer,
 )
 
@@ -95,24 +96,59 @@ def _policy(settings: Settings, rules: Rules, offers: dict[ChannelName, OfferRul
             lower_reread_ms=_ms(settings.ages.lower_reread_s),
             dark_grace_ms=_ms(settings.ages.dark_grace_s),
         ),
-        limits=Limits(
-            mode=Mode(settings.limits.mode),
-            window_ms=_ms(settings.limits.window_s),
-            window_slots=settings.limits.window_slots,
-            window_permille=round(settings.limits.window_percent * 10),
-            window_min_slots=settings.limits.window_min_slots,
-            window_units=settings.limits.window_units,
-            unexplained_zeros=settings.limits.unexplained_zeros,
-            unexplained_fall_units=settings.limits.unexplained_fall_units,
-            unexplained_fall_permille=round(settings.limits.unexplained_fall_percent * 10),
-            after_dark=AfterDark(settings.limits.after_dark),
-            haircut_permille=round(settings.limits.haircut_percent * 10),
-            match_permyriad=round(settings.limits.match_percent * 100),
-            match_floor=settings.limits.match_floor,
-            match_orders=settings.limits.match_orders,
-            match_window_ms=_ms(settings.limits.match_window_s),
+        limits=_limits(settings.limits),
+        sentinels=tuple(
+            Sentinel(FeedName(each.feed), Sku(each.sku.strip().casefold()), each.at_least, each.at_most)
+            for each in settings.sentinels
         ),
         stock_sweep_ms=_ms(settings.extensiv.stock_poll_s),
+    )
+
+
+def _limits(said: LimitsSection) -> Limits:
+    return Limits(
+        mode=Mode(said.mode),
+        window_ms=_ms(said.window_s),
+        window_slots=said.window_slots,
+        window_permille=round(said.window_percent * 10),
+        window_min_slots=said.window_min_slots,
+        window_units=said.window_units,
+        window_value=round(said.window_value * 100),
+        zeros_window_ms=_ms(said.zeros_window_s),
+        unexplained_zeros=said.unexplained_zeros,
+        unexplained_fall_units=said.unexplained_fall_units,
+        unexplained_fall_permille=round(said.unexplained_fall_percent * 10),
+        zero_reads=said.zero_reads,
+        confirm_reads=said.confirm_reads,
+        confirm_gap_ms=_ms(said.confirm_gap_s),
+        raise_permille=round(said.raise_ratio * 1000),
+        raise_floor_units=said.raise_floor_units,
+        all_changed_permille=round(said.all_changed_percent * 10),
+        shrink_permille=round(said.shrink_percent * 10),
+        suspect_min_rows=said.suspect_min_rows,
+        tug_times=said.tug_times,
+        tug_window_ms=_ms(said.tug_window_s),
+        tug_hold_ms=_ms(said.tug_hold_s),
+        breaker_permille=round(said.breaker_percent * 10),
+        breaker_calls=said.breaker_calls,
+        breaker_window_ms=_ms(said.breaker_window_s),
+        breaker_open_ms=_ms(said.breaker_open_s),
+        breaker_longest_ms=_ms(said.breaker_longest_s),
+        breaker_probes=said.breaker_probes,
+        half_fails=said.half_fails,
+        canary_over=said.canary_over,
+        canary_first=said.canary_first,
+        canary_second=said.canary_second,
+        refusals=said.refusals,
+        quarantine_ms=_ms(said.quarantine_s),
+        attempts=said.attempts_per_hour,
+        config_change_slots=said.config_change_slots,
+        after_dark=AfterDark(said.after_dark),
+        haircut_permille=round(said.haircut_percent * 10),
+        match_permyriad=round(said.match_percent * 100),
+        match_floor=said.match_floor,
+        match_orders=said.match_orders,
+        match_window_ms=_ms(said.match_window_s),
     )
 
 
@@ -139,6 +175,7 @@ def _channel(channel: ChannelSection, offers: dict[ChannelName, OfferRule]) -> C
         compare_and_set=True,
         order_key=channel.order_key,
         offer=offers[ChannelName(channel.name)],
+        decrease_only=channel.decrease_only,
     )
 
 

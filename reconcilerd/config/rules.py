@@ -25,6 +25,8 @@ SKU_COLUMNS: Final = {
     "min_level": ("eaches", "at or below it the low-stock rules are in force"),
     "safety_stock": ("eaches", "never offered anywhere"),
     "rate_per_day": ("eaches a day", "the guess of sales where none were seen yet"),
+    "unit_price": ("currency", "what an each is worth to limits.window_value; at 0 only its units count"),
+    "protected": ("yes | no", "yes: changes that orders do not explain wait for a person"),
     "kit": ("yes | no", "a bundle packed ahead: it sells from its own on hand, not from its components"),
 }
 """For rows without a channel: unit and reason."""
@@ -44,6 +46,7 @@ COLUMNS: Final = {**KEY_COLUMNS, **SKU_COLUMNS, **LISTING_COLUMNS}
 MAX_FAULTS: Final = 50
 
 _WHOLE: Final = re.compile(r"[0-9]{1,10}")
+_MONEY: Final = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
 _PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]))?")
 
 Offers = Mapping[ChannelName, OfferRule]
@@ -109,6 +112,17 @@ class _Line:
             self.fault(column, f"yes or no (got {text[:40]!r})")
         return default if not text else text == "yes"
 
+    def money(self, column: str, default: int) -> int:
+        """Hundredths of the currency."""
+        text = self.text(column)
+        if not text:
+            return default
+        found = _MONEY.fullmatch(text)
+        if not found:
+            self.fault(column, f"an amount like 12.50, without a currency (got {text[:40]!r})")
+            return default
+        return int(found[1]) * 100 + int((found[2] or "0").ljust(2, "0"))
+
     def percent(self, column: str) -> Percent | None:
         text = self.text(column)
         if not text:
@@ -150,6 +164,7 @@ def default_sku(settings: Settings) -> SkuRule:
         safety_stock=base.safety_stock,
         min_level=base.min_level,
         rate=_rate(base.rate_per_day),
+        price=round(base.unit_price * 100),
         pool=next(each.name for each in settings.pools if each.default),
     )
 
@@ -271,6 +286,8 @@ def _sku_rule(line: _Line, base: SkuRule) -> SkuRule:
         excluded_locations=line.locations(),
         rate=_rate(line.whole("rate_per_day", 0)) if line.text("rate_per_day") else base.rate,
         pool=pool,
+        price=line.money("unit_price", base.price),
+        protected=line.yes("protected", default=False),
         kit=line.yes("kit", default=False),
     )
 

@@ -3,24 +3,29 @@
 Knows one value at a time; what several of them must agree on is in ``agreement``.
 """
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconcilerd.config.fields import (
     Count,
+    Cron,
     Eaches,
     FilePath,
     FinePercentage,
     Lag,
+    Money,
     Name,
     OrderPattern,
     Percentage,
+    Ratio,
     Seconds,
     SecretName,
     Unit,
     Url,
     Warehouse,
+    Zone,
 )
 
 
@@ -91,6 +96,7 @@ class ChannelSection(Section):
     floor: Eaches = Field(0, description="the first units, before shares")
     buffer: Eaches = Field(0, description="withheld for our own delay")
     units_per_sale: Annotated[Eaches, Field(ge=1, le=100_000)] = Field(1, description="what one sale takes")
+    decrease_only: bool = Field(False, description="true: lowered where it shows too much, never raised")
 
 
 class PoolSection(Section):
@@ -120,6 +126,9 @@ class SkuDefaultsSection(Section):
     rate_per_day: Annotated[Count, Unit("eaches a day")] = Field(
         24, description="the guess of sales where none were seen yet"
     )
+    unit_price: Money = Field(
+        0.0, description="what an each is worth to limits.window_value; at 0 only its units count"
+    )
 
 
 class LimitsSection(Section):
@@ -127,17 +136,68 @@ class LimitsSection(Section):
         "observe",
         description="a new tenant is only looked at; net: beside Extensiv's own push, as a stop-gap",
     )
-    window_s: Seconds = Field(1800, description="the sliding window of the four limits below")
+    window_s: Seconds = Field(1800, description="the sliding window of the window_ limits below")
     window_slots: Annotated[Count, Field(ge=1)] = Field(
         200, description="listings changed beyond what orders explain"
     )
     window_percent: Percentage = Field(30.0, description="the same, as a share of the channel's listings")
     window_min_slots: Count = Field(10, description="of fewer changes the share is not judged")
     window_units: Eaches = Field(5000, description="units changed beyond what orders explain")
+    window_value: Money = Field(
+        100_000.0, description="what they are worth, by the prices of the rules; without a price: nothing"
+    )
+    zeros_window_s: Seconds = Field(3600, description="the window of the zeros: one at a time they add up")
     unexplained_zeros: Count = Field(5, description="listings set to zero without orders that explain it")
     unexplained_fall_units: Eaches = Field(1000, description="a larger unexplained fall of one listing waits")
     unexplained_fall_percent: Percentage = Field(
         90.0, description="if it is also this share of what was shown"
+    )
+    zero_reads: Annotated[Count, Field(ge=1, le=10)] = Field(
+        3, description="separate readings that must say so before a zero without orders goes"
+    )
+    confirm_reads: Annotated[Count, Field(ge=1, le=10)] = Field(
+        2, description="the same for a change beyond the limits, before a person is asked"
+    )
+    confirm_gap_s: Seconds = Field(10, description="readings closer together are one: they may share a fault")
+    raise_ratio: Ratio = Field(5.0, description="a raise to more than so many times what it showed waits")
+    raise_floor_units: Eaches = Field(100, description="but a raise by no more than this never does")
+    all_changed_percent: Percentage = Field(
+        90.0, description="a reading in which so many rows changed is doubted: another tenant, other units"
+    )
+    shrink_percent: Percentage = Field(
+        90.0, description="so is one with fewer rows than this of the median of the last 20"
+    )
+    suspect_min_rows: Annotated[Count, Field(ge=1)] = Field(
+        10, description="a reading of fewer rows is not doubted for that: a delivery changes all of them"
+    )
+    tug_times: Annotated[Count, Field(ge=2)] = Field(
+        3, description="another hand changed ours away so often: it is left to it"
+    )
+    tug_window_s: Seconds = Field(3600, description="within so long")
+    tug_hold_s: Seconds = Field(21600, description="and for so long, unless somebody resets it")
+    breaker_percent: Percentage = Field(50.0, description="of a channel's calls fail: no more writes there")
+    breaker_calls: Annotated[Count, Field(ge=2, le=256)] = Field(20, description="fewer calls prove nothing")
+    breaker_window_s: Seconds = Field(120, description="calls longer ago do not count")
+    breaker_open_s: Seconds = Field(60, description="the first rest; doubled each time it fails again")
+    breaker_longest_s: Seconds = Field(900, description="the longest rest")
+    breaker_probes: Annotated[Count, Field(ge=1)] = Field(3, description="reads that must succeed after it")
+    half_fails: Annotated[Count, Field(ge=2)] = Field(
+        2, description="so many channels and over half of all fail together: it is probably us, no raises"
+    )
+    canary_over: Count = Field(100, description="more unexplained changes waiting go in small batches first")
+    canary_first: Annotated[Count, Field(ge=1)] = Field(5, description="the first batch, read back before")
+    canary_second: Annotated[Count, Field(ge=1)] = Field(
+        25, description="the second, read back before the rest"
+    )
+    refusals: Annotated[Count, Field(ge=2)] = Field(
+        3, description="so often in a row a channel refuses a value of a listing before it is parked"
+    )
+    quarantine_s: Seconds = Field(21600, description="for so long")
+    attempts_per_hour: Annotated[Count, Field(ge=1)] = Field(
+        120, description="writes of one listing; what orders explain goes beyond"
+    )
+    config_change_slots: Count = Field(
+        50, description="a changed policy that would change more listings than this waits for a person"
     )
     after_dark: Literal["keep", "haircut", "drop"] = Field(
         "keep", description="what then becomes of it: as it is, less a part, or nothing offered"
@@ -149,6 +209,35 @@ class LimitsSection(Section):
         2_000, description="how many last orders are compared"
     )
     match_window_s: Seconds = Field(604_800, description="and how far back: a week")
+
+
+class SentinelSection(Section):
+    """A SKU that is always there: a reading that does not say so is void."""
+
+    feed: Annotated[str, Field(max_length=80), Unit("feed")] = Field(
+        description="extensiv.stock, or a channel's slots like shop-uk.slots"
+    )
+    sku: Annotated[str, Field(min_length=1, max_length=128), Unit("SKU")] = Field(
+        description="its code there"
+    )
+    at_least: Eaches = Field(1, description="over all locations")
+    at_most: Eaches = Field(1_000_000_000, description="over all locations")
+
+
+class FreezeSection(Section):
+    """When nothing, or only what lowers, is written: sales days, stock-takes."""
+
+    channels: list[Name] = Field([], description="which; none named: all")
+    cron: Cron | None = Field(None, description="when it begins, again and again; takes duration_s")
+    duration_s: Seconds | None = Field(None, description="how long it lasts then, in hours that really pass")
+    start: Annotated[datetime, Unit("local time")] | None = Field(
+        None, description="when it begins, once: 2026-11-27T00:00:00, without a zone"
+    )
+    end: Annotated[datetime, Unit("local time")] | None = Field(None, description="when that ends")
+    timezone: Zone = Field(description="whose clock cron, start and end are read off")
+    allow: Annotated[list[Literal["lowers", "cures"]], Unit("lowers | cures")] = Field(
+        ["cures"], description="let through: all lowers, or only of what shows more than could ship"
+    )
 
 
 class AgesSection(Section):
@@ -200,6 +289,8 @@ class Settings(Section):
     locations: dict[Warehouse, LocationSection] = Field({}, description="by warehouse id")
     sku_defaults: SkuDefaultsSection = SkuDefaultsSection()
     limits: LimitsSection = LimitsSection()
+    sentinels: list[SentinelSection] = Field([], description="one table each")
+    freeze: list[FreezeSection] = Field([], description="one table each; where several are open, each holds")
     ages: AgesSection = AgesSection()
     daemon: DaemonSection = DaemonSection()
     ledger: LedgerSection = LedgerSection()

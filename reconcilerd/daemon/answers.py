@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from reconcilerd.connectors.port import Channel, StockSource
+from reconcilerd.daemon.breakers import matching, release, told, tripped
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.domain.explain import explain
@@ -72,6 +73,7 @@ class Answers:
             "approve": self.approve,
             "freeze": self.freeze,
             "unfreeze": self.freeze,
+            "breaker": self.breaker,
         }
         op = ops.get(str(request.get("op")))
         if op is None:
@@ -103,6 +105,10 @@ class Answers:
             "stopped": rails.stop,
             "daemon": True,
             "frozen": sorted(name or "all" for name in rails.frozen),
+            "freeze_windows": [
+                {"channel": each.channel or "all", "allow": sorted(each.allow)} for each in rails.closed
+            ],
+            "tripped": [each.name for each in tripped(book, self._daemon.circuits, now)],
             "freezes": [
                 {"channel": f.channel or "all", "by": f.by, "reason": f.reason, "until": _time(f.until)}
                 for f in book.frozen.values()
@@ -298,6 +304,24 @@ class Answers:
         )
         await self._desk.take((fact,), note=str(request["op"]))
         return {"frozen": sorted(name or "all" for name in self._daemon.rails().frozen), "exit_code": 0}
+
+    async def breaker(self, request: dict[str, Any], by: str) -> dict[str, Any]:
+        """What is tripped and holds; with ``reset``, a name, that is released first."""
+        book, circuits, now = self._desk.book, self._daemon.circuits, self._desk.clock()
+        held, name = tripped(book, circuits, now), request.get("reset")
+        if name is None:
+            return {"tripped": [told(each) for each in held], "exit_code": 7 if held else 0}
+        reason = str(request.get("reason") or "").strip()
+        if not reason:
+            return error("a reset needs a reason: --reason TEXT", 2)
+        found = matching(str(name), held)
+        if not found:
+            known = ", ".join(each.name for each in held[:5]) or "nothing is tripped"
+            return error(f"nothing is tripped under {name!r}; see reconcilerd breaker list ({known})", 6)
+        facts = [fact for each in found for fact in release(each, book, circuits, by, reason, now)]
+        await self._desk.take(facts, note="breaker reset")
+        self._desk.everybody()
+        return {"reset": [each.name for each in found], "exit_code": 0}
 
     def _all(self) -> list[Sku]:
         return sorted(self._desk.book.joins().slots_of)

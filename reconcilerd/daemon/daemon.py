@@ -5,7 +5,7 @@ means nothing before its SKU is known; then everything runs at once.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
@@ -14,6 +14,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from reconcilerd.connectors.port import Channel, Source, StockSource
+from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.health import Health
@@ -28,9 +29,11 @@ from reconcilerd.daemon.pollers import (
 )
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.daemon.windows import Windows
+from reconcilerd.domain.circuit import half_fail
 from reconcilerd.domain.facts import CorrectionPlanned
-from reconcilerd.domain.guards import Rails
-from reconcilerd.domain.names import ChannelName, FeedName
+from reconcilerd.domain.guards import Closed, Rails
+from reconcilerd.domain.names import ChannelName, FeedName, Instant
+from reconcilerd.domain.survey import is_dark
 
 log = structlog.get_logger("reconcilerd.daemon")
 
@@ -48,6 +51,9 @@ class Plugs:
     stop_file: Callable[[], bool]
     new_id: Callable[[], str]
     chance: Random
+    circuits: Circuits
+    closed: Callable[[Instant], tuple[Closed, ...]] = field(default=lambda _: ())
+    """The freeze windows that are open at a moment."""
 
 
 class Daemon:
@@ -66,10 +72,12 @@ class Daemon:
         self._plugs = plugs
         self._drain_s = drain_s
         self.executors: dict[ChannelName, Executor] = {
-            name: Executor(channel, desk, self._stopped, self._on_denied)
+            name: Executor(channel, desk, self._stopped, self._on_denied, self._barred)
             for name, channel in plugs.channels.items()
         }
-        self.windows = Windows(desk.book.policy.limits.window_ms)
+        limits = desk.book.policy.limits
+        self.circuits = plugs.circuits
+        self.windows = Windows(limits.window_ms, limits.zeros_window_ms)
         for correction in recent:
             self.windows.spend(correction)
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
@@ -83,7 +91,18 @@ class Daemon:
             f.channel for f in book.frozen.values() if f.on and (f.until is None or f.until > now)
         )
         envelopes = tuple(each for each in book.envelopes.values() if each.until > now)
-        return Rails(book.policy.limits.mode, self._plugs.stop_file(), frozen, {}, envelopes)
+        failing = self.circuits.open | {name for name in book.policy.channels if is_dark(book, name, now)}
+        return Rails(
+            mode=book.policy.limits.mode,
+            stop=self._plugs.stop_file(),
+            frozen=frozen,
+            envelopes=envelopes,
+            closed=self._plugs.closed(now),
+            latched=book.latches.on(now),
+            circuits=self.circuits.open,
+            half_fails=half_fail(len(failing), len(book.policy.channels), book.policy.limits),
+            observing=self.passes.changed_policy.observing,
+        )
 
     async def run(self, stop: anyio.Event) -> None:
         """Run until ``stop`` is set; then let the executors finish within the deadline."""
@@ -156,10 +175,32 @@ class Daemon:
 
     def _stopped(self, channel: str) -> str | None:
         """Why nothing may be written now, if so: asked before every call."""
-        if self._plugs.stop_file():
-            return "the STOP file is there"
-        frozen = self.rails().frozen
-        return "writes are frozen" if "" in frozen or channel in frozen else None
+        frozen = self.desk.book.frozen.get(""), self.desk.book.frozen.get(channel)
+        now = self.desk.clock()
+        held = any(f is not None and f.on and (f.until is None or f.until > now) for f in frozen)
+        return stop_reason(
+            stop=self._plugs.stop_file(),
+            frozen=held,
+            circuit_open=channel in self.circuits.open,
+        )
+
+    def _barred(self, correction: CorrectionPlanned) -> str | None:
+        """Why this one may not be written now though others may: a freeze window that opened meanwhile."""
+        lowers = correction.target < correction.read or bool(correction.under)
+        barred = any(
+            each.bars(correction.slot.channel, lowers=lowers, cures=correction.cures)
+            for each in self._plugs.closed(self.desk.clock())
+        )
+        return "a freeze window is open" if barred else None
 
     async def _on_denied(self, channel: str, why: str | None) -> None:
         await self.health.denied(channel, f"{channel} writes", why)
+
+
+def stop_reason(*, stop: bool, frozen: bool, circuit_open: bool) -> str | None:
+    """Why nothing may leave for a channel now, if so. The STOP file comes first and needs nobody to heed it."""
+    if stop:
+        return "the STOP file is there"
+    if frozen:
+        return "writes are frozen"
+    return "most calls to the channel fail" if circuit_open else None

@@ -1,7 +1,8 @@
 """Carries corrections out: one bounded executor per channel, with nothing left to decide.
 
 Before each batch it looks once more for a reason not to: a newer reading; before each call, after all waiting, for the
-STOP file and a freeze. Each answer is written down; what the channel did not confirm is read again.
+STOP file and a freeze. Each answer is written down; what the channel did not confirm is read again. Where very many
+changes wait that orders do not explain, they go in small batches first, each read back before the next.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,9 +11,10 @@ import anyio
 import structlog
 
 from reconcilerd.connectors.port import Channel, WriteAnswer
+from reconcilerd.daemon.canaries import Canaries
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
-from reconcilerd.domain.names import ChannelName, SlotKey
+from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import Wants
 from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdError, Refused
 
@@ -31,12 +33,17 @@ class Executor:
         desk: Desk,
         stopped: Callable[[str], str | None],
         on_denied: Callable[[str, str | None], Awaitable[None]],
+        barred: Callable[[CorrectionPlanned], str | None] = lambda _: None,
     ) -> None:
-        """``stopped``: why nothing may be written now; ``on_denied``: why credentials are refused, or None."""
+        """``stopped``: why nothing may be written now; ``barred``: why one correction may not, though others may;
+        ``on_denied``: why credentials are refused, or None.
+        """
         self._channel = channel
         self._desk = desk
         self._stopped = stopped
         self._on_denied = on_denied
+        self._barred = barred
+        self._canaries = Canaries(channel, desk)
         self._queue: dict[SlotKey, CorrectionPlanned] = {}
         self._replaced: list[CorrectionPlanned] = []
         """Taken out of the queue by a newer correction of the same slot; their answer is still owed."""
@@ -79,29 +86,50 @@ class Executor:
                 self._denied = False
 
     async def work_once(self) -> None:
-        """Send one batch of what waits, lowers first."""
+        """Send one batch of what waits, lowers first; or read back what a large set of changes waits for."""
         self._busy = True
         try:
-            batch = sorted(self._queue.values(), key=lambda c: (c.target >= c.read, c.at))
-            batch = batch[: self._channel.batch_max]
+            await self._canaries.read_back()
+            waiting = sorted(self._queue.values(), key=lambda c: (c.target >= c.read, c.at))
+            batch = self._canaries.let_go(waiting)[: self._channel.batch_max]
             for correction in batch:
                 del self._queue[correction.slot]
-            await self._send(batch)
+            if self._canaries.stopped:
+                await self._give_up()
+            if batch or self._replaced:
+                await self._canaries.sent(await self._send(batch))
+            elif self._queue:
+                await self._canaries.wait()
+            if not self._queue:
+                self._canaries.over()
         finally:
             self._busy = False
             if self.idle:
                 self._rested.set()
 
-    async def _send(self, batch: Sequence[CorrectionPlanned]) -> None:
+    async def _give_up(self) -> None:
+        """A first batch was not read back as written: what orders do not explain of the rest is not sent."""
+        rest = [each for each in self._queue.values() if each.unexplained]
+        for correction in rest:
+            del self._queue[correction.slot]
+        self._canaries.over()
+        await self._answer(
+            _all(rest, Outcome.NOT_SENT, "a first batch was not read back"), self._desk.clock()
+        )
+
+    async def _send(self, batch: Sequence[CorrectionPlanned]) -> tuple[WriteAnswer, ...]:
         sent = self._desk.clock()
         why = self._stopped(self._channel.name)
-        fit = [] if why else [each for each in batch if not self._superseded(each)]
-        unfit = [
-            WriteAnswer(c, Outcome.NOT_SENT, why or "a newer reading came") for c in batch if c not in fit
-        ]
+        reasons = {each.id: why or self._unfit(each) for each in batch}
+        fit = [each for each in batch if reasons[each.id] is None]
+        unfit = [WriteAnswer(c, Outcome.NOT_SENT, reasons[c.id] or "") for c in batch if c not in fit]
         replaced, self._replaced = self._replaced, []
         unfit += [WriteAnswer(c, Outcome.NOT_SENT, "a newer correction came") for c in replaced]
-        answers = [*unfit, *(await self._write(fit) if fit else ())]
+        answers = (*unfit, *(await self._write(fit) if fit else ()))
+        await self._answer(answers, sent)
+        return answers
+
+    async def _answer(self, answers: Sequence[WriteAnswer], sent: Instant) -> None:
         now = self._desk.clock()
         facts = [
             CorrectionSent(a.correction.id, a.correction.slot, self._meant(a), a.detail[:300], sent, now)
@@ -125,6 +153,14 @@ class Executor:
         accepted = answer.outcome is Outcome.APPLIED and not rule.compare_and_set
         return Outcome.ACCEPTED if accepted else answer.outcome
 
+    def _unfit(self, correction: CorrectionPlanned) -> str | None:
+        return "a newer reading came" if self._superseded(correction) else self._barred(correction)
+
+    def _withheld(self, fit: Sequence[CorrectionPlanned]) -> str | None:
+        """Asked right before each call leaves."""
+        why = self._stopped(self._channel.name)
+        return why or next((reason for each in fit if (reason := self._barred(each))), None)
+
     def _superseded(self, correction: CorrectionPlanned) -> bool:
         track = self._desk.book.slots[correction.slot]
         moved = track.as_of > correction.based_on and track.value != correction.read
@@ -132,7 +168,7 @@ class Executor:
 
     async def _write(self, fit: Sequence[CorrectionPlanned]) -> tuple[WriteAnswer, ...]:
         try:
-            answers = await self._channel.write(fit, fit[0].id, lambda: self._stopped(self._channel.name))
+            answers = await self._channel.write(fit, fit[0].id, lambda: self._withheld(fit))
             await self._on_denied(self._channel.name, None)
             return answers
         except LedgerFault:

@@ -1,15 +1,21 @@
 """Turns the standing of sources, drifts and holds into alerts, raised once and resolved when they heal."""
 
+import shlex
 from collections.abc import Mapping, Set
 from types import MappingProxyType
 from typing import Protocol
 
 import anyio
 
+from reconcilerd.daemon.breakers import Tripped, tripped
+from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.passes import Passes, held_for_a_person
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised
+from reconcilerd.domain.latches import CIRCUIT, QUARANTINE, TUG
 from reconcilerd.domain.names import ChannelName, FeedName, after
+from reconcilerd.domain.registry import RESETS
+from reconcilerd.domain.verdicts import LATCHED
 from reconcilerd.errors import Denied, ReconcilerdError
 
 CHECK_EVERY_S = 5.0
@@ -17,6 +23,13 @@ EXPOSURE_AFTER_MS = 120_000
 CLOCK_ALERT_MS = 900_000
 SOLD_WITHIN_MS = 86_400_000
 READ_WITHIN_MS = 3_600_000
+SEVERITY: Mapping[str, str] = MappingProxyType({TUG: "error", QUARANTINE: "error", CIRCUIT: "error"})
+"""Of rails that end by themselves; all others wait for a person."""
+
+
+def kind_of(rail: str) -> str:
+    """The kind of alert that a tripped rail is."""
+    return "tug_of_war" if rail == TUG else "rail_tripped"
 
 
 class Alerts(Protocol):
@@ -49,7 +62,13 @@ class Health:
     """Looks at the desk and the last plans every few seconds."""
 
     def __init__(
-        self, desk: Desk, passes: Passes, alerts: Alerts, feeds: Mapping[FeedName, int], drift_after_ms: int
+        self,
+        desk: Desk,
+        passes: Passes,
+        alerts: Alerts,
+        feeds: Mapping[FeedName, int],
+        drift_after_ms: int,
+        circuits: Circuits,
     ) -> None:
         """``feeds``: how old (ms) the last complete reading of each feed may be."""
         self._desk = desk
@@ -61,6 +80,9 @@ class Health:
         self._exposed_since: int | None = None
         self._denied: dict[str, dict[str, str]] = {}
         """By system: which of its readings or writes are refused, and why."""
+        self._circuits = circuits
+        self._tripped_before: set[str] = set()
+        """Groups of rails that held at the last look."""
         self._looked = False
         self._spoken: set[tuple[str, str]] = set()
         """Every (kind, subject) that a look at everything speaks for."""
@@ -98,6 +120,7 @@ class Health:
         await self._exposure()
         await self._drift()
         await self._held()
+        await self._tripped()
         await self._unmapped()
         await self._unreadable()
         await self._broken()
@@ -165,11 +188,33 @@ class Health:
     async def _held(self) -> None:
         held: dict[ChannelName, list[str]] = {}
         for drift, verdict in held_for_a_person(self._passes.standing):
-            held.setdefault(drift.slot.channel, []).append(f"{drift.sku} ({verdict})")
+            if verdict not in LATCHED:
+                held.setdefault(drift.slot.channel, []).append(f"{drift.sku} ({verdict})")
         for channel in self._desk.book.policy.channels:
             skus = held.get(channel, [])
             text = f"{len(skus)} corrections of {channel} wait for an approval: {', '.join(skus[:5])}"
             await self._say(bool(skus), "held_plan", channel, "warning", text)
+
+    async def _tripped(self) -> None:
+        """One alert a rail that holds (of single listings one a channel), until it is released."""
+        groups: dict[str, list[Tripped]] = {}
+        for each in tripped(self._desk.book, self._circuits, self._desk.clock()):
+            groups.setdefault(each.group, []).append(each)
+        for group, held in groups.items():
+            first = held[0]
+            many = f" ({len(held)} of them)" if len(held) > 1 else ""
+            text = f"{group}: {first.why}{many}; {first.evidence}"[:400]
+            details = {
+                "names": ", ".join(each.name for each in held[:5]),
+                "reset_means": RESETS[first.rail],
+                "do": f"reconcilerd breaker reset {shlex.quote(group)} --reason TEXT",
+            }
+            await self._say(
+                True, kind_of(first.rail), group, SEVERITY.get(first.rail, "critical"), text, details
+            )
+        for group in self._tripped_before - groups.keys():
+            await self._say(False, kind_of(group.partition(":")[0]), group, "critical", "")
+        self._tripped_before = set(groups)
 
     async def _unmapped(self) -> None:
         """What sells and is mapped to nothing: its orders take units that nobody subtracts."""

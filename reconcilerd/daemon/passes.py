@@ -16,13 +16,14 @@ import structlog
 
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
+from reconcilerd.daemon.trips import ChangedPolicy, zeros_tripped
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.allocation import scarcity, stock_against_sales
 from reconcilerd.domain.bundles import Groups
 from reconcilerd.domain.claims import settle_orders
 from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
-from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Rails, Verdict
+from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE, Rails, Verdict
 from reconcilerd.domain.invariants import Violation, check_plan
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan
@@ -38,6 +39,8 @@ SLICE_GROUPS = 2_000
 SLICE_MS = 20
 MAX_HELD_LISTED = 200
 MAX_VIOLATIONS = 1_000
+FEW_ZEROS = 20
+"""Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
 RESTLESS_S = 5.0
 WHOLE_TURN = 6
 
@@ -114,6 +117,7 @@ class Passes:
         self._rails = rails
         self._new_id = new_id
         self.standing = Standing()
+        self.changed_policy = ChangedPolicy(desk)
         self.latest_held: PlanMade | None = None
         """The newest plan with a correction that waits for a person."""
         self.violations: list[Violation] = []
@@ -145,6 +149,8 @@ class Passes:
         plans: list[GroupPlan] = []
         self._regroup()
         self._windows.listings = Counter(slot.channel for slot in self._desk.book.slots)
+        if self._short(groups):
+            groups = await self._worst_first(groups)
         while groups:
             began = self._desk.clock()
             done, slice_plans, facts = 0, list[GroupPlan](), list[Fact]()
@@ -168,7 +174,39 @@ class Passes:
             plans.extend(slice_plans)
             await self._carry(slice_plans, facts, began)
             await anyio.lowlevel.checkpoint()
+        await self.changed_policy.settle()
         return tuple(plans)
+
+    def _short(self, groups: list[Sku]) -> bool:
+        """Whether the windows may be too full for all that these groups could want: then the order matters."""
+        if len(groups) < 2:
+            return False
+        if any(v in SHORT_OF_ALLOWANCE for group in groups for _, v in self.standing.drifts.get(group, ())):
+            return True
+        limits, now = self._desk.book.policy.limits, self._desk.clock()
+        if len(groups) <= min(FEW_ZEROS, limits.window_slots):
+            return False
+        spent = [self._windows.spent(channel, now) for channel in self._windows.listings]
+        return any(
+            len(groups) > limits.window_slots - each.slots
+            or 0 < limits.unexplained_zeros - each.zeros < len(groups) // FEW_ZEROS
+            for each in spent
+        )
+
+    async def _worst_first(self, groups: list[Sku]) -> list[Sku]:
+        """These groups with the largest exposure first, so that it gets what a short allowance leaves."""
+        exposed: dict[Sku, int] = {}
+        began = self._desk.clock()
+        weather, rails = weather_of(self._desk.book, began), self._rails()
+        for group in groups:
+            try:
+                exposed[group] = exposure(make_plan(position_of(self._desk.book, group, weather), rails))
+            except Exception:
+                exposed[group] = 0  # it is told when it is planned
+            if self._desk.clock() - began >= SLICE_MS:
+                await anyio.lowlevel.checkpoint()
+                began = self._desk.clock()
+        return sorted(groups, key=lambda group: -exposed[group])
 
     def _regroup(self) -> None:
         now = self._desk.book.joins().groups
@@ -193,12 +231,14 @@ class Passes:
             log.critical("invariant_broken", group=group, broken=[(v.invariant, v.what) for v in broken])
             plan = replace(plan, entries=(), rails=rails)
         planned = [self._intent(entry, weather.at) for entry in plan.sends]
-        facts.extend(self._desk.fold(planned))
+        facts.extend(self._desk.fold([*planned, *zeros_tripped(plan, self._desk.book.latches)]))
+        self.changed_policy.look(plan)
         for intent in planned:
             self._windows.spend(intent)
         moving = any(claim.kind in MOVING for claim in position.claims)
         skus = {name for offer in position.offers for name, _ in offer.uses}
-        asking = bool(plan.wants.stock or plan.wants.slots)
+        confirming = any(entry.verdict is Verdict.HOLD_CONFIRM for entry in plan.entries)
+        asking = confirming or bool(plan.wants.stock or plan.wants.slots)
         self._desk.wait_for(group, skus, waiting=bool(plan.drifts) or moving, asking=asking)
         self._desk.want(plan.wants)
         return plan, facts
@@ -217,6 +257,8 @@ class Passes:
             unexplained=entry.unexplained,
             sold_out=entry.sold_out,
             owed=entry.owed,
+            value=entry.value,
+            cures=entry.cures,
             under=tuple(
                 (each.id, each.target, each.before, each.based_on, each.sent)
                 for each in self._desk.book.slots[entry.slot].open

@@ -13,6 +13,7 @@ import structlog
 
 from reconcilerd.connectors.port import Channel, Source, StockSource
 from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.sweeping import Sweeping
 from reconcilerd.domain.facts import SweepRead
 from reconcilerd.domain.names import FeedName, Instant, Sku
 from reconcilerd.domain.plan import Wants
@@ -83,8 +84,9 @@ async def read_once(
     last = desk.book.sweeps.get(feed)
     cursor = "" if last is None else last.cursor
     before = desk.changed
+    reading = Sweeping(desk, feed)
     try:
-        sweep = await source.sweep(feed, cursor, desk.page, whole=whole)
+        sweep = await source.sweep(feed, cursor, reading.page, whole=whole)
     except LedgerFault:
         raise
     except Exception as bug:
@@ -93,7 +95,7 @@ async def read_once(
         await desk.take((failed,))
         log.warning("sweep_failed", feed=feed, error=type(error).__name__, why=str(error)[:300])
         return False, error
-    await desk.take((sweep,))
+    sweep = await reading.end(sweep)
     event = log.info if sweep.complete else log.warning
     event(
         "sweep_read",

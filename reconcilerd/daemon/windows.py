@@ -1,4 +1,4 @@
-"""What was changed on each channel within the sliding window, beyond what orders explain (I15).
+"""What was changed on each channel within the sliding windows, beyond what orders explain (I15).
 
 Kept in memory and refilled from the ledger's recent intents at start, so that a restart does not reset a rail.
 """
@@ -7,39 +7,41 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from reconcilerd.domain.change import Rails, Spent
 from reconcilerd.domain.facts import CorrectionPlanned
-from reconcilerd.domain.guards import Rails, Spent
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 
 
 @dataclass(slots=True)
 class Windows:
-    """One deque of unexplained changes per channel."""
+    """One deque of unexplained changes per channel. Zeros are counted over a window of their own."""
 
     window_ms: int
+    zeros_ms: int
     listings: Mapping[ChannelName, int] = field(default_factory=dict)
-    _changes: dict[ChannelName, deque[tuple[Instant, SlotKey, int, bool]]] = field(default_factory=dict)
+    _changes: dict[ChannelName, deque[CorrectionPlanned]] = field(default_factory=dict)
 
     def spend(self, correction: CorrectionPlanned) -> None:
         """Count a correction that goes out, or that went out before this start."""
         if correction.unexplained:
-            self._changes.setdefault(correction.slot.channel, deque()).append(
-                (correction.at, correction.slot, correction.unexplained, correction.sold_out)
-            )
+            self._changes.setdefault(correction.slot.channel, deque()).append(correction)
 
     def onto(self, rails: Rails, now: Instant) -> Rails:
-        """The rails with what this window has seen."""
+        """The rails with what these windows have seen."""
         return replace(
             rails, spent={name: self.spent(name, now) for name in {*self.listings, *self._changes}}
         )
 
     def spent(self, channel: ChannelName, now: Instant) -> Spent:
         changes = self._changes.setdefault(channel, deque())
-        while changes and changes[0][0] <= now - self.window_ms:
+        while changes and changes[0].at <= now - max(self.window_ms, self.zeros_ms):
             changes.popleft()
-        return Spent(
-            slots=len({slot for _, slot, _, _ in changes}),
-            units=sum(units for _, _, units, _ in changes),
-            zeros=len({slot for _, slot, _, zero in changes if zero}),
-            listings=self.listings.get(channel, 0),
-        )
+        slots, zeros, units, value = set[SlotKey](), set[SlotKey](), 0, 0
+        for each in changes:
+            if each.sold_out and each.at > now - self.zeros_ms:
+                zeros.add(each.slot)
+            if each.at > now - self.window_ms:
+                slots.add(each.slot)
+                units += each.unexplained
+                value += each.value
+        return Spent(len(slots), units, len(zeros), value, self.listings.get(channel, 0))

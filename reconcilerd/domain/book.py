@@ -25,8 +25,11 @@ from reconcilerd.domain.facts import (
     LocationObserved,
     OrderLine,
     OrderObserved,
+    PolicyAdopted,
     ProductObserved,
     ProductType,
+    RailLatched,
+    ReadingKept,
     RegimeSwitched,
     SaleInferred,
     SalesBuried,
@@ -36,11 +39,14 @@ from reconcilerd.domain.facts import (
     SweepRead,
 )
 from reconcilerd.domain.joins import Joins, code_of, join
+from reconcilerd.domain.latches import Latches
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey, after
 from reconcilerd.domain.orders import OrderBook
 from reconcilerd.domain.policy import ChannelRule, Policy
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.slots import SlotTrack
+from reconcilerd.domain.stock import StockTrack, first_seen
+from reconcilerd.domain.trips import forgive, quarantined, tug_of_war
 
 _Key = TypeVar("_Key")
 _Mapped = TypeVar("_Mapped", ProductObserved, ListingDeclared, LocationObserved)
@@ -48,6 +54,8 @@ _Mapped = TypeVar("_Mapped", ProductObserved, ListingDeclared, LocationObserved)
 RATE_WINDOW_MS = 6 * 3_600_000
 RATE_PRIOR_MS = 3_600_000
 
+SIZES_KEPT = 20
+"""Of so many whole readings the sizes are compared."""
 STOCK_FEED = FeedName("extensiv.stock")
 EXTENSIV_ORDERS = FeedName("extensiv.orders")
 
@@ -58,14 +66,6 @@ def orders_feed(channel: ChannelName) -> FeedName:
 
 def slots_feed(channel: ChannelName) -> FeedName:
     return FeedName(f"{channel}.slots")
-
-
-@dataclass(slots=True)
-class StockTrack:
-    """One stock row through time. ``before_change``: as_of of the last reading that still differed."""
-
-    row: StockObserved
-    before_change: Instant = Instant(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,9 @@ class Book:
     frozen: dict[str, FreezeSet] = field(default_factory=dict)
     envelopes: dict[str, EnvelopeApproved] = field(default_factory=dict)
     scarce: dict[Sku, bool] = field(default_factory=dict)
+    latches: Latches = field(default_factory=Latches)
+    adopted: str | None = None
+    """The revision of the policy that decided last."""
     first_order: dict[ChannelName, Instant] = field(default_factory=dict)
     _places_of: dict[tuple[ChannelName, str], list[SlotKey]] = field(default_factory=dict)
     """The slots of each listing of a channel."""
@@ -190,10 +193,7 @@ class Book:
                 self._track(fact.slot).plan(fact)
                 return Taken(news=True)
             case CorrectionSent():
-                track = self._track(fact.slot)
-                track.answer(fact)
-                told = replace(fact, still=tuple(each.id for each in track.open))
-                return Taken(news=True, dirty=self._skus_of_slot(fact.slot), instead=told)
+                return self._take_answer(fact)
             case CorrectionSettled() | SaleInferred() | SalesBuried():
                 self._track(fact.slot).derive((fact,))
                 return Taken(news=True)
@@ -208,6 +208,14 @@ class Book:
             case RegimeSwitched():
                 self.scarce[Sku(fact.group)] = fact.scarce
                 return Taken(news=True)
+            case RailLatched():
+                return self._take_latch(fact)
+            case ReadingKept():
+                self.latches.keep(fact)
+                return Taken(news=True)
+            case PolicyAdopted():
+                first, self.adopted = self.adopted is None, fact.revision
+                return Taken(news=True, everybody=not first)
             case ChannelObserved():
                 return Taken(news=True)
             case _:
@@ -228,6 +236,7 @@ class Book:
             else:
                 self.take(fact)
         self._loading = False
+        self.latches.loaded()
         self.orders.following = EXTENSIV_ORDERS in self.swept_whole
         self._remap()
         for track in self.slots.values():
@@ -325,7 +334,10 @@ class Book:
         ours = fact.slot.place in channel.places
         new = ours and slots_feed(fact.slot.channel) in self.swept_whole
         track.expire(self.through(fact.slot.channel), self.orders)
-        derived = track.observe(fact, self.orders, channel, rate, ours=ours, new=new)
+        derived: tuple[Fact, ...] = track.observe(fact, self.orders, channel, rate, ours=ours, new=new)
+        derived += tug_of_war(track, self.latches, self.policy.limits)
+        if value_before is not None and track.value != value_before:
+            derived += self._keep(slots_feed(fact.slot.channel), fact.about, value_before, 0, fact.as_of)
         if before is None and self._joins is not None and not fact.gone:
             self._joins.add(fact.slot, fact.listing_sku)
         changed = before is None or value_before != track.value or _other(before, fact)
@@ -337,23 +349,45 @@ class Book:
         key = (fact.sku, fact.location)
         track = self.stock.get(key)
         if track is None:
-            self.stock[key] = StockTrack(fact)
+            self.stock[key] = track = first_seen(fact)
             self._places.setdefault(fact.sku, []).append(fact.location)
-            return Taken(news=True, dirty=frozenset({fact.sku}))
+            return Taken(news=True, dirty=frozenset({fact.sku}), instead=track.row)
         old = track.row
         if fact.as_of < old.as_of:
             return _OLD
-        track.row = replace(fact, age_of=max(fact.age_of, old.age_of))
-        if same_stock(old, fact):
+        track.observe(fact, self.policy.limits.confirm_gap_ms)
+        if same_stock(old, track.row):
             return Taken(news=False, touched=frozenset({fact.sku}))
-        derived: tuple[Fact, ...] = ()
+        before = 0 if old.gone else old.sellable
+        derived: tuple[Fact, ...] = self._keep(STOCK_FEED, fact.about, before, old.allocated, fact.as_of)
         # Allocated and locked are Extensiv's own; only the count itself comes from whoever counts there.
         if old.on_hand != fact.on_hand:
             track.before_change = old.as_of
             place = self.policy.locations.get(fact.location)
             if place is not None and place.mirror:
-                derived = (StockRefreshed(fact.sku, fact.location, old.as_of, fact.as_of),)
-        return Taken(news=True, derived=derived, dirty=frozenset({fact.sku}))
+                derived += (StockRefreshed(fact.sku, fact.location, old.as_of, fact.as_of),)
+        return Taken(news=True, derived=derived, dirty=frozenset({fact.sku}), instead=track.row)
+
+    def _keep(
+        self, feed: FeedName, row: str, value: int, allocated: int, at: Instant
+    ) -> tuple[ReadingKept, ...]:
+        """Remember what a row said before it changed; written down while its feed is under suspicion."""
+        new = self.latches.note(feed, row, (value, allocated))
+        return (ReadingKept(feed, row, value, at, allocated),) if new and self.latches.doubted(feed) else ()
+
+    def _take_latch(self, fact: RailLatched) -> Taken:
+        self.latches.take(fact)
+        if not fact.on:
+            forgive(fact.name, {slot.path: track for slot, track in self.slots.items()})
+        return Taken(news=True, everybody=True)
+
+    def _take_answer(self, fact: CorrectionSent) -> Taken:
+        track = self._track(fact.slot)
+        value = next((each.target for each in track.open if each.id == fact.id), None)
+        track.answer(fact)
+        told = replace(fact, still=tuple(each.id for each in track.open))
+        found = quarantined(track, fact, value, self.latches, self.policy.limits)
+        return Taken(news=True, derived=found, dirty=self._skus_of_slot(fact.slot), instead=told)
 
     def _take_order(self, fact: OrderObserved) -> Taken:
         lines: dict[tuple[str, Sku | None], int] = {}
@@ -389,7 +423,20 @@ class Book:
             self.findings[finding.about] = finding
             yield finding
 
+    def _measured(self, fact: SweepRead) -> SweepRead:
+        """A whole reading with how many rows it and those before it had, as far as they can be trusted."""
+        last = self.sweeps.get(fact.feed)
+        earlier = () if last is None else last.sizes
+        if last is not None and self.latches.released_since(fact.feed, last.began):
+            earlier = ()
+        rows = () if self.latches.doubted(fact.feed) else (fact.rows,)
+        return replace(fact, sizes=(*earlier, *rows)[-SIZES_KEPT:])
+
     def _take_sweep(self, fact: SweepRead) -> Taken:
+        if fact.complete and not self._loading:
+            last = self.sweeps.get(fact.feed)
+            sizes = () if last is None else last.sizes
+            fact = self._measured(fact) if fact.full else replace(fact, sizes=sizes)
         newest = self.tried.get(fact.feed)
         if newest is None or fact.began >= newest.began:
             self.tried[fact.feed] = fact
@@ -403,6 +450,7 @@ class Book:
             first_whole = fact.feed not in self.swept_whole
             self.swept_whole[fact.feed] = max(fact.began, self.swept_whole.get(fact.feed, Instant(0)))
             self.orders.following = EXTENSIV_ORDERS in self.swept_whole and not self._loading
+            self.latches.sound(fact.feed)
         self._lift(fact)
         channel = ChannelName(fact.feed.rpartition(".")[0])
         dirty: set[Sku] = set()
@@ -416,7 +464,7 @@ class Book:
         if fact.full:
             found += self._bundles_with_stock(fact.began) if fact.feed == STOCK_FEED else ()
             found += self._healed(fact)
-        return Taken(news=True, derived=tuple(found), dirty=frozenset(dirty), everybody=last is None)
+        return Taken(True, tuple(found), frozenset(dirty), everybody=last is None, instead=fact)
 
     def _bundles_with_stock(self, at: Instant) -> Iterable[Fact]:
         """Units that nobody is offered: of bundles that no rule calls a kit."""

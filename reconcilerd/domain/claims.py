@@ -6,7 +6,7 @@ lies in one, any other in all that its channel may draw on. No unit is claimed t
 
 from collections.abc import Iterator, Sequence
 
-from reconcilerd.domain.book import EXTENSIV_ORDERS, Book, StockTrack
+from reconcilerd.domain.book import EXTENSIV_ORDERS, Book
 from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
 from reconcilerd.domain.orders import Order, Stage, stage_of
@@ -14,6 +14,7 @@ from reconcilerd.domain.policy import AfterDark, LocationRule
 from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView, StockView
 from reconcilerd.domain.quantities import expected
 from reconcilerd.domain.slots import buried_units, open_units
+from reconcilerd.domain.stock import StockTrack
 
 DEFAULT_IMPORT_MAX_MS = 1_800_000
 """For orders of channels that the configuration does not name."""

@@ -1,198 +1,40 @@
 """Rules that may stop one correction, each a pure function with a verdict. The first that holds is the answer.
 
 Lowering is cheap, raising needs proof: a lower inside the size limits is held by nothing but a person's word or
-a slot that is not ours; a raise needs every input known and fresh.
+a slot that is not ours; a raise needs every input known and fresh. What of it orders explain
+never meets the rails of ``size``.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from types import MappingProxyType
-
+from reconcilerd.domain.change import Change, Closed, Guard, Rails, Spent, explained_units
 from reconcilerd.domain.facts import EnvelopeApproved, SlotState
-from reconcilerd.domain.names import ChannelName, Instant
+from reconcilerd.domain.latches import TUG, latch_name, quarantine_name
+from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Mode, Publisher, UnreadPeer
-from reconcilerd.domain.position import ClaimKind, OfferView, Position
+from reconcilerd.domain.position import OfferView, Position
+from reconcilerd.domain.size import SIZE
+from reconcilerd.domain.verdicts import GOES, MEANS, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE, SOON, Verdict
 
-
-class Verdict(StrEnum):
-    SEND = "send"
-    HOLD_STOP_FILE = "hold_stop_file"
-    HOLD_FROZEN = "hold_frozen"
-    HOLD_MODE = "hold_mode"
-    HOLD_APPROVAL = "hold_approval"
-    HOLD_AMBIGUOUS = "hold_ambiguous"
-    HOLD_NOT_OURS = "hold_not_ours"
-    HOLD_SLOT_OFF = "hold_slot_off"
-    HOLD_UNTRACKED = "hold_untracked"
-    HOLD_NATIVE_PUSH = "hold_native_push"
-    HOLD_UNKNOWN = "hold_unknown"
-    HOLD_REFUSED = "hold_refused"
-    HOLD_PENDING = "hold_pending"
-    HOLD_REREAD = "hold_reread"
-    HOLD_UNEXPLAINED = "hold_unexplained"
-    HOLD_ZEROS = "hold_zeros"
-    HOLD_WINDOW_SLOTS = "hold_window_slots"
-    HOLD_WINDOW_SHARE = "hold_window_share"
-    HOLD_WINDOW_UNITS = "hold_window_units"
-    HOLD_FIRST_RUN = "hold_first_run"
-    HOLD_STORM = "hold_storm"
-    HOLD_DARK = "hold_dark"
-    HOLD_STOCK_STALE = "hold_stock_stale"
-    HOLD_OWN_STALE = "hold_own_stale"
-    HOLD_PEER_STALE = "hold_peer_stale"
-    HOLD_PEER_UNREAD = "hold_peer_unread"
-    HOLD_UNMATCHED = "hold_unmatched"
-    HOLD_UNSETTLED = "hold_unsettled"
-    HOLD_TOO_WIDE = "hold_too_wide"
-    HOLD_HEADROOM = "hold_headroom"
-
-
-MEANS: Mapping[Verdict, str] = MappingProxyType(
-    {
-        Verdict.SEND: "is sent",
-        Verdict.HOLD_STOP_FILE: "the STOP file is there; remove it to go on",
-        Verdict.HOLD_FROZEN: "writes are frozen by a person; reconcilerd unfreeze",
-        Verdict.HOLD_MODE: "mode observe only looks",
-        Verdict.HOLD_APPROVAL: "mode guarded asks first; reconcilerd approve",
-        Verdict.HOLD_AMBIGUOUS: "several listings carry this SKU, or it is mapped twice; keep one",
-        Verdict.HOLD_NOT_OURS: "a rule says it is not managed",
-        Verdict.HOLD_SLOT_OFF: "nobody can buy it there now",
-        Verdict.HOLD_UNTRACKED: "the channel does not count it",
-        Verdict.HOLD_NATIVE_PUSH: "Extensiv pushes its own number; switch the push off there",
-        Verdict.HOLD_UNKNOWN: "stock of a component was never read",
-        Verdict.HOLD_REFUSED: "the channel would not take it; tried again later",
-        Verdict.HOLD_PENDING: "our last write is not read back yet",
-        Verdict.HOLD_REREAD: "the listing is read again first",
-        Verdict.HOLD_UNEXPLAINED: "a large fall that no orders explain; reconcilerd approve",
-        Verdict.HOLD_ZEROS: "too many unexplained zeros for now; reconcilerd approve",
-        Verdict.HOLD_WINDOW_SLOTS: "too many listings changed for now; reconcilerd approve",
-        Verdict.HOLD_WINDOW_SHARE: "too large a part of the channel changed for now; reconcilerd approve",
-        Verdict.HOLD_WINDOW_UNITS: "too many units changed for now; reconcilerd approve",
-        Verdict.HOLD_FIRST_RUN: "not everything was read once yet",
-        Verdict.HOLD_STORM: "most channels fail together: it is probably us",
-        Verdict.HOLD_DARK: "the stock or the channel was not read for too long",
-        Verdict.HOLD_STOCK_STALE: "the stock is read again first",
-        Verdict.HOLD_OWN_STALE: "the listing is read again first",
-        Verdict.HOLD_PEER_STALE: "the pool's other listings are read again first",
-        Verdict.HOLD_PEER_UNREAD: "another listing of the pool was never read",
-        Verdict.HOLD_UNMATCHED: "too many of the channel's orders are not found in Extensiv",
-        Verdict.HOLD_UNSETTLED: "a large fall waits for the orders that explain it",
-        Verdict.HOLD_TOO_WIDE: "the pool spans too many sets of warehouses",
-        Verdict.HOLD_HEADROOM: "others may still be showing these units",
-    }
-)
-"""What each means to a person, and what to do."""
-
-NEEDS_A_PERSON = frozenset(
-    {
-        Verdict.HOLD_APPROVAL,
-        Verdict.HOLD_UNEXPLAINED,
-        Verdict.HOLD_ZEROS,
-        Verdict.HOLD_WINDOW_SLOTS,
-        Verdict.HOLD_WINDOW_SHARE,
-        Verdict.HOLD_WINDOW_UNITS,
-    }
-)
-"""Holds that an approved envelope releases. All others end by themselves or by changing the cause."""
-
-SOON = frozenset(
-    {
-        Verdict.HOLD_PENDING,
-        Verdict.HOLD_REREAD,
-        Verdict.HOLD_STOCK_STALE,
-        Verdict.HOLD_OWN_STALE,
-        Verdict.HOLD_PEER_STALE,
-        Verdict.HOLD_UNSETTLED,
-        Verdict.HOLD_HEADROOM,
-    }
-)
-"""Holds that a reading on its way will end."""
-
-GOES = SOON | {Verdict.SEND}
-"""What nobody need be told is held."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What was changed on one channel within the sliding window, beyond what orders explain."""
-
-    slots: int = 0
-    units: int = 0
-    zeros: int = 0
-    listings: int = 0
-    """How many listings the channel has in all (for the share)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rails:
-    """What stands outside a position: a person's words, and what this window has seen already."""
-
-    mode: Mode
-    stop: bool = False
-    frozen: frozenset[str] = frozenset()
-    """Channel names; the empty name freezes all."""
-    spent: Mapping[ChannelName, Spent] = field(default_factory=lambda: MappingProxyType({}))
-    envelopes: tuple[EnvelopeApproved, ...] = ()
-
-    def after(self, change: "Change") -> "Rails":
-        """These rails once ``change`` is sent."""
-        old = self.spent.get(change.offer.slot.channel, Spent())
-        if not change.unexplained:
-            return self
-        new = replace(
-            old,
-            slots=old.slots + 1,
-            units=old.units + change.unexplained,
-            zeros=old.zeros + change.sold_out,
-        )
-        return replace(self, spent={**self.spent, change.offer.slot.channel: new})
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One correction under judgement, in channel units; ``current`` is what the slot shows now."""
-
-    position: Position
-    offer: OfferView
-    current: int
-    target: int
-    sold_out: bool = False
-    """Nothing at all is left that this slot could show (a small share of little is no zero stock)."""
-
-    @property
-    def lowers(self) -> bool:
-        return self.target < self.current or (self.offer.write or 0) > self.target
-
-    @property
-    def size(self) -> int:
-        return abs(self.target - self.current)
-
-    @property
-    def unexplained(self) -> int:
-        """Units of the change that orders do not account for. Raises are never explained by orders."""
-        if not self.lowers:
-            return self.size
-        return max(0, self.size - explained_units(self.position, self.offer))
-
-
-def explained_units(position: Position, offer: OfferView) -> int:
-    """Sales that orders and inferred sales account for, on the component that sold most (channel units).
-
-    Orders placed, or first heard of, in the window count whatever became of them: what has shipped is gone from the
-    shelf, and no claim. Older ones do not, shipped or not: what is shown has been less for them all along.
-    """
-    sold = dict(position.sold)
-    inferred = {
-        component: sum(
-            c.units for c in position.claims if c.component == component and c.kind is ClaimKind.INFERRED
-        )
-        for component, _ in offer.uses
-    }
-    return max((sold.get(each, 0) + inferred[each]) // use for each, use in offer.uses) if offer.uses else 0
-
-
-Guard = Callable[[Change, Rails], Verdict | None]
+__all__ = [
+    "GOES",
+    "LOWERS",
+    "MEANS",
+    "NEEDS_A_PERSON",
+    "RAISES",
+    "SHORT_OF_ALLOWANCE",
+    "SIZE",
+    "SOON",
+    "STANDING",
+    "Change",
+    "Closed",
+    "Guard",
+    "Rails",
+    "Spent",
+    "Verdict",
+    "explained_units",
+    "judge",
+    "released",
+    "stale_peers",
+]
 
 
 def stop_file(change: Change, rails: Rails) -> Verdict | None:
@@ -202,6 +44,20 @@ def stop_file(change: Change, rails: Rails) -> Verdict | None:
 def freeze(change: Change, rails: Rails) -> Verdict | None:
     stopped = "" in rails.frozen or change.offer.slot.channel in rails.frozen
     return Verdict.HOLD_FROZEN if stopped else None
+
+
+def freeze_window(change: Change, rails: Rails) -> Verdict | None:
+    """A freeze of the configuration's calendar. Where several are open, each may stop it."""
+    barred = any(
+        each.bars(change.offer.slot.channel, lowers=change.lowers, cures=change.cures)
+        for each in rails.closed
+    )
+    return Verdict.HOLD_FREEZE_WINDOW if barred else None
+
+
+def circuit(change: Change, rails: Rails) -> Verdict | None:
+    """Half of the calls to the channel fail: nothing more is written there until reads succeed."""
+    return Verdict.HOLD_CIRCUIT if change.offer.slot.channel in rails.circuits else None
 
 
 def observe_only(change: Change, rails: Rails) -> Verdict | None:
@@ -233,6 +89,18 @@ def known_supply(change: Change, rails: Rails) -> Verdict | None:
     return Verdict.HOLD_UNKNOWN if unknown else None
 
 
+def tug_of_war(change: Change, rails: Rails) -> Verdict | None:
+    """Somebody else changes it back again and again: it is written only to cure what shows too much."""
+    held = bool(rails.latched) and latch_name(TUG, change.offer.slot.path) in rails.latched
+    return Verdict.HOLD_TUG_OF_WAR if held and not change.cures else None
+
+
+def quarantine(change: Change, rails: Rails) -> Verdict | None:
+    """A value that the channel refused again and again is not tried for hours; another one is."""
+    name = quarantine_name(change.offer.slot.path, change.target) if rails.latched else ""
+    return Verdict.HOLD_QUARANTINE if name in rails.latched else None
+
+
 def left_in_peace(change: Change, rails: Rails) -> Verdict | None:
     """A channel that will not take a write is asked again, but not at once."""
     return Verdict.HOLD_REFUSED if change.position.at < change.offer.not_before else None
@@ -261,37 +129,26 @@ def comparable_reading(change: Change, rails: Rails) -> Verdict | None:
     return Verdict.HOLD_REREAD if change.offer.known_since or change.offer.suspect else None
 
 
-def unexplained_fall(change: Change, rails: Rails) -> Verdict | None:
-    """Holds a fall of one slot that is both large and large for it, unless orders explain it."""
-    limits = change.position.limits
-    if not change.lowers:
-        return None
-    large = change.unexplained > limits.unexplained_fall_units
-    deep = change.unexplained * 1000 > limits.unexplained_fall_permille * max(1, change.current)
-    return Verdict.HOLD_UNEXPLAINED if large and deep else None
+def decrease_only(change: Change, rails: Rails) -> Verdict | None:
+    """A channel that the configuration lets us lower only."""
+    only = change.position.channel(change.offer.slot.channel).decrease_only
+    return Verdict.HOLD_DECREASE_ONLY if only else None
 
 
-def window(change: Change, rails: Rails) -> Verdict | None:
-    """I15: what one channel may change within the sliding window, unless orders explain it."""
-    limits = change.position.limits
-    if not change.unexplained:
-        return None
-    spent = rails.spent.get(change.offer.slot.channel, Spent())
-    if change.sold_out and spent.zeros >= limits.unexplained_zeros:
-        return Verdict.HOLD_ZEROS
-    if spent.slots >= limits.window_slots:
-        return Verdict.HOLD_WINDOW_SLOTS
-    if spent.slots >= limits.window_min_slots and (spent.slots + 1) * 1000 > limits.window_permille * max(
-        1, spent.listings
-    ):
-        return Verdict.HOLD_WINDOW_SHARE
-    return Verdict.HOLD_WINDOW_UNITS if spent.units + change.unexplained > limits.window_units else None
+def suspect_reading(change: Change, rails: Rails) -> Verdict | None:
+    """A whole reading of what the pool shows, or of the catalogue, is doubtful: nothing is raised by it.
+
+    Doubtful stock needs no guard: a raise is granted from the smaller of what was said before and now, a lower
+    from the larger. A lower of what a channel says it shows goes on: read wrongly, it fails or changes little.
+    """
+    position = change.position
+    doubted = position.doubted or any(each.doubted for each in position.channels)
+    return Verdict.HOLD_SUSPECT if doubted else None
 
 
-def guarded_mode(change: Change, rails: Rails) -> Verdict | None:
-    """Guarded: only lowers that orders explain go by themselves."""
-    waits = rails.mode is Mode.GUARDED and (not change.lowers or change.unexplained)
-    return Verdict.HOLD_APPROVAL if waits else None
+def half_fails(change: Change, rails: Rails) -> Verdict | None:
+    """More than half of the channels, and at least two, are dark or failing: it is probably us."""
+    return Verdict.HOLD_STORM if rails.half_fails or change.position.storm else None
 
 
 def sound_sources(change: Change, rails: Rails) -> Verdict | None:
@@ -300,8 +157,6 @@ def sound_sources(change: Change, rails: Rails) -> Verdict | None:
     unheard = any(each.through is None and not each.dark for each in position.channels)
     if not position.orders_known or not channel.swept or channel.through is None or unheard:
         return Verdict.HOLD_FIRST_RUN
-    if position.storm:
-        return Verdict.HOLD_STORM
     if position.stock_dark or channel.dark:
         return Verdict.HOLD_DARK
     return Verdict.HOLD_UNMATCHED if channel.unmatched else None
@@ -362,15 +217,21 @@ def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
 STANDING: tuple[Guard, ...] = (
     stop_file,
     freeze,
+    freeze_window,
     observe_only,
     ownership,
+    circuit,
     known_supply,
+    tug_of_war,
+    quarantine,
     left_in_peace,
     one_write_at_a_time,
 )
-SIZE: tuple[Guard, ...] = (guarded_mode, unexplained_fall, window)
 LOWERS: tuple[Guard, ...] = (reread_before_a_blind_lower, comparable_reading)
 RAISES: tuple[Guard, ...] = (
+    decrease_only,
+    half_fails,
+    suspect_reading,
     sound_sources,
     peers_read,
     fresh_stock,
@@ -382,13 +243,16 @@ RAISES: tuple[Guard, ...] = (
 
 
 def judge(change: Change, rails: Rails) -> Verdict:
-    """The first guard that holds, or SEND. An envelope releases the size guards, never the others."""
+    """The first guard that holds, or SEND. An envelope releases the size guards, never the others.
+
+    A size guard never sees what orders explain.
+    """
     guards = STANDING + (LOWERS if change.lowers else RAISES)
     for guard in guards:
         verdict = guard(change, rails)
         if verdict is not None:
             return verdict
-    if released(change, rails.envelopes):
+    if not change.unexplained or released(change, rails.envelopes):
         return Verdict.SEND
     return next((verdict for guard in SIZE if (verdict := guard(change, rails)) is not None), Verdict.SEND)
 

@@ -36,6 +36,8 @@ class Entry:
     unexplained: int
     sold_out: bool
     owed: int = 0
+    value: int = 0
+    cures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def make_plan(position: Position, rails: Rails) -> GroupPlan:
         allocation = next(each for each in allocations if each.slot == drift.slot)
         target = drift.desired if lowers else _granted(position, room, offer, drift.desired, shown)
         sold_out = target == 0 and room.alone(offer.slot) == 0
-        change = Change(position, offer, drift.observed, target, sold_out)
+        cures = lowers and _shows_too_much(position, room, offer, shown)
+        change = Change(position, offer, drift.observed, target, sold_out, cures)
         verdict = judge(change, rails)
         if verdict is Verdict.SEND and not lowers and not room.whole:
             verdict = Verdict.HOLD_TOO_WIDE
@@ -93,6 +96,13 @@ def make_plan(position: Position, rails: Rails) -> GroupPlan:
         wants = wants | _wanted(position, offer, verdict)
         entries.append(_entry(offer, allocation, drift, change, verdict))
     return GroupPlan(position, allocations, drifts, tuple(entries), wants, rails, room)
+
+
+def _shows_too_much(position: Position, room: Room, offer: OfferView, shown: dict[SlotKey, int]) -> bool:
+    """Whether what a listing shows takes part in showing more than could ship."""
+    if position.split:
+        return room.headroom(offer.slot, shown, raising=False) < 0
+    return (offer.shown or 0) > room.alone(offer.slot)
 
 
 def _perhaps_twice(position: Position) -> frozenset[Sku]:
@@ -112,10 +122,17 @@ def _perhaps_twice(position: Position) -> frozenset[Sku]:
 
 
 def _in_order(position: Position, drifts: Sequence[Drift]) -> list[tuple[Drift, bool]]:
-    """Lowers before raises; raises by how far below their share they are, so that none waits on chance."""
+    """Lowers before raises, what shows too much by most first; raises by how far below their share they are.
+
+    So none waits on chance, and what a short allowance leaves is the least exposure.
+    """
     writes = {offer.slot: offer.write or 0 for offer in position.offers}
     marked = [(each, each.desired < each.observed or writes[each.slot] > each.desired) for each in drifts]
-    return sorted(marked, key=lambda pair: (not pair[1], pair[0].observed - pair[0].ideal, pair[0].slot))
+    return sorted(marked, key=lambda pair: (not pair[1], _urgency(*pair), pair[0].slot))
+
+
+def _urgency(drift: Drift, lowers: bool) -> int:
+    return drift.desired - drift.observed if lowers else drift.observed - drift.ideal
 
 
 def _granted(
@@ -134,6 +151,14 @@ def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
     """What must be read for this verdict to end. All that a raise needs is asked for at once."""
     at, ages = position.at, position.ages
     match verdict:
+        case Verdict.HOLD_CONFIRM:
+            # Readings closer together than the gap would count as one.
+            due = {
+                row.sku
+                for row in position.stock
+                if offer.use_of(row.sku) and at - row.age_of >= position.limits.confirm_gap_ms
+            }
+            return Wants(stock=frozenset(due))
         case Verdict.HOLD_REREAD:
             return Wants(slots=frozenset({offer.slot}))
         case Verdict.HOLD_PENDING:
@@ -169,6 +194,8 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
         unexplained=change.unexplained,
         sold_out=change.sold_out,
         owed=offer.owed,
+        value=change.value,
+        cures=change.cures,
     )
 
 

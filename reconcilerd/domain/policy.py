@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from reconcilerd.domain.names import ChannelName, LocationName, Sku
+from reconcilerd.domain.names import ChannelName, FeedName, LocationName, Sku
 from reconcilerd.domain.quantities import Rate
 
 
@@ -94,6 +94,10 @@ class SkuRule:
     pool: str = "default"
     kit: bool = False
     """Packed ahead: sold from its own on hand, whatever its components are."""
+    price: int = 0
+    """What one each is worth, in hundredths of the currency; 0: not known, and counted as nothing."""
+    protected: bool = False
+    """Changes that orders do not explain wait for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ class ChannelRule:
     order_key: str = "(.*)"
     """How its order numbers stand in Extensiv: a pattern whose one group is the channel's own number."""
     offer: OfferRule = OfferRule()
+    decrease_only: bool = False
+    """Never raised there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +182,48 @@ class Limits:
     match_floor: int = 5
     match_orders: int = 2_000
     match_window_ms: int = 7 * 86_400_000
+    window_value: int = 10_000_000
+    """In hundredths of the currency."""
+    zeros_window_ms: int = 3_600_000
+    zero_reads: int = 3
+    confirm_reads: int = 2
+    confirm_gap_ms: int = 10_000
+    """Readings closer together than this are one."""
+    all_changed_permille: int = 900
+    shrink_permille: int = 900
+    suspect_min_rows: int = 10
+    """Readings of fewer rows are not judged as a whole."""
+    tug_times: int = 3
+    tug_window_ms: int = 3_600_000
+    tug_hold_ms: int = 21_600_000
+    breaker_permille: int = 500
+    breaker_calls: int = 20
+    breaker_window_ms: int = 120_000
+    breaker_open_ms: int = 60_000
+    breaker_longest_ms: int = 900_000
+    breaker_probes: int = 3
+    half_fails: int = 2
+    """So many channels, if they are more than half, must fail together before it is taken to be our fault."""
+    canary_over: int = 100
+    canary_first: int = 5
+    canary_second: int = 25
+    raise_permille: int = 5_000
+    raise_floor_units: int = 100
+    refusals: int = 3
+    quarantine_ms: int = 21_600_000
+    attempts: int = 120
+    """An hour, of one slot."""
+    config_change_slots: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinel:
+    """A SKU of which a feed is known to say between ``least`` and ``most``."""
+
+    feed: FeedName
+    sku: Sku
+    least: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +240,7 @@ class Policy:
     ages: Ages = Ages()
     limits: Limits = Limits()
     stock_sweep_ms: int = 600_000
+    sentinels: tuple[Sentinel, ...] = ()
 
     def sku_rule(self, sku: Sku) -> SkuRule:
         return self.skus.get(sku, self.default_sku)

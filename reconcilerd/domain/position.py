@@ -28,8 +28,12 @@ class ClaimKind(StrEnum):
     DARK_STOCK = "dark_stock"
     """Not read for so long that policy no longer offers it."""
     BURIED = "buried"
+    DOUBTED = "doubted"
+    """Units by which a doubtful reading and the one before it differ: not there for raises, there for lowers."""
 
 
+KEPT_FROM_RAISES = frozenset({ClaimKind.BURIED, ClaimKind.DOUBTED})
+"""Never counted against lowers."""
 ORDERED = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED, ClaimKind.SHIPPED})
 
 
@@ -58,6 +62,10 @@ class StockView:
     allocated: int
     age_of: Instant
     as_of: Instant
+    said: int = 1_000
+    """How many separate readings in a row said so much can be sold."""
+    counted: bool = True
+    """Whether any reading ever said more than nothing."""
 
     @property
     def sellable(self) -> int:
@@ -78,6 +86,9 @@ class ChannelView:
     compare_and_set: bool
     slow_ms: int
     """Poll + order lag + slowest apply."""
+    decrease_only: bool = False
+    doubted: bool = False
+    """A whole reading of its listings is under suspicion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,8 @@ class OfferView:
     rate: Rate
     replaced: int = 0
     """The most that writes may still make it show which a newer one took the place of."""
+    before: int = 0
+    """What it showed before a reading that is under suspicion."""
     owed: int = 0
     """How far below zero the channel's number was: ``read`` is 0 then."""
     code: str = ""
@@ -119,6 +132,13 @@ class OfferView:
     unsettled: int = 0
     """Units it fell by beyond what may be inferred, in windows whose orders are not all known (channel units)."""
     sells_past_zero: bool = False
+    price: int = 0
+    """What one sale is worth, in hundredths of the currency; 0: not known."""
+    protected: bool = False
+    last_good: int = 0
+    """The most it was last known to show in good order."""
+    attempts: int = 0
+    """How often we wrote it within the last hour."""
     pushed: bool = False
     """Extensiv pushes its own number to this listing."""
 
@@ -132,7 +152,7 @@ class OfferView:
         """E: the most it may be showing now."""
         if self.current is None and self.write is None:
             return None
-        return max(self.current or 0, self.write or 0, self.replaced)
+        return max(self.current or 0, self.write or 0, self.replaced, self.before)
 
     def use_of(self, component: Sku) -> int:
         return next((count for sku, count in self.uses if sku == component), 0)
@@ -168,6 +188,8 @@ class Position:
     stock_sweep_ms: int
     ages: Ages
     limits: Limits
+    doubted: bool = False
+    """A whole reading of the catalogue is under suspicion."""
 
     def channel(self, name: ChannelName) -> ChannelView:
         return next(each for each in self.channels if each.name == name)

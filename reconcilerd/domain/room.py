@@ -11,7 +11,7 @@ from itertools import combinations
 
 from reconcilerd.domain.names import Sku, SlotKey
 from reconcilerd.domain.policy import BundleMode
-from reconcilerd.domain.position import ORDERED, ClaimKind, Locations, OfferView, Position
+from reconcilerd.domain.position import KEPT_FROM_RAISES, ORDERED, Locations, OfferView, Position
 
 Shown = Mapping[SlotKey, int]
 MAX_LOCATION_SETS = 12
@@ -152,9 +152,9 @@ def _shelf(
         component=component,
         locations=union,
         stock=sum(row.sellable for row in rows),
-        claimed=sum(claim.units for claim in inside if claim.kind is not ClaimKind.BURIED),
+        claimed=sum(claim.units for claim in inside if claim.kind not in KEPT_FROM_RAISES),
         unseen=max(0, sum(row.allocated for row in rows) - ordered),
-        buried=sum(claim.units for claim in inside if claim.kind is ClaimKind.BURIED),
+        buried=sum(claim.units for claim in inside if claim.kind in KEPT_FROM_RAISES),
         use=use,
     )
 

@@ -16,6 +16,7 @@ from reconcilerd.domain.facts import (
     SalesBuried,
     SlotObserved,
 )
+from reconcilerd.domain.habits import Habits
 from reconcilerd.domain.names import Instant, SlotKey, after
 from reconcilerd.domain.orders import OrderBook
 from reconcilerd.domain.policy import ChannelRule
@@ -73,6 +74,9 @@ class SlotTrack:
     """The last write that the channel took: from, to, and when it said so."""
     surprise: int = 0
     """What others added (or took, beyond any order) since our last write."""
+    habits: Habits = field(default_factory=Habits)
+    foreign: Instant | None = None
+    """When another hand was last seen to have changed a number of ours; taken note of by whoever counts these."""
     inferred: list[SaleInferred] = field(default_factory=list)
     buried: list[SalesBuried] = field(default_factory=list)
 
@@ -116,9 +120,14 @@ class SlotTrack:
                 mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
                 cap = max(1, mu, orders.large_line(seen.slot.channel))
                 derived.append(SaleInferred(seen.slot, since, seen.as_of, before - seen.quantity, cap=cap))
+                if before == self.last_written and seen.quantity < before - cap:
+                    known_ = orders.known(seen.slot.channel, self.code, since, seen.as_of)
+                    self.foreign = seen.as_of if before - seen.quantity - known_ > cap else self.foreign
             elif seen.quantity > before and since < seen.as_of:
                 derived.append(SalesBuried(seen.slot, since, seen.as_of))
                 self.surprise += seen.quantity - before
+                if before == self.last_written:
+                    self.foreign = seen.as_of
         if self.suspect_since is not None and seen.as_of >= self.suspect_since:
             self.suspect_since = None
         self.restore(seen)
@@ -138,6 +147,8 @@ class SlotTrack:
         """Show what a reading showed, unless a newer one is known; what followed from it stands for itself."""
         if self.outdated(seen):
             return
+        if self.seen is None and seen.quantity is not None:
+            self.habits.good(seen.quantity)
         self.seen, self.value, self.owed = seen, seen.quantity, seen.below_zero
         self.as_of, self.age_of = seen.as_of, max(self.age_of, seen.age_of)
 
@@ -187,6 +198,8 @@ class SlotTrack:
 
     def plan(self, correction: CorrectionPlanned) -> None:
         """An intent is durable: until its answer is known it may already be at work."""
+        self.habits.tried(correction.at)
+        self.habits.good(correction.target)
         open_ = {each.id: each for each in self.open}
         if correction.under is None:
             self.replaced = list(open_.values())
@@ -266,9 +279,8 @@ class SlotTrack:
         if through is None:
             return
         if self.seen is not None and not again:
-            self.surprise -= sum(
-                open_units(each, orders, self.code) for each in self.inferred if each.to <= through
-            )
+            strange = [each for each in self.inferred if each.to <= through]
+            self.surprise -= sum(open_units(each, orders, self.code) for each in strange)
         self.inferred = [each for each in self.inferred if each.to > through]
         self.buried = [each for each in self.buried if each.to > through]
 

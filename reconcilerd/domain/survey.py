@@ -1,9 +1,10 @@
 """Reads the position of one pool group off the book, at one moment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconcilerd.domain.book import EXTENSIV_ORDERS, STOCK_FEED, Book, orders_feed, slots_feed, slow_ms
+from reconcilerd.domain.circuit import half_fail
 from reconcilerd.domain.claims import (
     buried_claims,
     dark_claims,
@@ -15,10 +16,20 @@ from reconcilerd.domain.claims import (
     sold_since,
 )
 from reconcilerd.domain.facts import FindingKind
+from reconcilerd.domain.latches import Before
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import PoolMode, PoolRule
-from reconcilerd.domain.position import ChannelView, Claim, Locations, OfferView, Position, StockView
+from reconcilerd.domain.position import (
+    ChannelView,
+    Claim,
+    ClaimKind,
+    Locations,
+    OfferView,
+    Position,
+    StockView,
+)
 from reconcilerd.domain.slots import unsettled_units
+from reconcilerd.domain.suspicion import doubted_feeds
 
 TURNS_TO_WAKE = 3
 
@@ -32,6 +43,8 @@ class Weather:
     storm: bool
     stock_dark_ms: int
     """How long beyond the longest age the stock was not read; 0 while it is."""
+    doubted: bool = False
+    """A whole reading of the catalogue is under suspicion."""
 
     @property
     def stock_dark(self) -> bool:
@@ -43,7 +56,8 @@ def weather_of(book: Book, now: Instant) -> Weather:
     channels = {name: _channel(book, name, now) for name in sorted(book.policy.channels)}
     dark = sum(each.dark for each in channels.values())
     late = max(0, _age(book, STOCK_FEED, now) - book.policy.ages.max_age_ms)
-    return Weather(now, channels, storm=dark >= 2 and 2 * dark > len(channels), stock_dark_ms=late)
+    storm = half_fail(dark, len(channels), book.policy.limits)
+    return Weather(now, channels, storm=storm, stock_dark_ms=late, doubted=doubted_feeds(book))
 
 
 def position_of(book: Book, group: Sku, weather: Weather) -> Position:
@@ -51,7 +65,7 @@ def position_of(book: Book, group: Sku, weather: Weather) -> Position:
     now = weather.at
     joins = book.joins()
     components = joins.groups.members.get(group, (group,))
-    rows = _rows(book, components)
+    rows, doubts = _rows(book, components, now)
     everywhere = frozenset(row.location for row in rows)
     pool = _pool(book, components)
     sold = sorted({sku for component in components for sku in joins.sold_as.get(component, ())})
@@ -76,6 +90,7 @@ def position_of(book: Book, group: Sku, weather: Weather) -> Position:
         claims=(
             *_claims(book, components, offers, frozenset() if split else dark, now),
             *dark_stock_claims(book, rows, weather.stock_dark_ms),
+            *doubts,
         ),
         sold=tuple((each, sold_since(book, each, now)) for each in components),
         channels=channels,
@@ -89,6 +104,7 @@ def position_of(book: Book, group: Sku, weather: Weather) -> Position:
         stock_sweep_ms=book.policy.stock_sweep_ms,
         ages=book.policy.ages,
         limits=book.policy.limits,
+        doubted=weather.doubted,
     )
 
 
@@ -108,17 +124,49 @@ def _age(book: Book, feed: FeedName, now: Instant) -> int:
     return now if read is None else now - read.began
 
 
-def _rows(book: Book, components: Sequence[Sku]) -> tuple[StockView, ...]:
-    found = []
+def _rows(
+    book: Book, components: Sequence[Sku], now: Instant
+) -> tuple[tuple[StockView, ...], tuple[Claim, ...]]:
+    """Every row, and under suspicion by how much what it says now and said before differ."""
+    found, doubts = list[StockView](), list[Claim]()
+    doubted = book.latches.doubted(STOCK_FEED)
     for component in components:
-        for location in sorted(book.stocked(component)):
-            row = book.stock[component, location].row
-            found.append(
-                StockView(
-                    row.sku, row.location, row.on_hand, row.unavailable, row.allocated, row.age_of, row.as_of
-                )
+        places = book.stock_places(component) if doubted else sorted(book.stocked(component))
+        for location in places:
+            track = book.stock[component, location]
+            row = track.row
+            view = StockView(
+                row.sku,
+                row.location,
+                row.on_hand,
+                row.unavailable,
+                row.allocated,
+                row.age_of,
+                row.as_of,
+                track.said,
+                row.counted,
             )
-    return tuple(found)
+            before = book.latches.said_before(STOCK_FEED, row.about) if doubted else None
+            if before is not None:
+                view, units = _between(view, before, gone=row.gone, sold=sold_since(book, component, now))
+                doubts.append(Claim(ClaimKind.DOUBTED, component, units, frozenset({location})))
+            elif row.gone:
+                continue
+            found.append(view)
+    return tuple(found), tuple(doubts)
+
+
+def _between(view: StockView, before: Before, *, gone: bool, sold: int) -> tuple[StockView, int]:
+    """A doubtful row as lowers take it, and how many of its units are not there for raises.
+
+    What was sold lately may have left the shelf between the two readings.
+    """
+    said, held = before
+    now = 0 if gone else view.sellable
+    most, least = max(now, said - sold), min(now, said)
+    allocated = min(view.allocated, held)
+    doubt = most - least + max(view.allocated, held) - allocated
+    return replace(view, on_hand=most, unavailable=0, allocated=allocated), doubt
 
 
 def _pool(book: Book, components: Sequence[Sku]) -> PoolRule:
@@ -141,6 +189,8 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         return None  # a place that the configuration does not give us shows other people's stock (rule 8)
     locations = (places & everywhere) if places else everywhere
     twice = book.findings.get(f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku}")
+    feed = slots_feed(slot.channel)
+    kept = book.latches.said_before(feed, seen.about) if book.latches.doubted(feed) else None
     ambiguous = slot in book.joins().ambiguous or (twice is not None and not twice.cleared)
     return OfferView(
         slot=slot,
@@ -159,6 +209,7 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         known_since=book.orders.known(slot.channel, seen.listing_sku, track.as_of, now),
         write=track.write.target if track.write else None,
         replaced=max((each.target for each in track.replaced), default=0),
+        before=kept[0] if kept else 0,
         owed=track.owed,
         refused=track.refused,
         not_before=track.not_before,
@@ -169,6 +220,10 @@ def _offer(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations, now: Inst
         unsettled=sum(unsettled_units(fall, book.orders, track.code) for fall in track.inferred),
         sells_past_zero=seen.sells_past_zero,
         pushed=slot in book.joins().pushed,
+        price=book.policy.sku_rule(sku).price * rule.units_per_sale,
+        protected=book.policy.sku_rule(sku).protected,
+        last_good=track.habits.last_good,
+        attempts=track.habits.attempts(now),
     )
 
 
@@ -186,6 +241,8 @@ def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:
         unmatched=rate.bad(limits.match_permyriad, limits.match_floor),
         compare_and_set=rule.compare_and_set,
         slow_ms=slow_ms(rule),
+        decrease_only=rule.decrease_only,
+        doubted=book.latches.doubted(slots_feed(name)),
     )
 
 

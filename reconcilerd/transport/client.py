@@ -95,10 +95,11 @@ class Traffic:
 class _Again(Exception):
     """This try failed in a way that another may not. ``error`` is what to raise when tries are used up."""
 
-    def __init__(self, error: ReconcilerdError, wait_s: float | None) -> None:
+    def __init__(self, error: ReconcilerdError, wait_s: float | None, *, throttled: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
         self.wait_s = wait_s
+        self.throttled = throttled
 
 
 class Client:
@@ -116,7 +117,9 @@ class Client:
         retry: RetryRule | None = None,
         gate: int = 4,
         max_body_bytes: int = 32 * 2**20,
+        heard: Callable[[bool], None] = lambda _: None,
     ) -> None:
+        """``heard``: told after each try whether the other side answered; a limit or a refusal is an answer too."""
         check_url(name, base_url)
         redact_library_logs()
         self.name = name
@@ -128,6 +131,7 @@ class Client:
         self._gate = anyio.CapacityLimiter(gate)
         self._max = max_body_bytes
         self._auth = auth
+        self._heard = heard
         self._http = httpx.AsyncClient(
             base_url=base_url.rstrip("/"),
             transport=transport,
@@ -209,16 +213,22 @@ class Client:
             asked = self._clock()
             self.traffic.sent += 1
             request = self._request(call)
-            with _Border(self, call, request, failed):
-                with anyio.fail_after(call.timeout_s):
-                    async with self._open(request, self._auth) as response:
-                        body = await body_of(self._where(call), response, self._max)
-                answered = self._clock()
-                self.traffic.milliseconds += answered - asked
-                self.traffic.by_status[response.status_code] = (
-                    self.traffic.by_status.get(response.status_code, 0) + 1
-                )
-                self._sort(call, lane, response, body, failed)
+            try:
+                with _Border(self, call, request, failed):
+                    with anyio.fail_after(call.timeout_s):
+                        async with self._open(request, self._auth) as response:
+                            body = await body_of(self._where(call), response, self._max)
+                    answered = self._clock()
+                    self.traffic.milliseconds += answered - asked
+                    self.traffic.by_status[response.status_code] = (
+                        self.traffic.by_status.get(response.status_code, 0) + 1
+                    )
+                    self._sort(call, lane, response, body, failed)
+            except (_Again, ReconcilerdError) as error:
+                throttled = isinstance(error, _Again) and error.throttled
+                self._heard(throttled or isinstance(error, Refused | Denied))
+                raise
+            self._heard(True)
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status_code, headers, body, asked, answered, failed)
 
@@ -265,7 +275,7 @@ class Client:
             wait_ms = told_ms if told_ms is not None else DEFAULT_GATE_MS * 2**failed
             lane.retry_after(wait_ms)
             # The lane's gate does the waiting.
-            raise _Again(TryLater(f"{where}: over its rate limit", after_ms=wait_ms), 0.0)
+            raise _Again(TryLater(f"{where}: over its rate limit", after_ms=wait_ms), 0.0, throttled=True)
         if status >= 500:
             if call.idempotent:
                 error = TryLater(f"{where} answered {status}: {excerpt}", after_ms=told_ms)

@@ -155,6 +155,7 @@ def _default_policy(kinds: Sequence[Kind], channels: int) -> Policy:
                 window_units=10**9,
                 unexplained_zeros=10**6,
                 window_permille=10**6,
+                raise_floor_units=10**9,
             ),
         ),
         kinds,

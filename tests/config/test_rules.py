@@ -237,3 +237,18 @@ def test_the_rules_that_the_readme_shows_are_good_ones(tmp_path: Path) -> None:
     made = policy(tmp_path, f"{lines}\n")
     assert made.offer_rule(Sku("mug-red"), ChannelName("shop-us")).cap == 24
     assert made.offer_rule(Sku("mug-box6"), UK).units_per_sale == 6
+
+
+@pytest.mark.parametrize(
+    ("price", "hundredths"), [("12.50", 1250), ("12.5", 1250), ("12", 1200), ("0.05", 5), ("", 300)]
+)
+def test_a_price_is_kept_in_hundredths(tmp_path: Path, price: str, hundredths: int) -> None:
+    made = policy(tmp_path, f"sku,unit_price,protected\nA,{price},yes\n", sku_defaults={"unit_price": 3.0})
+    assert (made.skus[Sku("a")].price, made.skus[Sku("a")].protected) == (hundredths, True)
+    assert (made.default_sku.price, made.default_sku.protected) == (300, False)
+
+
+@pytest.mark.parametrize("price", ["-1", "1.234", "12,50", "£5", "1e3", "nan"])
+def test_a_price_that_is_none_is_refused(tmp_path: Path, price: str) -> None:
+    said = f"rules.csv:2: unit_price: an amount like 12.50, without a currency (got '{price}')"
+    assert faults(tmp_path, f'sku,unit_price\nA,"{price}"\n') == [said]

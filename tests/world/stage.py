@@ -94,6 +94,7 @@ def policy(split: bool, mode: Mode = Mode.AUTO, poll_ms: int = 60_000, **limits:
         "window_units": 10_000_000,
         "unexplained_zeros": 1_000,
         "window_permille": 100_000,
+        "raise_floor_units": 10_000_000,
     }
     return Policy(
         revision="test",

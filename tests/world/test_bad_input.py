@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from reconcilerd.connectors.extensiv.client import Extensiv
 from reconcilerd.domain.drift import Cause
-from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, FindingKind, Outcome
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, FindingKind, Outcome, RailLatched
 from reconcilerd.domain.names import FeedName, Instant
 from reconcilerd.simulator import extensiv_api, shopify_api
 from reconcilerd.simulator.extensiv_api import ExtensivApi
@@ -217,14 +217,17 @@ def test_a_store_that_will_not_take_a_write_is_asked_less_and_less(monkeypatch: 
         drifts = stage.built.daemon.passes.standing.drifts
         causes.extend(drift.cause for group in drifts.values() for drift, _ in group)
         ills[0] = False
-        await anyio.sleep(3_700)
+        latched.extend(stage.built.daemon.desk.book.latches.standing(stage.clock()))
+        await anyio.sleep(6 * 3_600)
 
+    latched: list[RailLatched] = []
     refused: list[int] = []
     causes: list[Cause] = []
     monkeypatch.setattr(ShopifyApi, "_refusal", refuse)
     monkeypatch.setitem(shopify_api.FIELD_OF, "NON_MUTABLE_INVENTORY_ITEM", "inventoryItemId")
     stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
-    assert 2 <= refused[0] <= 12
+    assert refused[0] == 3, "then it is parked for six hours"
+    assert [each.name.partition(":")[0] for each in latched] == ["quarantine"]
     assert causes == [Cause.REJECTED]
     assert "unresolved_drift" in stage.alerts.told
     assert stage.shown("b")["shop-uk"] == 50

@@ -52,8 +52,8 @@ def test_a_book_loaded_from_the_ledger_stands_where_the_running_one_stands(
                 now = kept.at[0] = stage.clock()
                 book, running = stage.built.daemon.desk.book, stage.built.daemon.windows
                 assert list(rebuilt(book, ledger.everything(), now)) == []
-                fresh = Windows(running.window_ms, running.listings)
-                for each in ledger.since(CorrectionPlanned, Instant(now - running.window_ms)):
+                fresh = Windows(running.window_ms, running.zeros_ms, running.listings)
+                for each in ledger.since(CorrectionPlanned, Instant(now - running.zeros_ms)):
                     fresh.spend(each)
                 for name in book.policy.channels:
                     assert fresh.spent(name, now) == running.spent(name, now)

@@ -17,6 +17,9 @@ from reconcilerd.domain.facts.doings import (
     EnvelopeApproved,
     FreezeSet,
     PlanMade,
+    PolicyAdopted,
+    RailLatched,
+    ReadingKept,
     RegimeSwitched,
     SaleInferred,
     SalesBuried,
@@ -67,8 +70,11 @@ __all__ = [
     "OrderStatus",
     "Outcome",
     "PlanMade",
+    "PolicyAdopted",
     "ProductObserved",
     "ProductType",
+    "RailLatched",
+    "ReadingKept",
     "RegimeSwitched",
     "SaleInferred",
     "SalesBuried",
@@ -100,6 +106,9 @@ Fact = (
     | EnvelopeApproved
     | FreezeSet
     | RegimeSwitched
+    | RailLatched
+    | ReadingKept
+    | PolicyAdopted
     | PlanMade
     | AlertChanged
     | AlertTold

@@ -8,7 +8,7 @@ from reconcilerd.domain.facts.reasons import (
     CorrectionEnd,
     Outcome,
 )
-from reconcilerd.domain.names import Instant, Sku, SlotKey
+from reconcilerd.domain.names import FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.quantities import units
 
 
@@ -72,6 +72,10 @@ class CorrectionPlanned(OfSlot):
     """How far below zero the channel's number was (``read`` is 0 then)."""
     under: tuple[tuple[str, int, int, Instant, Instant], ...] | None = None
     """Earlier writes of the slot that may still have their effect: id, target, read, based on, planned."""
+    value: int = 0
+    """What the unexplained units are worth, in hundredths of the currency; 0 where no price is known."""
+    cures: bool = False
+    """Whether it lowers a number beyond what could ship."""
 
     @property
     def compared(self) -> int:
@@ -144,6 +148,57 @@ class FreezeSet(Made):
     @property
     def about(self) -> str:
         return self.channel
+
+
+@dataclass(frozen=True, slots=True)
+class RailLatched(Made):
+    """A rail tripped and stays so (``on``), until ``until`` or until somebody (``by``) releases it with a reason.
+
+    ``name`` is the rail and what it holds: ``zeros:shop-uk``, ``all-changed:extensiv.stock``.
+    """
+
+    kind: ClassVar[str] = "rail"
+    name: str
+    on: bool
+    by: str
+    reason: str
+    at: Instant
+    evidence: str = ""
+    until: Instant | None = None
+
+    @property
+    def about(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingKept(Made):
+    """What a row said before a reading that is under suspicion; ``subject`` is the row's own ``about``."""
+
+    kind: ClassVar[str] = "kept"
+    feed: FeedName
+    subject: str
+    value: int
+    at: Instant
+    allocated: int = 0
+
+    @property
+    def about(self) -> str:
+        return f"{self.feed}|{self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyAdopted(Made):
+    """From here on this revision of the policy decides."""
+
+    kind: ClassVar[str] = "adopted"
+    revision: str
+    by: str
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return "policy"
 
 
 @dataclass(frozen=True, slots=True)

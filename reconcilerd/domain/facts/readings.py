@@ -34,6 +34,8 @@ class SweepRead:
     """Where the next reading of the news begins (the feed's own text)."""
     full: bool = True
     """Whether it read everything (False: the news since the previous cursor)."""
+    sizes: tuple[int, ...] = ()
+    """Rows of the whole readings of this feed that can be trusted, this one included, the newest last."""
 
     @property
     def about(self) -> str:
@@ -140,6 +142,8 @@ class StockObserved:
     age_of: Instant
     as_of: Instant
     gone: bool = False
+    counted: bool = False
+    """Whether any reading of this row, this one included, ever said more than nothing."""
 
     def __post_init__(self) -> None:
         units(self.on_hand, "on hand")

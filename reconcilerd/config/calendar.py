@@ -1,0 +1,65 @@
+"""Freeze windows of the configuration to what is closed at a moment. Alone knows cron and time zones.
+
+A window of cron begins at a time of the local clock and lasts as long as really passes: eight hours are eight hours
+in the night the clock changes. A begin that the clock jumps over comes at the jump; of an hour that comes twice, the
+first counts for a start and the second for an end, so that a window rather covers too much.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+from reconcilerd.config.settings import FreezeSection
+from reconcilerd.domain.change import Closed
+from reconcilerd.domain.names import Instant
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BEFORE_A_CHANGE = timedelta(hours=3)
+_LOOK_MS = 1_000
+"""What is closed is worked out anew this often."""
+
+
+class Calendar:
+    """What is closed when. Remembers the last answer for a second: it is asked before every write."""
+
+    def __init__(self, windows: Sequence[FreezeSection]) -> None:
+        self._windows = tuple(windows)
+        self._turn = -1
+        self._last: tuple[Closed, ...] = ()
+
+    def at(self, now: Instant) -> tuple[Closed, ...]:
+        """Every window that is open at a moment, one for each channel it names."""
+        if not self._windows:
+            return ()
+        turn = now // _LOOK_MS
+        if turn != self._turn:
+            moment = _EPOCH + timedelta(milliseconds=turn * _LOOK_MS)
+            self._turn, self._last = turn, self._at(moment)
+        return self._last
+
+    def _at(self, moment: datetime) -> tuple[Closed, ...]:
+        return tuple(
+            Closed(channel, frozenset(window.allow))
+            for window in self._windows
+            if covers(window, moment)
+            for channel in (window.channels or [""])
+        )
+
+
+def covers(window: FreezeSection, moment: datetime) -> bool:
+    """Whether a window is open at an aware moment."""
+    zone = ZoneInfo(window.timezone)
+    if window.cron is not None and window.duration_s is not None:
+        earliest = moment - timedelta(seconds=window.duration_s)
+        # Asked within an hour that comes twice, cron would begin in the second of them once more.
+        for begin in CronSim(window.cron, (earliest - _BEFORE_A_CHANGE).astimezone(zone)):
+            if begin > earliest:
+                # The first begin after that one is the last that can still be open.
+                return begin <= moment
+        return False
+    if window.start is None or window.end is None:
+        return False
+    start, end = window.start.replace(tzinfo=zone, fold=0), window.end.replace(tzinfo=zone, fold=1)
+    return start.astimezone(UTC) <= moment < end.astimezone(UTC)

@@ -1,0 +1,89 @@
+"""What is tripped and holds: the list a person reads, and the reset by name. Alerts are told from the same list."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from reconcilerd.daemon.circuits import Circuits
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import Fact, PolicyAdopted, RailLatched
+from reconcilerd.domain.latches import CIRCUIT, CONFIG_CHANGE, QUARANTINE, TUG, latch_name
+from reconcilerd.domain.names import Instant, format_instant
+from reconcilerd.domain.registry import RESETS
+
+
+@dataclass(frozen=True, slots=True)
+class Tripped:
+    """One rail that holds. ``until``: when it ends by itself, if it does."""
+
+    name: str
+    since: Instant
+    why: str
+    evidence: str
+    until: Instant | None = None
+
+    @property
+    def rail(self) -> str:
+        return self.name.partition(":")[0]
+
+    @property
+    def subject(self) -> str:
+        return self.name.partition(":")[2]
+
+    @property
+    def group(self) -> str:
+        """Under what it is told: rails of single listings together for each channel."""
+        return (
+            f"{self.rail}:{self.subject.partition('/')[0]}" if self.rail in {TUG, QUARANTINE} else self.name
+        )
+
+
+def tripped(book: Book, circuits: Circuits, now: Instant) -> list[Tripped]:
+    """Everything that holds now, by name."""
+    found = [
+        Tripped(each.name, each.at, each.reason, each.evidence, each.until)
+        for each in book.latches.standing(now)
+    ]
+    found += [
+        Tripped(
+            latch_name(CIRCUIT, name),
+            each.since,
+            "most calls to the channel fail",
+            each.evidence,
+            each.open_until,
+        )
+        for name, each in circuits.known.items()
+        if each.open_until is not None
+    ]
+    return sorted(found, key=lambda each: each.name)
+
+
+def told(each: Tripped) -> dict[str, Any]:
+    """As the answer has it."""
+    return {
+        "name": each.name,
+        "since": _second(each.since),
+        "until": None if each.until is None else _second(each.until),
+        "why": each.why,
+        "evidence": each.evidence,
+        "reset_means": RESETS[each.rail],
+    }
+
+
+def _second(at: Instant) -> str:
+    return format_instant(Instant(at - at % 1000))
+
+
+def matching(name: str, held: list[Tripped]) -> list[Tripped]:
+    """Those of a name, or of the group of that name."""
+    return [each for each in held if name in {each.name, each.group}]
+
+
+def release(each: Tripped, book: Book, circuits: Circuits, by: str, reason: str, now: Instant) -> list[Fact]:
+    """Reset one; the facts of it. A circuit is closed at once, and is no fact."""
+    if each.rail == CIRCUIT:
+        circuits.reset(next(name for name in circuits.known if name == each.subject))
+        return []
+    facts: list[Fact] = [RailLatched(each.name, False, by, reason, now, each.evidence)]
+    if each.rail == CONFIG_CHANGE:
+        facts.append(PolicyAdopted(book.policy.revision, by, now))
+    return facts

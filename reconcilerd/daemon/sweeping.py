@@ -1,0 +1,60 @@
+"""Judges each whole reading while it is folded: under suspicion before its first doubtful row can act."""
+
+from dataclasses import replace
+
+import structlog
+
+from reconcilerd.connectors.port import Page
+from reconcilerd.daemon.desk import Desk
+from reconcilerd.domain.facts import Fact, SweepRead
+from reconcilerd.domain.latches import SENTINEL
+from reconcilerd.domain.names import FeedName
+from reconcilerd.domain.suspicion import Look, Suspicion, lift, look, suspicion, trip
+
+log = structlog.get_logger("reconcilerd.sweeping")
+
+
+class Sweeping:
+    """One reading of one feed. Takes its pages and its end in place of the desk."""
+
+    def __init__(self, desk: Desk, feed: FeedName) -> None:
+        self._desk = desk
+        self._feed = feed
+        self._seen = Look()
+        self._tripped = False
+
+    async def page(self, page: Page) -> None:
+        """Fold a page, after the suspicion it arouses."""
+        book = self._desk.book
+        look(self._seen, book, page.feed, page.facts, self._desk.clock())
+        found = suspicion(self._seen, book, self._feed) if page.feed == self._feed else None
+        await self._desk.take((*self._trip(found), *page.facts))
+
+    async def end(self, sweep: SweepRead) -> SweepRead:
+        """Fold the end; a reading without its sentinels is void. Returns what it came to."""
+        if not sweep.complete:
+            await self._desk.take((sweep,))
+            return sweep
+        book, at = self._desk.book, self._desk.clock()
+        found = suspicion(self._seen, book, self._feed, sweep.rows if sweep.full else None)
+        if found is not None and found.rail == SENTINEL:
+            sweep = replace(sweep, complete=False, why=f"void: sentinel {found.evidence}")
+        self._tripped = self._tripped and found is not None
+        facts: list[Fact] = self._trip(found)
+        if found is None and sweep.full:
+            facts += lift(book, self._feed, at)
+        await self._desk.take((*facts, sweep))
+        return sweep
+
+    def _trip(self, found: Suspicion | None) -> list[Fact]:
+        """Once a reading, unless the feed is doubted for it already."""
+        book = self._desk.book
+        if found is None or self._tripped:
+            return []
+        self._tripped = True
+        name = f"{found.rail}:{self._feed}"
+        latch = book.latches.known.get(name)
+        if latch is not None and latch.on:
+            return []
+        log.error("reading_doubted", feed=self._feed, rail=found.rail, why=found.evidence)
+        return trip(found, book, self._feed, self._desk.clock())

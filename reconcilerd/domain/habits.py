@@ -1,0 +1,42 @@
+"""What one slot's writes have met lately: other hands that change it back, refusals, how often it was written."""
+
+from dataclasses import dataclass, field
+
+from reconcilerd.domain.names import Instant
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(slots=True)
+class Habits:
+    """Moments and counts of one slot, kept in memory: a restart begins them anew, what tripped stays latched."""
+
+    hands: list[Instant] = field(default_factory=list)
+    """When somebody else changed a number of ours that had been read back."""
+    tries: list[Instant] = field(default_factory=list)
+    """When we planned a write."""
+    refused: tuple[int, int] = (-1, 0)
+    """The value that was refused last, and how often in a row."""
+    last_good: int = 0
+    """The most it showed when first read, or that we decided since: however it was sold down, that much is normal."""
+
+    def good(self, number: int) -> None:
+        self.last_good = max(self.last_good, number)
+
+    def changed_away(self, at: Instant, window_ms: int) -> int:
+        """Somebody else did it again; how often within the window."""
+        self.hands = [each for each in self.hands if each > at - window_ms] + [at]
+        return len(self.hands)
+
+    def tried(self, at: Instant) -> None:
+        self.tries = [each for each in self.tries if each > at - HOUR_MS] + [at]
+
+    def attempts(self, now: Instant) -> int:
+        """How many writes of the last hour."""
+        return sum(each > now - HOUR_MS for each in self.tries)
+
+    def refuse(self, value: int) -> int:
+        """The channel would not take a value; how often in a row it refused this one."""
+        last, times = self.refused
+        self.refused = (value, times + 1 if value == last else 1)
+        return self.refused[1]

@@ -1,0 +1,32 @@
+"""One stock row through time."""
+
+from dataclasses import dataclass, replace
+
+from reconcilerd.domain.facts import StockObserved
+from reconcilerd.domain.names import Instant
+
+
+@dataclass(slots=True)
+class StockTrack:
+    """``before_change``: as_of of the last reading that still differed."""
+
+    row: StockObserved
+    before_change: Instant = Instant(0)
+    said: int = 1
+    """How many separate readings in a row said that so much can be sold."""
+    said_at: Instant = Instant(0)
+    """When the last of these began."""
+
+    def observe(self, fact: StockObserved, gap_ms: int) -> None:
+        """Fold a newer reading; readings that began within ``gap_ms`` of each other are one."""
+        old = self.row
+        self.row = replace(fact, age_of=max(fact.age_of, old.age_of), counted=old.counted or fact.on_hand > 0)
+        if fact.sellable != old.sellable:
+            self.said, self.said_at = 1, fact.age_of
+        elif fact.age_of >= self.said_at + gap_ms:
+            self.said, self.said_at = self.said + 1, fact.age_of
+
+
+def first_seen(fact: StockObserved) -> StockTrack:
+    """The track of a row that was never read before."""
+    return StockTrack(replace(fact, counted=fact.counted or fact.on_hand > 0), said_at=fact.age_of)

@@ -1,0 +1,161 @@
+"""Freeze windows: what is closed when, over both changes of daylight saving, and what a configuration may not say."""
+
+import tomllib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconcilerd.config.calendar import Calendar, covers
+from reconcilerd.config.load import parse
+from reconcilerd.config.settings import FreezeSection
+from reconcilerd.domain.change import Closed
+from reconcilerd.domain.names import instant_of
+from reconcilerd.errors import ConfigFault
+
+ROOT = Path(__file__).parents[2]
+
+
+def nightly(zone: str, cron: str = "30 1 * * *", hours: float = 2) -> FreezeSection:
+    return FreezeSection(cron=cron, duration_s=hours * 3600.0, timezone=zone)
+
+
+def opened(window: FreezeSection, day: str, hours: int = 12) -> tuple[str, str]:
+    """When a window is first open, and first closed again, from a UTC midnight on (to the minute, UTC)."""
+    at = datetime.fromisoformat(f"{day}T00:00+00:00")
+    open_ = [m for m in range(hours * 60) if covers(window, at + timedelta(minutes=m))]
+    assert open_ == list(range(open_[0], open_[-1] + 1)), "in one piece"
+    ends = (at + timedelta(minutes=each) for each in (open_[0], open_[-1] + 1))
+    first, last = (f"{each:%H:%M}" for each in ends)
+    return first, last
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "begins", "ends"),
+    [
+        ("Europe/London", "2026-01-10", "01:30", "03:30"),
+        ("Europe/London", "2026-07-10", "00:30", "02:30"),
+        ("Europe/London", "2026-03-29", "01:00", "03:00"),  # 01:30 does not exist: it begins at the jump
+        ("Europe/London", "2026-10-25", "00:30", "02:30"),  # 01:30 comes twice: it begins once, for two hours
+        ("America/New_York", "2026-01-10", "06:30", "08:30"),
+        ("America/New_York", "2026-03-08", "06:30", "08:30"),
+        ("America/New_York", "2026-11-01", "05:30", "07:30"),
+    ],
+)
+def test_a_nightly_freeze_lasts_as_long_as_really_passes(zone: str, day: str, begins: str, ends: str) -> None:
+    assert opened(nightly(zone), day) == (begins, ends)
+
+
+def test_half_past_two_in_new_york_is_jumped_over_in_march() -> None:
+    assert opened(nightly("America/New_York", "30 2 * * *"), "2026-03-08") == ("07:00", "09:00")
+
+
+def once(zone: str, start: str, end: str, **more: Any) -> FreezeSection:
+    return FreezeSection(
+        start=datetime.fromisoformat(start), end=datetime.fromisoformat(end), timezone=zone, **more
+    )
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end", "begins", "ends"),
+    [
+        ("Europe/London", "2026-10-25T01:15", "2026-10-25T01:45", "00:15", "01:45"),  # covers both of them
+        ("Europe/London", "2026-03-29T00:30", "2026-03-29T03:00", "00:30", "02:00"),
+        ("America/New_York", "2026-11-01T01:15", "2026-11-01T01:45", "05:15", "06:45"),
+    ],
+)
+def test_dates_are_read_off_the_local_clock(zone: str, start: str, end: str, begins: str, ends: str) -> None:
+    assert opened(once(zone, start, end), start[:10]) == (begins, ends)
+
+
+def test_windows_that_overlap_are_all_told() -> None:
+    calendar = Calendar(
+        [
+            once(
+                "UTC",
+                "2026-11-27T00:00",
+                "2026-11-28T00:00",
+                channels=["shop-uk", "shop-eu"],
+                allow=["lowers"],
+            ),
+            once("UTC", "2026-11-27T12:00", "2026-11-27T13:00", allow=[]),
+        ]
+    )
+    lowers = frozenset({"lowers"})
+    morning, noon = (instant_of(datetime(2026, 11, 27, hour, 30, tzinfo=UTC)) for hour in (9, 12))
+    both = (Closed("shop-uk", lowers), Closed("shop-eu", lowers))
+    assert calendar.at(morning) == both
+    assert calendar.at(noon) == (*both, Closed("", frozenset()))
+    assert calendar.at(instant_of(datetime(2026, 11, 28, tzinfo=UTC))) == ()
+
+
+@given(
+    st.sampled_from(["Europe/London", "America/New_York", "Australia/Lord_Howe", "UTC"]),
+    st.integers(0, 365 * 24 * 60),
+    st.integers(1, 20 * 60),
+)
+def test_a_window_is_open_exactly_for_its_duration_after_each_begin(
+    zone: str, minute: int, minutes: int
+) -> None:
+    """Seen from any moment: open if and only if some begin lies no longer back than it lasts."""
+    window = nightly(zone, "15 3 * * *", minutes / 60)
+    at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
+    local = at.astimezone(ZoneInfo(zone))
+    begins = []
+    for day in (local - timedelta(days=2), local - timedelta(days=1), local, local + timedelta(days=1)):
+        begin = day.replace(hour=3, minute=15, second=0, microsecond=0, tzinfo=ZoneInfo(zone), fold=0)
+        begins.append(begin.astimezone(UTC))
+    # 03:15 exists once on every day of these zones.
+    assert covers(window, at) is any(b <= at < b + timedelta(minutes=minutes) for b in begins)
+
+
+def faults(**freeze: Any) -> list[str]:
+    content = tomllib.loads((ROOT / "config.toml").read_text("utf-8"))
+    content["freeze"] = [{"timezone": "Europe/London", **freeze}]
+    with pytest.raises(ConfigFault) as caught:
+        parse(content, "config.toml")
+    return list(caught.value.faults)
+
+
+NIGHT = {"cron": "0 22 * * *", "duration_s": 3600.0}
+DAY = datetime(2026, 11, 27)  # noqa: DTZ001 - a local time, as TOML has it
+
+
+@pytest.mark.parametrize(
+    ("freeze", "said"),
+    [
+        ({**NIGHT, "timezone": "Europe/Londn"}, "freeze[0].timezone: no time zone is called so"),
+        ({**NIGHT, "cron": "0 22 * *"}, "freeze[0].cron: is not a cron expression"),
+        ({**NIGHT, "cron": "61 22 * * *"}, "freeze[0].cron: is not a cron expression: Bad minute"),
+        ({**NIGHT, "cron": "0 0 30 2 *"}, "freeze[0].cron: is not a cron expression"),
+        ({"cron": "0 22 * * *"}, "freeze[0]: either cron and duration_s, or start and end"),
+        ({**NIGHT, "start": DAY, "end": DAY}, "freeze[0]: either cron and duration_s, or start and end"),
+        ({}, "freeze[0]: either cron and duration_s, or start and end"),
+        ({"start": DAY, "end": DAY}, "freeze[0].end: 2026-11-27 00:00:00 is not after start"),
+        ({"start": DAY.replace(tzinfo=UTC), "end": DAY + timedelta(1)}, "freeze[0].start: without a zone"),
+        ({**NIGHT, "channels": ["shop-uz"]}, "freeze[0].channels: no channel 'shop-uz'; did you mean"),
+        ({**NIGHT, "allow": ["raises"]}, "freeze[0].allow[0]: input should be 'lowers' or 'cures'"),
+    ],
+)
+def test_a_freeze_that_says_no_window_is_refused(freeze: dict[str, Any], said: str) -> None:
+    assert any(said in fault for fault in faults(**freeze)), faults(**freeze)
+
+
+def test_a_sentinel_of_a_feed_that_is_not_read_is_refused() -> None:
+    content = tomllib.loads((ROOT / "config.toml").read_text("utf-8"))
+    content["sentinels"] = [
+        {"feed": "extensiv.stok", "sku": "S"},
+        {"feed": "extensiv.stock", "sku": "S", "at_least": 9, "at_most": 8},
+    ]
+    with pytest.raises(ConfigFault) as caught:
+        parse(content, "config.toml")
+    told = "\n".join(caught.value.faults)
+    assert (
+        "sentinels[0].feed: no feed 'extensiv.stok' is watched for this; did you mean 'extensiv.stock'?"
+        in told
+    )
+    assert "sentinels[1].at_least: 9 is above at_most (8)" in told

@@ -1,0 +1,49 @@
+"""The table of rails is whole: every rail has its function, key, sentence, mutant, and a word on what a reset means."""
+
+import pytest
+
+from reconcilerd.config.defaults import describe
+from reconcilerd.domain import latches
+from reconcilerd.domain.registry import RAILS, RESETS, Rail
+from reconcilerd.domain.size import SIZE
+from reconcilerd.domain.verdicts import LATCHED, MEANS, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE
+from tests.mutants.table import MUTANTS, function_of, without_a_mutant
+
+KEYS = {row.key for row in describe()}
+
+
+@pytest.mark.parametrize("rail", RAILS, ids=lambda rail: rail.name)
+def test_a_rail_has_a_function_a_key_and_a_sentence(rail: Rail) -> None:
+    assert function_of(rail).__doc__ or rail.function.partition(":")[2] in {
+        "stop_file",
+        "freeze",
+        "observe_only",
+    }
+    assert rail.key in KEYS
+    assert MEANS[rail.verdict]
+    assert MUTANTS[rail.name].tests
+
+
+def test_no_rail_is_without_a_mutant_and_no_mutant_without_a_rail() -> None:
+    assert without_a_mutant() == []
+
+
+def test_every_guard_of_size_is_in_the_table() -> None:
+    assert {function_of(rail) for rail in RAILS} >= set(SIZE)
+
+
+def test_every_latch_says_what_a_reset_of_it_means() -> None:
+    named = {
+        latches.ZEROS,
+        latches.TUG,
+        latches.QUARANTINE,
+        latches.CANARY,
+        latches.CIRCUIT,
+        latches.CONFIG_CHANGE,
+    }
+    assert set(RESETS) == named | set(latches.SUSPICIONS)
+    assert {rail.latch for rail in RAILS if rail.latch} == set(RESETS)
+
+
+def test_what_waits_for_a_person_or_for_the_window_is_told_apart() -> None:
+    assert NEEDS_A_PERSON >= LATCHED | SHORT_OF_ALLOWANCE

@@ -1,0 +1,119 @@
+"""What makes the rails of a single slot trip, read off the facts that a book takes."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    CorrectionSent,
+    Outcome,
+    RailLatched,
+    SlotObserved,
+    SlotState,
+    StockObserved,
+)
+from reconcilerd.domain.latches import quarantine_name
+from reconcilerd.domain.names import Instant, LocationName, Sku
+from tests.domain.books import SLOT, shop_book
+
+MINUTE = 60_000
+
+
+def shows(book: Book, quantity: int, at: int) -> tuple[object, ...]:
+    """A reading of the slot; what follows from it."""
+    moment = Instant(at)
+    return book.take(SlotObserved(SLOT, "a", "a", quantity, SlotState.BUYABLE, False, moment, moment)).derived
+
+
+def writes(book: Book, target: int, at: int, outcome: Outcome = Outcome.APPLIED) -> tuple[object, ...]:
+    """A correction and the channel's answer to it; what follows from that."""
+    track, moment = book.slots[SLOT], Instant(at)
+    assert track.value is not None
+    book.take(CorrectionPlanned(f"i{at}", SLOT, "a", track.value, track.as_of, target, "", "", moment))
+    return book.take(CorrectionSent(f"i{at}", SLOT, outcome, "no such value", moment, moment)).derived
+
+
+def latches(facts: tuple[object, ...]) -> list[str]:
+    return [fact.name for fact in facts if isinstance(fact, RailLatched)]
+
+
+@pytest.mark.parametrize(("apart", "trips"), [(10 * MINUTE, True), (40 * MINUTE, False)])
+def test_another_hand_that_changes_ours_away_three_times_an_hour_trips(apart: int, trips: bool) -> None:
+    book, at, found = shop_book(0), 0, list[str]()
+    shows(book, 10, at)
+    for _ in range(3):
+        at += apart
+        writes(book, 20, at)
+        shows(book, 20, at + MINUTE)
+        found += latches(shows(book, 90, at + 2 * MINUTE))
+    assert found == (["tug-of-war:uk/item/"] if trips else [])
+    assert bool(book.latches.on(Instant(at + 3 * MINUTE))) is trips
+
+
+def test_what_sells_or_drifts_by_itself_is_no_other_hand() -> None:
+    book, at, found = shop_book(0), 0, list[str]()
+    shows(book, 10, at)
+    for _ in range(5):
+        at += 5 * MINUTE
+        writes(book, 20, at)
+        found += latches(shows(book, 17, at + MINUTE))
+    assert found == []
+
+
+def test_a_reset_forgets_what_led_to_it() -> None:
+    book, at = shop_book(0), 0
+    shows(book, 10, at)
+    for _ in range(3):
+        at += 5 * MINUTE
+        writes(book, 20, at)
+        shows(book, 90, at + MINUTE)
+    name = "tug-of-war:uk/item/"
+    book.take(RailLatched(name, False, "ops", "found it", Instant(at + 2 * MINUTE)))
+    writes(book, 20, at + 3 * MINUTE)
+    assert latches(shows(book, 90, at + 4 * MINUTE)) == []
+
+
+def test_the_same_value_refused_three_times_in_a_row_is_parked() -> None:
+    book = shop_book(0)
+    shows(book, 10, 0)
+    assert latches(writes(book, 20, 1_000, Outcome.REFUSED)) == []
+    assert latches(writes(book, 20, 2_000, Outcome.REFUSED)) == []
+    name = quarantine_name(SLOT.path, 20)
+    assert latches(writes(book, 20, 3_000, Outcome.REFUSED)) == [name]
+    hours = 6 * 60 * MINUTE
+    assert book.latches.on(Instant(3_000 + hours - 1)) == {name}
+    assert book.latches.on(Instant(3_000 + hours)) == frozenset()
+
+
+def test_another_value_begins_the_count_anew() -> None:
+    book = shop_book(0)
+    shows(book, 10, 0)
+    for number, value in enumerate((20, 20, 21, 20, 20), 1):
+        assert latches(writes(book, value, number * 1_000, Outcome.REFUSED)) == []
+
+
+def test_readings_closer_together_than_the_gap_count_once() -> None:
+    book = shop_book(0)
+    key = (Sku("a"), LocationName("1"))
+
+    def read(units: int, at: int) -> int:
+        moment = Instant(at)
+        book.take(StockObserved(*key, units, 0, 0, moment, moment))
+        return book.stock[key].said
+
+    assert [read(0, at) for at in (100_000, 105_000, 110_000, 119_999, 120_000)] == [1, 1, 2, 2, 3]
+    assert read(1, 130_000) == 1
+    assert book.stock[key].row.counted
+
+
+def test_a_row_that_never_said_more_than_nothing_was_never_counted() -> None:
+    book = shop_book(0)
+    new = StockObserved(Sku("z"), LocationName("1"), 0, 0, 0, Instant(1), Instant(1))
+    taken = book.take(new)
+    assert taken.instead == new
+    later = replace(new, as_of=Instant(2), age_of=Instant(2))
+    assert book.take(replace(later, on_hand=5)).news
+    book.take(replace(new, as_of=Instant(3), age_of=Instant(3)))
+    assert book.stock[Sku("z"), LocationName("1")].row.counted
