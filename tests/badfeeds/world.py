@@ -16,7 +16,8 @@ from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Limits, Mode
 from reconcilerd.simulator.truth import Item, WorldConfig
 from tests.badfeeds.feeds import PATHS, Bad, Feed
-from tests.world.stage import STORES, Stage, play, policy, small_world
+from tests.world.stage import Stage, play, policy, small_world
+from tests.world.test_rails import answers
 
 UNITS = 100
 SHORT_S = {Feed.STOCK: 700.0, Feed.ORDERS: 40.0, Feed.SLOTS: 70.0}
@@ -54,6 +55,8 @@ class Verdict:
     unshown: int = 0
     """Units that are wrong at the end, after it was mended."""
     wrong: list[str] = field(default_factory=list)
+    reset: list[str] = field(default_factory=list)
+    """Rails that a person had to reset once it was mended."""
     spoilt: int = 0
     violations: int = 0
 
@@ -158,7 +161,9 @@ def judged(case: Case) -> Verdict:
         await _sell(stage, names, length)
         verdict.published += sum(max(0, by) for by in _off(stage, case, names).values())
         spoilers[0].on = False
-        await anyio.sleep(SETTLE_S)
+        await anyio.sleep(SETTLE_S / 2)
+        verdict.reset = await _reset_all(stage)
+        await anyio.sleep(SETTLE_S / 2)
         off = {sku: by for sku, by in _off(stage, case, names).items() if by}
         verdict.unshown = sum(map(abs, off.values()))
         verdict.wrong = [f"{sku}: {by:+}" for sku, by in off.items()]
@@ -169,6 +174,17 @@ def judged(case: Case) -> Verdict:
     quiet = WorldConfig(ship_ms=(36_000_000, 36_000_000))
     play(small_world(quiet, case.split, names, UNITS), rules, scene, prepare=prepare)
     return verdict
+
+
+async def _reset_all(stage: Stage) -> list[str]:
+    """A person looks at what tripped, finds the feed mended, and resets it."""
+    names = sorted(
+        {subject for kind, subject, _ in stage.alerts.raised if kind in {"rail_tripped", "tug_of_war"}}
+    )
+    for name in names:
+        told = await answers(stage).answer({"op": "breaker", "reset": name, "reason": "it is mended"}, "ops")
+        assert told["exit_code"] == 0, told
+    return names
 
 
 async def _sell(stage: Stage, names: list[str], length_s: float) -> None:
@@ -223,6 +239,3 @@ def _listen(stage: Stage, case: Case, verdict: Verdict) -> None:
         await said(kind, subject, severity, summary, details)
 
     stage.alerts.raise_ = raise_  # type: ignore[method-assign]
-
-
-assert len(STORES) == 3

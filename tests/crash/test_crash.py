@@ -86,9 +86,9 @@ def check_door(theatre: Theatre, planned: Sequence[tuple[Instant, CorrectionPlan
 
 def die(theatre: Theatre, kind: str, death: Death, again: Death | None = None) -> None:
     if kind == "commits":
-        built = theatre.whole(commits=death, again=again and (again, None))
+        built = theatre.whole(commits=death, again=None if again is None else (again, None))
     else:
-        built = theatre.whole(requests=death, again=again and (None, again))
+        built = theatre.whole(requests=death, again=None if again is None else (None, again))
     assert death.dead, "nobody died: the test proves nothing"
     check_all(theatre, built)
 
