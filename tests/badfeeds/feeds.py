@@ -47,6 +47,8 @@ class Bad:
     spoil: Callable[[Feed, Rows], Rows] = field(default=lambda _feed, rows: rows)
     stale: bool = False
     told: bool = False
+    others: bool = False
+    """It is somebody else's account that answers."""
     seen: bool = True
     """Whether anybody can notice it: an answer that is old and says it is new looks like peace."""
 
@@ -119,8 +121,8 @@ CORPUS: tuple[Bad, ...] = (
     Bad("times 100", _numbers(lambda number: number * 100)),
     Bad("only units times 100", _main(lambda number: number * 100)),
     Bad("swapped columns", _swapped),
-    Bad("wrong tenant", _others),
-    Bad("wrong tenant, same codes", _others_same_codes),
+    Bad("wrong tenant", _others, others=True),
+    Bad("wrong tenant, same codes", _others_same_codes, others=True),
     Bad("stale cache", stale=True, told=True),
     Bad("stale replica", stale=True, seen=False),
     Bad("decimal comma", _main(lambda number: f"{number},0")),

@@ -112,8 +112,9 @@ class Spoiler:
         data: dict[str, Any] = {}
         for name, value in told["data"].items():
             if isinstance(value, list):
+                # Asked for by id: another account knows none of them; a page that is cut has fewer than were asked for.
                 rows: list[Any] = spoil(feed, [row for row in value if row])
-                data[name] = rows + [None] * (len(value) - len(rows))
+                data[name] = [None] * len(value) if self._case.bad.others else rows
             else:
                 data[name] = {**value, "nodes": spoil(feed, value["nodes"])} if value else value
         return {**told, "data": data}
