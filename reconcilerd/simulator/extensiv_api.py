@@ -16,7 +16,7 @@ from reconcilerd.simulator.extensiv_writes import ADJUST_EVERY_S, adjust, rerout
 from reconcilerd.simulator.faults import NOTHING, Ask, Fault, FaultPlan, Struck
 from reconcilerd.simulator.openapi import extensiv_openapi
 from reconcilerd.simulator.spoil import page_of, shifted
-from reconcilerd.simulator.truth import Bin, Order, World
+from reconcilerd.simulator.truth import TYPED_IN, Bin, Order, World
 from reconcilerd.simulator.wire import Bucket, Clock, Face, Tokens, grant, json_response
 
 Row = dict[str, Any]
@@ -280,8 +280,17 @@ class ExtensivApi:
 
     def _channels(self, _request: Request) -> list[Row]:
         return [
-            {"salesChannelId": store.sales_channel_id, "name": store.name, "type": "SHOPIFY", "active": True}
-            for store in self.world.stores.values()
+            *(
+                {
+                    "salesChannelId": store.sales_channel_id,
+                    "name": store.name,
+                    "type": "SHOPIFY",
+                    "active": True,
+                }
+                for store in self.world.stores.values()
+            ),
+            # Where orders belong that somebody types in.
+            {"salesChannelId": TYPED_IN, "name": "B2B", "type": "MANUAL", "active": True},
         ]
 
     def _orders(self, request: Request) -> list[Row]:

@@ -7,6 +7,7 @@ from tests.badfeeds.world import Case
 
 _MORE_UNITS = "an open order of Extensiv is believed, however many more units it says than the channel sold"
 _ZERO_AGAIN = "a channel that says zero again and again is believed in the end, and the others get its units"
+_TOO_HIGH = "a channel that says too much lowers the others of a split pool, since no compare is made there"
 KNOWN: Mapping[tuple[Feed, str], str] = {
     (Feed.ORDERS, "times 100"): _MORE_UNITS,
     (Feed.ORDERS, "only units times 100"): _MORE_UNITS,
@@ -14,8 +15,17 @@ KNOWN: Mapping[tuple[Feed, str], str] = {
     (Feed.SLOTS, "all zeros"): _ZERO_AGAIN,
     (Feed.SLOTS, "below zero"): _ZERO_AGAIN,
     (Feed.SLOTS, "never counted as zero"): _ZERO_AGAIN,
+    (Feed.SLOTS, "times 100"): _TOO_HIGH,
+    (Feed.SLOTS, "only units times 100"): _TOO_HIGH,
+    (Feed.SLOTS, "swapped columns"): _TOO_HIGH,
 }
 """Feeds that still do harm, and why."""
+
+
+UNTOLD: frozenset[tuple[Feed, str]] = frozenset(
+    (Feed.ORDERS, name) for name in ("half a page", "empty list", "stale replica")
+)
+"""Feeds that nobody is told of: a list of orders that leaves some out looks like a quiet hour."""
 
 
 def cases(*, sizes: tuple[int, ...] = (3, 30)) -> Iterator[Case]:

@@ -65,8 +65,9 @@ class Extensiv:
         rows; ``known_orders``: those that were open; ``spelling``: how the seller writes the SKUs.
         """
         self._clock = clock
+        self._channels = channels
         self._walker = Walker(client, spelling or {}, max_pages)
-        self._orders = Orders(self._walker, clock, channels, order_keys, known_orders)
+        self._orders = Orders(self._walker, clock, channels, order_keys, known_orders, self._foreign_channel)
         self._catalogue = Catalogue(self._walker, clock, known_products, known_listings)
         self._stock = Stock(
             self._walker, clock, lambda: self._catalogue.virtual, self._stranger, read_lag_ms, known_stock
@@ -100,6 +101,11 @@ class Extensiv:
     async def read_stock(self, skus: Sequence[Sku], emit: Emit) -> None:
         """Read the rows of exactly these SKUs. The server's filter matches substrings; ours does not."""
         await self._stock.read(skus, emit)
+
+    def _foreign_channel(self, number: int) -> bool:
+        """Whether a sales channel is not among those that were last read, and that we sell on none of."""
+        known = self._whole.get(CHANNELS)
+        return known is not None and str(number) not in known and number not in self._channels
 
     def _stranger(self, each: rows.Bin) -> str:
         """Why a row of stock cannot be one of this tenant's, by ids that others of its feeds have told."""

@@ -13,7 +13,7 @@ from reconcilerd.connectors.extensiv import rows
 from reconcilerd.connectors.extensiv.walk import ORDERS, PAGINGS, Query, Walk, Walker, Wire, key_of
 from reconcilerd.connectors.port import Emit, Page, too_many_unreadable
 from reconcilerd.connectors.rejected import Rejected, parsed
-from reconcilerd.domain.facts import Fact, OrderObserved, OrderStatus, SweepRead
+from reconcilerd.domain.facts import Fact, FindingRaised, OrderObserved, OrderStatus, SweepRead
 from reconcilerd.domain.names import ChannelName, Instant, after, format_instant
 
 OVERLAP_MS: Final = 120_000
@@ -42,8 +42,13 @@ class Orders:
         channels: Mapping[int, ChannelName],
         order_keys: Mapping[ChannelName, str],
         known: Iterable[OrderObserved],
+        stranger: Callable[[int], bool] = lambda _: False,
     ) -> None:
-        """``known``: those that were open when they were last read before this start."""
+        """``known``: those that were open when they were last read before this start.
+
+        ``stranger``: whether a sales channel is known to be none of this account's.
+        """
+        self._stranger = stranger
         self._walker = walker
         self._clock = clock
         self._channels = channels
@@ -89,9 +94,7 @@ class Orders:
         return facts
 
     def _facts(self, row: Wire, asked: Instant) -> list[Fact]:
-        made = parsed(
-            lambda: rows.order(row, asked, self._channels, self._order_keys, self._walker.skew.ours)
-        )
+        made = parsed(lambda: self._read(row, asked))
         if isinstance(made, Rejected):
             if isinstance(row.get("orderId"), int):
                 self._doubt(str(row["orderId"]))
@@ -107,6 +110,14 @@ class Orders:
         renumbered = before is not None and before.key != fact.key
         old = [_ended(before, RENUMBERED, asked, asked)] if before is not None and renumbered else []
         return [*old, fact, *findings]
+
+    def _read(self, row: Wire, asked: Instant) -> tuple[OrderObserved, tuple[FindingRaised, ...]]:
+        """One order. Raises ValueError, KeyError, TypeError."""
+        made = rows.order(row, asked, self._channels, self._order_keys, self._walker.skew.ours)
+        channel = row["salesChannel"]["salesChannelId"]
+        if self._stranger(channel):
+            raise rows.Unreadable(f"sales channel {channel} is none of this account's")
+        return made
 
     def _doubt(self, part: str) -> None:
         wait, _ = self._doubts.get(part, (0, 0))
