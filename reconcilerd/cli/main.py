@@ -388,10 +388,9 @@ def rebuild(config: Path) -> int:
 @click.option("--orders", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="An orders CSV.")
 @click.option(
     "--faults",
-    type=click.Choice(["none", "mild", "hostile"]),
     default="none",
     show_default=True,
-    help="How often the vendors' APIs fail: limits, errors, timeouts, cut and stale replies.",
+    help="How the vendors' APIs fail: none, mild, hostile; or as simulate takes it.",
 )
 @click.option(
     "--demo",
@@ -445,7 +444,18 @@ class _Seeds(click.ParamType[range]):
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A configuration whose channels, pools, rules and limits are tried.",
 )
-@click.option("--faults", type=click.Choice(["none", "mild", "hostile"]), default="none", show_default=True)
+@click.option(
+    "--faults",
+    default="none",
+    show_default=True,
+    metavar="WHAT",
+    help="none, mild, hostile (all of them), names or NAME:RATE a request, joined by +; @FILE: a record; list.",
+)
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write down what struck which request; --faults @FILE strikes the same again.",
+)
 @click.option(
     "--orders",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -460,15 +470,18 @@ def simulate(
     channels: int,
     policy: Path | None,
     faults: str,
+    record: Path | None,
     orders: Path | None,
     as_json: bool,
 ) -> int:
     """What would this policy have done? The whole daemon against a pretend business, in virtual time."""
     if seed is not None and seeds is not None:
         raise click.UsageError("--seed and --seeds exclude each other")
-    from reconcilerd.cli.simulate import Ask, run_simulate
+    from reconcilerd.cli.simulate import Ask, print_menu, run_simulate
 
-    ask = Ask(days, skus, channels, policy, faults, orders)
+    if faults == "list":
+        return print_menu()
+    ask = Ask(days, skus, channels, policy, faults, orders, record)
     return run_simulate(ask, list(seeds) if seeds is not None else [seed or 1], as_json=as_json)
 
 

@@ -3,6 +3,7 @@
 import gc
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import redact
 from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.policy import Mode, Policy
+from reconcilerd.errors import ConfigFault
+from reconcilerd.simulator.faults import LEVELS, faults_of, menu_lines
 from reconcilerd.simulator.shoppers import Invoice, read_invoices
 from reconcilerd.trial.market import market
 from reconcilerd.trial.run import Outcome, run_trial
@@ -38,10 +41,15 @@ class Ask:
     config: Path | None
     faults: str
     orders: Path | None
+    record: Path | None = None
 
 
 def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
-    """Run every seed. Exit code 0 without a violation, else 3. Raises ConfigFault for a bad policy or orders file."""
+    """Run every seed. Exit code 0 without a violation, else 3.
+
+    Raises ConfigFault for a bad policy, orders file or record, and for unknown faults.
+    """
+    faults_of(ask.faults)
     policy, invoices = _policy(ask.config), _last(ask.orders, ask.days)
     rules = market(seeds[0], ask.skus, ask.channels, policy, invoices).policy
     if not as_json:
@@ -54,12 +62,33 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
         if not as_json and len(seeds) > 1:
             click.echo(f"  seed {outcome.seed}: {_one(outcome)}")
     result = _result(outcomes, time.perf_counter() - began_s)
+    if ask.record is not None:
+        _write_record(ask.record, outcomes)
     if as_json:
         click.echo(json.dumps(result))
     else:
         for line in _summary(ask, result):
             click.echo(line)
     return 3 if result["violations"] else 0
+
+
+def print_menu() -> int:
+    """Every fault with what it is and what it strikes, and the levels."""
+    for line in menu_lines():
+        click.echo(line)
+    for level, rates in LEVELS.items():
+        total = f"{sum(rates.values()):.3f} a request" if rates else "nothing"
+        click.echo(f"{level:<22}{len(rates)} of them, {total}")
+    return 0
+
+
+def _write_record(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """Raises ConfigFault where it cannot be written."""
+    lines = [each.line(outcome.seed) for outcome in outcomes for each in outcome.faults if each.request]
+    try:
+        path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    except OSError as error:
+        raise ConfigFault((f"{path}: cannot be written: {error.strerror or error}",)) from error
 
 
 def _policy(config: Path | None) -> Policy | None:
@@ -129,6 +158,7 @@ def _result(outcomes: Sequence[Outcome], took_s: float) -> dict[str, Any]:
         "hidden_unit_minutes": round(sum(each.hidden for each in scores) / 60_000),
         "self_made": sum(each.self_made for each in scores),
         "corrections": sum(each.writes for each in scores),
+        "faults": dict(sorted(Counter(str(f.fault) for each in outcomes for f in each.faults).items())),
         "violations": [
             {"invariant": v.invariant, "seed": each.seed, "at": v.at, "what": v.what}
             for each in outcomes
@@ -145,6 +175,7 @@ def _summary(ask: Ask, result: dict[str, Any]) -> list[str]:
         ("hidden unit-minutes", result["hidden_unit_minutes"]),
         ("units shown too many by our own raises", result["self_made"]),
         ("corrections", result["corrections"]),
+        ("faults that struck", sum(result["faults"].values())),
         ("violations of invariants", len(result["violations"])),
     )
     lines = [f"  {name:<42}{number:>12,}" for name, number in rows]

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from reconcilerd.cli.wall import now
 from reconcilerd.errors import ConfigFault
-from reconcilerd.simulator.faults import LEVELS
+from reconcilerd.simulator.faults import faults_of
 from reconcilerd.simulator.scene import Scene, set_scene
 from reconcilerd.simulator.serve import serve
 
@@ -17,9 +17,11 @@ from reconcilerd.simulator.serve import serve
 def serve_simulator(
     port: int, seed: int, orders: Path | None, faults: str, *, demo: bool, seconds: float = 3600.0
 ) -> int:
-    """Serve on loopback. Raises ConfigFault for a bad orders file or a taken port."""
+    """Serve on loopback. Raises ConfigFault for a bad orders file, unknown faults or a taken port."""
+    script = faults_of(faults)
     scene = set_scene(seconds, seed, orders, now, plain=not demo)
-    scene.business.faults.rates = LEVELS[faults]
+    scene.business.faults.rates = script.rates
+    scene.business.faults.script = script.of_seed(seed)
     try:
         anyio.run(_serve, scene, port, True)
     except BaseExceptionGroup as group:

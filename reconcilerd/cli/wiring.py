@@ -14,7 +14,7 @@ from reconcilerd.config.load import load, salvage
 from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import AlertsSection, Auth, Settings
-from reconcilerd.daemon.pollers import Pace
+from reconcilerd.daemon.pollers import WHOLE_ORDERS_S, Pace
 from reconcilerd.domain.facts import CorrectionPlanned
 from reconcilerd.domain.names import ChannelName, FeedName, after
 from reconcilerd.errors import ConfigFault
@@ -117,7 +117,7 @@ def paces(settings: Settings) -> dict[FeedName, Pace]:
         FeedName(f"extensiv.{feed}"): Pace(extensiv.catalogue_poll_s)
         for feed in ("products", "listings", "warehouses", "channels")
     }
-    found[FeedName("extensiv.orders")] = Pace(extensiv.orders_poll_s)
+    found[FeedName("extensiv.orders")] = Pace(extensiv.orders_poll_s, whole_every_s=WHOLE_ORDERS_S)
     found[FeedName("extensiv.stock")] = Pace(extensiv.stock_poll_s)
     found[FeedName("extensiv.totals")] = Pace(extensiv.totals_poll_s)
     for channel in settings.channels:

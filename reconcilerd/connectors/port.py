@@ -5,7 +5,7 @@ prove, completeness. It raises only errors of ``reconcilerd.errors``; rows it ca
 (rejected rows) and are never guessed.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -57,6 +57,18 @@ def too_many_unreadable(facts: Iterable[Fact]) -> str:
     if len(rejected) <= SET_ASIDE:
         return ""
     return f"{len(rejected)} orders cannot be read, the first is {rejected[0].subject}: {rejected[0].detail}"
+
+
+def strangers(known: Iterable[object], met: Collection[object], rows: int, what: str) -> str:
+    """Why a reading with ``rows``, which met none of what was known, is not believed.
+
+    Somebody else's account answers just like that, or an empty one, and asking it for what is missing finds nothing
+    either. The last one of all may go.
+    """
+    names = set(known)
+    if names and names.isdisjoint(met) and (rows or len(names) > 1):
+        return f"{rows} {what}, and none of the {len(names)} known: does somebody else's account answer?"
+    return ""
 
 
 class Source(Protocol):

@@ -25,6 +25,9 @@ READ_TICK_S = 0.25
 READ_BATCH = 50
 BACKOFF_CAP_S = 300.0
 
+WHOLE_ORDERS_S = 3_600.0
+"""How often every open order of Extensiv is read: a page for each 500 of them."""
+
 OnTrouble = Callable[[FeedName, ReconcilerdError | None], Awaitable[None]]
 """Told of each failed reading of a feed, and of None when it succeeds."""
 
@@ -36,6 +39,7 @@ class Pace:
     every_s: float
     jitter: float = 0.1
     whole_every_s: float = 86_400.0
+    """A news feed that was empty for a while says nothing of what it left out: this bounds how long that stays so."""
 
 
 async def poll(

@@ -29,7 +29,7 @@ class Business:
 
 
 def build(world: World, clock: Clock, faults: FaultPlan, *, token_life_s: int = 300) -> Business:
-    """Extensiv at /extensiv, each store at /shopify/NAME, the score at /truth."""
+    """Extensiv at /extensiv, each store at /shopify/NAME, the score at /truth, what was written at /door."""
     extensiv = ExtensivApi(world, clock, faults, token_life_s=token_life_s)
     stores = {name: ShopifyApi(world, store, clock, faults) for name, store in world.stores.items()}
 
@@ -42,9 +42,14 @@ def build(world: World, clock: Clock, faults: FaultPlan, *, token_life_s: int = 
     async def healthz(_request: Request) -> Response:
         return json_response({"ok": True})
 
+    async def door(_request: Request) -> Response:
+        written = [each for api in stores.values() for each in api.door]
+        return json_response({"written": sorted(written, key=lambda each: each.at)})
+
     routes = [
         Route("/healthz", healthz),
         Route("/truth", truth),
+        Route("/door", door),
         Mount("/extensiv", extensiv.app()),
         *(Mount(f"/shopify/{name}", api.app()) for name, api in stores.items()),
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import msgspec
@@ -11,26 +12,18 @@ from starlette.routing import Route, Router
 
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.simulator.extensiv_writes import ADJUST_EVERY_S, adjust, reroute
-from reconcilerd.simulator.faults import Fault, FaultPlan
+from reconcilerd.simulator.faults import NOTHING, Ask, Fault, FaultPlan, Struck
 from reconcilerd.simulator.openapi import extensiv_openapi
-from reconcilerd.simulator.truth import Bin, Order, World
-from reconcilerd.simulator.wire import (
-    LIST_FAULTS,
-    READ_FAULTS,
-    WRITE_FAULTS,
-    Bucket,
-    Clock,
-    Tokens,
-    grant,
-    json_response,
-    strike,
-)
+from reconcilerd.simulator.spoil import page_of, shifted
+from reconcilerd.simulator.truth import TYPED_IN, Bin, Order, World
+from reconcilerd.simulator.wire import Bucket, Clock, Face, Tokens, grant, json_response
 
 Row = dict[str, Any]
 SHIPPED = "SHIPPED"
 MOST: dict[str, int] = {"totals": 200, "orders": 500, "listings": 500, "shipments": 50}
 WHOLE = frozenset({"v1/warehouses", "v1/saleschannels"})
 """Answered in one piece, so no fault of paging can befall them."""
+FOR_EVER_MS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +51,7 @@ class ExtensivApi:
     ) -> None:
         self.world = world
         self.tokens = Tokens(clock, token_life_s, world.config.seed)
+        self.face = Face("extensiv", clock, self.tokens, faults)
         self.sent = 0
         self.throttled = 0
         self._clock = clock
@@ -116,12 +110,15 @@ class ExtensivApi:
                 limit, number = _number(request, "limit", 100), _number(request, "page", 1)
             except ValueError as error:
                 return _bad_request(error)
-            fault = self._faults.pick("extensiv", READ_FAULTS if path in WHOLE else LIST_FAULTS, now, path)
+            whole = path in WHOLE
+            struck = self._faults.pick("extensiv", Ask.WHOLE if whole else Ask.LIST, now, path)
+            chance = self._faults.details("extensiv") if struck else None
 
             async def effect() -> Response:
-                return json_response(found if path in WHOLE else _page(found, limit, number, path, fault))
+                page = found if whole else _page(found, limit, number, path, struck, chance)
+                return json_response(shifted(page, self.face.skew_ms()))
 
-            return await strike(fault, self.tokens, effect, lambda: self._too_many(1.0))
+            return await self.face.answer(struck, effect, self._instead, _again(request))
 
         return endpoint
 
@@ -134,7 +131,7 @@ class ExtensivApi:
             if refusal is not None:
                 return refusal
             body = await request.body()
-            fault = self._faults.pick("extensiv", WRITE_FAULTS - {Fault.NOT_APPLIED}, now, path)
+            struck = self._faults.pick("extensiv", Ask.POST, now, path)
 
             async def effect() -> Response:
                 try:
@@ -142,7 +139,7 @@ class ExtensivApi:
                 except (msgspec.DecodeError, ValueError) as error:
                     return _bad_request(error)
 
-            return await strike(fault, self.tokens, effect, lambda: self._too_many(1.0))
+            return await self.face.answer(struck, effect, self._instead)
 
         return endpoint
 
@@ -160,6 +157,17 @@ class ExtensivApi:
         self.throttled += 1
         wait_ms = str(int(wait_s * 1000) + 1)
         return JSONResponse({"message": "quota exceeded"}, 429, {"x-skubana-quota-retryAfter": wait_ms})
+
+    def _instead(self, fault: Fault) -> Response:
+        """A 429 in the vendor's own way: the wait stands in a header of its own, in milliseconds."""
+        self.throttled += 1
+        waits: dict[Fault, str] = {
+            Fault.TOO_MANY: "1000",
+            Fault.TOO_MANY_BAD_WAIT: "soon",
+            Fault.TOO_MANY_FOR_EVER: str(FOR_EVER_MS),
+        }
+        headers = {"x-skubana-quota-retryAfter": waits[fault]} if fault in waits else {}
+        return JSONResponse({"message": "quota exceeded"}, 429, headers)
 
     def _ref(self, sku: str) -> Row:
         product = self.world.products[sku]
@@ -272,14 +280,25 @@ class ExtensivApi:
 
     def _channels(self, _request: Request) -> list[Row]:
         return [
-            {"salesChannelId": store.sales_channel_id, "name": store.name, "type": "SHOPIFY", "active": True}
-            for store in self.world.stores.values()
+            *(
+                {
+                    "salesChannelId": store.sales_channel_id,
+                    "name": store.name,
+                    "type": "SHOPIFY",
+                    "active": True,
+                }
+                for store in self.world.stores.values()
+            ),
+            # Where orders belong that somebody types in.
+            {"salesChannelId": TYPED_IN, "name": "B2B", "type": "MANUAL", "active": True},
         ]
 
     def _orders(self, request: Request) -> list[Row]:
         statuses = {s for value in request.query_params.getlist("status") for s in value.split(",")}
-        first = _moment(request, "modifiedDateFrom", Instant(0))
-        last = _moment(request, "modifiedDateTo", Instant(1 << 62))
+        # A date that is asked for is one of this system's own clock.
+        skew = self.face.skew_ms()
+        first = Instant(_moment(request, "modifiedDateFrom", Instant(0)) - skew)
+        last = Instant(_moment(request, "modifiedDateTo", Instant(1 << 62)) - skew)
         return [
             self._order_row(order)
             for order in self.world.orders.values()
@@ -375,15 +394,21 @@ def _moment(request: Request, name: str, default: Instant) -> Instant:
         raise ValueError(f"{name} must be a time like 2026-01-31T00:00:00Z, not {text[:40]!r}") from None
 
 
-def _page(rows: list[Row] | Rows, limit: int, number: int, path: str, fault: Fault | None) -> list[Row]:
+def _again(request: Request) -> str:
+    """What tells requests apart that ask for the same; since when is no part of it."""
+    asked = sorted(pair for pair in request.query_params.multi_items() if not pair[0].startswith("modified"))
+    return f"{request.url.path}?{asked}"
+
+
+def _page(
+    rows: list[Row] | Rows,
+    limit: int,
+    number: int,
+    path: str,
+    struck: Struck = NOTHING,
+    chance: Random | None = None,
+) -> list[Row]:
     limit = min(MOST.get("totals" if path.endswith("total") else path.rpartition("/")[2], 1000), limit)
-    page = rows[(number - 1) * limit : number * limit]
-    match fault:
-        case Fault.MISSING_PAGE:
-            return []
-        case Fault.SHIFTED_ROWS:
-            return rows[max(0, (number - 1) * limit - 1) : max(0, number * limit - 1)]
-        case Fault.HALF_A_PAGE:
-            return page[: len(page) // 2]
-        case _:
-            return page
+    if not struck:
+        return rows[(number - 1) * limit : number * limit]
+    return page_of(lambda first, last: rows[first:last], limit, number, struck, chance or Random(0))

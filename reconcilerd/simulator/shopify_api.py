@@ -1,6 +1,7 @@
 """One Shopify store as an ASGI app over the truth: GraphQL with cost points, compare-and-set, idempotency."""
 
 import re
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -25,20 +26,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
-from reconcilerd.simulator.faults import Fault, FaultPlan
+from reconcilerd.simulator.faults import Ask, Fault, FaultPlan, Struck
 from reconcilerd.simulator.shopify_cost import MOST_A_QUERY, Pricing
 from reconcilerd.simulator.shopify_query import NotPlain, Query
+from reconcilerd.simulator.spoil import shifted, spoil_data
 from reconcilerd.simulator.truth import Item, Order, Store, World
-from reconcilerd.simulator.wire import (
-    LIST_FAULTS,
-    WRITE_FAULTS,
-    Bucket,
-    Clock,
-    Tokens,
-    grant,
-    json_response,
-    strike,
-)
+from reconcilerd.simulator.wire import Bucket, Clock, Face, Tokens, grant, json_response
 
 VERSION = "2026-10"
 PLUS_RATE, PLUS_SIZE = 1000.0, 20_000.0
@@ -46,9 +39,8 @@ MOST_A_CALL = 250
 COSTS_KEPT = 256
 Node = dict[str, Any]
 Info = GraphQLResolveInfo[Any]
-ARRAY_FAULTS = frozenset({Fault.MISSING_PAGE, Fault.SHIFTED_ROWS, Fault.HALF_A_PAGE})
-"""What befalls numbered pages of bare arrays; a cursor holds its place."""
 MOST_UNITS = 1_000_000_000
+MOST_REMEMBERED = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +83,17 @@ def schema() -> GraphQLSchema:
     return build_schema((files("reconcilerd.simulator") / "schema" / "shopify.graphql").read_text("utf-8"))
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One line of a write as it came through the door, whatever became of it."""
+
+    at: Instant
+    store: str
+    item: str
+    quantity: int
+    key: str
+
+
 class ShopifyApi:
     """One store. ``stale_until``: reads answer from an old copy until then."""
 
@@ -117,6 +120,10 @@ class ShopifyApi:
         self._stale: dict[str, int] = {}
         self._stale_until = Instant(0)
         self._not_applied = False
+        self._partial = False
+        self.face = Face(store.name, clock, self.tokens, faults)
+        self.door: deque[Written] = deque(maxlen=MOST_REMEMBERED)
+        """Every write that was let in, the last many."""
 
     def app(self) -> Router:
         return Router(
@@ -166,17 +173,62 @@ class ShopifyApi:
             self.throttled += 1
             throttled = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
             return self._answer({"errors": [throttled], "extensions": self._extensions(cost, None)})
-        possible = WRITE_FAULTS if mutates else LIST_FAULTS
-        fault = self._faults.pick(self.store.name, possible - ARRAY_FAULTS, now, text[:30])
+        struck = self._faults.pick(self.store.name, Ask.MUTATION if mutates else Ask.QUERY, now, text[:30])
+        self._befall(struck)
 
         async def effect() -> Response:
-            self._not_applied = fault is Fault.NOT_APPLIED
+            self._not_applied, self._partial = Fault.NOT_APPLIED in struck, Fault.PARTIAL_BATCH in struck
             answer = self._execute(document.parsed, variables, document.query)
             actual = pricing.actual(answer.get("data"))
             self.bucket.give_back(max(0.0, cost - actual))
+            if struck:
+                answer["data"] = spoil_data(answer["data"], struck, self._faults.details(self.store.name))
+            answer["data"] = shifted(answer["data"], self.face.skew_ms())
             return self._answer({**answer, "extensions": self._extensions(cost, actual)})
 
-        return await strike(fault, self.tokens, effect, lambda: JSONResponse({}, 429, {"Retry-After": "1"}))
+        again = "" if mutates or not self._faults.repeats else _again(text, variables)
+        return await self.face.answer(struck, effect, lambda fault: self._instead(fault, cost), again)
+
+    def _befall(self, struck: Struck) -> None:
+        """What happens at the store just now, whoever asks."""
+        chance, now = self._faults.details(self.store.name), self._clock()
+        items = list(self.store.items.values())
+        if not items or not struck:
+            return
+        if Fault.FOREIGN_WRITER in struck:
+            item = chance.choice(items)
+            number = max(0, item.quantity + chance.choice([-4, -2, 2, 4]))
+            self.world.set_quantity(item, number, now)
+        if Fault.ZERO_NOT_PUSHED in struck:
+            item = chance.choice([each for each in items if each.quantity == 0] or items)
+            self.world.set_quantity(item, item.quantity + chance.randint(1, 3), now)
+        if Fault.LOST_PUSH in struck:
+            self.world.push_loses.add(self.store.name)
+
+    def _instead(self, fault: Fault, cost: float) -> Response:
+        """The store's own words for what it does not do."""
+        match fault:
+            case Fault.THROTTLED:
+                self.bucket.take(min(cost, self.bucket.refill()))
+                self.throttled += 1
+                throttled = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
+                return self._answer({"errors": [throttled], "extensions": self._extensions(cost, None)})
+            case Fault.GRAPHQL_ERROR:
+                error = {"message": "Internal error", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}
+                return self._answer({"errors": [error]})
+            case Fault.USER_ERROR:
+                payload = _payload([("IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED", None)])
+                return self._answer({"data": {"inventorySetQuantities": payload}})
+            case Fault.KEY_BUSY:
+                payload = _payload([("IDEMPOTENCY_CONCURRENT_REQUEST", None)])
+                return self._answer({"data": {"inventorySetQuantities": payload}})
+            case _:
+                waits = {
+                    Fault.TOO_MANY: "1",
+                    Fault.TOO_MANY_BAD_WAIT: "soon",
+                    Fault.TOO_MANY_FOR_EVER: "999999",
+                }
+                return JSONResponse({}, 429, {"Retry-After": waits[fault]} if fault in waits else {})
 
     def _answer(self, value: Node) -> Response:
         return json_response(value, {"X-Shopify-API-Version": VERSION})
@@ -271,7 +323,8 @@ class ShopifyApi:
     ) -> Node:
         now = self._clock()
         found = re.search(r"updated_at:>='([^']+)'", query or "")
-        since = parse_instant(found[1]) if found else Instant(0)
+        # A date that is asked for is one of this store's own clock.
+        since = Instant(parse_instant(found[1]) - self.face.skew_ms()) if found else Instant(0)
         # However late the index hears of a change, its filter goes by when the change was made.
         orders = [o for o in self.store.orders if o.visible <= now and o.updated >= since]
         if "status:open" in (query or ""):
@@ -319,11 +372,11 @@ class ShopifyApi:
         if key in self._keys:
             before, answer = self._keys[key]
             return answer if before == asked else _payload([("IDEMPOTENCY_KEY_PARAMETER_MISMATCH", None)])
-        answer = self._set_once(input)
+        answer = self._set_once(input, key)
         self._keys[key] = (asked, answer)
         return answer
 
-    def _set_once(self, asked: Node) -> Node:
+    def _set_once(self, asked: Node, key: str) -> Node:
         errors: list[tuple[str, int | None]] = []
         pairs = [(line["inventoryItemId"], line["locationId"]) for line in asked["quantities"]]
         if asked["name"] != "available":
@@ -340,9 +393,15 @@ class ShopifyApi:
                 errors.append((code, index))
         if errors:
             return _payload(errors)
-        for line in asked["quantities"]:
+        # A vendor that is not atomic after all: it leaves out the last line, and says so.
+        last = len(pairs) - 1 if self._partial else len(pairs)
+        for line in asked["quantities"][:last]:
             item = self.store.items[line["inventoryItemId"]]
-            self.world.accept_write(item, line["quantity"], self._clock(), lost=self._not_applied)
+            now = self._clock()
+            self.door.append(Written(now, self.store.name, item.id, line["quantity"], key))
+            self.world.accept_write(item, line["quantity"], now, lost=self._not_applied)
+        if self._partial:
+            return _payload([("INVALID_LOCATION", last)])
         return {
             "inventoryAdjustmentGroup": {"id": f"gid://shopify/InventoryAdjustmentGroup/{len(self._keys)}"},
             "userErrors": [],
@@ -395,6 +454,13 @@ def _idempotency_key(info: Info) -> str | None:
     assert directive is not None
     values = get_directive_values(directive, info.field_nodes[0], info.variable_values)
     return None if values is None else str(values["key"])
+
+
+def _again(text: str, variables: Node) -> str:
+    """What tells queries apart that ask for the same; since when is no part of it."""
+    asked = {name: value for name, value in variables.items() if name != "query"}
+    state = re.findall(r"\w+:\w+", str(variables.get("query", "")).partition("updated_at")[0])
+    return f"{text[:60]} {asked} {state}"
 
 
 def _nested(rows: list[Node]) -> Any:

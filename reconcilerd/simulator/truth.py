@@ -14,6 +14,9 @@ from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.lags import WorldConfig as WorldConfig  # noqa: PLC0414 - whoever makes a world needs it
 from reconcilerd.simulator.score import Score, Tally, shown_of
 
+TYPED_IN = 900
+"""The sales channel of orders that are typed straight into Extensiv."""
+
 
 @dataclass(slots=True)
 class Product:
@@ -273,7 +276,7 @@ class World:
         """An order typed straight into Extensiv, on no channel."""
         self.advance(now)
         self._number += 1
-        order = Order(self._number, f"B2B-{self._number}", "", 900, [(sku, units)], now, now, now)
+        order = Order(self._number, f"B2B-{self._number}", "", TYPED_IN, [(sku, units)], now, now, now)
         self.orders[order.id] = order
         self._claim(sku, units)
         self._import(order, now)

@@ -17,6 +17,11 @@ from reconcilerd.errors import MalformedReply
 T = TypeVar("T")
 JSON_EXCERPT = 80
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,9})?")
+SECOND_MS = 2_000
+"""Two dates of whole seconds, and how long two answers took, differ by less."""
+OLD_MS = 5_000
+"""Dates of servers behind one name differ by less."""
+SET_BACK_MS = 120_000
 REDACTED_BYTES = 4_096
 """Redaction comes before cutting, or half a secret would pass; this much of a body is looked at."""
 
@@ -87,19 +92,54 @@ class Skew:
 
     A date has whole seconds and was written between asking and answer, so that each gives bounds only. What was
     held stays while it is within them: two clocks that agree are never told apart by chance.
+
+    An answer out of a cache proves nothing of a clock. It is known by its ``Age``, or by a date older than those
+    that came before it; unless the dates go on from there for a while, for then the clock itself was set back.
     """
 
     def __init__(self) -> None:
         self.ahead_ms = 0
+        self._newest: tuple[Instant, Instant] | None = None
+        """The newest date, and when its answer had come."""
+        self._back: tuple[Instant, Instant] | None = None
+        """The first of the dates that may say that the clock was set back, and when its answer had come."""
 
-    def learn(self, reply: Reply) -> None:
-        """Take over what an answer proves; nothing where it has no date."""
+    def learn(self, reply: Reply) -> Instant:
+        """Take over what an answer proves. Returns the moment it tells of, by our clock: when it was asked for, or
+        earlier, if a cache had kept it.
+        """
+        kept_ms = _milliseconds(reply.headers.get("age"), 1000) or 0
+        if kept_ms:
+            return after(reply.asked_at, -kept_ms)
         try:
             date = instant_of(parsedate_to_datetime(reply.headers.get("date", "")))
         except (TypeError, ValueError):
-            return
+            return reply.asked_at
+        old_ms = self._older_by(date, reply)
+        if old_ms and not self._set_back(date, reply):
+            return after(reply.asked_at, -old_ms)
+        self._newest, self._back = (date, reply.answered_at), None
         least, most = reply.asked_at - date - 1_000, reply.answered_at - date
         self.ahead_ms = max(least, min(self.ahead_ms, most))
+        return reply.asked_at
+
+    def _older_by(self, date: Instant, reply: Reply) -> int:
+        """How much older a date is than it must be by those before it, if that is no chance."""
+        if self._newest is None:
+            return 0
+        newest, came = self._newest
+        old_ms = newest + max(0, reply.asked_at - came) - date - 1_000
+        return old_ms if old_ms > OLD_MS else 0
+
+    def _set_back(self, date: Instant, reply: Reply) -> bool:
+        """Whether older dates have gone on like a clock for so long that they are one."""
+        if self._back is not None:
+            first, came = self._back
+            passed_ms = reply.answered_at - came
+            if abs(date - first - passed_ms) <= SECOND_MS:
+                return passed_ms >= SET_BACK_MS
+        self._back = (date, reply.answered_at)
+        return False
 
     def ours(self, theirs: Instant) -> Instant:
         """A moment by the server's clock, by ours."""

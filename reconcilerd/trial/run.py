@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import anyio
 
@@ -13,7 +14,7 @@ from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.invariants import Violation, check_history
 from reconcilerd.domain.names import Instant
 from reconcilerd.ledger.store import Ledger
-from reconcilerd.simulator.faults import LEVELS, FaultPlan
+from reconcilerd.simulator.faults import FaultPlan, Injected, faults_of
 from reconcilerd.simulator.score import Score
 from reconcilerd.simulator.virtual_time import VirtualClock
 from reconcilerd.trial.market import POLL_MS, Market, open_doors, script
@@ -36,6 +37,8 @@ class Outcome:
     score: Score
     violations: tuple[Violation, ...]
     rested: bool
+    faults: tuple[Injected, ...] = ()
+    """What struck which request."""
 
 
 class Kept:
@@ -49,9 +52,9 @@ class Kept:
 
 
 def run_trial(what: Market, seed: int, hours: float, faults: str = "none") -> Outcome:
-    """Play a market for some hours. ``faults``: none, mild or hostile, while it trades."""
+    """Play a market for some hours. ``faults``: as ``faults_of`` takes them, while it trades. Raises ConfigFault."""
     clock = VirtualClock(START)
-    plan = FaultPlan(seed)
+    plan = FaultPlan(seed, script=faults_of(faults).of_seed(seed))
     trial = _Trial(what, seed, hours, faults, plan)
     with (
         TemporaryDirectory(prefix="reconcilerd-trial-") as folder,
@@ -63,7 +66,7 @@ def run_trial(what: Market, seed: int, hours: float, faults: str = "none") -> Ou
         found = [*trial.violations, *_written(ledger)]
     assert trial.score is not None
     lived = (stage.world.now - START) / 3_600_000
-    return Outcome(seed, lived, trial.score, tuple(found), trial.rested)
+    return Outcome(seed, lived, trial.score, tuple(found), trial.rested, tuple(plan.done))
 
 
 def _poll_s(what: Market) -> float:
@@ -98,14 +101,14 @@ class _Trial:
         await anyio.sleep(FIRST_READ_S)
         world.finish_score(stage.clock())
         world.tally.score = Score()
-        self._plan.rates = LEVELS[self._faults]
+        self._plan.rates = faults_of(self._faults).rates
         for after_ms, deed in script(self._what, self._seed, self._hours):
             world.at(stage.clock() + after_ms, partial(deed, world))
         await anyio.sleep(self._hours * 3600)
         self.score = world.finish_score(stage.clock())
         world.tally.score = Score()
         self._plan.rates = {}
-        self.rested = await _rest(stage)
+        self.rested = await rest(stage)
         self.violations = tuple(stage.built.daemon.passes.violations)
         if self.rested:
             self.violations += audit_rest(stage.built.daemon, stage.journal.ledger.everything())
@@ -114,7 +117,7 @@ class _Trial:
             self.violations += (Violation("I12", stage.clock(), text),)
 
 
-async def _rest(stage: Stage[Kept]) -> bool:
+async def rest(stage: Stage[Any]) -> bool:
     """Wait until nothing is left to do for a while; whether that came."""
     daemon, quiet = stage.built.daemon, 0.0
     with anyio.move_on_after(REST_S):

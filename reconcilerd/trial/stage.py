@@ -13,7 +13,7 @@ import httpx
 from reconcilerd.assemble import Assembled, Endpoint, Wiring, assemble
 from reconcilerd.config.secret import Secret
 from reconcilerd.daemon.desk import Journal
-from reconcilerd.daemon.pollers import Pace
+from reconcilerd.daemon.pollers import WHOLE_ORDERS_S, Pace
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.names import FeedName, Instant
 from reconcilerd.domain.policy import Policy
@@ -97,7 +97,7 @@ def wire(
         for feed in ("products", "listings", "warehouses", "channels", "totals")
     }
     paces |= {
-        FeedName("extensiv.orders"): Pace(pacing.orders_s),
+        FeedName("extensiv.orders"): Pace(pacing.orders_s, whole_every_s=WHOLE_ORDERS_S),
         FeedName("extensiv.stock"): Pace(pacing.stock_s),
     }
     for name in rules.channels:

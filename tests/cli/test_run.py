@@ -1,7 +1,6 @@
 """The daemon beside the simulator, as processes: killed at random moments, asked, stopped."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -20,7 +19,8 @@ from reconcilerd.cli.demo.tenant import write_tenant
 from reconcilerd.simulator.shoppers import busy_hour, read_invoices
 from tests.cli.programs import COLUMNS, run, running, wait_until
 
-KILLS = int(os.environ.get("RECONCILERD_KILLS", "3"))
+KILLS = 2
+"""With hundreds of listings; ``tests/crash/test_kills.py`` kills more often, a smaller one."""
 
 
 @pytest.fixture(scope="module")

@@ -127,23 +127,91 @@ async def test_an_available_below_zero_rejects_nothing() -> None:
 async def test_a_warehouse_that_closes_is_believed_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stock, "MAX_CONFIRM", 4)
     tenant = Tenant(Desk(world_of({f"s{number}": 5 for number in range(10)})))
+    tenant.desk.world.add_stock("s0", 2, 5)
     assert (await tenant.sweep("stock")).complete
-    tenant.desk.world.bins.clear()
+    for key in [each for each in tenant.desk.world.bins if each[1] == 1]:
+        del tenant.desk.world.bins[key]
     told = [await tenant.sweep("stock") for _ in range(3)]
     assert [each.complete for each in told] == [False, False, True]
-    assert all(each.gone for each in tenant.of(StockObserved))
+    assert {each.sku for each in tenant.of(StockObserved) if not each.gone} == {"s0"}
+
+
+async def test_an_empty_list_where_there_were_many_is_somebody_elses() -> None:
+    tenant, here = Tenant(Desk(world_of({"a": 5, "b": 5}))), shop(Desk(world_of({"a": 5, "b": 5})))
+    assert (await tenant.sweep("stock")).complete
+    assert (await here.sweep()).complete
+    tenant.desk.world.bins.clear()
+    here.wire.desk.world.stores["uk"].items.clear()
+    for _ in range(3):
+        for told in (await tenant.sweep("stock"), await here.sweep()):
+            assert (told.complete, "somebody else's account" in told.why) == (False, True)
+    assert [*tenant.of(StockObserved), *here.slots] == []
+
+
+async def test_another_accounts_rows_stay_strangers_however_often_they_come() -> None:
+    here = shop(Desk(world_of({"a": 5, "b": 5})))
+    await here.sweep()
+
+    def other(_ask: dict[str, Any], body: dict[str, Any]) -> Any:
+        for each in body["data"].get("inventoryItems", {}).get("nodes", ()):
+            each["id"] += "9"
+        return body
+
+    here.wire.spoil = other
+    for _ in range(3):
+        assert not (await here.sweep()).complete
+        assert here.slots == []
+    here.wire.spoil = None
+    assert (await here.sweep()).complete
+    assert len(here.slots) == 2
+
+
+NUMBERS = ("quantity", "availableQuantity")
+
+
+def _of_a(row: dict[str, Any]) -> bool:
+    return bool(row["product"]["masterSku"] == "a")
+
+
+async def test_rows_that_their_total_denies_are_not_told() -> None:
+    tenant = Tenant(Desk(world_of({"a": 50, "b": 50})))
+    await tenant.sweep("stock")
+
+    def spoil(factor: int) -> Any:
+        def of(path: str, _query: dict[str, str], body: Any) -> Any:
+            if not path.endswith("/inventory"):
+                return body
+            return [
+                row | {name: factor * row[name] for name in NUMBERS} if _of_a(row) else row for row in body
+            ]
+
+        return of
+
+    for factor in (0, 100):
+        tenant.spoil = spoil(factor)
+        told = await tenant.sweep("stock")
+        assert (told.complete, "their total denies" in told.why) == (False, True)
+        assert {each.sku for each in tenant.of(StockObserved)} == {"b"}
+        await tenant.read("a", "b")
+        assert {each.sku for each in tenant.of(StockObserved)} == {"b"}
+    tenant.spoil = None
+    tenant.desk.world.record("a", 1, 0, tenant.desk.clock())
+    assert (await tenant.sweep("stock")).complete
+    assert {each.sku: each.on_hand for each in tenant.of(StockObserved)} == {"a": 0, "b": 50}
 
 
 async def test_many_deleted_items_are_believed_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shopify, "MAX_CONFIRM", 4)
     here = shop(Desk(world_of({f"s{number}": 5 for number in range(10)})))
     assert (await here.sweep()).complete
-    here.wire.desk.world.stores["uk"].items.clear()
+    items = here.wire.desk.world.stores["uk"].items
+    for key in list(items)[1:]:
+        del items[key]
     gone, complete = 0, []
     for _ in range(3):
         complete.append((await here.sweep()).complete)
         gone += sum(each.gone for each in here.slots)
-    assert (complete, gone) == ([False, False, True], 10)
+    assert (complete, gone) == ([False, False, True], 9)
 
 
 async def test_the_first_reading_of_a_store_finds_what_is_not_shipped_however_old() -> None:

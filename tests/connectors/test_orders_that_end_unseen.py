@@ -268,3 +268,35 @@ async def test_what_was_open_before_a_start_is_looked_for_after_it() -> None:
     wiring = wire(policy(split=True), clock, lambda: in_process_transport(tenant.desk.business.app))
     built = assemble(wiring, Journal(), Heard(), state)
     assert set(built.stock._orders._open) == {"1", "2"}
+
+
+@pytest.mark.parametrize("spoilt", [{"orderStatus": "SOMETHING_NEW"}, {"orderItems": None}])
+async def test_an_order_in_doubt_is_asked_for_until_it_can_be_read(spoilt: Row) -> None:
+    row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", orderStatus="AWAITING_SHIPMENT")
+    live = [row]
+    tenant = listed(live)
+    cursor = (await tenant.sweep("orders")).cursor
+    live[0] = {**row, "orderStatus": "SHIPPED", **spoilt}
+    await tenant.sweep("orders", cursor)
+    live[0] = {**row, "orderStatus": "SHIPPED"}
+    tenant.desk.clock.pass_by(DAY_MS)
+    far = str(tenant.desk.clock())
+    for _ in range(5):
+        await tenant.sweep("orders", far)
+        if told(tenant):
+            break
+    assert told(tenant) == [("N1", OrderStatus.SHIPPED, "SHIPPED")]
+    await tenant.sweep("orders", far)
+    assert sought(tenant) == [], "what can be read is in doubt no more"
+
+
+async def test_an_order_that_stays_in_doubt_is_asked_for_less_and_less() -> None:
+    row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", orderStatus="SOMETHING_NEW")
+    tenant = listed([row])
+    await tenant.sweep("orders")
+    tenant.desk.clock.pass_by(DAY_MS)
+    far, asked = str(tenant.desk.clock()), 0
+    for _ in range(100):
+        await tenant.sweep("orders", far)
+        asked += len(sought(tenant))
+    assert 2 <= asked <= 8

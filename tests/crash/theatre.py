@@ -15,7 +15,7 @@ from reconcilerd.domain.policy import PoolMode, PoolRule
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 from reconcilerd.simulator.app import Business, build, keep_world
-from reconcilerd.simulator.faults import FaultPlan
+from reconcilerd.simulator.faults import HOSTILE, FaultPlan
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
 from reconcilerd.transport.pool import in_process_transport
@@ -96,6 +96,9 @@ class Theatre:
     path: Path
     clock: Calendar = field(default_factory=lambda: Calendar(START))
     lives: int = 0
+    hostile: bool = False
+    """Whether everything on the menu goes wrong until it settles."""
+    faults: FaultPlan = field(init=False)
     business: Business = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,7 +112,8 @@ class Theatre:
         world = small_world(quick, split=False)
         for item in (i for sku in ("a", "b") for i in world.items_of(sku)):
             world.set_quantity(item, 90, START)
-        self.business = build(world, self.clock, FaultPlan())
+        self.faults = FaultPlan(3, HOSTILE if self.hostile else {})
+        self.business = build(world, self.clock, self.faults)
         for number in range(8):
             world.at(START + 20_000 * (number + 1), _buy(world, number))
         world.at(START + 70_000, lambda now: world.set_quantity(world.items_of("b")[1], 500, now))
@@ -178,11 +182,19 @@ class Theatre:
             ledger.close()
         return built[0]
 
-    def whole(self, commits: Death | None = None, requests: Death | None = None) -> Assembled:
-        """Shop, die where told, start again, settle."""
+    def whole(
+        self,
+        commits: Death | None = None,
+        requests: Death | None = None,
+        again: tuple[Death | None, Death | None] | None = None,
+    ) -> Assembled:
+        """Shop, die where told, start again (``again``: and die once more while it starts), settle."""
         shopping = Instant(START + round(SHOPPING_S * 1000))
         self.live(shopping, commits, requests)
-        return self.live(Instant(shopping + round(SETTLING_S * 1000)))
+        if again is not None:
+            self.live(Instant(max(shopping, self.clock()) + 60_000), *again)
+        self.faults.rates = {}
+        return self.live(Instant(max(shopping, self.clock()) + round(SETTLING_S * 1000)))
 
 
 def _buy(world: World, number: int) -> Callable[[Instant], None]:

@@ -193,7 +193,10 @@ def test_a_raise_goes_out_within_two_polls_though_it_sells_and_orders_are_late(o
         book.policy.channels[UK], order_lag_ms=order_lag_ms, compare_and_set=True, import_max_ms=10**9
     )
     book.policy = replace(
-        book.policy, channels=MappingProxyType({UK: uk}), default_sku=SkuRule(rate=Rate(180_000))
+        book.policy,
+        channels=MappingProxyType({UK: uk}),
+        default_sku=SkuRule(rate=Rate(180_000)),
+        limits=replace(book.policy.limits, raise_floor_units=1_000),
     )
     for turn in range(1, 13):
         for sale in range(3):

@@ -216,7 +216,7 @@ def test_a_priority_does_not_change_the_shares_of_plenty() -> None:
     assert ideals(position(offers, [row(A, 100)], split=True)) == {"uk": 60, "eu": 30, "us": 10}
 
 
-@given(st.integers(0, 30), st.integers(0, 12), st.booleans(), st.tuples(small, st.integers(0, 30)))
+@given(st.integers(0, 30), st.integers(1, 12), st.booleans(), st.tuples(small, st.integers(0, 30)))
 @example(30, 8, True, (7, 23))
 @example(30, 8, False, (7, 23))
 def test_a_pot_is_kept_for_its_listing_whatever_the_others_show(

@@ -96,7 +96,7 @@ def test_a_sale_between_reading_and_writing_is_never_written_over(
     sold = sells and desk.world.place_order("uk", "1", [(f"s{seller % len(numbers)}", 1)], desk.clock())
     before = shown(desk)
     api: ShopifyApi = desk.business.stores["uk"]
-    errors = api._set_once(asked(*lines))["userErrors"]
+    errors = api._set_once(asked(*lines), "k")["userErrors"]
     assert bool(errors) == bool(sold)
     assert shown(desk) == (before if sold else dict.fromkeys(before, 9))
 

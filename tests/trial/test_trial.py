@@ -106,6 +106,7 @@ def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:
         "hidden_unit_minutes",
         "self_made",
         "corrections",
+        "faults",
         "violations",
     }
     assert result["seeds"] == [1, 2]
@@ -139,3 +140,21 @@ def test_however_wrong_the_rates_are_nothing_is_broken_and_little_is_lost(tenths
     assert outcome.violations == ()
     assert outcome.score.oversold <= 2
     assert outcome.score.self_made <= 2
+
+
+def test_a_record_of_faults_strikes_again_exactly(tmp_path: Path) -> None:
+    plain = ("simulate", "--days", "0.02", "--skus", "4", "--seed", "5", "--json")
+    first = run(tmp_path, *plain, "--faults", "hostile", "--record", "struck.jsonl")
+    again = run(tmp_path, *plain, "--faults", "@struck.jsonl")
+    assert first.returncode == again.returncode == 0, first.stderr + again.stderr
+    told = [json.loads(each.stdout) for each in (first, again)]
+    for each in told:
+        del each["hours_per_second"]
+    assert told[0] == told[1]
+    assert sum(told[0]["faults"].values()) > 10
+
+
+def test_an_unknown_fault_is_told_and_the_menu_printed(tmp_path: Path) -> None:
+    done = run(tmp_path, "simulate", "--faults", "hostil")
+    assert (done.returncode, "did you mean 'hostile'?" in done.stderr) == (2, True)
+    assert "truncated_json" in run(tmp_path, "simulate", "--faults", "list").stdout

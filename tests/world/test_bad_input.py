@@ -99,11 +99,11 @@ def test_a_list_that_never_ends_is_left_at_its_bound_and_takes_nothing_away(
 ) -> None:
     page, ills = extensiv_api._page, [False]
 
-    def endless(rows: Any, limit: int, number: int, of: str, fault: Any) -> Any:
-        found = page(rows, limit, number, of, fault)
+    def endless(rows: Any, limit: int, number: int, of: str, *struck: Any) -> Any:
+        found = page(rows, limit, number, of, *struck)
         if found or not ills[0] or not of.endswith(path[1:]):
             return found
-        first = dict(page(rows, 1, 1, of, None)[0])
+        first = dict(page(rows, 1, 1, of)[0])
         return [first | {"productStockId": -number, "productId": -number}]
 
     monkeypatch.setattr(extensiv_api, "_page", endless)

@@ -14,7 +14,7 @@ from reconcilerd.connectors.extensiv.walk import (
     Wire,
     key_of,
 )
-from reconcilerd.connectors.port import Emit, Page
+from reconcilerd.connectors.port import Emit, Page, strangers
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.domain.facts import (
     Fact,
@@ -47,6 +47,8 @@ class Catalogue:
             LISTINGS: {each.listing_id: each for each in listings},
         }
 
+        self._skus = {each.sku for each in self._last[PRODUCTS].values()}
+
     @property
     def virtual(self) -> set[Sku]:
         """Products that hold no stock, as last read."""
@@ -55,6 +57,15 @@ class Catalogue:
             for each in self._last[PRODUCTS].values()
             if isinstance(each, ProductObserved) and each.type is ProductType.VIRTUAL
         }
+
+    def sku_of_product(self, number: int) -> Sku | None:
+        """Whose product this is, as last read."""
+        found = self._last[PRODUCTS].get(number)
+        return None if found is None else found.sku
+
+    def product_known(self, sku: Sku) -> bool:
+        """Whether a product of this SKU was there when products were last read."""
+        return sku in self._skus
 
     async def sweep(self, feed: FeedName, began: Instant, emit: Emit) -> tuple[int, str]:
         """Read one feed; its rows, and why it is not complete, if it is not."""
@@ -67,9 +78,13 @@ class Catalogue:
         why, gone = walk.why, list[Entry]()
         if not why:
             lost = {key: entry for key, entry in known.items() if key not in keys}
+            why = strangers(known, keys, len(keys), feed.partition(".")[2])
+            if why:
+                return len(walk.rows), why  # nothing of it is told, or the next reading would know them
             gone, why, found = await self._confirm(feed, lost)
             facts += found
         known.update(entries)
+        self._skus = {each.sku for each in self._last[PRODUCTS].values()}
         if feed == PRODUCTS:
             products = [entry for entry in entries.values() if isinstance(entry, ProductObserved)]
             facts += _collisions(products, began)

@@ -25,7 +25,7 @@ from reconcilerd.connectors.extensiv.walk import (
     Walker,
     Wire,
 )
-from reconcilerd.connectors.port import Emit, Page
+from reconcilerd.connectors.port import Emit, Page, strangers
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.domain.facts import (
     Fact,
@@ -65,10 +65,15 @@ class Extensiv:
         rows; ``known_orders``: those that were open; ``spelling``: how the seller writes the SKUs.
         """
         self._clock = clock
+        self._channels = channels
         self._walker = Walker(client, spelling or {}, max_pages)
-        self._orders = Orders(self._walker, clock, channels, order_keys, known_orders)
+        self._orders = Orders(self._walker, clock, channels, order_keys, known_orders, self._foreign_channel)
         self._catalogue = Catalogue(self._walker, clock, known_products, known_listings)
-        self._stock = Stock(self._walker, clock, lambda: self._catalogue.virtual, read_lag_ms, known_stock)
+        self._stock = Stock(
+            self._walker, clock, lambda: self._catalogue.virtual, self._stranger, read_lag_ms, known_stock
+        )
+        self._whole: dict[FeedName, frozenset[str]] = {}
+        """The ids of the lists that come in one piece, as last read."""
 
     @property
     def name(self) -> str:
@@ -86,7 +91,7 @@ class Extensiv:
         if feed in WHOLE:
             count, why = await self._sweep_whole(feed, began, emit)
         elif feed == STOCK:
-            count, why = await self._stock.sweep(began, emit)
+            count, why, began = await self._stock.sweep(began, emit)
         elif feed == TOTALS:
             count, why = await self._stock.sweep_totals(emit)
         else:
@@ -97,6 +102,24 @@ class Extensiv:
         """Read the rows of exactly these SKUs. The server's filter matches substrings; ours does not."""
         await self._stock.read(skus, emit)
 
+    def _foreign_channel(self, number: int) -> bool:
+        """Whether a sales channel is not among those that were last read, and that we sell on none of."""
+        known = self._whole.get(CHANNELS)
+        return known is not None and str(number) not in known and number not in self._channels
+
+    def _stranger(self, each: rows.Bin) -> str:
+        """Why a row of stock cannot be one of this tenant's, by ids that others of its feeds have told."""
+        places = self._whole.get(WAREHOUSES)
+        if places and each.location not in places:
+            return f"warehouse {each.location} is none of this account's"
+        if each.product_id is None:
+            return ""
+        sku = self._catalogue.sku_of_product(each.product_id)
+        if sku != each.sku and (sku is not None or self._catalogue.product_known(each.sku)):
+            told = "another product" if sku is None else repr(str(sku))
+            return f"it is said to be of {each.shown_sku!r}, but product {each.product_id} is {told}"
+        return ""
+
     async def _sweep_whole(self, feed: FeedName, began: Instant, emit: Emit) -> tuple[int, str]:
         found = await self._walker.whole(WHOLE[feed])
         read = rows.warehouse if feed == WAREHOUSES else rows.sales_channel
@@ -104,6 +127,12 @@ class Extensiv:
         for row in found:
             made = parsed(lambda row=row: read(row, began))  # type: ignore[misc]
             facts.append(_fact(feed.partition(".")[2], row, made, began))
+        ids = (str(getattr(each, "location", "") or getattr(each, "sales_channel_id", "")) for each in facts)
+        told = frozenset(each for each in ids if each)
+        known = self._whole.get(feed, frozenset())
+        if why := strangers(known, told, len(found), feed.partition(".")[2]):
+            return len(found), why
+        self._whole[feed] = told
         await emit(Page(feed, tuple(facts)))
         return len(found), "" if found else "an empty list where there must be at least one"
 

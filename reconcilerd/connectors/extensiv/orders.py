@@ -1,6 +1,8 @@
 """Orders: what is open, what was changed, and which open ones went away or go by another number now.
 
 The API tells of no deletion: an order that was open and that no list shows any more is asked for by its id, twice.
+One that could not be read, or in a status that nobody knows, is asked for by its id again and again, less and less
+often: no list may show it a second time, and what was known of it before may be wrong by now.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +13,7 @@ from reconcilerd.connectors.extensiv import rows
 from reconcilerd.connectors.extensiv.walk import ORDERS, PAGINGS, Query, Walk, Walker, Wire, key_of
 from reconcilerd.connectors.port import Emit, Page, too_many_unreadable
 from reconcilerd.connectors.rejected import Rejected, parsed
-from reconcilerd.domain.facts import Fact, OrderObserved, OrderStatus, SweepRead
+from reconcilerd.domain.facts import Fact, FindingRaised, OrderObserved, OrderStatus, SweepRead
 from reconcilerd.domain.names import ChannelName, Instant, after, format_instant
 
 OVERLAP_MS: Final = 120_000
@@ -19,6 +21,11 @@ FIRST_LOOK_BACK_MS: Final = 14 * 86_400_000
 """For orders in a status that this version cannot ask for by name."""
 MAX_SOUGHT: Final = 100
 """Open orders a reading asks for one by one because no list showed them."""
+
+MAX_DOUBTED: Final = 10
+"""Orders in doubt that a reading asks for one by one."""
+LONGEST_DOUBT: Final = 64
+"""Readings between two questions for one that stays in doubt."""
 
 GONE: Final = "GONE"
 RENUMBERED: Final = "RENUMBERED"
@@ -35,8 +42,13 @@ class Orders:
         channels: Mapping[int, ChannelName],
         order_keys: Mapping[ChannelName, str],
         known: Iterable[OrderObserved],
+        stranger: Callable[[int], bool] = lambda _: False,
     ) -> None:
-        """``known``: those that were open when they were last read before this start."""
+        """``known``: those that were open when they were last read before this start.
+
+        ``stranger``: whether a sales channel is known to be none of this account's.
+        """
+        self._stranger = stranger
         self._walker = walker
         self._clock = clock
         self._channels = channels
@@ -44,21 +56,28 @@ class Orders:
         self._open = {each.part: each for each in known}
         self._met: set[str] = set()
         """Asked for by id and found, since the last whole reading that ended well."""
+        self._doubts = {
+            part: (1, 0) for part, each in self._open.items() if each.status is OrderStatus.UNKNOWN
+        }
+        """Orders in doubt: after how many readings each is asked for, and how many of them are left."""
 
     async def sweep(self, cursor: str, began: Instant, emit: Emit, *, whole: bool) -> SweepRead:
         """A whole reading: every open order without a date window, and what was changed; else what was changed."""
         whole = whole or not cursor
-        count, why, shown = 0, "", set[str]()
+        count, why, shown, oldest = 0, "", set[str](), began
         for query in self._windows(cursor, began, whole=whole):
             walk = await self._walker.walk_till_still(replace(PAGINGS[ORDERS], query=query), doubt=whole)
             facts = await self._tell(walk, emit)
             shown |= {str(key_of(row, PAGINGS[ORDERS].key)) for row, _ in walk.rows}
             count, why = count + len(walk.rows), why or walk.why or too_many_unreadable(facts)
+            oldest = min(oldest, walk.began(began))
+        if not why:
+            await self._ask_again(emit)
         if whole and not why:
             why = await self._seek(shown, emit)
         # The next window is asked for by the server's time: by ours, if it is ahead, orders would fall between.
-        follow = "" if why else str(self._walker.skew.theirs(began))
-        return SweepRead(ORDERS, began, self._clock(), not why, count, 0, why, follow, full=whole)
+        follow = "" if why else str(self._walker.skew.theirs(oldest))
+        return SweepRead(ORDERS, oldest, self._clock(), not why, count, 0, why, follow, full=whole)
 
     def _windows(self, cursor: str, began: Instant, *, whole: bool) -> list[Query]:
         """What to ask for. However long nobody read, what ended meanwhile was changed since the last reading."""
@@ -75,18 +94,47 @@ class Orders:
         return facts
 
     def _facts(self, row: Wire, asked: Instant) -> list[Fact]:
-        made = parsed(
-            lambda: rows.order(row, asked, self._channels, self._order_keys, self._walker.skew.ours)
-        )
+        made = parsed(lambda: self._read(row, asked))
         if isinstance(made, Rejected):
+            if isinstance(row.get("orderId"), int):
+                self._doubt(str(row["orderId"]))
             return [rows.rejected("order", row, made.why, asked)]
         fact, findings = made
+        if fact.status is OrderStatus.UNKNOWN:
+            self._doubt(fact.part)
+        else:
+            self._doubts.pop(fact.part, None)
         before = self._open.pop(fact.part, None)
         if fact.status in _STANDING:
             self._open[fact.part] = fact
         renumbered = before is not None and before.key != fact.key
         old = [_ended(before, RENUMBERED, asked, asked)] if before is not None and renumbered else []
         return [*old, fact, *findings]
+
+    def _read(self, row: Wire, asked: Instant) -> tuple[OrderObserved, tuple[FindingRaised, ...]]:
+        """One order. Raises ValueError, KeyError, TypeError."""
+        made = rows.order(row, asked, self._channels, self._order_keys, self._walker.skew.ours)
+        channel = row["salesChannel"]["salesChannelId"]
+        if self._stranger(channel):
+            raise rows.Unreadable(f"sales channel {channel} is none of this account's")
+        return made
+
+    def _doubt(self, part: str) -> None:
+        wait, _ = self._doubts.get(part, (0, 0))
+        self._doubts[part] = (min(LONGEST_DOUBT, max(1, 2 * wait)), min(LONGEST_DOUBT, wait))
+
+    async def _ask_again(self, emit: Emit) -> None:
+        """Ask for those orders in doubt whose turn it is."""
+        due = sorted(part for part, (_, left) in self._doubts.items() if left <= 0)[:MAX_DOUBTED]
+        self._doubts = {part: (wait, left - 1) for part, (wait, left) in self._doubts.items()}
+        for part in due:
+            self._doubt(part)
+            paging = replace(PAGINGS[ORDERS], query=(("orderId", part),))
+            own = _only(await self._walker.glance_at(paging), part)
+            if own.rows:
+                await self._tell(Walk(own.rows[-1:]), emit)
+            else:
+                del self._doubts[part]  # a whole reading finds out whether it is gone
 
     async def _seek(self, shown: set[str], emit: Emit) -> str:
         """Ask for each open order that no list showed by its id, twice. Why it stays open, or nothing.

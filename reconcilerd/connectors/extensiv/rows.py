@@ -5,6 +5,7 @@ Quantities must be whole JSON numbers from zero up: a string, a fraction, a bool
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Final
 
 from reconcilerd.connectors.port import Ours
@@ -83,6 +84,7 @@ class Bin:
     locked: int
     pickable: bool
     asked: Instant
+    product_id: int | None = None
     algebra: str = ""
     """How the row's own numbers disagree, if they do."""
 
@@ -172,6 +174,7 @@ def stock_bin(row: Wire, asked: Instant) -> Bin:
             algebra = (
                 f"available {available!r}, but {quantity} on hand - {allocated} allocated - {locked} locked"
             )
+            _in_their_columns(available, quantity, allocated, locked, algebra)
     return Bin(
         stock_id=_id(row, "productStockId"),
         sku=_sku(product_),
@@ -183,8 +186,19 @@ def stock_bin(row: Wire, asked: Instant) -> Bin:
         # What stands in a bin that is not in use, or not to be picked from, is nobody's to sell: never guessed.
         pickable=_flag(row, "pickable") and _flag(row, "active"),
         asked=asked,
+        product_id=_id(row["product"], "productId") if "productId" in row["product"] else None,
         algebra=algebra,
     )
+
+
+def _in_their_columns(available: object, quantity: int, allocated: int, locked: int, said: str) -> None:
+    """Raises Unreadable for numbers that fit together as soon as two columns are swapped."""
+    numbers = (available, quantity, allocated, locked)
+    for one, other in combinations(range(4), 2):
+        swapped = list(numbers)
+        swapped[one], swapped[other] = swapped[other], swapped[one]
+        if type(swapped[0]) is int and swapped[0] > 0 and swapped[0] == swapped[1] - swapped[2] - swapped[3]:  # type: ignore[operator]  # the others are units
+            raise Unreadable(f"{said}; with two columns swapped it would fit")
 
 
 def stock_total(row: Wire, at: Instant) -> StockTotalObserved:
@@ -214,6 +228,9 @@ def order(
     source = _table(row, "fulfillmentSource") if row.get("fulfillmentSource") is not None else {}
     modified = _moment(row, "modifiedDate")
     number = _text(row, "orderNumber")
+    lines = tuple(_line(item) for item in _rows(row, "orderItems"))
+    if status is OrderStatus.OPEN and lines and not any(line.units for line in lines):
+        raise Unreadable(f"an open order of nothing: {len(lines)} lines, each of 0 units")
     fact = OrderObserved(
         source=EXTENSIV,
         key=OrderKey(channel, number_on_channel(order_keys.get(channel, ANY_NUMBER), number)),
@@ -221,7 +238,7 @@ def order(
         modified=ours(modified),
         status=status,
         raw_status=raw,
-        lines=tuple(_line(item) for item in _rows(row, "orderItems")),
+        lines=lines,
         as_of=at,
         location=(
             LocationName(str(_id(source, "warehouseId"))) if source.get("warehouseId") is not None else None

@@ -19,7 +19,7 @@ from reconcilerd.connectors.extensiv.walk import (
     Walker,
     Wire,
 )
-from reconcilerd.connectors.port import Emit, Page
+from reconcilerd.connectors.port import Emit, Page, strangers
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.domain.facts import Fact, FindingKind, FindingRaised, StockObserved, StockTotalObserved
 from reconcilerd.domain.names import Instant, LocationName, Sku, after, sku_of
@@ -29,6 +29,9 @@ Sums = tuple[int, int, int]
 _NEVER: Final = Instant(0)
 MAX_AGAIN: Final = 2_000
 """SKUs a sweep reads again because it met the bins of one place at different moments: half a minute or so."""
+MANY_TIMES: Final = 5
+FEW_UNITS: Final = 20
+"""More than so many times of what there was, and at least of so few, is checked before it is believed."""
 MAX_CHECKS: Final = 50
 """SKUs a sweep of totals reads again because the two readings it has were not taken together."""
 
@@ -57,10 +60,17 @@ class Stock:
         walker: Walker,
         clock: Callable[[], Instant],
         virtual: Callable[[], set[Sku]],
+        stranger: Callable[[rows.Bin], str],
         read_lag_ms: int,
         known: Iterable[StockObserved],
     ) -> None:
-        """``known``: rows as last read before this start; the bins they are made of are not known."""
+        """``known``: rows as last read before this start; the bins they are made of are not known.
+
+        ``stranger``: why a row cannot be one of this tenant's, if so.
+        """
+        self._stranger = stranger
+        self._agreed: set[int] = set()
+        """Bins whose numbers fitted together when they were last read."""
         self._walker = walker
         self._clock = clock
         self._virtual = virtual
@@ -83,8 +93,8 @@ class Stock:
         """When the newest of its rows that were told was asked for."""
         self._disagree: set[Sku] = set()
 
-    async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str]:
-        """Read all rows; how many, and why the reading is not complete, if it is not."""
+    async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str, Instant]:
+        """Read all rows; how many, why the reading is not complete, if it is not, and the oldest moment it tells of."""
         walk = await self._walk()
         read = self._read(walk)
         seen = read.by_sku()
@@ -92,10 +102,17 @@ class Stock:
         lost = {sku for sku in self._places if sku not in read.unread and self._lacks(sku, seen.get(sku, []))}
         facts = [*read.findings]
         gone, unsettled = dict[Sku, Instant](), lost
+        walk.why = walk.why or strangers(self._places, seen.keys() | read.unread, len(walk.rows), "rows")
         if not walk.why:
             gone, unsettled = await self._confirm(lost, emit)
         torn: set[Sku] = set()
+        unlikely = (
+            [] if walk.why else [sku for sku in seen if sku not in lost and self._unlikely(sku, seen[sku])]
+        )
+        denied = await self._denied(unlikely, seen)
         for sku, some in sorted(seen.items()):
+            if sku in denied:
+                continue
             # Where the end is not proven, neither is a bin that nobody knew: it would be stock out of a broken reply.
             if sku in lost or (walk.why and frozenset(each.stock_id for each in some) != self._bins.get(sku)):
                 continue
@@ -110,11 +127,15 @@ class Stock:
                 facts += [self._gone(sku, place, at) for place in self._forget(sku)]
         await emit(Page(STOCK, tuple(facts)))
         if walk.why:
-            return len(walk.rows), walk.why
+            return len(walk.rows), walk.why, walk.began(began)
         self._bins.update({sku: frozenset(each.stock_id for each in seen[sku]) for sku in torn})
         self._bins_known = True
         moving = await self._read_again(torn, emit)
-        return len(walk.rows), _open(unsettled, unread, moving)
+        why = _open(unsettled, unread, moving)
+        if denied:
+            told = f"{len(denied)} SKUs have rows that their total denies, the first is {min(denied)}"
+            why = f"{why}; {told}" if why else told
+        return len(walk.rows), why, walk.began(began)
 
     async def read(self, skus: Sequence[Sku], emit: Emit) -> None:
         """Read the rows of exactly these SKUs now. What lacks a known bin proves nothing and is not told."""
@@ -134,6 +155,9 @@ class Stock:
         first = self._read(await self._walker.glance(STOCK, wanted))
         facts, seen = [*first.findings], first.by_sku()
         sure = {sku for sku in wanted if sku in self._bins and not self._lacks(sku, seen.get(sku, []))}
+        denied = await self._denied([sku for sku in sure if self._unlikely(sku, seen[sku])], seen)
+        sure -= denied
+        wanted = wanted - denied
         for sku in sorted(sure):
             facts += self._facts(seen[sku], began, settled=False)
         more, found = await self._read_whole(wanted - sure)
@@ -152,10 +176,38 @@ class Stock:
             sku: some for sku, some in read.by_sku().items() if sku in skus and not self._lacks(sku, some)
         }
         moved = await self._moved({sku: some for sku, some in seen.items() if self._torn(some)})
+        moved |= await self._denied([sku for sku in seen if self._unlikely(sku, seen[sku])], seen)
         told: list[Fact] = [*read.findings]
         for sku in sorted(seen.keys() - moved):
             told += self._facts(seen[sku], began, settled=False)
         return told, seen.keys() - moved
+
+    def _unlikely(self, sku: Sku, bins: Sequence[rows.Bin]) -> bool:
+        """Whether rows say that all is gone, or many times what there was: what a broken feed says most often."""
+        before = self._count_told(sku)
+        now = sum(each.quantity for each in bins)
+        return bool(before) and (now == 0 or now > MANY_TIMES * max(before, FEW_UNITS))
+
+    def _count_told(self, sku: Sku) -> int:
+        """Units on hand over all places, as last told."""
+        return sum(self._told.get((sku, place), (0, 0, 0))[0] for place in self._places.get(sku, ()))
+
+    async def _denied(self, skus: Sequence[Sku], seen: Mapping[Sku, Sequence[rows.Bin]]) -> set[Sku]:
+        """Which of these are nearer to what they were than to what their rows say, by their totals.
+
+        A bounded number each time; what is left over is denied, and asked for by the next reading. A total that
+        nobody can read, or that is not there, denies nothing unless all the rows are gone.
+        """
+        some, denied = sorted(skus)[:MAX_CHECKS], set(sorted(skus)[MAX_CHECKS:])
+        for start in range(0, len(some), SKUS_A_CALL):
+            part = some[start : start + SKUS_A_CALL]
+            _, totals = _totals(await self._walker.walk_skus(TOTALS, part))
+            for sku in part:
+                now, before = sum(each.quantity for each in seen.get(sku, ())), self._count_told(sku)
+                total = totals[sku].on_hand if sku in totals else now
+                if abs(total - before) < abs(total - now):
+                    denied.add(sku)
+        return denied
 
     async def _moved(self, torn: Mapping[Sku, list[rows.Bin]]) -> set[Sku]:
         """Which of these, too many bins for one page, do not add up to the same when they are read once more."""
@@ -252,11 +304,12 @@ class Stock:
             reads = [self._read(walk) for walk in walks]
             found = {each.stock_id: each for read in reads for each in read.bins if each.sku == sku}
             bins = list(found.values())
+            told_elsewhere = self._count_told(sku) and await self._denied([sku], {sku: bins})
             if any(walk.why for walk in walks) or any(sku in read.unread for read in reads):
                 unsettled.add(sku)
             elif self._read_since(sku, began):
                 unsettled.add(sku)  # somebody else saw it meanwhile: it comes and goes
-            elif self._torn(bins) and await self._moved({sku: bins}):
+            elif told_elsewhere or (self._torn(bins) and await self._moved({sku: bins})):
                 unsettled.add(sku)
             elif found:
                 left = self._places.get(sku, frozenset()) - {each.location for each in bins}
@@ -285,7 +338,7 @@ class Stock:
     def _read(self, walk: Walk) -> Bins:
         read, bins, virtual = Bins(), dict[int, rows.Bin](), self._virtual()
         for row, asked in walk.rows:
-            made = parsed(lambda row=row, asked=asked: rows.stock_bin(row, asked))  # type: ignore[misc]
+            made = parsed(lambda row=row, asked=asked: self._bin(row, asked))  # type: ignore[misc]
             if isinstance(made, Rejected):
                 read.findings.append(rows.rejected("stock", row, made.why, asked))
                 read.unread |= self._whose(row)
@@ -305,6 +358,17 @@ class Stock:
             bins[made.stock_id] = made
         read.bins = [each for each in bins.values() if each.sku not in read.unread]
         return read
+
+    def _bin(self, row: Wire, asked: Instant) -> rows.Bin:
+        """A bin that may be believed. Raises Unreadable for one of somebody else, or whose numbers fit no longer."""
+        made = rows.stock_bin(row, asked)
+        if why := self._stranger(made):
+            raise rows.Unreadable(why)
+        if not made.algebra:
+            self._agreed.add(made.stock_id)
+        elif made.stock_id in self._agreed:
+            raise rows.Unreadable(f"{made.algebra}; they fitted when they were last read")
+        return made
 
     def _whose(self, row: Wire) -> set[Sku]:
         """Whose row this is that cannot be read: by its SKU, else by its id."""
@@ -331,7 +395,7 @@ class Stock:
                 on_hand=sums[place][0],
                 unavailable=sums[place][1],
                 allocated=sums[place][2],
-                age_of=began,
+                age_of=min(began, *(each.asked for each in bins)),
                 as_of=after(min(each.asked for each in some), -self._lag),
             )
             for place, some in sorted(groups.items())

@@ -40,7 +40,7 @@ ORDERS = FeedName("extensiv.orders")
 Wire = dict[str, Any]
 Query = tuple[tuple[str, str], ...]
 Asked = tuple[list[Wire], Instant]
-"""The rows of one page, and when it was asked for."""
+"""The rows of one page, and the moment it tells of: when it was asked for, or a cache had it made."""
 
 
 class Sender(Protocol):
@@ -72,6 +72,15 @@ class Walk:
     """Why it does not prove the end; empty if it does."""
     pages: int = 0
     """How many pages had rows: the server decides how many rows a page has."""
+    oldest: Instant | None = None
+    """The oldest moment that a page tells of, the empty ones included."""
+
+    def saw(self, asked: Instant) -> None:
+        self.oldest = asked if self.oldest is None else min(self.oldest, asked)
+
+    def began(self, began: Instant) -> Instant:
+        """When this reading began, if it was then; earlier where a cache answered."""
+        return began if self.oldest is None else min(began, self.oldest)
 
 
 PAGINGS: Final[Mapping[FeedName, Paging]] = {
@@ -102,7 +111,11 @@ class Walker:
 
     async def glance(self, feed: FeedName, skus: Collection[Sku]) -> Walk:
         """The first page of rows of these SKUs: enough for a caller who knows which rows there must be."""
-        page, asked = await self._page(self._of_skus(feed, skus), 1)
+        return await self.glance_at(self._of_skus(feed, skus))
+
+    async def glance_at(self, paging: Paging) -> Walk:
+        """The first page of a list."""
+        page, asked = await self._page(paging, 1)
         return Walk([(row, asked) for row in page])
 
     async def walk(self, paging: Paging, *, doubt: bool = False) -> Walk:
@@ -126,6 +139,8 @@ class Walker:
             new = [each for each in again.rows if key_of(each[0], paging.key) not in seen]
             walk.rows += new
             walk.why = again.why
+            if again.oldest is not None:
+                walk.saw(again.oldest)
             seen |= {key_of(row, paging.key) for row, _ in new}
             if not new:
                 return walk
@@ -148,6 +163,7 @@ class Walker:
             pages = await self._pages(paging, range(number, number + at_once))
             for at, (first, first_asked) in enumerate(pages, number):
                 page, asked = (first, first_asked) if first else await self._page(paging, at)
+                walk.saw(min(first_asked, asked))
                 if not page:
                     if any(later for later, _ in pages[at - number + 1 :]):
                         walk.why = f"page {at} of {paging.path} is empty, and the next one is not"
@@ -207,8 +223,8 @@ class Walker:
         query = (*paging.query, ("page", str(number)), ("limit", str(paging.limit)))
         call = Call("GET", paging.path, paging.lane, paging.priority, query, timeout_s=paging.timeout_s)
         reply = await self._client.send(call)
-        self.skew.learn(reply)
-        return json_of(reply, list[Wire], f"extensiv {paging.path} page {number}"), reply.asked_at
+        told_of = self.skew.learn(reply)
+        return json_of(reply, list[Wire], f"extensiv {paging.path} page {number}"), told_of
 
 
 def key_of(row: Wire, key: str) -> object:

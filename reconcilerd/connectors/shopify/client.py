@@ -10,6 +10,7 @@ from reconcilerd.connectors.port import (
     Withholding,
     WriteAnswer,
     rejected_rows,
+    strangers,
     too_many_unreadable,
 )
 from reconcilerd.connectors.rejected import Rejected, parsed
@@ -121,13 +122,20 @@ class Shopify:
 
     async def _sweep_slots(self, emit: Emit) -> SweepRead:
         began, seen, cursor, count, why = self._clock(), set[SlotKey](), None, 0, ""
+        oldest, known, met, new = began, set(self._known), set[object](), list[SlotObserved]()
         while True:
             variables = {"first": PAGE, "after": cursor}
             data, asked = await self._graphql.run("inventory_items", variables, Priority.STOCK)
             page = connection_of(data, "inventoryItems", f"{self._name} inventory_items")
             nodes = await self._with_all_levels(page.nodes, Priority.STOCK)
             facts, slots = self._facts(nodes, began, asked)
+            if known:
+                # Whether these are this store's is known only at the end.
+                new += [each for each in facts if isinstance(each, SlotObserved) and each.slot not in known]
+                facts = [each for each in facts if not isinstance(each, SlotObserved) or each.slot in known]
+            oldest = min(oldest, asked)
             seen |= slots
+            met |= {node.get("id") for node in nodes}
             count += len(nodes)
             await emit(Page(self.slots_feed, tuple(facts)))
             if not page.more:
@@ -139,10 +147,16 @@ class Shopify:
                 why = "paging does not move on"
                 break
             cursor = page.following
-        why = why or await self._confirm(set(self._known) - seen, began, emit)
+        others = strangers({slot.listing for slot in known}, met, count, "items")
+        why = why or others or await self._confirm(known - seen, began, emit)
+        if others:
+            for each in new:
+                self._known.pop(each.slot, None)
+        else:
+            await emit(Page(self.slots_feed, tuple(new)))
         if not why:
             await emit(Page(self.slots_feed, self._twice(seen, began)))
-        return SweepRead(self.slots_feed, began, self._clock(), not why, count, 0, why)
+        return SweepRead(self.slots_feed, oldest, self._clock(), not why, count, 0, why)
 
     async def _confirm(self, missing: set[SlotKey], began: Instant, emit: Emit) -> str:
         """Slots of the last sweep that this one lacks: ask for each, twice. Why it stays open, or nothing."""
@@ -242,9 +256,9 @@ class Shopify:
     ) -> tuple[list[Fact], set[SlotKey]]:
         facts: list[Fact] = []
         seen: set[SlotKey] = set()
-        as_of = after(asked, -self._lag)
+        age_of, as_of = min(began, asked), after(asked, -self._lag)
         for node in nodes:
-            made = parsed(lambda node=node: rows.slots(node, self._name, self._places, began, as_of))  # type: ignore[misc]
+            made = parsed(lambda node=node: rows.slots(node, self._name, self._places, age_of, as_of))  # type: ignore[misc]
             if isinstance(made, Rejected):
                 subject = f"{self._name}:{str(node.get('id', '?'))[:MAX_SUBJECT]}"
                 facts.append(
@@ -270,18 +284,21 @@ class Shopify:
             since = min(since, after(began, -FIRST_LOOK_BACK_MS))
             queries = [f"status:open fulfillment_status:{each}" for each in UNSHIPPED]
         rejected: list[Fact] = []
-        count, why = 0, ""
+        count, why, oldest = 0, "", began
         for query in (*queries, _changed_since(since)):
-            read, trouble = await self._read_orders(query, rejected, emit)
-            count, why = count + read, why or trouble
+            read, trouble, asked = await self._read_orders(query, rejected, emit)
+            count, why, oldest = count + read, why or trouble, min(oldest, asked)
         why = why or too_many_unreadable(rejected)
         # The next window is asked for by the store's time: by ours, if it is ahead, orders would fall between.
-        cursor = cursor if why else str(self._graphql.skew.theirs(began))
-        return SweepRead(self.orders_feed, began, self._clock(), not why, count, 0, why, cursor, full=whole)
+        cursor = cursor if why else str(self._graphql.skew.theirs(oldest))
+        return SweepRead(self.orders_feed, oldest, self._clock(), not why, count, 0, why, cursor, full=whole)
 
-    async def _read_orders(self, query: str, rejected: list[Fact], emit: Emit) -> tuple[int, str]:
-        """All orders of a query, the first changed first; how many, and why that is not the end of it, if so."""
-        following, count, deep = None, 0, 0
+    async def _read_orders(self, query: str, rejected: list[Fact], emit: Emit) -> tuple[int, str, Instant]:
+        """All orders of a query, the first changed first.
+
+        Returns how many, why that is not the end of it, if so, and the oldest moment that a page tells of.
+        """
+        following, count, deep, oldest = None, 0, 0, self._clock()
         while True:
             variables = {"first": ORDERS_PAGE, "after": following, "query": query}
             data, asked = await self._graphql.run("orders", variables, Priority.ORDERS)
@@ -290,18 +307,18 @@ class Shopify:
             facts = self._order_facts(nodes, asked)
             rejected += rejected_rows(facts)
             await emit(Page(self.orders_feed, tuple(facts)))
-            count, deep = count + len(nodes), deep + len(nodes)
+            count, deep, oldest = count + len(nodes), deep + len(nodes), min(oldest, asked)
             if not page.more:
-                return count, ""
+                return count, "", oldest
             last, following = following, page.following
             if following == last or not nodes:
-                return count, "paging does not move on"
+                return count, "paging does not move on", oldest
             if deep + ORDERS_PAGE > DEPTH_CAP:
                 # Paging goes no deeper: go on by the time of the last one, with a query of its own.
                 newest = _newest_change(page.nodes)
                 deeper = "" if newest is None else _changed_since(newest)
                 if not query.startswith("updated_at") or deeper in {"", query}:
-                    return count, f"more than {DEPTH_CAP} orders: paging does not go deeper"
+                    return count, f"more than {DEPTH_CAP} orders: paging does not go deeper", oldest
                 query, following, deep = deeper, None, 0
 
     def _order_facts(self, nodes: Sequence[Node], asked: Instant) -> list[Fact]:

@@ -67,7 +67,7 @@ class GraphQL:
         guess: float = FIRST_COST,
         withheld: Withholding | None = None,
     ) -> tuple[dict[str, Any], Instant]:
-        """Run a document; its data and when it was asked. Waits out THROTTLED, a bounded number of times.
+        """Run a document; its data and the moment they tell of. Waits out THROTTLED, a bounded number of times.
 
         ``guess``: cost points of the first such call; later ones use what the last one cost.
         """
@@ -85,7 +85,7 @@ class GraphQL:
             )
             reply = await self._client.send(call)
             self._check_version(reply, where)
-            self.skew.learn(reply)
+            told_of = self.skew.learn(reply)
             body = json_of(reply, dict[str, Any], where)
             wait_s = self._learn(name, body, lane)
             codes = _codes(body, where)
@@ -99,7 +99,7 @@ class GraphQL:
             data = body.get("data")
             if not isinstance(data, dict):
                 raise MalformedReply(f"{where}: a reply without data")
-            return data, reply.asked_at
+            return data, told_of
         raise TryLater(f"{where}: throttled {MAX_THROTTLED} times in a row")
 
     def _learn(self, name: str, body: Mapping[str, Any], lane: Lane) -> float:

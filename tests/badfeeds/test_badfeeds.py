@@ -1,0 +1,54 @@
+"""No bad feed makes us show a unit that is not there, or hide one that is; and everybody is told, and it ends well.
+
+RECONCILERD_BADFEEDS=1 lives through every case; by default through every 23rd of those with three SKUs.
+"""
+
+import os
+
+import pytest
+
+from tests.badfeeds.cases import KNOWN, UNTOLD, cases, measured, why_not
+from tests.badfeeds.feeds import CORPUS, Bad, Feed
+from tests.badfeeds.world import Case, judged
+
+EVERY = int(os.environ.get("RECONCILERD_BADFEEDS", "23"))
+CHOSEN = list(cases()) if EVERY == 1 else list(cases(sizes=(3,)))[::EVERY]
+
+
+def marked(case: Case) -> object:
+    known = why_not(case)
+    marks = [pytest.mark.xfail(reason=known, strict=measured(case))] if known else []
+    return pytest.param(case, id=case.name, marks=marks)
+
+
+@pytest.mark.parametrize("case", [marked(case) for case in CHOSEN])
+def test_a_bad_feed_publishes_nothing_and_hides_nothing(case: Case) -> None:
+    verdict = judged(case)
+    assert verdict.spoilt > 0 or case.bad.stale, "it was never bad: the test proves nothing"
+    assert (verdict.published, verdict.hidden) == (0, 0)
+    assert verdict.violations == 0
+    assert verdict.unshown == 0, f"not as it should be once mended: {verdict.wrong}"
+    if case.long and case.bad.seen and (case.feed, case.bad.name) not in UNTOLD:
+        assert verdict.alerts, "nobody was told of the feed"
+
+
+def test_the_counting_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that believes its stock feed whatever it says is found out, both ways."""
+    monkeypatch.setattr("reconcilerd.connectors.extensiv.stock.Stock._unlikely", lambda *_: False)
+    monkeypatch.setattr("reconcilerd.domain.guards.SIZE", ())
+    halved = Bad("halved", lambda _feed, rows: [{**row, "quantity": row["quantity"] // 2} for row in rows])
+    twice = Bad("twice", lambda _feed, rows: [{**row, "quantity": row["quantity"] * 2} for row in rows])
+    for bad in (halved, twice):
+        spoil = bad.spoil
+        fits = Bad(bad.name, lambda feed, rows, spoil=spoil: [_fitting(row) for row in spoil(feed, rows)])  # type: ignore[misc]
+        verdict = judged(Case(Feed.STOCK, fits, long=True))
+        assert (verdict.hidden > 0) == (bad is halved)
+        assert (verdict.published > 0) == (bad is twice)
+
+
+def _fitting(row: dict[str, object]) -> dict[str, object]:
+    return {**row, "availableQuantity": row["quantity"], "allocatedQuantity": 0, "quantityLocked": 0}
+
+
+def test_what_is_known_to_fail_is_in_the_corpus() -> None:
+    assert {name for _, name in {*KNOWN, *UNTOLD}} <= {bad.name for bad in CORPUS}
