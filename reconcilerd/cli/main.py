@@ -173,6 +173,23 @@ def unfreeze(channel: str | None, config: Path) -> int:
     return _show(answer(config, {"op": "unfreeze", "channel": channel}), False, _frozen)
 
 
+@cli.command()
+@click.option("--id", "id_", help="Only this one (default: all); see reconcilerd status.")
+@click.option("--reason", required=True, help="Why it is safe to write again; kept in the ledger.")
+@config_option
+def lift(id_: str | None, reason: str, config: Path) -> int:
+    """Let writes go on that a broken invariant has stopped."""
+    told = answer(config, {"op": "lift", "id": id_, "reason": reason})
+    left = "; still stopped by: {}"
+    return _show(
+        told,
+        False,
+        lambda a, _: (
+            f"lifted: {', '.join(a['lifted'])}" + (left.format(", ".join(a["left"])) if a["left"] else "")
+        ),
+    )
+
+
 @cli.group()
 def ledger() -> None:
     """The ledger: what was seen, decided and done."""

@@ -20,7 +20,7 @@ from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 
-WRITES = frozenset({"approve", "freeze", "unfreeze"})
+WRITES = frozenset({"approve", "freeze", "unfreeze", "lift"})
 
 
 def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,15 @@ from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.domain.explain import explain
-from reconcilerd.domain.facts import EXTENSIV, EnvelopeApproved, Fact, FindingKind, FreezeSet, PlanMade
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    BreachLifted,
+    EnvelopeApproved,
+    Fact,
+    FindingKind,
+    FreezeSet,
+    PlanMade,
+)
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey, after, format_instant
@@ -72,6 +80,7 @@ class Answers:
             "approve": self.approve,
             "freeze": self.freeze,
             "unfreeze": self.freeze,
+            "lift": self.lift,
         }
         op = ops.get(str(request.get("op")))
         if op is None:
@@ -107,6 +116,15 @@ class Answers:
                 {"channel": f.channel or "all", "by": f.by, "reason": f.reason, "until": _time(f.until)}
                 for f in book.frozen.values()
                 if f.channel in rails.frozen
+            ],
+            "breaches": [
+                {
+                    "id": b.id,
+                    "at": format_instant(b.at),
+                    "subject": b.subject,
+                    "broken": [*map(list, b.broken)],
+                }
+                for b in book.breaches.values()
             ],
             "skus": len(book.joins().slots_of),
             "feeds": [
@@ -298,6 +316,19 @@ class Answers:
         )
         await self._desk.take((fact,), note=str(request["op"]))
         return {"frozen": sorted(name or "all" for name in self._daemon.rails().frozen), "exit_code": 0}
+
+    async def lift(self, request: dict[str, Any], by: str) -> dict[str, Any]:
+        """Let writes go on after broken invariants, all of them or one by its id."""
+        reason, wanted = str(request.get("reason") or "").strip(), request.get("id")
+        if not reason:
+            return error("writes go on only with a reason: --reason TEXT", 2)
+        breaches = self._desk.book.breaches
+        ids = [each for each in breaches if wanted in {None, each}]
+        if not ids:
+            return error("no broken invariant stops the writes" + (f" under {wanted!r}" if wanted else ""), 6)
+        now = self._desk.clock()
+        await self._desk.take([BreachLifted(each, by, reason, now) for each in ids], note="lift")
+        return {"lifted": ids, "left": list(breaches), "exit_code": 0}
 
     def _all(self) -> list[Sku]:
         return sorted(self._desk.book.joins().slots_of)

@@ -83,7 +83,8 @@ class Daemon:
             f.channel for f in book.frozen.values() if f.on and (f.until is None or f.until > now)
         )
         envelopes = tuple(each for each in book.envelopes.values() if each.until > now)
-        return Rails(book.policy.limits.mode, self._plugs.stop_file(), frozen, {}, envelopes)
+        breach = bool(book.breaches)
+        return Rails(book.policy.limits.mode, self._plugs.stop_file(), frozen, {}, envelopes, breach)
 
     async def run(self, stop: anyio.Event) -> None:
         """Run until ``stop`` is set; then let the executors finish within the deadline."""
@@ -158,6 +159,8 @@ class Daemon:
         """Why nothing may be written now, if so: asked before every call."""
         if self._plugs.stop_file():
             return "the STOP file is there"
+        if self.desk.book.breaches:
+            return "an invariant was broken"
         frozen = self.rails().frozen
         return "writes are frozen" if "" in frozen or channel in frozen else None
 

@@ -1,7 +1,8 @@
 """Carries corrections out: one bounded executor per channel, with nothing left to decide.
 
-Before each batch it looks once more for a reason not to: a newer reading; before each call, after all waiting, for the
-STOP file and a freeze. Each answer is written down; what the channel did not confirm is read again.
+Before each batch it looks once more for a reason not to: a newer reading, or a rule of ours that the write breaks;
+before each call, after all waiting, for the STOP file, a freeze and a broken invariant. Each answer is written down;
+what the channel did not confirm is read again.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,8 +12,10 @@ import structlog
 
 from reconcilerd.connectors.port import Channel, WriteAnswer
 from reconcilerd.daemon.desk import Desk
-from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
-from reconcilerd.domain.names import ChannelName, SlotKey
+from reconcilerd.domain.digest import canonical
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, InvariantBroken, Outcome
+from reconcilerd.domain.invariants import check_write
+from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import Wants
 from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdError, Refused
 
@@ -96,6 +99,8 @@ class Executor:
         sent = self._desk.clock()
         why = self._stopped(self._channel.name)
         fit = [] if why else [each for each in batch if not self._superseded(each)]
+        if await self._breached(fit, sent):
+            fit, why = [], "an invariant was broken"
         unfit = [
             WriteAnswer(c, Outcome.NOT_SENT, why or "a newer reading came") for c in batch if c not in fit
         ]
@@ -124,6 +129,20 @@ class Executor:
         rule = self._desk.book.policy.channels[ChannelName(self._channel.name)]
         accepted = answer.outcome is Outcome.APPLIED and not rule.compare_and_set
         return Outcome.ACCEPTED if accepted else answer.outcome
+
+    async def _breached(self, fit: Sequence[CorrectionPlanned], at: Instant) -> bool:
+        """Whether one of these may not be sent by our own rules: a bug, which stops every write from here on."""
+        slots, broke = self._desk.book.slots, list[InvariantBroken]()
+        for each in fit:
+            found = check_write(each, slots[each.slot], at)
+            if found:
+                told = tuple((violation.invariant, violation.what) for violation in found)
+                log.critical("invariant_broken", id=each.id, slot=each.slot.path, broken=told)
+                evidence = canonical({"correction": each, "track": slots[each.slot]}).decode()
+                broke.append(InvariantBroken(f"write {each.id}", each.slot.path, told, evidence, at))
+        if broke:
+            await self._desk.take(broke, note="breach")
+        return bool(broke)
 
     def _superseded(self, correction: CorrectionPlanned) -> bool:
         track = self._desk.book.slots[correction.slot]

@@ -5,7 +5,7 @@ overlook them, and are durable before an executor sees them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
@@ -20,8 +20,9 @@ from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.allocation import scarcity, stock_against_sales
 from reconcilerd.domain.bundles import Groups
 from reconcilerd.domain.claims import settle_orders
+from reconcilerd.domain.digest import canonical
 from reconcilerd.domain.drift import Drift
-from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
+from reconcilerd.domain.facts import CorrectionPlanned, Fact, InvariantBroken, PlanMade, RegimeSwitched
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Rails, Verdict
 from reconcilerd.domain.invariants import Violation, check_plan
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
@@ -38,6 +39,7 @@ SLICE_GROUPS = 2_000
 SLICE_MS = 20
 MAX_HELD_LISTED = 200
 MAX_VIOLATIONS = 1_000
+MAX_BROKEN_TOLD = 20
 RESTLESS_S = 5.0
 WHOLE_TURN = 6
 
@@ -116,6 +118,8 @@ class Passes:
         self.standing = Standing()
         self.latest_held: PlanMade | None = None
         """The newest plan with a correction that waits for a person."""
+        self.watch: Callable[[GroupPlan, Rails], None] = lambda _plan, _rails: None
+        """Is shown every plan, with the rails it was judged by."""
         self.violations: list[Violation] = []
         self.broken: dict[Sku, str] = {}
         """Pool groups whose last plan met a bug, and which."""
@@ -186,12 +190,12 @@ class Passes:
                 facts.extend(self._desk.fold([RegimeSwitched(group, not scarce, weather.at)]))
                 position = position_of(book, group, weather)
         plan = make_plan(position, rails)
-        broken = check_plan(plan)
+        self.watch(plan, rails)
+        broken = check_plan(plan, rails)
         if broken:
-            # A bug, caught before it could do harm: nothing of this group is sent, the evidence is kept.
-            self.violations.extend(broken[: MAX_VIOLATIONS - len(self.violations)])
-            log.critical("invariant_broken", group=group, broken=[(v.invariant, v.what) for v in broken])
-            plan = replace(plan, entries=(), rails=rails)
+            breach = self._breach(plan, rails, broken)
+            facts.extend(self._desk.fold([breach]))
+            plan = _held_by_breach(plan, rails)
         planned = [self._intent(entry, weather.at) for entry in plan.sends]
         facts.extend(self._desk.fold(planned))
         for intent in planned:
@@ -202,6 +206,15 @@ class Passes:
         self._desk.wait_for(group, skus, waiting=bool(plan.drifts) or moving, asking=asking)
         self._desk.want(plan.wants)
         return plan, facts
+
+    def _breach(self, plan: GroupPlan, rails: Rails, broken: Sequence[Violation]) -> InvariantBroken:
+        """A bug, caught before it could do harm: what it was decided from is kept, and nobody writes any more."""
+        self.violations.extend(broken[: MAX_VIOLATIONS - len(self.violations)])
+        told = tuple((each.invariant, each.what) for each in broken[:MAX_BROKEN_TOLD])
+        id_, group = self._new_id(), plan.position.group
+        log.critical("invariant_broken", id=id_, group=group, broken=told)
+        evidence = canonical({"position": plan.position, "rails": rails, "entries": plan.entries}).decode()
+        return InvariantBroken(id_, group, told, evidence, plan.position.at)
 
     def _intent(self, entry: Entry, at: Instant) -> CorrectionPlanned:
         return CorrectionPlanned(
@@ -267,6 +280,15 @@ class Passes:
             log.info("drift_cured", slot=slot.path, age_ms=age_ms)
         if made.slots:
             log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
+
+
+def _held_by_breach(plan: GroupPlan, rails: Rails) -> GroupPlan:
+    """The same plan, sending nothing; nor does any that is judged after it."""
+    held = tuple(
+        replace(each, verdict=Verdict.HOLD_BREACH) if each.verdict is Verdict.SEND else each
+        for each in plan.entries
+    )
+    return replace(plan, entries=held, rails=replace(rails, breach=True))
 
 
 def _held_of(entry: Entry) -> tuple[SlotKey, int, int, str]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from reconcilerd.domain.bundles import Uses
 from reconcilerd.domain.facts import (
     EXTENSIV,
+    BreachLifted,
     ChannelObserved,
     CorrectionPlanned,
     CorrectionSent,
@@ -21,6 +22,7 @@ from reconcilerd.domain.facts import (
     FindingKind,
     FindingRaised,
     FreezeSet,
+    InvariantBroken,
     ListingDeclared,
     LocationObserved,
     OrderLine,
@@ -108,6 +110,8 @@ class Book:
     findings: dict[str, FindingRaised] = field(default_factory=dict)
     frozen: dict[str, FreezeSet] = field(default_factory=dict)
     envelopes: dict[str, EnvelopeApproved] = field(default_factory=dict)
+    breaches: dict[str, InvariantBroken] = field(default_factory=dict)
+    """Broken invariants that nobody has lifted: while there is one, nothing is written."""
     scarce: dict[Sku, bool] = field(default_factory=dict)
     first_order: dict[ChannelName, Instant] = field(default_factory=dict)
     _places_of: dict[tuple[ChannelName, str], list[SlotKey]] = field(default_factory=dict)
@@ -201,6 +205,12 @@ class Book:
                 return self._take_finding(fact)
             case FreezeSet():
                 self.frozen[fact.channel] = fact
+                return Taken(news=True, everybody=True)
+            case InvariantBroken():
+                self.breaches[fact.id] = fact
+                return Taken(news=True, everybody=True)
+            case BreachLifted():
+                self.breaches.pop(fact.id, None)
                 return Taken(news=True, everybody=True)
             case EnvelopeApproved():
                 self.envelopes[fact.id] = fact

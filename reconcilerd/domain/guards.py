@@ -18,6 +18,7 @@ from reconcilerd.domain.position import ClaimKind, OfferView, Position
 class Verdict(StrEnum):
     SEND = "send"
     HOLD_STOP_FILE = "hold_stop_file"
+    HOLD_BREACH = "hold_breach"
     HOLD_FROZEN = "hold_frozen"
     HOLD_MODE = "hold_mode"
     HOLD_APPROVAL = "hold_approval"
@@ -52,6 +53,7 @@ MEANS: Mapping[Verdict, str] = MappingProxyType(
     {
         Verdict.SEND: "is sent",
         Verdict.HOLD_STOP_FILE: "the STOP file is there; remove it to go on",
+        Verdict.HOLD_BREACH: "an invariant was broken; find out why, then reconcilerd lift",
         Verdict.HOLD_FROZEN: "writes are frozen by a person; reconcilerd unfreeze",
         Verdict.HOLD_MODE: "mode observe only looks",
         Verdict.HOLD_APPROVAL: "mode guarded asks first; reconcilerd approve",
@@ -134,6 +136,8 @@ class Rails:
     """Channel names; the empty name freezes all."""
     spent: Mapping[ChannelName, Spent] = field(default_factory=lambda: MappingProxyType({}))
     envelopes: tuple[EnvelopeApproved, ...] = ()
+    breach: bool = False
+    """Whether an invariant was broken, and nobody has lifted that yet."""
 
     def after(self, change: "Change") -> "Rails":
         """These rails once ``change`` is sent."""
@@ -197,6 +201,11 @@ Guard = Callable[[Change, Rails], Verdict | None]
 
 def stop_file(change: Change, rails: Rails) -> Verdict | None:
     return Verdict.HOLD_STOP_FILE if rails.stop else None
+
+
+def unbroken(change: Change, rails: Rails) -> Verdict | None:
+    """Code that is proved wrong writes nothing, lowers neither."""
+    return Verdict.HOLD_BREACH if rails.breach else None
 
 
 def freeze(change: Change, rails: Rails) -> Verdict | None:
@@ -361,6 +370,7 @@ def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
 
 STANDING: tuple[Guard, ...] = (
     stop_file,
+    unbroken,
     freeze,
     observe_only,
     ownership,

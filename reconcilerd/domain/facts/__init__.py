@@ -11,11 +11,13 @@ from typing import Final, get_args
 from reconcilerd.domain.facts.doings import (
     AlertChanged,
     AlertTold,
+    BreachLifted,
     CorrectionPlanned,
     CorrectionSent,
     CorrectionSettled,
     EnvelopeApproved,
     FreezeSet,
+    InvariantBroken,
     PlanMade,
     RegimeSwitched,
     SaleInferred,
@@ -50,6 +52,7 @@ __all__ = [
     "FACT_TYPES",
     "AlertChanged",
     "AlertTold",
+    "BreachLifted",
     "ChannelObserved",
     "CorrectionEnd",
     "CorrectionPlanned",
@@ -60,6 +63,7 @@ __all__ = [
     "FindingKind",
     "FindingRaised",
     "FreezeSet",
+    "InvariantBroken",
     "ListingDeclared",
     "LocationObserved",
     "OrderLine",
@@ -99,6 +103,8 @@ Fact = (
     | CorrectionSettled
     | EnvelopeApproved
     | FreezeSet
+    | InvariantBroken
+    | BreachLifted
     | RegimeSwitched
     | PlanMade
     | AlertChanged
