@@ -12,9 +12,8 @@ import structlog
 
 from reconcilerd.connectors.port import Channel, WriteAnswer
 from reconcilerd.daemon.desk import Desk
-from reconcilerd.domain.digest import canonical
 from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, InvariantBroken, Outcome
-from reconcilerd.domain.invariants import check_write
+from reconcilerd.domain.invariants import breach_of, check_write
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import Wants
 from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdError, Refused
@@ -136,10 +135,11 @@ class Executor:
         for each in fit:
             found = check_write(each, slots[each.slot], at)
             if found:
-                told = tuple((violation.invariant, violation.what) for violation in found)
-                log.critical("invariant_broken", id=each.id, slot=each.slot.path, broken=told)
-                evidence = canonical({"correction": each, "track": slots[each.slot]}).decode()
-                broke.append(InvariantBroken(f"write {each.id}", each.slot.path, told, evidence, at))
+                decided = {"correction": each, "track": slots[each.slot]}
+                broke.append(breach_of(f"write-{each.id}", each.slot.path, found, decided, at))
+                log.critical(
+                    "invariant_broken", id=broke[-1].id, slot=each.slot.path, broken=broke[-1].broken
+                )
         if broke:
             await self._desk.take(broke, note="breach")
         return bool(broke)

@@ -5,7 +5,7 @@ overlook them, and are durable before an executor sees them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
@@ -20,11 +20,10 @@ from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.allocation import scarcity, stock_against_sales
 from reconcilerd.domain.bundles import Groups
 from reconcilerd.domain.claims import settle_orders
-from reconcilerd.domain.digest import canonical
 from reconcilerd.domain.drift import Drift
-from reconcilerd.domain.facts import CorrectionPlanned, Fact, InvariantBroken, PlanMade, RegimeSwitched
+from reconcilerd.domain.facts import CorrectionPlanned, Fact, PlanMade, RegimeSwitched
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Rails, Verdict
-from reconcilerd.domain.invariants import Violation, check_plan
+from reconcilerd.domain.invariants import Violation, breach_of, check_plan
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan
 from reconcilerd.domain.policy import PoolMode
@@ -39,7 +38,6 @@ SLICE_GROUPS = 2_000
 SLICE_MS = 20
 MAX_HELD_LISTED = 200
 MAX_VIOLATIONS = 1_000
-MAX_BROKEN_TOLD = 20
 RESTLESS_S = 5.0
 WHOLE_TURN = 6
 
@@ -193,7 +191,11 @@ class Passes:
         self.watch(plan, rails)
         broken = check_plan(plan, rails)
         if broken:
-            breach = self._breach(plan, rails, broken)
+            # A bug, caught before it could do harm: what it was decided from is kept, and nobody writes any more.
+            self.violations.extend(broken[: MAX_VIOLATIONS - len(self.violations)])
+            decided = {"position": position, "rails": rails, "entries": plan.entries}
+            breach = breach_of(self._new_id(), group, broken, decided, weather.at)
+            log.critical("invariant_broken", id=breach.id, group=group, broken=breach.broken)
             facts.extend(self._desk.fold([breach]))
             plan = _held_by_breach(plan, rails)
         planned = [self._intent(entry, weather.at) for entry in plan.sends]
@@ -206,15 +208,6 @@ class Passes:
         self._desk.wait_for(group, skus, waiting=bool(plan.drifts) or moving, asking=asking)
         self._desk.want(plan.wants)
         return plan, facts
-
-    def _breach(self, plan: GroupPlan, rails: Rails, broken: Sequence[Violation]) -> InvariantBroken:
-        """A bug, caught before it could do harm: what it was decided from is kept, and nobody writes any more."""
-        self.violations.extend(broken[: MAX_VIOLATIONS - len(self.violations)])
-        told = tuple((each.invariant, each.what) for each in broken[:MAX_BROKEN_TOLD])
-        id_, group = self._new_id(), plan.position.group
-        log.critical("invariant_broken", id=id_, group=group, broken=told)
-        evidence = canonical({"position": plan.position, "rails": rails, "entries": plan.entries}).decode()
-        return InvariantBroken(id_, group, told, evidence, plan.position.at)
 
     def _intent(self, entry: Entry, at: Instant) -> CorrectionPlanned:
         return CorrectionPlanned(

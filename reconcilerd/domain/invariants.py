@@ -8,26 +8,30 @@ come to rest.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconcilerd.domain.allocation import estimated, ours
+from reconcilerd.domain.digest import canonical
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
     EnvelopeApproved,
     Fact,
+    InvariantBroken,
     Outcome,
     SlotObserved,
     SlotState,
 )
-from reconcilerd.domain.guards import Rails, Spent
+from reconcilerd.domain.guards import GOES, Rails, Spent
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, make_plan
 from reconcilerd.domain.policy import Limits, Mode, Publisher
 from reconcilerd.domain.position import ORDERED, OfferView, Position
 from reconcilerd.domain.room import Room, room_of
 from reconcilerd.domain.slots import SlotTrack
+
+MAX_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,19 @@ class Violation:
     invariant: str
     at: Instant
     what: str
+
+
+def breach_of(
+    id_: str, subject: str, broken: Sequence[Violation], decided: Mapping[str, object], at: Instant
+) -> InvariantBroken:
+    """The fact that stops all writes. ``decided``: what it was decided from and what was decided, as evidence."""
+    told = tuple((each.invariant, each.what) for each in broken[:MAX_TOLD])
+    try:
+        evidence = canonical(decided).decode()
+    except TypeError:
+        # Whatever cannot be put in canonical form must not keep the stop from coming.
+        evidence = repr(decided)
+    return InvariantBroken(id_, subject, told, evidence, at)
 
 
 def check_plan(plan: GroupPlan, rails: Rails | None = None) -> tuple[Violation, ...]:
@@ -239,14 +256,23 @@ def _outdated(
 
 
 def check_rest(plan: GroupPlan) -> tuple[Violation, ...]:
-    """A pool group at rest: the same plan again, nothing to send, nothing hidden beyond what policy tolerates."""
+    """A pool group at rest: the same plan again, nothing to send, nothing hidden beyond what policy tolerates.
+
+    What waits for a person, or for what policy forbids now, is told elsewhere.
+    """
     position, found = plan.position, []
+    held = {entry.slot for entry in plan.entries if entry.verdict not in GOES}
     found += [("I13", f"{entry.slot.path}: still to be written") for entry in plan.sends]
     if not found and make_plan(position, plan.rails).entries != plan.entries:
         found.append(("I14", f"{position.group}: the same inputs give another plan"))
     for offer, allocation in zip(position.offers, plan.allocations, strict=True):
         short = allocation.ideal - (offer.current or 0)
-        if position.split and ours(offer) and short > max(1, allocation.ideal // 4):
+        if (
+            position.split
+            and ours(offer)
+            and offer.slot not in held
+            and short > max(1, allocation.ideal // 4)
+        ):
             found.append(
                 ("I20", f"{offer.slot.path}: shows {offer.current} of its share of {allocation.ideal}")
             )

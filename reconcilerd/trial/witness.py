@@ -12,7 +12,6 @@ from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
     Fact,
-    InvariantBroken,
     OrderObserved,
     SlotObserved,
     StockObserved,
@@ -108,8 +107,6 @@ class Witness:
                     self._intents[fact.id] = fact
                 case CorrectionSent():
                     self._answered(fact)
-                case InvariantBroken():
-                    self._hear((name, f"stopped by the daemon itself: {what}") for name, what in fact.broken)
                 case _:
                     pass
         self._overdue(now)
