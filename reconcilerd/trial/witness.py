@@ -73,6 +73,8 @@ class Witness:
     _kinds: set[str] = field(default_factory=set)
     _intents: dict[str, CorrectionPlanned] = field(default_factory=dict)
     """Written down, and not answered or at a door yet."""
+    _open: dict[tuple[str, str, int], list[str]] = field(default_factory=dict)
+    """The same, by channel, listing and target."""
     _planned: set[str] = field(default_factory=set)
     _unplanned: dict[str, Instant] = field(default_factory=dict)
     """News of what was ever planned, and since when no plan has looked at it."""
@@ -105,6 +107,7 @@ class Witness:
                     self._sweep(fact)
                 case CorrectionPlanned():
                     self._intents[fact.id] = fact
+                    self._open.setdefault(_door(fact), []).append(fact.id)
                 case CorrectionSent():
                     self._answered(fact)
                 case _:
@@ -127,6 +130,8 @@ class Witness:
         self._hear(of_sends(plan))
         if self._chance.randrange(SAMPLED) == 0:
             self._hear(of_inputs(plan, rails))
+        for entry in plan.sends:
+            self._excess.pop((entry.slot.channel, entry.slot.listing, entry.target), None)
         for slot, target, eaches in self.oracle.raised_too_much(plan):
             self._excess[slot.channel, slot.listing, target] = eaches
 
@@ -135,15 +140,11 @@ class Witness:
         self.steps += 1
         where = f"{item.store}/{item.sku}"
         wanted = (item.store, item.id, quantity)
-        fits = [
-            each
-            for each in self._intents.values()
-            if (each.slot.channel, each.slot.listing, each.target) == wanted
-        ]
-        if not fits:
+        fits = self._open.get(wanted)
+        if fits:
+            self._close(fits[-1])
+        else:
             self._say("I18", f"{where}: {quantity} was written, and no open intent says so")
-        for each in fits[-1:]:
-            del self._intents[each.id]
         self.self_made += self._excess.pop(wanted, 0)
         rule = self.policy.offer_rule(Sku(item.sku.casefold()), ChannelName(item.store))
         if not rule.managed or (item.push and self.policy.limits.mode is not Mode.NET):
@@ -204,10 +205,17 @@ class Witness:
             self.began[fact.feed] = max(fact.began, self.began.get(fact.feed, Instant(0)))
 
     def _answered(self, fact: CorrectionSent) -> None:
-        intent = self._intents.pop(fact.id, None)
+        intent = self._close(fact.id)
         late = fact.at - intent.at if intent is not None else fact.at - fact.sent
         if late > SENT_WITHIN_MS and not self._troubled(fact.slot.channel, Instant(fact.at - late)):
             self._say("I16", f"{fact.slot.path}: answered {late // 1000} s after it was planned")
+
+    def _close(self, id_: str) -> CorrectionPlanned | None:
+        """Take an intent off those that may still come to a door."""
+        intent = self._intents.pop(id_, None)
+        if intent is not None:
+            self._open[_door(intent)].remove(id_)
+        return intent
 
     def _troubled(self, system: str, since: Instant) -> bool:
         """Whether a system had trouble of its own since shortly before a moment."""
@@ -242,6 +250,10 @@ class Witness:
         if len(self.violations) < MOST_TOLD and (invariant, what) not in self._said:
             self._said.add((invariant, what))
             self.violations.append(Violation(invariant, self.clock(), what))
+
+
+def _door(intent: CorrectionPlanned) -> tuple[str, str, int]:
+    return intent.slot.channel, intent.slot.listing, intent.target
 
 
 def _counts(row: StockObserved | StockView) -> tuple[int, int, int]:
