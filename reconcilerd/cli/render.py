@@ -274,6 +274,10 @@ def status(answer: dict[str, Any], columns: int) -> str:
     lines.append(f"mode {answer['mode']} · {answer['skus']} SKUs · {answer['at']}")
     if answer["stopped"]:
         lines.append("STOPPED: the STOP file is there, nothing is written")
+    for each in answer["breaches"]:
+        name, what = each["broken"][0]
+        said = f"STOPPED: {name} was broken at {each['at']} ({each['subject']}: {what}); reconcilerd breaker list"
+        lines += textwrap.wrap(said, columns, subsequent_indent="  ")
     for each in answer["freezes"]:
         until = f" until {each['until']}" if each["until"] else ""
         said = f"FROZEN: {each['channel']}{until}, by {each['by']}: {each['reason']}"

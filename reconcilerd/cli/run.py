@@ -128,6 +128,7 @@ def _standing(built: Assembled) -> str:
         return "reading the catalogue"
     standing, rails = built.daemon.passes.standing, built.daemon.rails()
     paused = "STOPPED by file. " if rails.stop else "FROZEN. " if rails.frozen else ""
+    paused = "STOPPED by a broken invariant. " if rails.breach else paused
     return (
         f"{paused}{len(standing.drifts)} pool groups differ, "
         f"{sum(standing.exposed.values())} units exposed, {sum(standing.hidden.values())} hidden"

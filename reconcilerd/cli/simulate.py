@@ -156,7 +156,7 @@ def _result(outcomes: Sequence[Outcome], took_s: float) -> dict[str, Any]:
         "oversold_units": sum(each.oversold for each in scores),
         "refused_sales": sum(each.refused for each in scores),
         "hidden_unit_minutes": round(sum(each.hidden for each in scores) / 60_000),
-        "self_made": sum(each.self_made for each in scores),
+        "self_made": sum(each.self_made for each in outcomes),
         "corrections": sum(each.writes for each in scores),
         "faults": dict(sorted(Counter(str(f.fault) for each in outcomes for f in each.faults).items())),
         "violations": [

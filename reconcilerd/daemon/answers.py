@@ -21,7 +21,14 @@ from reconcilerd.daemon.plans import Hands, Plans
 from reconcilerd.daemon.refusals import NeverRead, UnknownName, error
 from reconcilerd.domain.counterfactual import what_if
 from reconcilerd.domain.explain import explain
-from reconcilerd.domain.facts import EXTENSIV, EnvelopeApproved, Fact, FindingKind, FreezeSet, PlanMade
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    EnvelopeApproved,
+    Fact,
+    FindingKind,
+    FreezeSet,
+    PlanMade,
+)
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey, after, format_instant
@@ -119,6 +126,15 @@ class Answers:
                 {"channel": f.channel or "all", "by": f.by, "reason": f.reason, "until": _time(f.until)}
                 for f in book.frozen.values()
                 if f.channel in rails.frozen
+            ],
+            "breaches": [
+                {
+                    "id": b.id,
+                    "at": format_instant(b.at),
+                    "subject": b.subject,
+                    "broken": [*map(list, b.broken)],
+                }
+                for b in book.breaches.values()
             ],
             "skus": len(book.joins().slots_of),
             "feeds": [

@@ -29,7 +29,7 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
     """A daemon that has nothing left to do. ``state``: what the ledger holds."""
     book, now = daemon.desk.book, daemon.desk.clock()
     rails = daemon.windows.onto(daemon.rails(), now)
-    found = [*daemon.passes.violations, *rebuilt(book, state, now)]
+    found = [*stopped(book), *rebuilt(book, state, now)]
     weather = weather_of(book, now)
     for group in book.joins().groups.members:
         found += check_rest(make_plan(position_of(book, group, weather), rails))
@@ -40,6 +40,15 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
         if channel.dark and not all(each.dark for each in weather.channels.values()):
             found.append(Violation("I16", now, f"{name} was not read while others were"))
     return tuple(found)
+
+
+def stopped(book: Book) -> list[Violation]:
+    """What the daemon itself has found broken, and stopped at."""
+    return [
+        Violation(name, each.at, f"{each.subject}: {what}")
+        for each in book.breaches.values()
+        for name, what in each.broken
+    ]
 
 
 def rebuilt(book: Book, state: Iterable[Fact], now: Instant) -> Iterable[Violation]:

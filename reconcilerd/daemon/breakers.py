@@ -5,8 +5,8 @@ from typing import Any
 
 from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import Fact, PolicyAdopted, RailLatched
-from reconcilerd.domain.latches import CIRCUIT, CONFIG_CHANGE, QUARANTINE, TUG, latch_name
+from reconcilerd.domain.facts import BreachLifted, Fact, InvariantBroken, PolicyAdopted, RailLatched
+from reconcilerd.domain.latches import CIRCUIT, CONFIG_CHANGE, INVARIANT, QUARANTINE, TUG, latch_name
 from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.domain.registry import RESETS
 
@@ -54,7 +54,20 @@ def tripped(book: Book, circuits: Circuits, now: Instant) -> list[Tripped]:
         for name, each in circuits.known.items()
         if each.open_until is not None
     ]
+    found += [
+        Tripped(
+            each.name,
+            each.at,
+            _what_broke(each),
+            f"kept in the ledger as breach {each.id}",
+        )
+        for each in book.breaches.values()
+    ]
     return sorted(found, key=lambda each: each.name)
+
+
+def _what_broke(breach: InvariantBroken) -> str:
+    return "; ".join(f"{name}: {what}" for name, what in breach.broken)
 
 
 def told(each: Tripped) -> dict[str, Any]:
@@ -83,6 +96,8 @@ def release(each: Tripped, book: Book, circuits: Circuits, by: str, reason: str,
     if each.rail == CIRCUIT:
         circuits.reset(next(name for name in circuits.known if name == each.subject))
         return []
+    if each.rail == INVARIANT:
+        return [BreachLifted(each.subject, by, reason, now)]
     facts: list[Fact] = [RailLatched(each.name, False, by, reason, now, each.evidence)]
     if each.rail == CONFIG_CHANGE:
         facts.append(PolicyAdopted(book.policy.revision, by, now))

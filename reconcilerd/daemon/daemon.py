@@ -100,6 +100,7 @@ class Daemon:
             frozen=frozen,
             envelopes=envelopes,
             pinned=pinned,
+            breach=bool(book.breaches),
             closed=self._plugs.closed(now),
             latched=book.latches.on(now),
             circuits=self.circuits.open,
@@ -183,6 +184,7 @@ class Daemon:
         held = any(f is not None and f.on and (f.until is None or f.until > now) for f in frozen)
         return stop_reason(
             stop=self._plugs.stop_file(),
+            breach=bool(self.desk.book.breaches),
             frozen=held,
             circuit_open=channel in self.circuits.open,
         )
@@ -200,10 +202,12 @@ class Daemon:
         await self.health.denied(channel, f"{channel} writes", why)
 
 
-def stop_reason(*, stop: bool, frozen: bool, circuit_open: bool) -> str | None:
+def stop_reason(*, stop: bool, breach: bool, frozen: bool, circuit_open: bool) -> str | None:
     """Why nothing may leave for a channel now, if so. The STOP file comes first and needs nobody to heed it."""
     if stop:
         return "the STOP file is there"
+    if breach:
+        return "an invariant was broken"
     if frozen:
         return "writes are frozen"
     return "most calls to the channel fail" if circuit_open else None

@@ -1,8 +1,9 @@
 """Carries corrections out: one bounded executor per channel, with nothing left to decide.
 
-Before each batch it looks once more for a reason not to: a newer reading; before each call, after all waiting, for the
-STOP file and a freeze. Each answer is written down; what the channel did not confirm is read again. Where very many
-changes wait that orders do not explain, they go in small batches first, each read back before the next.
+Before each batch it looks once more for a reason not to: a newer reading, or a rule of ours that the write breaks;
+before each call, after all waiting, for the STOP file, a freeze and a broken invariant. Each answer is written down;
+what the channel did not confirm is read again. Where very many changes wait that orders do not explain, they go in
+small batches first, each read back before the next.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,7 +14,8 @@ import structlog
 from reconcilerd.connectors.port import Channel, WriteAnswer
 from reconcilerd.daemon.canaries import Canaries
 from reconcilerd.daemon.desk import Desk
-from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, InvariantBroken, Outcome
+from reconcilerd.domain.invariants import breach_of, check_write
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import Wants
 from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdError, Refused
@@ -122,6 +124,8 @@ class Executor:
         why = self._stopped(self._channel.name)
         reasons = {each.id: why or self._unfit(each) for each in batch}
         fit = [each for each in batch if reasons[each.id] is None]
+        if await self._breached(fit, sent):
+            fit, reasons = [], {each.id: reasons[each.id] or "an invariant was broken" for each in batch}
         unfit = [WriteAnswer(c, Outcome.NOT_SENT, reasons[c.id] or "") for c in batch if c not in fit]
         replaced, self._replaced = self._replaced, []
         unfit += [WriteAnswer(c, Outcome.NOT_SENT, "a newer correction came") for c in replaced]
@@ -152,6 +156,21 @@ class Executor:
         rule = self._desk.book.policy.channels[ChannelName(self._channel.name)]
         accepted = answer.outcome is Outcome.APPLIED and not rule.compare_and_set
         return Outcome.ACCEPTED if accepted else answer.outcome
+
+    async def _breached(self, fit: Sequence[CorrectionPlanned], at: Instant) -> bool:
+        """Whether one of these may not be sent by our own rules: a bug, which stops every write from here on."""
+        slots, broke = self._desk.book.slots, list[InvariantBroken]()
+        for each in fit:
+            found = check_write(each, slots[each.slot], at)
+            if found:
+                decided = {"correction": each, "track": slots[each.slot]}
+                broke.append(breach_of(f"write-{each.id}", each.slot.path, found, decided, at))
+                log.critical(
+                    "invariant_broken", id=broke[-1].id, slot=each.slot.path, broken=broke[-1].broken
+                )
+        if broke:
+            await self._desk.take(broke, note="breach")
+        return bool(broke)
 
     def _unfit(self, correction: CorrectionPlanned) -> str | None:
         return self._superseded(correction) or self._barred(correction)

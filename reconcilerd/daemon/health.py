@@ -13,7 +13,7 @@ from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.passes import Passes, held_for_a_person
 from reconcilerd.domain.announcements import LargeOrder
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised
-from reconcilerd.domain.latches import CIRCUIT, QUARANTINE, TUG
+from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
 from reconcilerd.domain.names import ChannelName, FeedName, after
 from reconcilerd.domain.registry import RESETS
 from reconcilerd.domain.verdicts import LATCHED
@@ -210,6 +210,8 @@ class Health:
         """One alert a rail that holds (of single listings one a channel), until it is released."""
         groups: dict[str, list[Tripped]] = {}
         for each in tripped(self._desk.book, self._circuits, self._desk.clock()):
+            if each.rail == INVARIANT:
+                continue  # it has an alert of its own
             groups.setdefault(each.group, []).append(each)
         for group, held in groups.items():
             first = held[0]
@@ -302,15 +304,17 @@ class Health:
         await self._say(on, "clock_went_back", "clock", "error", text)
 
     async def _broken(self) -> None:
-        """A bug of ours, caught before it was sent. Stands until a restart: a person must look."""
-        broken = self._passes.violations
-        first = broken[0] if broken else None
-        text = f"{len(broken)} plans broke an invariant and were not sent; the first: {first and first.invariant}"
+        """A bug of ours, caught before it was sent. Nothing is written until a person lifts it, restarted or not."""
+        breaches = self._desk.book.breaches
+        first = next(iter(breaches.values()), None)
+        names = sorted({name for each in breaches.values() for name, _ in each.broken})
+        text = f"{', '.join(names)} broken {len(breaches)} times; nothing was sent of it and nothing is written now"
         details = {
-            "what": first.what[:500] if first else "",
-            "do": "stop the daemon and keep its ledger for a report",
+            "what": f"{first.subject}: {first.broken[0][1]}"[:500] if first and first.broken else "",
+            "evidence": f"ledger, breach {first.id}" if first else "",
+            "do": "keep the ledger for a report; once you know why: reconcilerd breaker list",
         }
-        await self._say(bool(broken), "invariant_broken", "plans", "critical", text, details)
+        await self._say(bool(breaches), "invariant_broken", "plans", "critical", text, details)
 
     async def _bugs(self) -> None:
         """What met a bug is left out, and everything else goes on: somebody must know."""

@@ -33,7 +33,7 @@ from reconcilerd.domain.facts import (
     SlotPinned,
 )
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE, Rails, Verdict
-from reconcilerd.domain.invariants import Violation, check_plan
+from reconcilerd.domain.invariants import Violation, breach_of, held_if_broken
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan, released_by
 from reconcilerd.domain.policy import Mode, PoolMode
@@ -162,6 +162,8 @@ class Passes:
         self.changed_policy = ChangedPolicy(desk)
         self.latest_held: PlanMade | None = None
         """The newest plan with a correction that waits for a person."""
+        self.watch: Callable[[GroupPlan, Rails], None] = lambda _plan, _rails: None
+        """Is shown every plan, with the rails it was judged by."""
         self.violations: list[Violation] = []
         self.broken: dict[Sku, str] = {}
         """Pool groups whose last plan met a bug, and which."""
@@ -280,12 +282,15 @@ class Passes:
                 facts.extend(self._desk.fold([RegimeSwitched(group, not scarce, weather.at)]))
                 plan = self._plan_of(group, weather, rails, order)
         position = plan.position
-        broken = check_plan(plan)
+        self.watch(plan, rails)
+        plan, broken = held_if_broken(plan, rails)
         if broken:
-            # A bug, caught before it could do harm: nothing of this group is sent, the evidence is kept.
+            # A bug, caught before it could do harm: what it was decided from is kept, and nobody writes any more.
             self.violations.extend(broken[: MAX_VIOLATIONS - len(self.violations)])
-            log.critical("invariant_broken", group=group, broken=[(v.invariant, v.what) for v in broken])
-            plan = replace(plan, drifts=(), entries=(), rails=rails)
+            decided = {"position": position, "rails": rails, "entries": plan.entries}
+            breach = breach_of(self._new_id(), group, broken, decided, weather.at)
+            log.critical("invariant_broken", id=breach.id, group=group, broken=breach.broken)
+            facts.extend(self._desk.fold([breach]))
         planned = [self._intent(entry, weather.at, rails) for entry in plan.sends]
         facts.extend(self._desk.fold(word.pins(plan.sends) if word else ()))
         facts.extend(self._desk.fold([*planned, *zeros_tripped(plan, self._desk.book.latches)]))

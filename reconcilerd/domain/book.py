@@ -12,6 +12,7 @@ from typing import TypeVar
 from reconcilerd.domain.bundles import Uses
 from reconcilerd.domain.facts import (
     EXTENSIV,
+    BreachLifted,
     ChannelObserved,
     CorrectionPlanned,
     CorrectionSent,
@@ -22,6 +23,7 @@ from reconcilerd.domain.facts import (
     FindingKind,
     FindingRaised,
     FreezeSet,
+    InvariantBroken,
     ListingDeclared,
     LocationObserved,
     OrderLine,
@@ -105,6 +107,8 @@ class Book:
     pins: dict[SlotKey, SlotPinned] = field(default_factory=dict)
     applied: dict[str, PlanApplied] = field(default_factory=dict)
     """Plans that a person had carried out: none goes twice."""
+    breaches: dict[str, InvariantBroken] = field(default_factory=dict)
+    """Broken invariants that nobody has lifted: while there is one, nothing is written."""
     scarce: dict[Sku, bool] = field(default_factory=dict)
     latches: Latches = field(default_factory=Latches)
     adopted: str | None = None
@@ -207,6 +211,12 @@ class Book:
                 return self._take_finding(fact)
             case FreezeSet():
                 self.frozen[fact.channel] = fact
+                return Taken(news=True, everybody=True)
+            case InvariantBroken():
+                self.breaches[fact.id] = fact
+                return Taken(news=True, everybody=True)
+            case BreachLifted():
+                self.breaches.pop(fact.id, None)
                 return Taken(news=True, everybody=True)
             case EnvelopeApproved():
                 self.envelopes[fact.id] = fact

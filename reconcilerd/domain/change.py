@@ -61,6 +61,8 @@ class Rails:
     """Most channels fail together."""
     observing: bool = False
     """The policy was changed, and what it would do is only looked at."""
+    breach: bool = False
+    """Whether an invariant was broken, and nobody has let writes go on yet."""
 
     def after(self, change: "Change") -> "Rails":
         """These rails once ``change`` is sent."""

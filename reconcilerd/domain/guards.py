@@ -42,6 +42,11 @@ def stop_file(change: Change, rails: Rails) -> Verdict | None:
     return Verdict.HOLD_STOP_FILE if rails.stop else None
 
 
+def unbroken(change: Change, rails: Rails) -> Verdict | None:
+    """Code that is proved wrong writes nothing, lowers neither."""
+    return Verdict.HOLD_BREACH if rails.breach else None
+
+
 def freeze(change: Change, rails: Rails) -> Verdict | None:
     stopped = "" in rails.frozen or change.offer.slot.channel in rails.frozen
     return Verdict.HOLD_FROZEN if stopped else None
@@ -226,6 +231,7 @@ def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
 
 STANDING: tuple[Guard, ...] = (
     stop_file,
+    unbroken,
     freeze,
     freeze_window,
     pin,

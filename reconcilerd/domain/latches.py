@@ -18,6 +18,7 @@ TUG = "tug-of-war"
 QUARANTINE = "quarantine"
 CANARY = "canary"
 CIRCUIT = "circuit"
+INVARIANT = "invariant"
 CONFIG_CHANGE = "config-change"
 SUSPICIONS = (ALL_CHANGED, SHRINKING, SENTINEL)
 """Of a whole reading; the subject is the feed."""

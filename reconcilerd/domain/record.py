@@ -14,6 +14,7 @@ from typing import Any
 from reconcilerd.domain.digest import canonical, digest_of, revive
 from reconcilerd.domain.facts import DecisionRecorded
 from reconcilerd.domain.guards import Rails, Verdict
+from reconcilerd.domain.invariants import held_if_broken
 from reconcilerd.domain.names import Instant, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, make_plan
 from reconcilerd.domain.position import Position
@@ -153,7 +154,7 @@ def replay(made: DecisionRecorded) -> Iterator[Again]:
         raise ValueError(f"the record of decision {made.id} is not what its digests say")
     rails = inputs.rails
     for position, text in zip(inputs.positions, recorded, strict=True):
-        plan = decide(position, rails, inputs.order)
+        plan, _ = held_if_broken(decide(position, rails, inputs.order), rails)
         rails = plan.rails
         yield Again(plan, text, bytes_of(plan))
 

@@ -96,6 +96,7 @@ RAILS: Final = (
 """In the order in which the README speaks of them."""
 
 RESETS: Final = {
+    "invariant": "writes go on; why the program broke its own rule should have been found",
     "circuit": "writes go there again at once, though calls may still fail",
     "tug-of-war": "the listing is written again; whoever else writes it should have been found",
     "quarantine": "the value is tried again",

@@ -8,6 +8,7 @@ from types import MappingProxyType
 class Verdict(StrEnum):
     SEND = "send"
     HOLD_STOP_FILE = "hold_stop_file"
+    HOLD_BREACH = "hold_breach"
     HOLD_FROZEN = "hold_frozen"
     HOLD_PINNED = "hold_pinned"
     HOLD_NOT_IN_PLAN = "hold_not_in_plan"
@@ -59,6 +60,7 @@ MEANS: Mapping[Verdict, str] = MappingProxyType(
     {
         Verdict.SEND: "is sent",
         Verdict.HOLD_STOP_FILE: "the STOP file is there; remove it to go on",
+        Verdict.HOLD_BREACH: "an invariant was broken; find out why, then reconcilerd breaker reset",
         Verdict.HOLD_FROZEN: "writes are frozen by a person; reconcilerd unfreeze",
         Verdict.HOLD_PINNED: "a person put it back and wants it left so; reconcilerd pins lift",
         Verdict.HOLD_NOT_IN_PLAN: "it is not in the plan that is carried out; the next pass looks at it",

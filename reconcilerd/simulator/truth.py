@@ -135,6 +135,8 @@ class World:
         self.lost_writes: list[tuple[Instant, Item]] = []
         """Accepted writes of our side that never took effect."""
         self.writes_by_store: Counter[str] = Counter()
+        self.watch: Callable[[Item, int, Instant], None] | None = None
+        """Is shown every write of our side that a store takes."""
         self.push_loses: set[str] = set()
         """Stores whose next native push is lost."""
         self._events: list[tuple[Instant, int, Callable[[Instant], None]]] = []
@@ -337,6 +339,8 @@ class World:
         self.score.writes += 1
         self.writes_by_store[item.store] += 1
         item.written_at = now
+        if self.watch is not None:
+            self.watch(item, quantity, now)
         late_ms = self._luck_of_writes.randint(*self.stores[item.store].apply_ms)
         if lost or self._luck_of_writes.random() < self.config.write_lost:
             self.lost_writes.append((now, item))

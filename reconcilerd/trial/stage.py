@@ -9,6 +9,7 @@ from typing import Generic, Literal, TypeVar
 
 import anyio
 import httpx
+from typing_extensions import override
 
 from reconcilerd.assemble import Assembled, Endpoint, Wiring, assemble
 from reconcilerd.config.secret import Secret
@@ -37,6 +38,8 @@ class Heard:
     raised: list[tuple[str, str, str]] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
     """Every kind that was ever raised."""
+    watch: Callable[[str, str], None] = lambda _kind, _subject: None
+    """Is shown the kind and subject of each."""
 
     async def raise_(
         self, kind: str, subject: str, severity: str, summary: str, details: Mapping[str, str]
@@ -45,6 +48,7 @@ class Heard:
         if (kind, subject) not in {(k, s) for k, s, _ in self.raised}:
             self.raised.append((kind, subject, summary))
             self.told.add(kind)
+            self.watch(kind, subject)
 
     async def resolve(self, kind: str, subject: str) -> None:
         self.raised = [each for each in self.raised if each[:2] != (kind, subject)]
@@ -71,6 +75,19 @@ class Stage(Generic[J]):
     def shown(self, sku: str) -> dict[str, int]:
         """What each store shows of a SKU."""
         return {item.store: item.quantity for item in self.world.items_of(sku)}
+
+
+@dataclass
+class Door(httpx.AsyncBaseTransport):
+    """The way to the vendors; ``watch`` is told of each request that comes to it."""
+
+    inner: httpx.AsyncBaseTransport
+    watch: Callable[[], None]
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.watch()
+        return await self.inner.handle_async_request(request)
 
 
 @dataclass(frozen=True)
@@ -136,17 +153,19 @@ def play(
     prepare: Callable[[Stage[J]], None] = lambda _stage: None,
     state: Sequence[Fact] = (),
     clock: VirtualClock | None = None,
+    arrived: Callable[[], None] = lambda: None,
 ) -> Stage[J]:
     """Run the daemon against the world until the scene ends. ``prepare`` sees the stage before it starts.
 
-    ``state``: what a ledger holds of an earlier life. ``clock``: by default it begins at START.
+    ``arrived`` is told of every request. ``state``: what a ledger holds of an earlier life. ``clock``: by default it
+    begins at START.
     """
     stages: list[Stage[J]] = []
 
     async def main() -> None:
         now = clock or VirtualClock(START)
         business = build(world, now, faults or FaultPlan())
-        wiring = wire(rules, now, lambda: in_process_transport(business.app), pacing)
+        wiring = wire(rules, now, lambda: Door(in_process_transport(business.app), arrived), pacing)
         alerts = Heard()
         built = assemble(wiring, journal, alerts, state)
         stage = Stage(world, business, now, built, journal, alerts)

@@ -110,7 +110,7 @@ async def test_a_stop_file_that_appears_between_two_writes_of_a_batch_stops_the_
     sender = Sender()
 
     def look(_: str) -> str | None:
-        return stop_reason(stop=bool(sender.batches()), frozen=False, circuit_open=False)
+        return stop_reason(breach=False, stop=bool(sender.batches()), frozen=False, circuit_open=False)
 
     sender.stop = look
     await sender.send(codes="ab")
@@ -119,10 +119,13 @@ async def test_a_stop_file_that_appears_between_two_writes_of_a_batch_stops_the_
 
 
 def test_the_stop_file_comes_first() -> None:
-    assert stop_reason(stop=True, frozen=True, circuit_open=True) == "the STOP file is there"
-    assert stop_reason(stop=False, frozen=True, circuit_open=True) == "writes are frozen"
-    assert stop_reason(stop=False, frozen=False, circuit_open=True) == "most calls to the channel fail"
-    assert stop_reason(stop=False, frozen=False, circuit_open=False) is None
+    assert stop_reason(breach=False, stop=True, frozen=True, circuit_open=True) == "the STOP file is there"
+    assert stop_reason(breach=False, stop=False, frozen=True, circuit_open=True) == "writes are frozen"
+    assert (
+        stop_reason(breach=False, stop=False, frozen=False, circuit_open=True)
+        == "most calls to the channel fail"
+    )
+    assert stop_reason(breach=False, stop=False, frozen=False, circuit_open=False) is None
 
 
 async def test_a_freeze_window_that_opens_before_the_call_stops_what_it_bars() -> None:

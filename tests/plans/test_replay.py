@@ -126,7 +126,7 @@ def test_every_decision_of_hostile_hours_replays_whatever_was_changed_meanwhile(
 @given(positions(), st.integers(0, 9), st.booleans())
 def test_a_record_holds_all_that_decided(where: Position, zeros: int, stop: bool) -> None:
     spent = {ChannelName("uk"): Spent(1, 2, zeros, 4), ChannelName("eu"): Spent()}
-    rails = Rails(Mode.AUTO, stop, frozenset({"us"}), spent, (), frozenset({where.offers[0].slot}))
+    rails = Rails(Mode.AUTO, stop, frozenset({"us"}), spent, pinned=frozenset({where.offers[0].slot}))
     inputs = Inputs(rails, PutBack("p", ((where.offers[0].slot, 5),)), (where,))
     text = canonical(inputs)
     back = revive(Inputs, json.loads(text))

@@ -10,7 +10,6 @@ from reconcilerd.daemon.audit import audit_rest
 from reconcilerd.domain.invariants import check_history
 from reconcilerd.simulator.faults import MENU, POSSIBLE, Ask, Fault, FaultPlan
 from reconcilerd.simulator.truth import WorldConfig
-from reconcilerd.trial.run import rest
 from tests.world.stage import Stage, play, policy, shop, small_world
 
 ALONE = 0.12
@@ -27,6 +26,25 @@ TOGETHER = 6
 EVERY = int(os.environ.get("RECONCILERD_PAIRS", "40"))
 UNREACHED = frozenset({Ask.POST})
 """Requests that the daemon does not make."""
+
+
+REST_S, QUIET_S, LOOK_S = 3 * 3600.0, 600.0, 10.0
+
+
+async def rest(stage: Stage) -> bool:
+    """Wait until nothing is left to do for a while; whether that came."""
+    daemon, quiet = stage.built.daemon, 0.0
+    with anyio.move_on_after(REST_S):
+        while True:
+            await anyio.sleep(LOOK_S)
+            busy = daemon.desk.busy or bool(daemon.passes.standing.drifts)
+            busy = busy or not all(each.idle for each in daemon.executors.values())
+            quiet = 0.0 if busy else quiet + LOOK_S
+            if quiet >= QUIET_S:
+                while daemon.desk.busy:
+                    await anyio.sleep(0.1)
+                return True
+    return False
 
 
 def lived(rates: dict[Fault, float], seed: int = 1) -> FaultPlan:

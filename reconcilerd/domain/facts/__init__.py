@@ -11,6 +11,7 @@ from typing import Final, get_args
 from reconcilerd.domain.facts.doings import (
     AlertChanged,
     AlertTold,
+    BreachLifted,
     CorrectionPlanned,
     CorrectionSent,
     CorrectionSettled,
@@ -18,6 +19,7 @@ from reconcilerd.domain.facts.doings import (
     EnvelopeApproved,
     EnvelopeRevoked,
     FreezeSet,
+    InvariantBroken,
     PlanApplied,
     PlanMade,
     PolicyAdopted,
@@ -57,6 +59,7 @@ __all__ = [
     "FACT_TYPES",
     "AlertChanged",
     "AlertTold",
+    "BreachLifted",
     "ChannelObserved",
     "CorrectionEnd",
     "CorrectionPlanned",
@@ -69,6 +72,7 @@ __all__ = [
     "FindingKind",
     "FindingRaised",
     "FreezeSet",
+    "InvariantBroken",
     "ListingDeclared",
     "LocationObserved",
     "OrderLine",
@@ -115,6 +119,8 @@ Fact = (
     | EnvelopeRevoked
     | SlotPinned
     | FreezeSet
+    | InvariantBroken
+    | BreachLifted
     | RegimeSwitched
     | RailLatched
     | ReadingKept

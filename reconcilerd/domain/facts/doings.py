@@ -252,6 +252,47 @@ class PolicyAdopted(Made):
 
 
 @dataclass(frozen=True, slots=True)
+class InvariantBroken(Made):
+    """A rule that our own doing broke, caught before it was sent: nothing is written until a person lifts it.
+
+    ``subject``: the pool group that was planned, or the slot that was to be written.
+    """
+
+    kind: ClassVar[str] = "breach"
+    id: str
+    subject: str
+    broken: tuple[tuple[str, str], ...]
+    """(invariant, what) of each rule."""
+    evidence: str
+    """What it was decided from, and what was decided, in canonical bytes."""
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return self.id
+
+    @property
+    def name(self) -> str:
+        """The name under which a person finds it, beside the rails that tripped."""
+        return f"invariant:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class BreachLifted(Made):
+    """A person looked at a broken invariant (``id``), and lets writes go on."""
+
+    kind: ClassVar[str] = "breach_lifted"
+    id: str
+    by: str
+    reason: str
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
 class RegimeSwitched(Made):
     """A pool group of a shared pool turned split under scarcity, or back."""
 

@@ -1,0 +1,22 @@
+"""How long a business may take to show what it should once nothing changes any more (I12), from what it waits for."""
+
+from reconcilerd.daemon.passes import RESTLESS_S, WHOLE_TURN
+from reconcilerd.daemon.pollers import BACKOFF_CAP_S
+from reconcilerd.domain.policy import Policy
+from reconcilerd.transport.client import RetryRule
+from reconcilerd.trial.stage import Pacing
+
+TURNS = 3
+"""A reading that sees the news, one that sees what was written for it, one that a raise waited for."""
+JITTER = 1.1
+
+
+def settles_within_s(policy: Policy, pacing: Pacing) -> float:
+    """Polls, lags and limits, one after another: the last news is heard, decided, written, applied and read back."""
+    rules = policy.channels.values()
+    hears_ms = max((rule.order_lag_ms + rule.read_lag_ms + rule.import_max_ms for rule in rules), default=0)
+    applies_ms = max((rule.apply_max_ms for rule in rules), default=0)
+    copies_ms = max((rule.mirror_max_ms for rule in policy.locations.values() if rule.mirror), default=0)
+    turn_s = JITTER * (pacing.channels_s + pacing.orders_s + pacing.stock_s)
+    failures_s = BACKOFF_CAP_S + RetryRule().deadline_s
+    return TURNS * turn_s + (hears_ms + applies_ms + copies_ms) / 1000 + failures_s + WHOLE_TURN * RESTLESS_S

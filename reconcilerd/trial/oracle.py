@@ -1,0 +1,182 @@
+"""An oracle: it knows the truth of a pretend business, and judges what the daemon made of it. One thread, no daemon.
+
+What there is, what was ordered and what is shown comes from the world itself; what had been read, from the begin of
+each feed's last complete reading. The daemon's book, claims, rooms and shares are not asked: they are judged.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
+from reconcilerd.domain.plan import GroupPlan
+from reconcilerd.domain.policy import OfferRule, Percent, Policy, PoolMode
+from reconcilerd.domain.position import OfferView, Position
+from reconcilerd.simulator.truth import Order, World
+from reconcilerd.trial.arithmetic import ORDERED, Found, may_show
+
+CLOCKS_MS = 1_000
+"""Records have whole seconds."""
+NEVER = Instant(0)
+
+
+@dataclass
+class Oracle:
+    """``began``: begin of the last complete reading of each feed, kept by whoever sees the ledger."""
+
+    world: World
+    policy: Policy
+    began: Mapping[str, Instant]
+    _seen: int = 0
+    _orders: dict[str, dict[int, tuple[Order, int]]] = field(default_factory=dict)
+    """By component: the orders that may still take of it, each with its eaches."""
+
+    def conservation(self, position: Position) -> Found:
+        """I6, I9: every open order that was read takes its units exactly once; a finished one takes none."""
+        counted: dict[tuple[str, str], list[int]] = {}
+        for claim in position.claims:
+            if claim.kind in ORDERED:
+                number = claim.about.partition("/")[0].partition(" ")[0]
+                counted.setdefault((number, claim.component), []).append(claim.units)
+        for component, _ in position.sold:
+            orders = self._taking(component)
+            for order, units in list(orders.values()):
+                found = counted.get((order.number, component), [])
+                if sum(found) > units:
+                    yield "I9", f"order {order.number} takes {units} of {component}, counted are {found}"
+                elif sum(found) < units and self._open(order) and self._heard(order):
+                    yield "I6", f"order {order.number} takes {units} of {component}, counted are {sum(found)}"
+                elif self._over(order):
+                    if found:
+                        yield "I6", f"order {order.number} is finished and still takes {found} of {component}"
+                    else:
+                        del orders[order.id]
+
+    def raised_too_much(self, plan: GroupPlan) -> Iterator[tuple[SlotKey, int, int]]:
+        """Raises above min(headroom, shippable), by all that could be read when their inputs were: each with its slot,
+        its target, and the eaches too many.
+        """
+        raises = [entry for entry in plan.sends if not entry.lowers]
+        if not raises:
+            return
+        position, offers = plan.position, {offer.slot: offer for offer in plan.position.offers}
+        shown = {a.slot: self._may_show(offers[a.slot], a.ideal) for a in plan.allocations}
+        for entry in raises:
+            before, over = shown[entry.slot], 0
+            for component, use in offers[entry.slot].uses:
+                left = self._could_ship(position, component)
+                peers = sum(shown[s] * o.use_of(component) for s, o in offers.items() if s != entry.slot)
+                room = (left - peers if position.split else left) // use
+                over = max(over, (entry.target - max(before, room, 0)) * use)
+            shown[entry.slot] = max(before, entry.target)
+            if over:
+                yield entry.slot, entry.target, over
+
+    def shows_what_there_is(self) -> Found:
+        """At rest, to the tolerance that policy has: not more than there is (I12), and not less (I20)."""
+        inside = {name for product in self.world.products.values() for name, _ in product.components}
+        for sku, product in self.world.products.items():
+            items = self.world.items_of(sku)
+            if not items or product.components or sku in inside or not self._offers_all(Sku(sku.casefold())):
+                continue
+            there = self.world.shippable(sku)
+            amounts = [max(0, item.quantity) * item.each for item in items]
+            most = sum(amounts) if product.split else max(amounts)
+            slack = max(item.each for item in items) - 1 + (0 if product.split else most // 20 + 1)
+            if most > there + slack:
+                yield "I12", f"{sku}: {most} shown of {there} at rest"
+            elif most + slack < there:
+                yield "I20", f"{sku}: only {most} shown of {there} at rest"
+
+    def standing(self) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+        """How every row and order stands, and what every listing shows."""
+        rows = {
+            f"{b.sku}@{b.place}": (b.on_hand, b.locked, b.copied, b.allocated)
+            for b in self.world.bins.values()
+        }
+        orders = {order.number: (order.visible, order.ext_modified) for order in self.world.orders.values()}
+        items = (item for store in self.world.stores.values() for item in store.items.values())
+        return {**rows, **orders}, {item.id: item.quantity for item in items}
+
+    def _offers_all(self, sku: Sku) -> bool:
+        """Whether policy offers every unit of a SKU, without any condition."""
+        rule = self.policy.sku_rule(sku)
+        rules = [self.policy.offer_rule(sku, channel) for channel in self.policy.channels]
+        plain = all(each == OfferRule(each.normal, units_per_sale=each.units_per_sale) for each in rules)
+        parts = [each.normal.permille if isinstance(each.normal, Percent) else 0 for each in rules]
+        split = self.policy.pools[rule.pool].mode is PoolMode.SPLIT
+        whole = sum(parts) >= 1000 if split else max(parts) == 1000
+        return plain and whole and not rule.safety_stock and not rule.excluded_locations
+
+    def _taking(self, component: Sku) -> dict[int, tuple[Order, int]]:
+        for order in islice(self.world.orders.values(), self._seen, None):
+            for name, units in self._takes(order):
+                self._orders.setdefault(name, {})[order.id] = (order, units)
+        self._seen = len(self.world.orders)
+        return self._orders.get(component, {})
+
+    def _takes(self, order: Order) -> Iterator[tuple[str, int]]:
+        """Eaches of each component, codes as the daemon writes them."""
+        needs: dict[str, int] = {}
+        for code, units in order.lines:
+            item = self.world.stores[order.store].by_sku.get(code) if order.store else None
+            sku, each = (item.sku, item.each) if item else (code, 1)
+            for name, count in self.world.uses(sku).items() if sku in self.world.products else ():
+                needs[name.casefold()] = needs.get(name.casefold(), 0) + units * each * count
+        yield from needs.items()
+
+    def _open(self, order: Order) -> bool:
+        return order.cancelled is None and order.shipped is None and not order.test
+
+    def _heard(self, order: Order) -> bool:
+        """Whether a complete reading that must have shown it was written down."""
+        if order.store:
+            return self._read(f"{order.store}.orders") > order.visible
+        return order.imported is not None and self._read("extensiv.orders") > order.imported + CLOCKS_MS
+
+    def _over(self, order: Order) -> bool:
+        """Whether it is finished, and all that could still speak for it was read since."""
+        extensiv, late = self._read("extensiv.orders"), CLOCKS_MS
+        if order.shipped is not None:
+            late += max((r.mirror_max_ms for r in self.policy.locations.values() if r.mirror), default=0)
+            return min(extensiv, Instant(self._read("extensiv.stock") - late)) > order.shipped
+        if order.cancelled is None or order.ext_status == "AWAITING_SHIPMENT":
+            return False
+        if order.imported is not None:
+            return extensiv > order.ext_modified + late
+        late += max(rule.import_max_ms for rule in self.policy.channels.values())
+        return self._heard(order) and extensiv > order.cancelled + late
+
+    def _read(self, feed: str) -> Instant:
+        return self.began.get(feed, NEVER)
+
+    def _may_show(self, offer: OfferView, ideal: int) -> int:
+        """E by its reading, less what was sold since and could be read."""
+        if offer.read is None:
+            return may_show(offer, ideal)
+        sold = sum(
+            units
+            for order in self.world.stores[offer.slot.channel].orders[-MOST_BETWEEN:]
+            if order.placed > offer.as_of and self._heard(order) and order.cancelled is None
+            for code, units in order.lines
+            if code.casefold() == offer.listing_sku
+        )
+        return max(0, offer.read - sold, offer.write or 0, offer.replaced)
+
+    def _could_ship(self, position: Position, component: Sku) -> int:
+        """What lies on the shelves as read, less every order that order lists or levels showed when they were read."""
+        rows = [row for row in position.stock if row.sku == component]
+        levels: dict[ChannelName, Instant] = {
+            o.slot.channel: o.as_of for o in position.offers if o.use_of(component)
+        }
+        there = sum(max(0, row.on_hand - row.unavailable) for row in rows)
+        for order, units in self._taking(component).values():
+            level = levels.get(ChannelName(order.store), NEVER)
+            gone = order.shipped is not None and order.shipped < min(row.as_of for row in rows)
+            if (self._heard(order) or order.placed < level) and order.cancelled is None and not gone:
+                there -= units
+        return max(0, there)
+
+
+MOST_BETWEEN = 500
+"""Orders of one store looked at for what was sold after a reading: the newest."""

@@ -1,0 +1,269 @@
+"""A witness of a trial: told of every entry of the ledger, every plan, every request and every write, as they happen.
+
+It keeps who said what when, asks the arithmetic about recorded inputs and the oracle about the truth, and notes what
+was wrong. It changes nothing.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
+
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    CorrectionSent,
+    Fact,
+    OrderObserved,
+    SlotObserved,
+    StockObserved,
+    SweepRead,
+)
+from reconcilerd.domain.guards import Rails
+from reconcilerd.domain.invariants import Violation
+from reconcilerd.domain.names import ChannelName, Instant, Sku
+from reconcilerd.domain.plan import GroupPlan
+from reconcilerd.domain.policy import Mode, Policy
+from reconcilerd.domain.position import Position, StockView
+from reconcilerd.simulator.faults import FaultPlan
+from reconcilerd.simulator.truth import Item, World
+from reconcilerd.trial.arithmetic import Found, of_inputs, of_sends
+from reconcilerd.trial.oracle import Oracle
+
+MOST_TOLD = 200
+"""Violations kept of one run: a daemon that goes on breaking one rule has been found out."""
+PLAN_WITHIN_MS = 60_000
+"""Far longer than planning takes in virtual time: news that waits longer was forgotten."""
+SENT_WITHIN_MS = 60_000
+"""The same for a write whose channel has no trouble of its own."""
+TROUBLE_MS = 420_000
+"""A system's own trouble explains its delays for as long as a reader may rest after failures, and a turn."""
+SAMPLED = 50
+"""One plan in so many is decided twice more, and with a unit more."""
+EVIDENCE = {
+    "credentials_refused": "sweep",
+    "exposure": "slot",
+    "unresolved_drift": "slot",
+    "held_plan": "plan",
+    "unmapped_sku": "finding",
+    "unreadable_rows": "finding",
+    "invariant_broken": "breach",
+}
+"""What must have been written down before an alert of a kind may be raised."""
+
+
+@dataclass
+class Witness:
+    """``violations``: what was wrong. ``self_made``: eaches that our raises showed too much, by what could be read."""
+
+    world: World
+    policy: Policy
+    clock: Callable[[], Instant]
+    faults: FaultPlan
+    seed: int = 0
+    violations: list[Violation] = field(default_factory=list)
+    self_made: int = 0
+    steps: int = 0
+    news_at: Instant = Instant(0)
+    """When the truth last changed by anybody but us, as far as ``look`` has seen."""
+    began: dict[str, Instant] = field(default_factory=dict)
+    """Begin of the last complete reading of each feed."""
+    _tried: dict[str, Instant] = field(default_factory=dict)
+    _read: dict[str, SlotObserved | StockObserved] = field(default_factory=dict)
+    _before: dict[str, SlotObserved | StockObserved] = field(default_factory=dict)
+    """What each row and slot was read as, and what before that."""
+    _kinds: set[str] = field(default_factory=set)
+    _intents: dict[str, CorrectionPlanned] = field(default_factory=dict)
+    """Written down, and not answered or at a door yet."""
+    _open: dict[tuple[str, str, int], list[str]] = field(default_factory=dict)
+    """The same, by channel, listing and target."""
+    _planned: set[str] = field(default_factory=set)
+    _unplanned: dict[str, Instant] = field(default_factory=dict)
+    """News of what was ever planned, and since when no plan has looked at it."""
+    _written: dict[str, tuple[Instant, int]] = field(default_factory=dict)
+    _stood: tuple[dict[str, tuple[int, ...]], dict[str, int]] = field(default_factory=lambda: ({}, {}))
+    _excess: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    """Eaches by which a raise that was planned is too high: (channel, listing, target)."""
+    _said: set[tuple[str, str]] = field(default_factory=set)
+    oracle: Oracle = field(init=False)
+    _chance: Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.oracle = Oracle(self.world, self.policy, self.began)
+        self._chance = Random(f"witness {self.seed}")
+
+    def committed(self, facts: Iterable[Fact]) -> None:
+        """An entry goes to the ledger."""
+        self.steps += 1
+        now = self.clock()
+        for fact in facts:
+            self._kinds.add(fact.kind)
+            match fact:
+                case SlotObserved() | StockObserved():
+                    self._newest(fact)
+                    self._news(fact.about, now)
+                case OrderObserved():
+                    for line in fact.lines:
+                        self._news(f"{fact.key.channel}:{line.listing_sku}", now)
+                case SweepRead():
+                    self._sweep(fact)
+                case CorrectionPlanned():
+                    self._intents[fact.id] = fact
+                    self._open.setdefault(_door(fact), []).append(fact.id)
+                case CorrectionSent():
+                    self._answered(fact)
+                case _:
+                    pass
+        self._overdue(now)
+
+    def arrived(self) -> None:
+        """A request is about to reach a vendor."""
+        self.steps += 1
+        self._overdue(self.clock())
+
+    def planned(self, plan: GroupPlan, rails: Rails) -> None:
+        """A plan was made; nothing of it is sent yet."""
+        self.steps += 1
+        for key in _keys_of(plan.position):
+            self._planned.add(key)
+            self._unplanned.pop(key, None)
+        self._hear(self._of_the_ledger(plan.position))
+        self._hear(self.oracle.conservation(plan.position))
+        self._hear(of_sends(plan))
+        if self._chance.randrange(SAMPLED) == 0:
+            self._hear(of_inputs(plan, rails))
+        for entry in plan.sends:
+            self._excess.pop((entry.slot.channel, entry.slot.listing, entry.target), None)
+        for slot, target, eaches in self.oracle.raised_too_much(plan):
+            self._excess[slot.channel, slot.listing, target] = eaches
+
+    def wrote(self, item: Item, quantity: int, now: Instant) -> None:
+        """A write of ours is taken at a store's door."""
+        self.steps += 1
+        where = f"{item.store}/{item.sku}"
+        wanted = (item.store, item.id, quantity)
+        fits = self._open.get(wanted)
+        if fits:
+            self._close(fits[-1])
+        else:
+            self._say("I18", f"{where}: {quantity} was written, and no open intent says so")
+        self.self_made += self._excess.pop(wanted, 0)
+        rule = self.policy.offer_rule(Sku(item.sku.casefold()), ChannelName(item.store))
+        if not rule.managed or (item.push and self.policy.limits.mode is not Mode.NET):
+            self._say("I17", f"{where}: written, and not ours")
+        self._written[item.id] = now, quantity
+
+    def alerted(self, kind: str, subject: str) -> None:
+        """Somebody was told of something."""
+        needed = EVIDENCE.get(kind)
+        if needed is not None and needed not in self._kinds:
+            self._say("I18", f"{kind} of {subject} was raised, and no {needed} was written down")
+
+    def look(self) -> None:
+        """Note when the truth last changed; our own writes are no news."""
+        left, shown = self.oracle.standing()
+        known, seen = self._stood
+        ours = {id_: quantity for id_, (_, quantity) in self._written.items()}
+        if left != known or any(n not in {seen.get(id_), ours.get(id_)} for id_, n in shown.items()):
+            self.news_at = self.clock()
+        self._stood = left, shown
+
+    def at_rest(self, since: Instant, *, whole: bool) -> None:
+        """Nothing was left to do since a moment, so nothing was written. ``whole``: what is shown is what there is."""
+        for id_, (at, quantity) in self._written.items():
+            if at > max(since, self.news_at):
+                self._say("I13", f"{id_}: {quantity} was written at rest")
+        if whole:
+            self._hear(self.oracle.shows_what_there_is())
+
+    def _newest(self, fact: SlotObserved | StockObserved) -> None:
+        old = self._read.get(fact.about)
+        if old is not None and old.as_of > fact.as_of:
+            self._say("I7", f"{fact.about}: read at {fact.as_of}, news after what was read at {old.as_of}")
+        if old is not None:
+            self._before[fact.about] = old
+        self._read[fact.about] = fact
+
+    def _news(self, key: str, now: Instant) -> None:
+        if key in self._planned:
+            self._unplanned.setdefault(key, now)
+
+    def _overdue(self, now: Instant) -> None:
+        for key, since in list(self._unplanned.items()):
+            if now - since <= PLAN_WITHIN_MS:
+                break  # the others are younger
+            self._say("I8", f"{key}: news {(now - since) // 1000} s ago, and no plan since")
+            del self._unplanned[key]
+
+    def _sweep(self, fact: SweepRead) -> None:
+        channel, last = ChannelName(fact.feed.rpartition(".")[0]), self._tried.get(fact.feed)
+        rule = self.policy.channels.get(channel)
+        if rule is not None and last is not None and not self._troubled(channel, last):
+            gap = fact.began - last
+            if gap > 2 * rule.poll_ms + SENT_WITHIN_MS:
+                self._say("I16", f"{fact.feed}: not read for {gap // 1000} s, without trouble of its own")
+        self._tried[fact.feed] = fact.began
+        if fact.complete:
+            self.began[fact.feed] = max(fact.began, self.began.get(fact.feed, Instant(0)))
+
+    def _answered(self, fact: CorrectionSent) -> None:
+        intent = self._close(fact.id)
+        late = fact.at - intent.at if intent is not None else fact.at - fact.sent
+        if late > SENT_WITHIN_MS and not self._troubled(fact.slot.channel, Instant(fact.at - late)):
+            self._say("I16", f"{fact.slot.path}: answered {late // 1000} s after it was planned")
+
+    def _close(self, id_: str) -> CorrectionPlanned | None:
+        """Take an intent off those that may still come to a door."""
+        intent = self._intents.pop(id_, None)
+        if intent is not None:
+            self._open[_door(intent)].remove(id_)
+        return intent
+
+    def _troubled(self, system: str, since: Instant) -> bool:
+        """Whether a system had trouble of its own since shortly before a moment."""
+        for each in reversed(self.faults.done):
+            if each.at < since - TROUBLE_MS:
+                return False
+            if each.system == system:
+                return True
+        return False
+
+    def _of_the_ledger(self, position: Position) -> Found:
+        """I6, I7: what a plan looks at is the fold of what was written down, and nothing older."""
+        for row in position.stock:
+            told = self._read.get(f"{row.sku}@{row.location}")
+            before = self._before.get(f"{row.sku}@{row.location}")
+            if isinstance(told, StockObserved) and _counts(told) != _counts(row):
+                older = isinstance(before, StockObserved) and _counts(before) == _counts(row)
+                what = f"{told.about}: planned with {_counts(row)}, read last were {_counts(told)}"
+                yield "I7" if older or row.as_of < told.as_of else "I6", what
+        for offer in position.offers:
+            if offer.slot.path in self._read and offer.as_of < self._read[offer.slot.path].as_of:
+                yield (
+                    "I7",
+                    f"{offer.slot.path}: planned from what was read at {offer.as_of}, older than the news",
+                )
+
+    def _hear(self, found: Iterable[tuple[str, str]]) -> None:
+        for invariant, what in found:
+            self._say(invariant, what)
+
+    def _say(self, invariant: str, what: str) -> None:
+        if len(self.violations) < MOST_TOLD and (invariant, what) not in self._said:
+            self._said.add((invariant, what))
+            self.violations.append(Violation(invariant, self.clock(), what))
+
+
+def _door(intent: CorrectionPlanned) -> tuple[str, str, int]:
+    return intent.slot.channel, intent.slot.listing, intent.target
+
+
+def _counts(row: StockObserved | StockView) -> tuple[int, int, int]:
+    return row.on_hand, row.unavailable, row.allocated
+
+
+def _keys_of(position: Position) -> Iterable[str]:
+    """What a plan has looked at, by the names under which news of it comes."""
+    for row in position.stock:
+        yield f"{row.sku}@{row.location}"
+    for offer in position.offers:
+        yield offer.slot.path
+        yield f"{offer.slot.channel}:{offer.listing_sku}"
