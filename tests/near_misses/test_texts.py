@@ -88,6 +88,8 @@ def test_a_sku_is_read_as_it_is_or_refused(text: str) -> None:
 
 def read_cell(folder: Path, column: str, text: str) -> Any:
     settings = load(ROOT / "config.toml")
+    lends = [each.model_copy(update={"overcommit": 1_000}) for each in settings.pools]
+    settings = settings.model_copy(update={"pools": lends})
     quoted = text.replace('"', '""')
     channel = settings.channels[0].name if column in LISTING_COLUMNS else ""
     path = folder / "rules.csv"
@@ -102,6 +104,8 @@ CELLS: dict[str, Callable[[Any], Any]] = {
     "low_stock_max": lambda rule: rule.low_stock.units if rule.low_stock else None,
     "cap": lambda rule: rule.cap,
     "floor": lambda rule: rule.floor,
+    "pot": lambda rule: rule.pot,
+    "minimum": lambda rule: rule.minimum,
     "buffer": lambda rule: rule.buffer,
     "units_per_sale": lambda rule: rule.units_per_sale,
     "min_level": lambda rule: rule.min_level,

@@ -193,11 +193,12 @@ def stock_bin(row: Wire, asked: Instant) -> Bin:
 
 def _in_their_columns(available: object, quantity: int, allocated: int, locked: int, said: str) -> None:
     """Raises Unreadable for numbers that fit together as soon as two columns are swapped."""
-    numbers = (available, quantity, allocated, locked)
+    if type(available) is not int:
+        return
     for one, other in combinations(range(4), 2):
-        swapped = list(numbers)
+        swapped = [available, quantity, allocated, locked]
         swapped[one], swapped[other] = swapped[other], swapped[one]
-        if type(swapped[0]) is int and swapped[0] > 0 and swapped[0] == swapped[1] - swapped[2] - swapped[3]:  # type: ignore[operator]  # the others are units
+        if 0 < swapped[0] == swapped[1] - swapped[2] - swapped[3]:
             raise Unreadable(f"{said}; with two columns swapped it would fit")
 
 
