@@ -53,6 +53,7 @@ from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.slots import SlotTrack
 from reconcilerd.domain.stock import StockTrack, first_seen, same_stock
+from reconcilerd.domain.taken import Taken
 from reconcilerd.domain.trips import forgive, quarantined, tug_of_war
 
 _Key = TypeVar("_Key")
@@ -60,21 +61,6 @@ _Mapped = TypeVar("_Mapped", ProductObserved, ListingDeclared, LocationObserved)
 
 SIZES_KEPT = 20
 """Of so many whole readings the sizes are compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What one fact did: whether it is news for the ledger, what follows from it, whom it concerns."""
-
-    news: bool
-    derived: tuple[Fact, ...] = ()
-    dirty: frozenset[Sku] = frozenset()
-    """SKUs whose plan may change."""
-    touched: frozenset[Sku] = frozenset()
-    """SKUs of which something was read again, the same or not."""
-    everybody: bool = False
-    instead: Fact | None = None
-    """What the ledger is to keep in its place: what it comes to beside what was known before."""
 
 
 _OLD = Taken(news=False)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from typing_extensions import override
 
-from reconcilerd.domain.book import Book, Taken
+from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import (
     CorrectionEnd,
     CorrectionPlanned,
@@ -31,6 +31,7 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.names import FeedName, Instant
 from reconcilerd.domain.slots import SlotTrack
+from reconcilerd.domain.taken import Taken
 from reconcilerd.ledger.store import Ledger
 from tests.domain.books import LAG_MS, SLOT, UK, order, position_at, shop_book
 from tests.domain.strategies import FEWER

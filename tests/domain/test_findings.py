@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pytest
 
 from reconcilerd.domain.allocation import allocate
-from reconcilerd.domain.book import Book, Taken
+from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import (
     FindingKind,
     FindingRaised,
@@ -23,6 +23,7 @@ from reconcilerd.domain.facts import (
 from reconcilerd.domain.names import FeedName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.policy import SkuRule
 from reconcilerd.domain.survey import position_of, weather_of
+from reconcilerd.domain.taken import Taken
 from tests.domain.books import UK, order, shop_book
 
 SET = Sku("set")

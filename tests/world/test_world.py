@@ -6,13 +6,14 @@ import anyio
 import pytest
 
 from reconcilerd.daemon.audit import audit_rest
-from reconcilerd.domain.book import Book, Taken
+from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import Fact, FreezeSet, StockObserved
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.invariants import check_history
 from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.policy import Mode
 from reconcilerd.domain.position import Position
+from reconcilerd.domain.taken import Taken
 from reconcilerd.simulator.faults import MILD, FaultPlan
 from reconcilerd.simulator.truth import WorldConfig
 from tests.world.stage import STORES, Stage, play, policy, shop, small_world
