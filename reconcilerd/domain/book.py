@@ -29,6 +29,7 @@ from reconcilerd.domain.facts import (
     OrderLine,
     OrderObserved,
     OrderStatus,
+    Outcome,
     PlanApplied,
     PolicyAdopted,
     ProductObserved,
@@ -400,7 +401,8 @@ class Book:
         track = self._track(fact.slot)
         value = next((each.target for each in track.open if each.id == fact.id), None)
         track.answer(fact)
-        told = replace(fact, still=tuple(each.id for each in track.open))
+        took = None if fact.outcome is Outcome.APPLIED else track.took
+        told = replace(fact, still=tuple(each.id for each in track.open), took=took)
         found = quarantined(track, fact, value, self.latches, self.policy.limits)
         return Taken(news=True, derived=found, dirty=self._skus_of_slot(fact.slot), instead=told)
 

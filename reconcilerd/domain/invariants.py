@@ -111,7 +111,7 @@ def _of_one(plan: GroupPlan, room: Room, entry: Entry) -> Iterator[tuple[str, st
     if not entry.lowers:
         yield from _of_a_raise(position, offer)
     pushed = offer.pushed or position.channel(offer.slot.channel).publisher is Publisher.EXTENSIV
-    foreign = pushed and position.limits.mode is not Mode.NET
+    foreign = pushed and plan.rails.mode is not Mode.NET
     if not offer.rule.managed or offer.ambiguous or offer.state is not SlotState.BUYABLE or foreign:
         yield "I17", f"{path}: not ours to write"
 

@@ -44,6 +44,9 @@ class OpenWrite:
     """Whether anything more than a reading can still tell what became of it."""
 
 
+Took = tuple[int, int, Instant, Instant]
+
+
 @dataclass(slots=True)
 class SlotTrack:
     """What is known of one slot. ``as_of`` moves with every reading, ``seen`` only with a change."""
@@ -72,6 +75,8 @@ class SlotTrack:
     """Until when it is left in peace for that."""
     done: tuple[int, int, Instant] | None = None
     """The last write that the channel took: from, to, and when it said so."""
+    took: Took | None = None
+    """The last write that the channel took at once: number before, number written, when sent and when answered."""
     surprise: int = 0
     """What others added (or took, beyond any order) since our last write."""
     habits: Habits = field(default_factory=Habits)
@@ -232,21 +237,29 @@ class SlotTrack:
         Unless a reading was begun after it: that says more.
         """
         write = next((each for each in self.open if each.id == sent.id), None)
+        if sent.took is not None and self.took is None:
+            # Only a book that is loaded hears of it here first.
+            self._take(sent.took)
         if write is not None:
             self._answer(sent, write)
         self._keep(sent.still)
 
+    def _take(self, took: Took) -> None:
+        """The channel took a write: unless a reading was begun after it, that is what it shows."""
+        before, target, sent, at = self.took = took
+        self.last_written = target
+        self.done = before, target, at
+        if self.as_of <= at:
+            self.value, self.owed = target, 0
+            self.surprise = 0
+            self.as_of = max(self.as_of, sent)
+            self.firm_since = at
+        self.age_of = max(self.age_of, sent)
+
     def _answer(self, sent: CorrectionSent, write: OpenWrite) -> None:
         match sent.outcome:
             case Outcome.APPLIED:
-                self.last_written = write.target
-                self.done = write.before, write.target, sent.at
-                if self.as_of <= sent.at:
-                    self.value, self.owed = write.target, 0
-                    self.surprise = 0
-                    self.as_of = max(self.as_of, sent.sent)
-                    self.firm_since = sent.at
-                self.age_of = max(self.age_of, sent.sent)
+                self._take((write.before, write.target, sent.sent, sent.at))
                 self._close(sent.id)
                 self.refused = self.stale = 0
             case Outcome.STALE:

@@ -230,6 +230,22 @@ def test_an_answer_that_came_for_a_write_under_another_is_known_after_a_restart(
     assert kept.again(T + 900).slots[US_SLOT].open == ()
 
 
+def test_a_number_that_was_taken_is_known_after_a_restart_though_the_next_write_never_left(
+    tmp_path: Path,
+) -> None:
+    kept = Kept(tmp_path, Book(two_channels().policy))
+    kept.take(*catalogue(), *(whole(feed, T) for feed in FEEDS), sees(US_SLOT, 15, T))
+    kept.take(replace(written("first", 8, 15, T, T + 10), slot=US_SLOT))
+    (open_,) = kept.book.slots[US_SLOT].open
+    under = ((open_.id, open_.target, open_.before, open_.based_on, open_.sent),)
+    kept.take(replace(written("second", 7, 15, T, T + 20, under=under), slot=US_SLOT))
+    for id_, how in (("first", Outcome.APPLIED), ("second", Outcome.NOT_SENT)):
+        kept.take(CorrectionSent(id_, US_SLOT, how, "", Instant(T + 30), Instant(T + 40)))
+    for book in (kept.book, kept.again(T + 900)):
+        track = book.slots[US_SLOT]
+        assert (track.value, track.last_written, track.firm_since, track.open) == (8, 8, T + 40, ())
+
+
 @pytest.mark.parametrize("by", ["safety stock", "an order of nobody's channel"])
 def test_what_is_claimed_somewhere_wider_may_have_to_come_from_here(by: str) -> None:
     book = shop_book(0)

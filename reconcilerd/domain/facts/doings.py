@@ -91,7 +91,10 @@ class CorrectionPlanned(OfSlot):
 
 @dataclass(frozen=True, slots=True)
 class CorrectionSent(OfSlot):
-    """What the channel answered to one planned write; ``still``: which of the slot's may have their effect after it."""
+    """What the channel answered to one planned write; ``still``: which of the slot's may have their effect after it.
+
+    ``took``: the last one that it took at once (number before, number written, sent, answered), where this was not it.
+    """
 
     kind: ClassVar[str] = "sent"
     id: str
@@ -101,6 +104,7 @@ class CorrectionSent(OfSlot):
     sent: Instant
     at: Instant
     still: tuple[str, ...] | None = None
+    took: tuple[int, int, Instant, Instant] | None = None
 
 
 @dataclass(frozen=True, slots=True)
