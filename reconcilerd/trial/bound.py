@@ -11,12 +11,23 @@ TURNS = 3
 JITTER = 1.1
 
 
+def heard_within_s(policy: Policy, pacing: Pacing) -> float:
+    """How long news may go unread: one turn of every feed, after orders were shown and imported and copies made."""
+    hears_ms = max(
+        (rule.order_lag_ms + rule.read_lag_ms + rule.import_max_ms for rule in policy.channels.values()),
+        default=0,
+    )
+    copies_ms = max((rule.mirror_max_ms for rule in policy.locations.values() if rule.mirror), default=0)
+    return _turn_s(pacing) + (hears_ms + copies_ms) / 1000
+
+
 def settles_within_s(policy: Policy, pacing: Pacing) -> float:
     """Polls, lags and limits, one after another: the last news is heard, decided, written, applied and read back."""
-    rules = policy.channels.values()
-    hears_ms = max((rule.order_lag_ms + rule.read_lag_ms + rule.import_max_ms for rule in rules), default=0)
-    applies_ms = max((rule.apply_max_ms for rule in rules), default=0)
-    copies_ms = max((rule.mirror_max_ms for rule in policy.locations.values() if rule.mirror), default=0)
-    turn_s = JITTER * (pacing.channels_s + pacing.orders_s + pacing.stock_s)
+    applies_ms = max((rule.apply_max_ms for rule in policy.channels.values()), default=0)
+    turns_s = (TURNS - 1) * _turn_s(pacing) + applies_ms / 1000
     failures_s = BACKOFF_CAP_S + RetryRule().deadline_s
-    return TURNS * turn_s + (hears_ms + applies_ms + copies_ms) / 1000 + failures_s + WHOLE_TURN * RESTLESS_S
+    return heard_within_s(policy, pacing) + turns_s + failures_s + WHOLE_TURN * RESTLESS_S
+
+
+def _turn_s(pacing: Pacing) -> float:
+    return JITTER * (pacing.channels_s + pacing.orders_s + pacing.stock_s)

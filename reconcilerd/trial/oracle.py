@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from reconcilerd.domain.facts import EXTENSIV, OrderObserved, SlotObserved
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.policy import OfferRule, Percent, Policy, PoolMode
@@ -30,6 +31,8 @@ class Oracle:
     _seen: int = 0
     _orders: dict[str, dict[int, tuple[Order, int]]] = field(default_factory=dict)
     """By component: the orders that may still take of it, each with its eaches."""
+    _said: dict[tuple[str, str], list[tuple[str, int]]] = field(default_factory=dict)
+    """What the last reading of an order at its store named, by store and number."""
 
     def conservation(self, position: Position) -> Found:
         """I6, I9: every open order that was read takes its units exactly once; a finished one takes none."""
@@ -44,7 +47,12 @@ class Oracle:
                 found = counted.get((order.number, component), [])
                 if sum(found) > units:
                     yield "I9", f"order {order.number} takes {units} of {component}, counted are {found}"
-                elif sum(found) < units and self._open(order) and self._heard(order):
+                elif (
+                    sum(found) < units
+                    and self._open(order)
+                    and self._heard(order)
+                    and not self._misread(order)
+                ):
                     yield "I6", f"order {order.number} takes {units} of {component}, counted are {sum(found)}"
                 elif self._over(order):
                     if found:
@@ -124,6 +132,21 @@ class Oracle:
             for name, count in self.world.uses(sku).items() if sku in self.world.products else ():
                 needs[name.casefold()] = needs.get(name.casefold(), 0) + units * each * count
         yield from needs.items()
+
+    def misnames(self, fact: SlotObserved) -> bool:
+        """Whether a reading calls a listing by another SKU than its own."""
+        item = self.world.stores[fact.slot.channel].items.get(fact.slot.listing)
+        return item is not None and fact.listing_sku.strip().casefold() != item.listing_sku.casefold()
+
+    def read_order(self, fact: OrderObserved) -> None:
+        """Remember whether the last reading of an order at a store named what was ordered."""
+        if fact.source != EXTENSIV:
+            said = sorted((line.listing_sku.strip().casefold(), line.units) for line in fact.lines)
+            self._said[fact.key.channel, fact.key.number] = said
+
+    def _misread(self, order: Order) -> bool:
+        said = self._said.get((order.store or "", order.number))
+        return said is not None and said != sorted((code.casefold(), units) for code, units in order.lines)
 
     def _open(self, order: Order) -> bool:
         return order.cancelled is None and order.shipped is None and not order.test

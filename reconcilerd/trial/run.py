@@ -20,7 +20,7 @@ from reconcilerd.ledger.store import Ledger
 from reconcilerd.simulator.faults import FaultPlan, Injected, faults_of
 from reconcilerd.simulator.score import Score
 from reconcilerd.simulator.virtual_time import VirtualClock
-from reconcilerd.trial.bound import settles_within_s
+from reconcilerd.trial.bound import heard_within_s, settles_within_s
 from reconcilerd.trial.market import POLL_MS, Market, open_doors, script
 from reconcilerd.trial.stage import START, Pacing, Stage, play
 from reconcilerd.trial.witness import Witness
@@ -142,6 +142,7 @@ class _Trial:
             stage,
             self.witness,
             settles_within_s(self._what.policy, self.pacing),
+            heard_within_s(self._what.policy, self.pacing),
             whole=self._seed % WAITED_OUT == 0,
         )
         if self.rested:
@@ -154,7 +155,7 @@ class _Trial:
             self.violations = (*stopped(stage.built.daemon.desk.book), late)
 
 
-async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, *, whole: bool) -> bool:
+async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, heard_s: float, *, whole: bool) -> bool:
     """Wait until nothing is left to do for a while; whether that came within the bound after the last news.
 
     ``whole``: wait besides until all news must have been read, and look at what is shown then.
@@ -173,7 +174,7 @@ async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, *, whole: 
             while daemon.desk.busy:
                 await anyio.sleep(0.1)
             # What waits for a person may hide, or show, what it likes.
-            witness.at_rest(quiet_since, whole=whole and not daemon.passes.standing.drifts)
+            witness.at_rest(quiet_since, heard_s, whole=whole and not daemon.passes.standing.drifts)
             return True
 
 

@@ -99,8 +99,13 @@ class Witness:
             match fact:
                 case SlotObserved() | StockObserved():
                     self._newest(fact)
-                    self._news(fact.about, now)
+                    if isinstance(fact, SlotObserved) and self.oracle.misnames(fact):
+                        # A listing of a SKU that nobody knows belongs to no plan; somebody is told of it.
+                        self._unplanned.pop(fact.about, None)
+                    else:
+                        self._news(fact.about, now)
                 case OrderObserved():
+                    self.oracle.read_order(fact)
                     for line in fact.lines:
                         self._news(f"{fact.key.channel}:{line.listing_sku}", now)
                 case SweepRead():
@@ -166,10 +171,13 @@ class Witness:
             self.news_at = self.clock()
         self._stood = left, shown
 
-    def at_rest(self, since: Instant, *, whole: bool) -> None:
-        """Nothing was left to do since a moment, so nothing was written. ``whole``: what is shown is what there is."""
+    def at_rest(self, since: Instant, heard_s: float, *, whole: bool) -> None:
+        """Nothing was left to do since a moment, so nothing was written but for news that could not be read earlier.
+
+        ``heard_s``: how long that may take. ``whole``: all was waited out, so what is shown is what there is.
+        """
         for id_, (at, quantity) in self._written.items():
-            if at > max(since, self.news_at):
+            if at > max(since, self.news_at + heard_s * 1000):
                 self._say("I13", f"{id_}: {quantity} was written at rest")
         if whole:
             self._hear(self.oracle.shows_what_there_is())

@@ -82,6 +82,8 @@ class Shopify:
         self._batch_max = batch_max
         self._graphql = GraphQL(client, name)
         self._writes = Writes(self._graphql)
+        self._unreadable: set[str] = set()
+        """Orders that the last reading could not read."""
         self._known: dict[SlotKey, SlotObserved] = dict(known)
         self._duplicates = duplicates
         self.slots_feed = FeedName(f"{name}.slots")
@@ -283,17 +285,32 @@ class Shopify:
         if whole:
             since = min(since, after(began, -FIRST_LOOK_BACK_MS))
             queries = [f"status:open fulfillment_status:{each}" for each in UNSHIPPED]
-        rejected: list[Fact] = []
+        rejected: list[FindingRaised] = []
         count, why, oldest = 0, "", began
         for query in (*queries, _changed_since(since)):
             read, trouble, asked = await self._read_orders(query, rejected, emit)
             count, why, oldest = count + read, why or trouble, min(oldest, asked)
-        why = why or too_many_unreadable(rejected)
+        why = why or too_many_unreadable(rejected) or self._unread_before(rejected)
         # The next window is asked for by the store's time: by ours, if it is ahead, orders would fall between.
         cursor = cursor if why else str(self._graphql.skew.theirs(oldest))
         return SweepRead(self.orders_feed, oldest, self._clock(), not why, count, 0, why, cursor, full=whole)
 
-    async def _read_orders(self, query: str, rejected: list[Fact], emit: Emit) -> tuple[int, str, Instant]:
+    def _unread_before(self, rejected: Sequence[FindingRaised]) -> str:
+        """Why a reading is not complete: orders that could not be read, and may be by the next one.
+
+        Until then nobody knows what they sold. What cannot be read twice in a row is set aside, and a person is told.
+        """
+        now = {each.subject for each in rejected}
+        news, self._unreadable = sorted(now - self._unreadable), now
+        return (
+            f"{len(news)} orders could not be read, the first is {news[0]}: they are asked for again"
+            if news
+            else ""
+        )
+
+    async def _read_orders(
+        self, query: str, rejected: list[FindingRaised], emit: Emit
+    ) -> tuple[int, str, Instant]:
         """All orders of a query, the first changed first.
 
         Returns how many, why that is not the end of it, if so, and the oldest moment that a page tells of.
