@@ -152,3 +152,25 @@ async def test_further_pages_of_an_item_that_a_decision_wants_are_as_urgent_as_t
     here.wire.send = note  # type: ignore[method-assign]
     await here.connector.read_slots([here.slot("a")], here.emit)
     assert asked == [Priority.RAISE, Priority.RAISE]
+
+
+async def test_an_order_that_cannot_be_read_is_asked_for_again_and_set_aside_only_the_second_time() -> None:
+    here, bad = a_store(), True
+
+    def spoil(_asked: dict[str, Any], body: dict[str, Any]) -> Any:
+        for node in nodes_in(body):
+            if bad and "lineItems" in node:
+                node["lineItems"]["nodes"][0]["currentQuantity"] = None
+        return body
+
+    here.wire.spoil = spoil
+    cursor = str(here.wire.desk.clock())
+    first = await here.sweep("orders", cursor)
+    assert (first.complete, first.cursor, here.orders) == (False, cursor, [])
+    assert "1 orders could not be read" in first.why
+    second = await here.sweep("orders", first.cursor)
+    assert (second.complete, len(here.findings("rejected_row"))) == (True, 1)
+    bad = False
+    mended = await here.sweep("orders", first.cursor)
+    assert mended.complete
+    assert [line.units for each in here.orders for line in each.lines] == [1, 2]
