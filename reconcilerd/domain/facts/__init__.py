@@ -18,6 +18,7 @@ from reconcilerd.domain.facts.doings import (
     EnvelopeApproved,
     EnvelopeRevoked,
     FreezeSet,
+    LevelDoubted,
     PlanApplied,
     PlanMade,
     PolicyAdopted,
@@ -69,6 +70,7 @@ __all__ = [
     "FindingKind",
     "FindingRaised",
     "FreezeSet",
+    "LevelDoubted",
     "ListingDeclared",
     "LocationObserved",
     "OrderLine",
@@ -108,6 +110,7 @@ Fact = (
     | FindingRaised
     | SaleInferred
     | SalesBuried
+    | LevelDoubted
     | CorrectionPlanned
     | CorrectionSent
     | CorrectionSettled
