@@ -12,7 +12,9 @@ from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.passes import Passes, held_for_a_person
 from reconcilerd.domain.announcements import LargeOrder
+from reconcilerd.domain.discrepancies import missing_orders
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised
+from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
 from reconcilerd.domain.names import ChannelName, FeedName, after
 from reconcilerd.domain.registry import RESETS
@@ -128,6 +130,7 @@ class Health:
         await self._held()
         await self._tripped()
         await self._unmapped()
+        await self._orders_differ()
         await self._past_zero()
         await self._large_orders()
         await self._unreadable()
@@ -242,6 +245,23 @@ class Health:
             codes = sorted(found.get(channel, []))
             text = f"{len(codes)} listings of {channel} sell and are mapped to no SKU: {', '.join(codes[:5])}"
             await self._say(bool(codes), "unmapped_sku", channel, "error", text)
+
+    async def _orders_differ(self) -> None:
+        """Orders of which Extensiv says more units than their channel ever did, and those that it does not show."""
+        book, now = self._desk.book, self._desk.clock()
+        more: dict[str, list[FindingRaised]] = {}
+        for finding in book.findings.values():
+            if finding.what is FindingKind.ORDER_DIFFERS and not finding.cleared:
+                more.setdefault(finding.subject.partition(":")[0], []).append(finding)
+        for channel in book.policy.channels:
+            said, lost = more.get(channel, []), list(missing_orders(book, channel, now))
+            text = f"{len(said)} orders of {channel} have more units in {EXTENSIV_ORDERS} than were ever sold"
+            details = {each.subject: each.detail[:200] for each in said[:5]}
+            await self._say(bool(said), "order_differs", channel, "error", text, details)
+            age = f"{(now - lost[0].placed) // 60_000 if lost else 0} min"
+            text = f"{len(lost)} orders of {channel}, up to {age} old, are not in {EXTENSIV_ORDERS}: "
+            text += ", ".join(each.order.key.number for each in lost[:5])
+            await self._say(bool(lost), "missing_orders", channel, "error", text)
 
     async def announce(self, orders: Sequence[LargeOrder]) -> None:
         """Tell people of large orders at once: their channels are about to be lowered."""

@@ -24,6 +24,7 @@ from reconcilerd.domain.facts import (
     FindingRaised,
     FreezeSet,
     InvariantBroken,
+    LevelDoubted,
     ListingDeclared,
     LocationObserved,
     OrderLine,
@@ -49,7 +50,7 @@ from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED, orders_feed, s
 from reconcilerd.domain.joins import Joins, code_of, join
 from reconcilerd.domain.latches import Latches
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey, after
-from reconcilerd.domain.orders import OrderBook
+from reconcilerd.domain.orders import OrderBook, more_than_sold, sold_unmapped
 from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.slots import SlotTrack
@@ -191,7 +192,7 @@ class Book:
                 return Taken(news=True)
             case CorrectionSent():
                 return self._take_answer(fact)
-            case CorrectionSettled() | SaleInferred() | SalesBuried():
+            case CorrectionSettled() | SaleInferred() | SalesBuried() | LevelDoubted():
                 self._track(fact.slot).derive((fact,))
                 return Taken(news=True)
             case FindingRaised():
@@ -400,11 +401,11 @@ class Book:
     def _take_answer(self, fact: CorrectionSent) -> Taken:
         track = self._track(fact.slot)
         value = next((each.target for each in track.open if each.id == fact.id), None)
-        track.answer(fact)
+        said = track.answer(fact)
         took = None if fact.outcome is Outcome.APPLIED else track.took
         told = replace(fact, still=tuple(each.id for each in track.open), took=took)
         found = quarantined(track, fact, value, self.latches, self.policy.limits)
-        return Taken(news=True, derived=found, dirty=self._skus_of_slot(fact.slot), instead=told)
+        return Taken(news=True, derived=(*said, *found), dirty=self._skus_of_slot(fact.slot), instead=told)
 
     def _take_order(self, fact: OrderObserved) -> Taken:
         lines: dict[tuple[str, Sku | None], int] = {}
@@ -426,23 +427,20 @@ class Book:
             taking = self._components_of(channel, code)
             dirty |= taking
             if not taking and self.products and channel in self.policy.channels:
-                found.extend(self._unmapped(fact, code))
+                unmapped = sold_unmapped(fact, code)
+                found.extend(() if unmapped.about in self.findings else self._raise(unmapped))
+        found.extend(self._differing(fact))
         # Where nobody says when an order ended, it ended when it was last read.
         if news or kept is None or (kept.ended_at is None and kept.status in _DONE):
             for component in dirty:
                 self.ordered[component] = self.ordered.get(component, 0) + 1
         return Taken(news, tuple(found), frozenset(dirty), instead=kept if kept != fact else None)
 
-    def _unmapped(self, fact: OrderObserved, code: str) -> Iterable[Fact]:
-        finding = FindingRaised(
-            FindingKind.UNMAPPED_SKU,
-            f"{fact.key.channel}:{code}",
-            f"order {fact.key.number} sells {code!r}, which no listing in Extensiv maps; map it there",
-            fact.as_of,
-        )
-        if finding.about not in self.findings:
-            self.findings[finding.about] = finding
-            yield finding
+    def _differing(self, fact: OrderObserved) -> Iterable[Fact]:
+        """Of an order that both sides show: what Extensiv has of it beyond the most that its channel ever said."""
+        finding = more_than_sold(self.orders.orders.get(fact.key), fact.as_of)
+        if finding is not None and (finding.about in self.findings or not finding.cleared):
+            yield from self._raise(finding)
 
     def _measured(self, fact: SweepRead) -> SweepRead:
         """A whole reading with how many rows it and those before it had, as far as they can be trusted."""

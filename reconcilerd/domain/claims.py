@@ -172,7 +172,7 @@ def demand(book: Book, component: Sku) -> Iterator[tuple[Order, int]]:
                     if line.sku not in each:
                         skus = _skus_of(book, channel, line)
                         each[line.sku] = _eaches(book, channel, code, skus, component)
-                    units += line.units * each[line.sku]
+                    units += order.believed(line) * each[line.sku]
             parts[order.key, order.about] = order
             found[order.key, order.about] = found.get((order.key, order.about), 0) + units
     for key in sorted(found):

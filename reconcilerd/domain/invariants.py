@@ -149,12 +149,15 @@ def _raised_beyond_room(plan: GroupPlan, room: Room) -> Iterator[tuple[str, str]
     for entry in plan.sends:
         if entry.lowers or not position.split:
             continue
-        before = shown[entry.slot]
+        before, known = shown[entry.slot], dict(shown)
         shown[entry.slot] = max(before, entry.target)
+        offer = next(each for each in position.offers if each.slot == entry.slot)
+        # What it showed before a doubtful reading is counted for others; its own raise is what tests the reading.
+        known[entry.slot] = max(before if offer.doubted is None else offer.may_show, entry.target)
         mine = [shelf for shelf in room.shelves if any(slot == entry.slot for slot, _ in shelf.use)]
-        if any(shelf.taken(shown) > shelf.left + _declared(position, shelf) for shelf in mine):
+        if any(shelf.taken(known) > shelf.left + _declared(position, shelf) for shelf in mine):
             yield "I2", f"{entry.slot.path}: raising to {entry.target} shows more than there is"
-        elif any(shelf.taken(shown) > shelf.left_for_raises + _declared(position, shelf) for shelf in mine):
+        elif any(shelf.taken(known) > shelf.left_for_raises + _declared(position, shelf) for shelf in mine):
             yield "I3", f"{entry.slot.path}: raising from {before} to {entry.target} exceeds the headroom"
 
 

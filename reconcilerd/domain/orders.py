@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate, takewhile
 
-from reconcilerd.domain.facts import EXTENSIV, OrderObserved, OrderStatus
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    FindingKind,
+    FindingRaised,
+    OrderLine,
+    OrderObserved,
+    OrderStatus,
+)
+from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku
 
 Code = tuple[ChannelName, str]
@@ -80,7 +88,7 @@ class Order:
         if known is not None and known.as_of > seen.as_of:
             return self
         if seen.source != EXTENSIV:
-            return replace(self, on_channel=seen)
+            return replace(self, on_channel=replace(seen, most=_most(known, seen)))
         if known is not None and known.status is seen.status is OrderStatus.SHIPPED:
             # Whatever is noted on a shipped order later, its parcel left when it left.
             seen = replace(seen, ended_at=known.ended_at)
@@ -88,10 +96,42 @@ class Order:
             return replace(self, in_extensiv=seen)
         return replace(self, others=(*(each for each in self.others if each.part != seen.part), seen))
 
+    def said_at_most(self, code: str) -> int | None:
+        """The most units of a listing SKU that the channel itself ever said; None where it never named it."""
+        side = self.on_channel
+        told = () if side is None else (_units_of(side.lines, code), _units_of(side.most, code))
+        return max(told, default=0) or None
+
+    def believed(self, line: OrderLine) -> int:
+        """Units of a line of the newest side that the order is taken to claim.
+
+        Extensiv's number counts as far as the channel ever said so much. What goes beyond that is a discrepancy: if
+        Extensiv has really allocated it, its stock row says so, and the larger of that and all orders counts.
+        """
+        most = self.said_at_most(line.listing_sku)
+        return line.units if most is None else min(line.units, most)
+
     def part(self, part: str) -> OrderObserved | None:
         """What Extensiv shows under one of its ids."""
         found = (each for each in (self.in_extensiv, *self.others) if each is not None and each.part == part)
         return next(found, None)
+
+
+def _units_of(lines: tuple[OrderLine, ...], code: str) -> int:
+    return sum(line.units for line in lines if line.listing_sku == code)
+
+
+def _most(known: OrderObserved | None, seen: OrderObserved) -> tuple[OrderLine, ...]:
+    """What was said before of each listing SKU and is more than is said now, a cancel or an edit since or not."""
+    if known is None:
+        return seen.most
+    codes = sorted({line.listing_sku for line in (*known.lines, *known.most, *seen.most)})
+    before = {
+        code: max(_units_of(lines, code) for lines in (known.lines, known.most, seen.most)) for code in codes
+    }
+    return tuple(
+        OrderLine(code, units) for code, units in before.items() if units > _units_of(seen.lines, code)
+    )
 
 
 def stage_of(
@@ -125,6 +165,27 @@ def stage_of(
     if theirs.status is OrderStatus.SHIPPED and whole_began is not None:
         return Stage.ENDED if whole_began > theirs.placed + import_max_ms else Stage.IN_FLIGHT
     return Stage.IN_FLIGHT
+
+
+def more_than_sold(order: Order | None, at: Instant) -> FindingRaised | None:
+    """What a person should know of an order that both sides show; cleared where they agree."""
+    if order is None or order.on_channel is None or order.in_extensiv is None:
+        return None
+    told = [
+        f"{line.units} of {line.listing_sku!r}, and {order.key.channel} never more than {order.believed(line)}"
+        for side in (order.in_extensiv, *order.others)
+        for line in side.lines
+        if side.status is not OrderStatus.CANCELLED and order.believed(line) < line.units
+    ]
+    what, subject = FindingKind.ORDER_DIFFERS, f"{order.key.channel}:{order.key.number}"
+    detail = f"{EXTENSIV_ORDERS} says {'; '.join(told)}" if told else ""
+    return FindingRaised(what, subject, detail, at, cleared=not told, feed=EXTENSIV_ORDERS)
+
+
+def sold_unmapped(fact: OrderObserved, code: str) -> FindingRaised:
+    """That an order sells what nobody can subtract anywhere."""
+    detail = f"order {fact.key.number} sells {code!r}, which no listing in Extensiv maps; map it there"
+    return FindingRaised(FindingKind.UNMAPPED_SKU, f"{fact.key.channel}:{code}", detail, fact.as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,14 +313,14 @@ class OrderBook:
         side = order.on_channel
         for code in codes:
             theirs = side if side is not None and side.eligible else None
-            _count_on(self._sales.setdefault(code, Timeline()), order.key, theirs, code, None)
+            _count_on(self._sales.setdefault(code, Timeline()), order, theirs, code, None)
             first = self._placed.setdefault(code, Timeline())
             told = [each for each in ((side,) if side is not None else order.sides) if each.eligible]
             if told:
                 units = sum(line.units for each in told for line in each.lines if line.listing_sku == code[1])
                 first.put(order.key, told[0].placed, max(first.of(order.key), units))
             _count_on(
-                self._taken.setdefault(code, Timeline()), order.key, order.newest, code, heard, order.others
+                self._taken.setdefault(code, Timeline()), order, order.newest, code, heard, order.others
             )
         unmatched = self._unmatched.setdefault(order.key.channel, Timeline())
         if side is None or side.status is OrderStatus.CANCELLED or not side.eligible:
@@ -353,7 +414,7 @@ def _within(lines: Mapping[Code, Timeline], code: Code, since: Instant, until: I
 
 def _count_on(
     line: Timeline,
-    key: OrderKey,
+    order: Order,
     side: OrderObserved | None,
     code: Code,
     heard: Instant | None,
@@ -361,11 +422,11 @@ def _count_on(
 ) -> None:
     live = [each for each in (side, *more) if each is not None and each.status is not OrderStatus.CANCELLED]
     if not live:
-        line.drop(key)
+        line.drop(order.key)
     else:
         placed = min(each.placed for each in live)
-        units = sum(one.units for each in live for one in each.lines if one.listing_sku == code[1])
-        line.put(key, placed if heard is None else max(placed, heard), units)
+        units = sum(order.believed(one) for each in live for one in each.lines if one.listing_sku == code[1])
+        line.put(order.key, placed if heard is None else max(placed, heard), units)
 
 
 def _last_heard(order: Order) -> Instant:

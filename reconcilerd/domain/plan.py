@@ -174,6 +174,10 @@ def _granted(
 ) -> int:
     """The part of a raise that has headroom now (I3)."""
     base = shown[offer.slot]
+    if offer.doubted is not None:
+        # Its own raise rests on its reading: should that be wrong, the compare fails.
+        base = offer.may_show
+        shown = {**shown, offer.slot: base}
     if position.split:
         spare = room.headroom(offer.slot, shown, raising=True)
     else:

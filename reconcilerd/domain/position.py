@@ -163,6 +163,8 @@ class OfferView:
     """How often we wrote it within the last hour."""
     pushed: bool = False
     """Extensiv pushes its own number to this listing."""
+    doubted: int | None = None
+    """What it showed before a reading that nothing explains, less its orders since, until that is confirmed."""
 
     @property
     def current(self) -> int | None:
@@ -174,7 +176,19 @@ class OfferView:
         """E: the most it may be showing now."""
         if self.current is None and self.write is None:
             return None
-        return max(self.current or 0, self.write or 0, self.replaced, self.before)
+        return max(self.may_show, self.before, self.doubted or 0)
+
+    @property
+    def at_least(self) -> int | None:
+        """What it is taken to show where others would be lowered for it: of a doubtful number the smaller side."""
+        if self.doubted is None or self.shown is None:
+            return self.shown
+        return min(self.may_show, self.doubted)
+
+    @property
+    def may_show(self) -> int:
+        """The most it may be showing if what was read of it last is right."""
+        return max(self.current or 0, self.write or 0, self.replaced)
 
     def use_of(self, component: Sku) -> int:
         return next((count for sku, count in self.uses if sku == component), 0)

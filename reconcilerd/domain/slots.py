@@ -11,12 +11,14 @@ from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
     CorrectionSettled,
+    LevelDoubted,
     Outcome,
     SaleInferred,
     SalesBuried,
     SlotObserved,
 )
 from reconcilerd.domain.habits import Habits
+from reconcilerd.domain.levels import doubted_after, ended, refuted
 from reconcilerd.domain.names import Instant, SlotKey, after
 from reconcilerd.domain.orders import OrderBook
 from reconcilerd.domain.policy import ChannelRule
@@ -28,7 +30,7 @@ STALE_AT_ONCE = 3
 REFUSED_REST_MS = (30_000, 3_600_000)
 STALE_REST_MS = (1_000, 60_000)
 """First and longest rest after writes that were refused, or whose compare went on failing; doubled each time."""
-Derived = SaleInferred | SalesBuried | CorrectionSettled
+Derived = SaleInferred | SalesBuried | CorrectionSettled | LevelDoubted
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class SlotTrack:
     """When another hand was last seen to have changed a number of ours; taken note of by whoever counts these."""
     inferred: list[SaleInferred] = field(default_factory=list)
     buried: list[SalesBuried] = field(default_factory=list)
+    doubt: LevelDoubted | None = None
+    """Its number moved beyond what anything explains, and nothing has confirmed it yet."""
 
     def observe(
         self,
@@ -113,6 +117,7 @@ class SlotTrack:
                 if end is CorrectionEnd.CONFIRMED:
                     self.surprise = 0
                     since, before = write.based_on, write.target
+                    derived += self._believe(seen.as_of)
         if bases:
             # Windows that end together are one, the widest: each would count the same sales again.
             derived.append(self._all_blind(SalesBuried(seen.slot, min(bases), seen.as_of)))
@@ -124,11 +129,23 @@ class SlotTrack:
             # Nobody saw what it sold before: orders so young may not be known yet.
             derived.append(SalesBuried(seen.slot, after(seen.as_of, -channel.order_lag_ms), seen.as_of))
         if ours and not self.open and before is not None and seen.quantity is not None:
+            # What one customer often takes at once may have been taken, however slowly it sells.
+            mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
+            cap = max(1, mu, orders.large_line(seen.slot.channel))
+            was, doubt = self.doubt, doubted_after(self.doubt, seen, before, since, orders, self.code, cap)
+            if was is not None and was.before is not None and doubt is None:
+                derived += self._as_before(was, seen.as_of)
+                since, before = was.since, was.before
+            elif doubt is not None and doubt != was:
+                derived.append(doubt)
             if seen.quantity < before:
-                # What one customer often takes at once may have been taken, however slowly it sells.
-                mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
-                cap = max(1, mu, orders.large_line(seen.slot.channel))
-                fall = SaleInferred(seen.slot, since, seen.as_of, before - seen.quantity, cap=cap)
+                # Of a number in doubt, how far it fell tells nothing.
+                size = (
+                    before - seen.quantity
+                    if was is None or doubt is None
+                    else min(cap, before - seen.quantity)
+                )
+                fall = SaleInferred(seen.slot, since, seen.as_of, size, cap=cap)
                 derived.append(self._all_fallen(fall))
                 if before == self.last_written and seen.quantity < before - cap:
                     known_ = orders.known(seen.slot.channel, self.code, since, seen.as_of)
@@ -156,6 +173,18 @@ class SlotTrack:
         old = next((each for each in self.buried if each.to == window.to), window)
         return replace(window, since=min(old.since, window.since))
 
+    def _believe(self, at: Instant) -> tuple[LevelDoubted, ...]:
+        """The fact that ends a doubt, if there is one."""
+        return () if self.doubt is None else (ended(self.doubt, at),)
+
+    def _as_before(self, doubt: LevelDoubted, at: Instant) -> list[Derived]:
+        """It shows again what it showed before a doubt: what fell meanwhile claims nothing.
+
+        Raises still wait for the orders of that time: a sale in bulk may have been put back by hand.
+        """
+        void = [replace(each, cap=0) for each in self.inferred if each.since >= doubt.since]
+        return [*self._believe(at), *void]
+
     def outdated(self, seen: SlotObserved) -> bool:
         """Whether something newer is known than this reading says."""
         return self.seen is not None and seen.as_of < max(self.as_of, self.firm_since)
@@ -182,6 +211,8 @@ class SlotTrack:
                     self.inferred = [*(each for each in self.inferred if each.to != fact.to), fact]
                 case SalesBuried():
                     self.buried = [*(each for each in self.buried if each.to != fact.to), fact]
+                case LevelDoubted():
+                    self.doubt = None if fact.before is None else fact
                 case CorrectionSettled():
                     ended = self._close(fact.id)
                     if ended is not None and fact.end is CorrectionEnd.CONFIRMED:
@@ -231,18 +262,25 @@ class SlotTrack:
             correction.id, correction.target, correction.read, correction.based_on, correction.at
         )
 
-    def answer(self, sent: CorrectionSent) -> None:
+    def answer(self, sent: CorrectionSent) -> tuple[LevelDoubted, ...]:
         """Fold the channel's answer. A compare-and-set that was applied is as good as a reading.
 
-        Unless a reading was begun after it: that says more.
+        Unless a reading was begun after it: that says more. Returns what it says of a doubtful number.
         """
         write = next((each for each in self.open if each.id == sent.id), None)
+        told: tuple[LevelDoubted, ...] = ()
         if sent.took is not None and self.took is None:
             # Only a book that is loaded hears of it here first.
             self._take(sent.took)
         if write is not None:
             self._answer(sent, write)
+            if sent.outcome is Outcome.APPLIED:
+                told = self._believe(sent.at)
+            elif sent.outcome is Outcome.STALE and self.doubt is not None:
+                told = (refuted(self.doubt, sent.at),)
         self._keep(sent.still)
+        self.derive(told)
+        return told
 
     def _take(self, took: Took) -> None:
         """The channel took a write: unless a reading was begun after it, that is what it shows."""
@@ -300,6 +338,8 @@ class SlotTrack:
             self.suspect_since = min(self.suspect_since, now)
         self.inferred = [replace(f, since=min(f.since, now), to=min(f.to, now)) for f in self.inferred]
         self.buried = [replace(f, since=min(f.since, now), to=min(f.to, now)) for f in self.buried]
+        if self.doubt is not None:
+            self.doubt = replace(self.doubt, since=min(self.doubt.since, now), at=min(self.doubt.at, now))
 
     def expire(self, through: Instant | None, orders: OrderBook, *, again: bool = False) -> None:
         """Drop windows that the order feed has passed: by ``through``, never by the clock.

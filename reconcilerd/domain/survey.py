@@ -20,12 +20,13 @@ from reconcilerd.domain.claims import (
     sellers_of,
     sold_since,
 )
-from reconcilerd.domain.facts import FindingKind, StockObserved
+from reconcilerd.domain.facts import FindingKind, SlotObserved, SlotState, StockObserved
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED, orders_feed, slots_feed
 from reconcilerd.domain.firmness import demand_claims
 from reconcilerd.domain.latches import Before
+from reconcilerd.domain.levels import believed_before
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
-from reconcilerd.domain.policy import OfferRule, PoolMode, PoolRule
+from reconcilerd.domain.policy import OfferRule, PoolMode, PoolRule, Publisher
 from reconcilerd.domain.position import (
     ChannelView,
     Claim,
@@ -93,6 +94,8 @@ class _KeptSlot:
     """By what name the channel was found to carry its SKU twice, if it was."""
     price: int
     protected: bool
+    compared: bool
+    """Whether we write it, and each write compares: then that is the test of a doubtful number."""
     stood: tuple[object, ...] | None = None
     view: OfferView | None = None
 
@@ -374,6 +377,12 @@ def _slot(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations) -> _KeptSl
         pushed=slot in joins.pushed,
         prior=book.prior(sku),
         compare_and_set=channel.compare_and_set,
+        compared=channel.compare_and_set
+        and channel.publisher is Publisher.RECONCILERD
+        and not channel.decrease_only
+        and rule.managed
+        and slot not in joins.ambiguous
+        and slot not in joins.pushed,
         if_twice=f"{FindingKind.DUPLICATE_SKU}:{slot.channel}:{seen.listing_sku}",
     )
 
@@ -400,6 +409,7 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
     doubtful = book.latches.said_before(feed, seen.about) if book.latches.doubted(feed) else None
     before = doubtful[0] if doubtful else 0
     attempts = track.habits.attempts(now)
+    doubted = _doubted(book, place, seen) if track.doubt is not None else None
     stood = (
         seen,
         ambiguous,
@@ -422,6 +432,7 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         track.refused,
         track.not_before,
         track.surprise,
+        doubted,
     )
     if place.view is not None and place.stood == stood:
         return place.view
@@ -458,8 +469,20 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         protected=place.protected,
         last_good=track.habits.last_good,
         attempts=attempts,
+        doubted=doubted,
     )
     return place.view
+
+
+def _doubted(book: Book, place: _KeptSlot, seen: SlotObserved) -> int | None:
+    """What a slot showed before its number moved unexplained, while that number is not confirmed."""
+    track, gap_ms = place.track, book.policy.limits.confirm_gap_ms
+    if track.doubt is None:
+        return None
+    pin = book.pins.get(track.slot)
+    pinned = pin is not None and pin.on
+    compared = place.compared and seen.state is SlotState.BUYABLE and not pinned
+    return believed_before(track.doubt, book.orders, track.code, track.as_of, gap_ms, compared=compared)
 
 
 def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:

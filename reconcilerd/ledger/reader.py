@@ -16,7 +16,7 @@ from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body
 
 F = TypeVar("F")
 GENESIS = b"\0" * 32
-OF_SLOTS = ("slot", "inferred", "buried", "correction", "sent", "settled")
+OF_SLOTS = ("slot", "inferred", "buried", "correction", "sent", "settled", "doubted")
 """Kinds of facts whose order says what a slot shows; within one entry in this order."""
 
 
@@ -112,7 +112,7 @@ class Reader:
                 yield from self.state(kind)
         with faults(self.path):
             rows = self._connection.execute(
-                "select kind, about, seq, payload from state where kind in (?, ?, ?, ?, ?, ?)", OF_SLOTS
+                "select kind, about, seq, payload from state where kind in (?, ?, ?, ?, ?, ?, ?)", OF_SLOTS
             ).fetchall()
         for kind_, about, _, payload in sorted(
             rows, key=lambda row: (row[2], OF_SLOTS.index(row[0]), row[1])

@@ -20,6 +20,7 @@ from reconcilerd.domain.facts.doings import (
     EnvelopeRevoked,
     FreezeSet,
     InvariantBroken,
+    LevelDoubted,
     PlanApplied,
     PlanMade,
     PolicyAdopted,
@@ -73,6 +74,7 @@ __all__ = [
     "FindingRaised",
     "FreezeSet",
     "InvariantBroken",
+    "LevelDoubted",
     "ListingDeclared",
     "LocationObserved",
     "OrderLine",
@@ -112,6 +114,7 @@ Fact = (
     | FindingRaised
     | SaleInferred
     | SalesBuried
+    | LevelDoubted
     | CorrectionPlanned
     | CorrectionSent
     | CorrectionSettled

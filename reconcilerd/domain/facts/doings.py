@@ -51,6 +51,21 @@ class SalesBuried:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelDoubted(OfSlot):
+    """A reading moved a number by more than our writes, orders and sales account for (rule 4).
+
+    ``before``: what it was at ``since``; None: the doubt has ended. ``at``: when it last jumped, or a compare of ours
+    failed.
+    """
+
+    kind: ClassVar[str] = "doubted"
+    slot: SlotKey
+    before: int | None
+    since: Instant
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class CorrectionPlanned(OfSlot):
     """The intent of one write, durable before its effect. ``based_on`` is the reading it was computed from."""
 

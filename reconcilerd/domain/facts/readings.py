@@ -255,6 +255,8 @@ class OrderObserved:
     ended_at: Instant | None = None
     part: str = ""
     """Extensiv's own id of it: an order that was split there is several, and they may share its number."""
+    most: tuple[OrderLine, ...] = ()
+    """The most units that its channel ever said of a listing SKU, where that is more than it says now."""
 
     @property
     def about(self) -> str:

@@ -52,6 +52,7 @@ class FindingKind(StrEnum):
     VIRTUAL_HAS_STOCK = "virtual_has_stock"
     BUNDLE_HAS_STOCK = "bundle_has_stock"
     BUNDLE_LOOP = "bundle_loop"
+    ORDER_DIFFERS = "order_differs"
 
 
 class Outcome(StrEnum):

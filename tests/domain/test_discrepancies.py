@@ -1,0 +1,135 @@
+"""Orders of which a channel and Extensiv do not tell the same."""
+
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.discrepancies import missing_orders
+from reconcilerd.domain.facts import EXTENSIV, Fact, FindingRaised, OrderLine, OrderStatus, StockObserved
+from reconcilerd.domain.names import Instant, LocationName, Sku
+from reconcilerd.domain.position import ClaimKind
+from reconcilerd.domain.room import level_of
+from tests.domain.books import UK, claimed, order, position_at, shop_book, swept
+
+OPEN, CANCELLED = OrderStatus.OPEN, OrderStatus.CANCELLED
+NOW = 3_000
+
+
+def taken(book: Book) -> int:
+    """Units of SKU a's hundred that nobody is offered."""
+    return 100 - level_of(position_at(book, NOW), Sku("a"))
+
+
+def allocated(units: int, at: int) -> StockObserved:
+    return StockObserved(Sku("a"), LocationName("1"), 50, 0, units, Instant(at), Instant(at))
+
+
+@given(st.integers(1, 10), st.integers(1, 200), st.integers(0, 50), st.integers(0, 10))
+def test_each_unit_is_taken_once_if_the_channel_sold_it_or_extensiv_holds_it(
+    sold: int, more: int, held: int, before: int
+) -> None:
+    """Whatever Extensiv says of an order, and in whichever order all this is read. ``before``: sold until an edit."""
+    facts: list[Fact] = [
+        order("uk", OPEN, 2_000, units=sold + before),
+        order("uk", OPEN, 2_200, units=sold),
+        order(EXTENSIV, OPEN, 2_100, units=sold + before + more),
+        allocated(held, 2_300),
+    ]
+    for way in permutations(facts):
+        if way.index(facts[0]) < way.index(facts[1]):  # an older reading of the same side says nothing
+            book = shop_book(1_000)
+            for fact in way:
+                book.take(fact)
+            assert taken(book) == max(sold + before, held)
+
+
+@pytest.mark.parametrize("then", [OPEN, CANCELLED])
+def test_neither_edit_nor_cancel_on_the_channel_raises_what_is_left(then: OrderStatus) -> None:
+    """Rule 5.8: what Extensiv still shows as open is taken."""
+    book = shop_book(1_000)
+    book.take(order("uk", OPEN, 2_000, units=5))
+    book.take(order(EXTENSIV, OPEN, 2_100, units=5))
+    book.take(order("uk", then, 2_200, units=2))
+    book.take(replace(order("uk", then, 2_300), lines=()))
+    assert taken(book) == 5
+
+
+def test_the_most_that_was_sold_outlives_a_restart() -> None:
+    book = shop_book(1_000)
+    book.take(order("uk", OPEN, 2_000, units=5))
+    kept = book.take(order("uk", OPEN, 2_200, units=2)).instead
+    assert kept is not None
+    again = shop_book(1_000)
+    again.load((kept, order(EXTENSIV, OPEN, 2_300, units=5)), Instant(2_400))
+    assert taken(again) == 5
+
+
+def test_a_line_that_the_channel_never_had_is_taken_whole() -> None:
+    """Somebody added it in Extensiv."""
+    book = shop_book(1_000)
+    book.take(replace(order("uk", OPEN, 2_000), lines=(OrderLine("b", 1),)))
+    book.take(order(EXTENSIV, OPEN, 2_100, units=7))
+    assert taken(book) == 7
+
+
+def test_an_order_that_only_extensiv_has_is_taken_whole() -> None:
+    book = shop_book(1_000)
+    book.take(order(EXTENSIV, OPEN, 2_100, units=70))
+    assert taken(book) == 70
+
+
+def test_units_that_were_never_sold_explain_no_fall_of_stock() -> None:
+    book = shop_book(1_000)
+    book.take(order("uk", OPEN, 2_000, placed=1_900, units=2))
+    book.take(order(EXTENSIV, OPEN, 2_100, placed=1_900, units=200))
+    assert dict(position_at(book, NOW).sold)[Sku("a")] == 2
+    assert claimed(book, NOW, ClaimKind.COMMITTED) == 2
+
+
+def test_a_person_is_told_of_both_numbers_until_they_agree() -> None:
+    book = shop_book(1_000)
+
+    def told(fact: Fact) -> list[tuple[str, bool]]:
+        return [(f.detail, f.cleared) for f in book.take(fact).derived if isinstance(f, FindingRaised)]
+
+    assert told(order(EXTENSIV, OPEN, 2_000, units=200)) == []
+    ((detail, cleared),) = told(order("uk", OPEN, 2_100, units=2))
+    assert not cleared
+    assert "200" in detail
+    assert "more than 2" in detail
+    assert "extensiv.orders" in detail
+    assert told(order(EXTENSIV, OPEN, 2_200, units=200)) == []
+    assert [cleared for _, cleared in told(order(EXTENSIV, OPEN, 2_300, units=2))] == [True]
+
+
+def missing(book: Book) -> list[str]:
+    return [each.order.key.number for each in missing_orders(book, UK, Instant(NOW))]
+
+
+@pytest.mark.parametrize(("read", "found"), [(2_100, []), (2_101, ["1"])])
+def test_an_order_is_missing_once_a_reading_begun_after_the_longest_import_lacks_it(
+    read: int, found: list[str]
+) -> None:
+    """Imports take at most 100 ms here."""
+    book = shop_book(1_000)
+    book.take(order("uk", OPEN, 2_050, placed=2_000))
+    swept(book, EXTENSIV + ".orders", read)
+    assert missing(book) == found
+
+
+def test_what_extensiv_has_or_nobody_needs_is_not_missing() -> None:
+    book = shop_book(1_000)
+    book.take(order("uk", OPEN, 2_050, placed=2_002, number="2"))
+    book.take(order("uk", OPEN, 2_050, placed=2_001, number="1"))
+    book.take(order("uk", OPEN, 2_050, placed=2_000, number="there"))
+    book.take(order(EXTENSIV, OPEN, 2_060, placed=2_000, number="there"))
+    book.take(order("uk", CANCELLED, 2_050, placed=2_000, number="cancelled"))
+    book.take(order("uk", OrderStatus.SHIPPED, 2_050, placed=2_000, number="shipped"))
+    book.take(replace(order("uk", OPEN, 2_050, placed=2_000, number="counter"), eligible=False))
+    assert missing(book) == []
+    swept(book, EXTENSIV + ".orders", 2_900)
+    assert missing(book) == ["1", "2"]
