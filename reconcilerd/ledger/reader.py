@@ -55,7 +55,8 @@ def faults(path: Path) -> Iterator[None]:
     """The one border where SQLite's errors become ours."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    # A damaged name or text is no text at all: sqlite3 then fails to decode it, its own messages too.
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise LedgerFault(_said(path, error)) from error
 
 
