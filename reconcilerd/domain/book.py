@@ -351,7 +351,7 @@ class Book:
         before = track.seen
         if track.outdated(fact):
             return _OLD
-        value_before = track.value
+        value_before, as_of_before = track.value, track.as_of
         left = self._skus_of_slot(fact.slot)
         prior = self.prior(next(iter(self.skus_of_code(fact.slot.channel, fact.listing_sku)), None))
         if before is not None and (before.listing_sku, before.gone) != (fact.listing_sku, fact.gone):
@@ -370,7 +370,9 @@ class Book:
         changed = before is None or value_before != track.value or _other(before, fact)
         news = changed or bool(derived)
         skus = self._skus_of_slot(fact.slot) | left
-        return Taken(news, derived, skus if news else frozenset(), skus)
+        # The same number again says something else where orders were placed between the two readings.
+        other = news or self.orders.known(fact.slot.channel, fact.listing_sku, as_of_before, track.as_of) != 0
+        return Taken(news, derived, skus if other else frozenset(), skus)
 
     def _take_stock(self, fact: StockObserved) -> Taken:
         key = (fact.sku, fact.location)
@@ -440,10 +442,13 @@ class Book:
             if not taking and self.products and channel in self.policy.channels:
                 found.extend(self._unmapped(fact, code))
         # Where nobody says when an order ended, it ended when it was last read.
-        if news or kept is None or (kept.ended_at is None and kept.status in _DONE):
-            for component in dirty:
-                self.ordered[component] = self.ordered.get(component, 0) + 1
-        return Taken(news, tuple(found), frozenset(dirty), instead=kept if kept != fact else None)
+        other = news or kept is None or (kept.ended_at is None and kept.status in _DONE)
+        for component in dirty if other else ():
+            self.ordered[component] = self.ordered.get(component, 0) + 1
+        skus = frozenset(dirty)
+        return Taken(
+            news, tuple(found), skus if other else frozenset(), skus, instead=kept if kept != fact else None
+        )
 
     def _unmapped(self, fact: OrderObserved, code: str) -> Iterable[Fact]:
         finding = FindingRaised(
