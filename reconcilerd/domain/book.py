@@ -6,7 +6,8 @@ where the old one stood, with ages no better than they were.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import TypeVar
 
 from reconcilerd.domain.bundles import Uses
@@ -343,7 +344,8 @@ class Book:
         return known
 
     def _take_slot(self, fact: SlotObserved) -> Taken:
-        fact = replace(fact, listing_sku=code_of(fact.listing_sku))
+        if fact.listing_sku != (code := code_of(fact.listing_sku)):
+            fact = replace(fact, listing_sku=code)
         channel = self.policy.channels.get(fact.slot.channel)
         if channel is None:
             return _OLD
@@ -425,7 +427,9 @@ class Book:
         for line in fact.lines:
             line_of = code_of(line.listing_sku), line.sku
             lines[line_of] = lines.get(line_of, 0) + line.units
-        fact = replace(fact, lines=tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items()))
+        read = tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items())
+        if read != fact.lines:
+            fact = replace(fact, lines=read)
         old = self.orders.side(fact)
         changed = self.orders.take(fact)
         kept = self.orders.side(fact)
@@ -607,9 +611,17 @@ class Book:
         return frozenset() if sku is None else frozenset(component for component, _ in self.uses(sku))
 
 
+def _all_but(kind: type[SlotObserved | OrderObserved], *names: str) -> attrgetter:  # type: ignore[type-arg]
+    return attrgetter(*(each.name for each in fields(kind) if each.name not in names))
+
+
+_SLOT = _all_but(SlotObserved, "age_of", "as_of")
+_ORDER = _all_but(OrderObserved, "as_of")
+
+
 def _other(before: SlotObserved, now: SlotObserved) -> bool:
-    return replace(before, age_of=now.age_of, as_of=now.as_of) != now
+    return bool(_SLOT(before) != _SLOT(now))
 
 
 def _same_order(old: OrderObserved | None, new: OrderObserved) -> bool:
-    return old is not None and replace(old, as_of=new.as_of) == new
+    return old is new or (old is not None and bool(_ORDER(old) == _ORDER(new)))
