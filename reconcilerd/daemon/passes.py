@@ -146,7 +146,9 @@ def awaited(plan: GroupPlan) -> Awaits:
     """
     position = plan.position
     awaits = Awaits.NOTHING
-    if plan.drifts or any(each.write is not None or each.replaced or each.suspect for each in position.offers):
+    if plan.drifts or any(
+        each.write is not None or each.replaced or each.suspect for each in position.offers
+    ):
         awaits |= Awaits.REREAD
     for claim in position.claims:
         if claim.kind in MOVING:

@@ -547,8 +547,10 @@ class Book:
         freed: set[Sku] = set()
         for track in self.slots.values():
             if track.slot.channel == channel and (track.inferred or track.buried):
+                windows = len(track.inferred) + len(track.buried)
                 track.expire(through, self.orders, again=again)
-                freed |= self._skus_of_slot(track.slot)
+                if len(track.inferred) + len(track.buried) != windows:
+                    freed |= self._skus_of_slot(track.slot)
         return freed
 
     def _unmapped_slots(self, channel: ChannelName, at: Instant) -> Iterable[Fact]:

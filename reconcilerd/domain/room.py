@@ -217,14 +217,21 @@ def _shelf(
         if row.sku == component and row.location in union and row.location not in barred
     ]
     inside = [claim for claim in position.claims if claim.component == component and claim.locations <= union]
-    ordered = sum(claim.units + claim.waived for claim in inside if claim.kind in ORDERED)
+    ordered = claimed = kept = 0
+    for claim in inside:
+        if claim.kind in ORDERED:
+            ordered += claim.units + claim.waived
+        if claim.kind in KEPT_FROM_RAISES:
+            kept += claim.units
+        else:
+            claimed += claim.units
     return Shelf(
         component=component,
         locations=union,
         stock=sum(row.sellable for row in rows),
-        claimed=sum(claim.units for claim in inside if claim.kind not in KEPT_FROM_RAISES),
+        claimed=claimed,
         unseen=max(0, sum(row.allocated for row in rows) - ordered),
-        buried=sum(claim.units for claim in inside if claim.kind in KEPT_FROM_RAISES),
+        buried=kept,
         use=use,
         coming=_coming(position, component, union - barred) if position.inbound else 0,
     )

@@ -286,7 +286,9 @@ class Client:
         if call.query:
             url = httpx.URL(f"{url}?{urlencode(call.query)}")
         headers = self._headers if content is None else [*self._headers, *_JSON]
-        return httpx.Request(call.method, url, headers=headers, content=content, extensions=dict(_NO_TIMEOUTS))
+        return httpx.Request(
+            call.method, url, headers=headers, content=content, extensions=dict(_NO_TIMEOUTS)
+        )
 
     def _url(self, path: str) -> httpx.URL:
         """Where a path is. Reading a URL is a good part of sending a small request, and calls go to few paths."""

@@ -1,6 +1,6 @@
 """How long a business may take to show what it should once nothing changes any more (I12), from what it waits for."""
 
-from reconcilerd.daemon.passes import RESTLESS_S, MOMENTS_TURN
+from reconcilerd.daemon.passes import MOMENTS_TURN, RESTLESS_S
 from reconcilerd.daemon.pollers import BACKOFF_CAP_S
 from reconcilerd.domain.policy import Policy
 from reconcilerd.transport.client import RetryRule
@@ -19,4 +19,6 @@ def settles_within_s(policy: Policy, pacing: Pacing) -> float:
     copies_ms = max((rule.mirror_max_ms for rule in policy.locations.values() if rule.mirror), default=0)
     turn_s = JITTER * (pacing.channels_s + pacing.orders_s + pacing.stock_s)
     failures_s = BACKOFF_CAP_S + RetryRule().deadline_s
-    return TURNS * turn_s + (hears_ms + applies_ms + copies_ms) / 1000 + failures_s + MOMENTS_TURN * RESTLESS_S
+    return (
+        TURNS * turn_s + (hears_ms + applies_ms + copies_ms) / 1000 + failures_s + MOMENTS_TURN * RESTLESS_S
+    )

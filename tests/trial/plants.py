@@ -167,7 +167,9 @@ def cannot_leave_a_number_alone(patch: Patch) -> None:
     _allocations(patch, restless)
     wait_for = Desk.wait_for
     patch.setattr(
-        Desk, "wait_for", lambda self, group, skus, _, **how: wait_for(self, group, skus, ~Awaits.NOTHING, **how)
+        Desk,
+        "wait_for",
+        lambda self, group, skus, _, **how: wait_for(self, group, skus, ~Awaits.NOTHING, **how),
     )
 
 
