@@ -54,6 +54,7 @@ FEW_ZEROS = 20
 """Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
 RESTLESS_S = 5.0
 MOMENTS_TURN = 6
+SETTLE_TURN = 12
 WHOLE_TURN = 60
 """Turns from one look at everything that waits to the next. What ends a claim is news, and has its group looked at
 at once; this is for what nobody thought of.
@@ -217,6 +218,7 @@ class Passes:
             if turn % MOMENTS_TURN == 0:
                 moments = Awaits.REREAD | Awaits.MOMENTS
                 self._desk.look_again(~Awaits.NOTHING if turn % WHOLE_TURN == 0 else moments)
+            if turn % SETTLE_TURN == 0:
                 settle_orders(self._desk.book, self._desk.clock())
 
     async def one_pass(self, groups: list[Sku], word: Word | None = None) -> tuple[GroupPlan, ...]:

@@ -136,7 +136,8 @@ class Room:
         spare: int | None = None
         for shelf in self.shelves:
             for name, use in shelf.use:
-                if name == slot:
+                # Nearly always it is the same object, and comparing two field by field is slow.
+                if name is slot or (name.listing == slot.listing and name == slot):
                     left = shelf.left_for_raises if raising else shelf.left
                     fits = (left - shelf.taken(on_shelf)) // use if on_shelf else left // use
                     spare = fits if spare is None else min(spare, fits)

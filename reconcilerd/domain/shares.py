@@ -62,11 +62,11 @@ def fill(room: Room, takers: Sequence[Taker], start: Shown) -> dict[SlotKey, int
 def _highest_level(room: Room, active: Mapping[SlotKey, Taker], given: Shown, high: int) -> int:
     """The highest level below ``high`` at which what everybody has risen to fits."""
     fits = room.rising({slot: given[slot] for slot in active}, given)
-    takers = list(active.values())
+    takers = [(given[s], t.cap, t.weight, t.step * _FINE) for s, t in active.items()]
     low = 0
     while low < high:
         middle = (low + high + 1) // 2
-        if fits([_risen(taker, given, middle) for taker in takers]):
+        if fits([max(now, min(cap, middle * weight // step)) for now, cap, weight, step in takers]):
             low = middle
         else:
             high = middle - 1

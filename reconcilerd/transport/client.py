@@ -160,7 +160,8 @@ class Client:
             event_hooks={"request": [_mark_sent]},
             headers={"User-Agent": f"reconcilerd/{__version__}", "Accept": "application/json"},
         )
-        self._headers = self._http.headers.multi_items()
+        self._headers = httpx.Headers(self._http.headers)
+        self._headers_json = httpx.Headers([*self._headers.multi_items(), *_JSON])
 
     def lane(self, name: str) -> Lane:
         return self._lanes[name]
@@ -285,7 +286,7 @@ class Client:
         url = self._url(call.path)
         if call.query:
             url = httpx.URL(f"{url}?{urlencode(call.query)}")
-        headers = self._headers if content is None else [*self._headers, *_JSON]
+        headers = self._headers if content is None else self._headers_json
         return httpx.Request(
             call.method, url, headers=headers, content=content, extensions=dict(_NO_TIMEOUTS)
         )
