@@ -161,7 +161,8 @@ class Client:
             headers={"User-Agent": f"reconcilerd/{__version__}", "Accept": "application/json"},
         )
         self._headers = httpx.Headers(self._http.headers)
-        self._headers_json = httpx.Headers([*self._headers.multi_items(), *_JSON])
+        self._headers_json = httpx.Headers(self._http.headers)
+        self._headers_json.update(_JSON)
 
     def lane(self, name: str) -> Lane:
         return self._lanes[name]
@@ -212,18 +213,16 @@ class Client:
 
         tries: list[_Again] = []
         began_s = anyio.current_time()
-        failed: _Again | None = None
         try:
             # Nearly every call succeeds at once: the retries' own bookkeeping begins with the first failure.
             return await self._once(call, 0)
-        except _Again as first:
-            failed = first
+        except _Again as error:
+            begun = [error]  # what a try broke with before the bookkeeping knew of it
         try:
             async for attempt in stamina.retry_context(on=again, attempts=self._retry.tries, timeout=None):
                 with attempt:
-                    if failed is not None:
-                        first, failed = failed, None
-                        raise first
+                    for broke in begun[len(tries) :]:
+                        raise broke
                     return await self._once(call, len(tries))
         except _Again as last:
             self.traffic.failed += 1
@@ -281,7 +280,7 @@ class Client:
                 self._url(call.path),
                 params=httpx.QueryParams(list(call.query)) if call.query else None,
                 content=content,
-                headers=_JSON if content is not None else (),
+                headers=_JSON if content is not None else None,
             )
         url = self._url(call.path)
         if call.query:
@@ -334,7 +333,7 @@ class Client:
         return f"{self.name}: {call.method} {call.path}"
 
 
-_JSON = [("Content-Type", "application/json")]
+_JSON = {"Content-Type": "application/json"}
 _NO_TIMEOUTS = {"timeout": httpx.Timeout(None).as_dict()}
 """A call's own deadline is around all of it."""
 
