@@ -61,10 +61,11 @@ class VirtualClock:
     def __init__(self, start: Instant) -> None:
         self.start = start
 
-    def __call__(self) -> Instant:
+    def now(self) -> Instant:
         return Instant(self.start + round(asyncio.get_running_loop().time() * 1000))
 
-    now = __call__
+    def __call__(self) -> Instant:
+        return self.now()
 
 
 def run_virtual(main: Callable[..., Awaitable[T]], *args: Any, options: Mapping[str, Any] | None = None) -> T:
