@@ -22,7 +22,7 @@ def trial(seed: int, faults: str = "hostile") -> Outcome:
     return run_trial(market(seed, skus=6), seed, HOURS, faults)
 
 
-@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_no_invariant_is_broken_and_it_comes_to_rest(seed: int) -> None:
     outcome = trial(seed)
     assert outcome.violations == ()
