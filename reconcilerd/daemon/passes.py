@@ -55,10 +55,8 @@ FEW_ZEROS = 20
 RESTLESS_S = 5.0
 MOMENTS_TURN = 6
 SETTLE_TURN = 12
-WHOLE_TURN = 60
-"""Turns from one look at everything that waits to the next. What ends a claim is news, and has its group looked at
-at once; this is for what nobody thought of.
-"""
+WHOLE_TURN = 6
+"""Turns from one look at everything that waits to the next: time and readings alone end some claims."""
 MAX_ANNOUNCED = 20
 """Large orders that are told one by one in a pass; all are logged."""
 
@@ -158,6 +156,8 @@ def awaited(plan: GroupPlan) -> Awaits:
             awaits |= Awaits.STOCK
         if claim.kind in BY_MOMENTS or claim.until is not None or claim.waived:
             awaits |= Awaits.MOMENTS
+    if awaits and position.split and position.pool.mode is PoolMode.ADAPTIVE:
+        awaits |= Awaits.MOMENTS  # without a sale its speed falls, and with it what is called scarce
     return awaits
 
 
