@@ -26,7 +26,7 @@ from reconcilerd.trial.market import market
 from reconcilerd.trial.run import Outcome, run_trial
 
 DAY_MS = 86_400_000
-RARELY = 100_000, 20, 50
+RARELY = 1_000_000, 20, 50
 SHOWN = 5
 """Violations that are told in full; JSON has all."""
 

@@ -10,13 +10,13 @@ from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.domain.allocation import allocate
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.facts.same import same_stock
 from reconcilerd.domain.guards import Spent
 from reconcilerd.domain.invariants import Violation, check_rest
 from reconcilerd.domain.names import ChannelName, Instant
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Limits
 from reconcilerd.domain.slots import SlotTrack
-from reconcilerd.domain.stock import same_stock
 from reconcilerd.domain.survey import position_of, weather_of
 
 CHECKED: Final = (

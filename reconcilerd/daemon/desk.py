@@ -5,6 +5,7 @@ no connector and decides nothing.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from enum import Flag, auto
 from typing import Protocol
 
 import anyio
@@ -12,7 +13,8 @@ import structlog
 
 from reconcilerd.connectors.port import Page
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.facts import Fact, StockObserved, SweepRead
+from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED
 from reconcilerd.domain.names import Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Wants
 
@@ -20,6 +22,20 @@ log = structlog.get_logger("reconcilerd.desk")
 
 CLOCK_SLACK_MS = 2_000
 """Time services nudge a clock by less."""
+
+
+class Awaits(Flag):
+    """What may change a plan although it brings no news: SKUs of groups at rest await nothing."""
+
+    NOTHING = 0
+    REREAD = auto()
+    """Any reading of what belongs to it: a correction waits for fresh ones."""
+    STOCK = auto()
+    """A stock row that is read again: it proves shipments."""
+    MOMENTS = auto()
+    """Time alone, by little and little, or the next reading of Extensiv's orders."""
+    CLAIMS = auto()
+    """Something is held back that will end, and what ends it is news: looked at for safety's sake only."""
 
 
 class Journal(Protocol):
@@ -36,7 +52,7 @@ class Desk:
         self.clock = clock
         self._journal = journal
         self._dirty: dict[Sku, None] = {}
-        self._waiting: set[Sku] = set()
+        self._awaiting: dict[Sku, Awaits] = {}
         self._asking: dict[Sku, None] = {}
         self._stock: dict[Sku, None] = {}
         self._slots: dict[SlotKey, None] = {}
@@ -90,7 +106,8 @@ class Desk:
             if taken.news:
                 news.append(taken.instead or fact)
             news.extend(taken.derived)
-            dirty |= taken.dirty | (taken.touched & self._waiting)
+            dirty |= taken.dirty
+            dirty.update(self._awaited(fact, taken.touched))
             everybody = everybody or taken.everybody
         if everybody:
             dirty.update(self.book.joins().groups.of)
@@ -115,21 +132,41 @@ class Desk:
     def everybody(self) -> None:
         self.mark(self.book.joins().groups.of)
 
-    def wait_for(self, group: Sku, skus: Iterable[Sku], *, waiting: bool, asking: bool) -> None:
-        """Remember whether a group must be looked at again when anything of it is merely read again.
+    def wait_for(self, group: Sku, skus: Iterable[Sku], awaits: Awaits, *, asking: bool) -> None:
+        """Remember what of a group must have it looked at again although it brings no news.
 
         ``asking``: it wants a reading now, and must ask again if that reading never comes.
         """
         for sku in (group, *skus):
-            (self._waiting.add if waiting else self._waiting.discard)(sku)
+            if awaits:
+                self._awaiting[sku] = awaits
+            else:
+                self._awaiting.pop(sku, None)
         if asking:
             self._asking[group] = None
         else:
             self._asking.pop(group, None)
 
-    def restless(self, *, everything: bool) -> None:
-        """Look again at every group that asks for a reading, or at everything that waits, time included."""
-        self.mark(sorted(self._waiting) if everything else tuple(self._asking))
+    def ask_again(self) -> None:
+        """Look again at every group that asks for a reading: it may never come."""
+        self.mark(tuple(self._asking))
+
+    def look_again(self, what: Awaits) -> None:
+        """Look again at every group that awaits any of this."""
+        self.mark(sorted(sku for sku, awaits in self._awaiting.items() if awaits & what))
+
+    def _awaited(self, fact: Fact, touched: Iterable[Sku]) -> Iterable[Sku]:
+        """SKUs whose plan may change by what this fact merely says again."""
+        match fact:
+            case SweepRead(feed=feed, complete=True) if feed == STOCK_FEED:
+                return [sku for sku, awaits in self._awaiting.items() if awaits & Awaits.STOCK]
+            case SweepRead(feed=feed, complete=True, full=True) if feed == EXTENSIV_ORDERS:
+                return list(self._awaiting)
+            case StockObserved():
+                what = Awaits.REREAD | Awaits.STOCK
+            case _:
+                what = Awaits.REREAD
+        return [sku for sku in touched if self._awaiting.get(sku, Awaits.NOTHING) & what]
 
     @property
     def busy(self) -> bool:

@@ -69,6 +69,8 @@ class Executor:
         return len(self._queue)
 
     def put(self, corrections: Sequence[CorrectionPlanned]) -> None:
+        if not corrections:
+            return
         for correction in corrections:
             older = self._queue.pop(correction.slot, None)
             if older is not None:

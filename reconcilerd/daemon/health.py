@@ -151,16 +151,20 @@ class Health:
         details: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         about = (kind, subject)
+        if not on and about in self._calm:
+            return
         self._spoken.add(about)
         if on:
             self._calm.discard(about)
             await self._alerts.raise_(kind, subject, severity, summary, details)
-        elif about not in self._calm:
+        else:
             await self._alerts.resolve(kind, subject)
             self._calm.add(about)
 
     async def _credentials(self, system: str) -> None:
         refused = self._denied.get(system, {})
+        if not refused and ("credentials_refused", system) in self._calm:
+            return
         text = f"{system} refuses our credentials for {', '.join(sorted(refused))}; replace them and restart"
         why = next(iter(refused.values()), "")
         await self._say(bool(refused), "credentials_refused", system, "critical", text, {"why": why})
@@ -170,6 +174,8 @@ class Health:
         for feed, limit_ms in self._feeds.items():
             read = self._desk.book.sweeps.get(feed)
             age = now - (read.began if read else self._began)
+            if age <= limit_ms and ("stale_source", feed) in self._calm:
+                continue
             tried = self._desk.book.tried.get(feed)
             why = tried.why if tried and tried.why else "no complete reading"
             text = f"{feed} was last read completely {age // 1000} s ago (limit {limit_ms // 1000} s): {why}"

@@ -15,7 +15,7 @@ import anyio.lowlevel
 import structlog
 
 from reconcilerd import __version__
-from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.desk import Awaits, Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.trips import ChangedPolicy, zeros_tripped
 from reconcilerd.daemon.windows import Windows
@@ -53,14 +53,20 @@ MAX_VIOLATIONS = 1_000
 FEW_ZEROS = 20
 """Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
 RESTLESS_S = 5.0
+MOMENTS_TURN = 6
+SETTLE_TURN = 12
 WHOLE_TURN = 6
+"""Turns from one look at everything that waits to the next: time and readings alone end some claims."""
 MAX_ANNOUNCED = 20
 """Large orders that are told one by one in a pass; all are logged."""
 
 MOVING = frozenset(
     {ClaimKind.SHIPPED, ClaimKind.INFERRED, ClaimKind.BURIED, ClaimKind.DARK, ClaimKind.IN_FLIGHT}
 )
-"""Claims that end by a reading or by time: their groups are looked at again on every reading."""
+"""Claims that end by a reading or by time."""
+
+BY_MOMENTS = frozenset({ClaimKind.DARK, ClaimKind.DARK_STOCK})
+"""Claims that grow as time goes by."""
 
 
 @dataclass(slots=True)
@@ -129,10 +135,30 @@ class Word:
 
 
 def waits(plan: GroupPlan) -> bool:
-    """Whether its group must be looked at again when anything of it is merely read again."""
-    return bool(plan.drifts) or any(
-        claim.kind in MOVING or claim.until is not None for claim in plan.position.claims
-    )
+    """Whether its group must be looked at again although nothing of it is news."""
+    return bool(awaited(plan))
+
+
+def awaited(plan: GroupPlan) -> Awaits:
+    """What may change this plan although it brings no news. Where nothing drifts, neither age nor speed of sale does:
+    the same room gives the same shares.
+    """
+    position = plan.position
+    awaits = Awaits.NOTHING
+    if plan.drifts or any(
+        each.write is not None or each.replaced or each.suspect for each in position.offers
+    ):
+        awaits |= Awaits.REREAD
+    for claim in position.claims:
+        if claim.kind in MOVING:
+            awaits |= Awaits.CLAIMS
+        if claim.kind is ClaimKind.SHIPPED:
+            awaits |= Awaits.STOCK
+        if claim.kind in BY_MOMENTS or claim.until is not None or claim.waived:
+            awaits |= Awaits.MOMENTS
+    if awaits and position.split and position.pool.mode is PoolMode.ADAPTIVE:
+        awaits |= Awaits.MOMENTS  # without a sale its speed falls, and with it what is called scarce
+    return awaits
 
 
 def _keep(kept: dict[Sku, V], group: Sku, value: V | None) -> None:
@@ -188,9 +214,11 @@ class Passes:
         """Readings that were asked for may never come, and time alone ends some holds: look again."""
         for turn in count(1):
             await anyio.sleep(RESTLESS_S)
-            whole = turn % WHOLE_TURN == 0
-            self._desk.restless(everything=whole)
-            if whole:
+            self._desk.ask_again()
+            if turn % MOMENTS_TURN == 0:
+                moments = Awaits.REREAD | Awaits.MOMENTS
+                self._desk.look_again(~Awaits.NOTHING if turn % WHOLE_TURN == 0 else moments)
+            if turn % SETTLE_TURN == 0:
                 settle_orders(self._desk.book, self._desk.clock())
 
     async def one_pass(self, groups: list[Sku], word: Word | None = None) -> tuple[GroupPlan, ...]:
@@ -299,14 +327,16 @@ class Passes:
             self._windows.spend(intent)
         skus = {name for offer in position.offers for name, _ in offer.uses}
         # What is on its way begins and ends to be offered by time alone.
-        waiting = waits(plan) or not self._desk.book.policy.inbound.keys().isdisjoint(skus)
-        if not waiting:
+        awaits = awaited(plan)
+        if self._surveyor.awaits_orders(group) or not self._desk.book.policy.inbound.keys().isdisjoint(skus):
+            awaits |= Awaits.MOMENTS
+        if not awaits:
             # Of what is at rest nothing is kept: there is much of it, and it is seldom looked at.
             self._plans.pop(group, None)
             self._surveyor.forget(group)
         confirming = any(entry.verdict is Verdict.HOLD_CONFIRM for entry in plan.entries)
         asking = confirming or bool(plan.wants.stock or plan.wants.slots)
-        self._desk.wait_for(group, skus, waiting=waiting, asking=asking)
+        self._desk.wait_for(group, skus, awaits, asking=asking)
         self._desk.want(plan.wants)
         return plan, facts
 

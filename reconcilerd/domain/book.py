@@ -46,6 +46,7 @@ from reconcilerd.domain.facts import (
     StockRefreshed,
     SweepRead,
 )
+from reconcilerd.domain.facts.same import same_order, same_slot, same_stock
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED, orders_feed, slots_feed
 from reconcilerd.domain.joins import Joins, code_of, join
 from reconcilerd.domain.latches import Latches
@@ -54,7 +55,7 @@ from reconcilerd.domain.orders import OrderBook, more_than_sold, sold_unmapped
 from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.slots import SlotTrack
-from reconcilerd.domain.stock import StockTrack, first_seen, same_stock
+from reconcilerd.domain.stock import StockTrack, first_seen
 from reconcilerd.domain.taken import Taken
 from reconcilerd.domain.trips import forgive, quarantined, tug_of_war
 
@@ -331,7 +332,8 @@ class Book:
         return known
 
     def _take_slot(self, fact: SlotObserved) -> Taken:
-        fact = replace(fact, listing_sku=code_of(fact.listing_sku))
+        if fact.listing_sku != (code := code_of(fact.listing_sku)):
+            fact = replace(fact, listing_sku=code)
         channel = self.policy.channels.get(fact.slot.channel)
         if channel is None:
             return _OLD
@@ -339,7 +341,7 @@ class Book:
         before = track.seen
         if track.outdated(fact):
             return _OLD
-        value_before = track.value
+        value_before, as_of_before = track.value, track.as_of
         left = self._skus_of_slot(fact.slot)
         prior = self.prior(next(iter(self.skus_of_code(fact.slot.channel, fact.listing_sku)), None))
         if before is not None and (before.listing_sku, before.gone) != (fact.listing_sku, fact.gone):
@@ -355,10 +357,12 @@ class Book:
         if before is None and self._joins is not None and not fact.gone:
             self._joins.add(fact.slot, fact.listing_sku)
         self.shape += before is None
-        changed = before is None or value_before != track.value or _other(before, fact)
+        changed = before is None or value_before != track.value or not same_slot(before, fact)
         news = changed or bool(derived)
         skus = self._skus_of_slot(fact.slot) | left
-        return Taken(news, derived, skus if news else frozenset(), skus)
+        # The same number again says something else where orders were placed between the two readings.
+        other = news or self.orders.known(fact.slot.channel, fact.listing_sku, as_of_before, track.as_of) != 0
+        return Taken(news, derived, skus if other else frozenset(), skus)
 
     def _take_stock(self, fact: StockObserved) -> Taken:
         key = (fact.sku, fact.location)
@@ -412,11 +416,13 @@ class Book:
         for line in fact.lines:
             line_of = code_of(line.listing_sku), line.sku
             lines[line_of] = lines.get(line_of, 0) + line.units
-        fact = replace(fact, lines=tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items()))
+        read = tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items())
+        if read != fact.lines:
+            fact = replace(fact, lines=read)
         old = self.orders.side(fact)
         changed = self.orders.take(fact)
         kept = self.orders.side(fact)
-        news = kept is not None and not _same_order(old, kept)
+        news = kept is not None and not same_order(old, kept)
         if fact.source != EXTENSIV:
             first = self.first_order.get(fact.key.channel)
             self.first_order[fact.key.channel] = fact.placed if first is None else min(first, fact.placed)
@@ -431,10 +437,13 @@ class Book:
                 found.extend(() if unmapped.about in self.findings else self._raise(unmapped))
         found.extend(self._differing(fact))
         # Where nobody says when an order ended, it ended when it was last read.
-        if news or kept is None or (kept.ended_at is None and kept.status in _DONE):
-            for component in dirty:
-                self.ordered[component] = self.ordered.get(component, 0) + 1
-        return Taken(news, tuple(found), frozenset(dirty), instead=kept if kept != fact else None)
+        other = news or kept is None or (kept.ended_at is None and kept.status in _DONE)
+        for component in dirty if other else ():
+            self.ordered[component] = self.ordered.get(component, 0) + 1
+        skus = frozenset(dirty)
+        return Taken(
+            news, tuple(found), skus if other else frozenset(), skus, instead=kept if kept != fact else None
+        )
 
     def _differing(self, fact: OrderObserved) -> Iterable[Fact]:
         """Of an order that both sides show: what Extensiv has of it beyond the most that its channel ever said."""
@@ -524,8 +533,10 @@ class Book:
         freed: set[Sku] = set()
         for track in self.slots.values():
             if track.slot.channel == channel and (track.inferred or track.buried):
+                windows = len(track.inferred) + len(track.buried)
                 track.expire(through, self.orders, again=again)
-                freed |= self._skus_of_slot(track.slot)
+                if len(track.inferred) + len(track.buried) != windows:
+                    freed |= self._skus_of_slot(track.slot)
         return freed
 
     def _unmapped_slots(self, channel: ChannelName, at: Instant) -> Iterable[Fact]:
@@ -586,11 +597,3 @@ class Book:
     def _skus_of_slot(self, slot: SlotKey) -> frozenset[Sku]:
         sku = self.joins().sku_of.get(slot)
         return frozenset() if sku is None else frozenset(component for component, _ in self.uses(sku))
-
-
-def _other(before: SlotObserved, now: SlotObserved) -> bool:
-    return replace(before, age_of=now.age_of, as_of=now.as_of) != now
-
-
-def _same_order(old: OrderObserved | None, new: OrderObserved) -> bool:
-    return old is not None and replace(old, as_of=new.as_of) == new

@@ -173,8 +173,9 @@ def demand(book: Book, component: Sku) -> Iterator[tuple[Order, int]]:
                         skus = _skus_of(book, channel, line)
                         each[line.sku] = _eaches(book, channel, code, skus, component)
                     units += order.believed(line) * each[line.sku]
-            parts[order.key, order.about] = order
-            found[order.key, order.about] = found.get((order.key, order.about), 0) + units
+            about = order.key, order.about
+            parts[about] = order
+            found[about] = found.get(about, 0) + units
     for key in sorted(found):
         if found[key]:
             yield parts[key], found[key]

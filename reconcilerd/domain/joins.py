@@ -54,7 +54,9 @@ class Joins:
     def meant(self, code: Code) -> tuple[Sku, ...]:
         """Which SKUs an order line of this code may take: of a code mapped twice each of them."""
         active = self.declared.get(code)
-        return tuple(sorted({each.sku for each in active})) if active else self.lapsed.get(code, ())
+        if not active:
+            return self.lapsed.get(code, ())
+        return (active[0].sku,) if len(active) == 1 else tuple(sorted({each.sku for each in active}))
 
     @property
     def groups(self) -> Groups:

@@ -8,9 +8,10 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from itertools import accumulate, takewhile
+from operator import attrgetter
 
 from reconcilerd.domain.facts import (
     EXTENSIV,
@@ -41,6 +42,9 @@ def number_on_channel(order_key: str, in_extensiv: str) -> str:
     """
     found = re.fullmatch(order_key, in_extensiv, re.DOTALL)
     return found[1] if found is not None and found[1] else in_extensiv
+
+
+_SAID = attrgetter(*(each.name for each in fields(OrderObserved) if each.name not in {"as_of", "most"}))
 
 
 class Stage(StrEnum):
@@ -110,6 +114,11 @@ class Order:
         """
         most = self.said_at_most(line.listing_sku)
         return line.units if most is None else min(line.units, most)
+
+    def says(self, seen: OrderObserved) -> bool:
+        """Whether this side of it was read just so before, whenever that was."""
+        known = self.on_channel if seen.source != EXTENSIV else self.part(seen.part)
+        return known is not None and bool(_SAID(known) == _SAID(seen))
 
     def part(self, part: str) -> OrderObserved | None:
         """What Extensiv shows under one of its ids."""
@@ -288,6 +297,8 @@ class OrderBook:
         if after is before:
             return frozenset()
         self.orders[seen.key] = after
+        if seen.key in self._unsettled and before.says(seen):
+            return _codes(before)  # read again: nothing is counted anew
         for line in seen.lines:
             if line.sku is not None:
                 self.named.setdefault((seen.key.channel, line.listing_sku), set()).add(line.sku)

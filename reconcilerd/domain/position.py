@@ -191,7 +191,10 @@ class OfferView:
         return max(self.current or 0, self.write or 0, self.replaced)
 
     def use_of(self, component: Sku) -> int:
-        return next((count for sku, count in self.uses if sku == component), 0)
+        for sku, count in self.uses:
+            if sku == component:
+                return count
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +254,10 @@ class Position:
         return next(each for each in self.channels if each.name == name)
 
     def excluded_of(self, sku: Sku) -> Locations:
-        return next((each for name, each in self.excluded if name == sku), frozenset())
+        for name, each in self.excluded:
+            if name == sku:
+                return each
+        return frozenset()
 
     def min_level(self, sku: Sku) -> int:
         return next((level for name, level in self.min_levels if name == sku), 0)

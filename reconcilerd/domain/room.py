@@ -5,7 +5,7 @@ Invariants I1 to I3 in arithmetic. For each component and each union of the list
 fits on every shelf (Hall's condition), so one subtraction per shelf tells what may still be granted.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from types import MappingProxyType
@@ -50,7 +50,10 @@ class Shelf:
         return max(0, self.stock + self.coming - self.claimed - self.unseen) - self.left
 
     def taken(self, shown: Shown) -> int:
-        return sum(count * shown.get(slot, 0) for slot, count in self.use)
+        taken = 0
+        for slot, count in self.use:
+            taken += count * shown.get(slot, 0)
+        return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,29 @@ class Room:
     def fits(self, shown: Shown) -> bool:
         shown = self._on_shelf(shown) if self.beyond else shown
         return all(shelf.taken(shown) <= shelf.left for shelf in self.shelves)
+
+    def rising(self, slots: Collection[SlotKey], shown: Shown) -> Callable[[Sequence[int]], bool]:
+        """``fits`` for numbers of these slots, in this order, beside what the others show: for asking many times."""
+        order = {slot: place for place, slot in enumerate(slots)}
+        if self.beyond:
+            return lambda numbers: self.fits({**shown, **dict(zip(order, numbers, strict=True))})
+        shelves = [
+            (
+                shelf.left - sum(use * shown.get(slot, 0) for slot, use in shelf.use if slot not in order),
+                [(order[slot], use) for slot, use in shelf.use if slot in order],
+            )
+            for shelf in self.shelves
+        ]
+
+        def fits(numbers: Sequence[int]) -> bool:
+            for left, uses in shelves:
+                for place, use in uses:
+                    left -= use * numbers[place]  # noqa: PLW2901
+                if left < 0:
+                    return False
+            return True
+
+        return fits
 
     def of(self, slots: Collection[SlotKey]) -> "Room":
         """Only the shelves that some of these slots take from: others cannot stand in their way."""
@@ -107,13 +133,15 @@ class Room:
     def headroom(self, slot: SlotKey, shown: Shown, *, raising: bool) -> int:
         """How many more of ``slot`` fit beside what is shown (negative: too much is shown already)."""
         on_shelf = self._on_shelf(shown) if self.beyond else shown
-        spare = [
-            (((shelf.left_for_raises if raising else shelf.left) - shelf.taken(on_shelf)) // use)
-            for shelf in self.shelves
-            for name, use in shelf.use
-            if name == slot
-        ]
-        room = min(spare, default=0)
+        spare: int | None = None
+        for shelf in self.shelves:
+            for name, use in shelf.use:
+                # Nearly always it is the same object, and comparing two field by field is slow.
+                if name is slot or (name.listing == slot.listing and name == slot):
+                    left = shelf.left_for_raises if raising else shelf.left
+                    fits = (left - shelf.taken(on_shelf)) // use if on_shelf else left // use
+                    spare = fits if spare is None else min(spare, fits)
+        room = spare or 0
         return room + max(0, self.beyond.get(slot, 0) - shown.get(slot, 0)) if self.beyond else room
 
     def alone(self, slot: SlotKey, *, raising: bool = False) -> int:
@@ -190,14 +218,21 @@ def _shelf(
         if row.sku == component and row.location in union and row.location not in barred
     ]
     inside = [claim for claim in position.claims if claim.component == component and claim.locations <= union]
-    ordered = sum(claim.units + claim.waived for claim in inside if claim.kind in ORDERED)
+    ordered = claimed = kept = 0
+    for claim in inside:
+        if claim.kind in ORDERED:
+            ordered += claim.units + claim.waived
+        if claim.kind in KEPT_FROM_RAISES:
+            kept += claim.units
+        else:
+            claimed += claim.units
     return Shelf(
         component=component,
         locations=union,
         stock=sum(row.sellable for row in rows),
-        claimed=sum(claim.units for claim in inside if claim.kind not in KEPT_FROM_RAISES),
+        claimed=claimed,
         unseen=max(0, sum(row.allocated for row in rows) - ordered),
-        buried=sum(claim.units for claim in inside if claim.kind in KEPT_FROM_RAISES),
+        buried=kept,
         use=use,
         coming=_coming(position, component, union - barred) if position.inbound else 0,
     )

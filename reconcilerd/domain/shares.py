@@ -52,7 +52,7 @@ def fill(room: Room, takers: Sequence[Taker], start: Shown) -> dict[SlotKey, int
             grown = {**given, taker.slot: given[taker.slot] + 1}
             if grown[taker.slot] > taker.cap or not room.fits(grown):
                 stuck.append(taker.slot)
-            elif _at_level(active, given, level + 1)[taker.slot] > given[taker.slot]:
+            elif _risen(taker, given, level + 1) > given[taker.slot]:
                 given = grown
         for slot in stuck:
             del active[slot]
@@ -60,19 +60,22 @@ def fill(room: Room, takers: Sequence[Taker], start: Shown) -> dict[SlotKey, int
 
 
 def _highest_level(room: Room, active: Mapping[SlotKey, Taker], given: Shown, high: int) -> int:
+    """The highest level below ``high`` at which what everybody has risen to fits."""
+    fits = room.rising({slot: given[slot] for slot in active}, given)
+    takers = [(given[s], t.cap, t.weight, t.step * _FINE) for s, t in active.items()]
     low = 0
     while low < high:
         middle = (low + high + 1) // 2
-        if room.fits(_at_level(active, given, middle)):
+        if fits([max(now, min(cap, middle * weight // step)) for now, cap, weight, step in takers]):
             low = middle
         else:
             high = middle - 1
     return low
 
 
+def _risen(taker: Taker, given: Shown, level: int) -> int:
+    return max(given[taker.slot], min(taker.cap, level * taker.weight // (taker.step * _FINE)))
+
+
 def _at_level(active: Mapping[SlotKey, Taker], given: Shown, level: int) -> dict[SlotKey, int]:
-    risen = {
-        slot: max(given[slot], min(taker.cap, level * taker.weight // (taker.step * _FINE)))
-        for slot, taker in active.items()
-    }
-    return {**given, **risen}
+    return {**given, **{slot: _risen(taker, given, level) for slot, taker in active.items()}}

@@ -32,11 +32,6 @@ def first_seen(fact: StockObserved) -> StockTrack:
     return StockTrack(replace(fact, counted=fact.counted or fact.on_hand > 0), said_at=fact.age_of)
 
 
-def same_stock(old: StockObserved, new: StockObserved) -> bool:
-    """Whether two readings of a row say the same, whenever they were taken."""
-    return replace(old, age_of=new.age_of, as_of=new.as_of) == new
-
-
 def agree(one: int, other: int) -> bool:
     """Whether two readings confirm each other: goods come and go meanwhile, but nothing is nothing."""
     return one == other or 2 * min(one, other) >= max(one, other)

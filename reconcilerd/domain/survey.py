@@ -182,6 +182,14 @@ class Surveyor:
             inbound=_inbound(book, kept.components, now) if book.policy.inbound else (),
         )
 
+    def awaits_orders(self, group: Sku) -> bool:
+        """Whether some of a group's claims end by the next reading of Extensiv's orders, or by time alone."""
+        kept = self._groups.get(group)
+        components = kept.components if kept is not None else ()
+        return bool(self.book.policy.demand) or any(
+            each in self._orders and self._orders[each].awaited for each in components
+        )
+
     def forget(self, group: Sku) -> None:
         """Keep nothing of a group until it is asked for again."""
         kept = self._groups.pop(group, None)

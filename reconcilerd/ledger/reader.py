@@ -60,7 +60,7 @@ def faults(path: Path) -> Iterator[None]:
         raise LedgerFault(_said(path, error)) from error
 
 
-def _said(path: Path, error: sqlite3.DatabaseError) -> str:
+def _said(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError) -> str:
     text = str(error)
     if "full" in text:
         return f"{path}: the disk is full; nothing of this step was written. Free space, then start again"

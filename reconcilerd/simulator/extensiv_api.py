@@ -64,13 +64,14 @@ class ExtensivApi:
 
     def app(self) -> Router:
         lists: list[tuple[str, str, Callable[[Request], list[Row] | Rows]]] = [
+            # Routes are tried in turn: what is asked for most comes first.
+            ("v1.1/orders", "read", self._orders),
+            ("v1/inventory", "read", self._inventory),
             ("v1.1/products", "read", self._products),
             ("v1/listings", "read", self._listings),
-            ("v1/inventory", "read", self._inventory),
             ("v1/productstocks/total", "totals", self._totals),
             ("v1/warehouses", "read", self._warehouses),
             ("v1/saleschannels", "read", self._channels),
-            ("v1.1/orders", "read", self._orders),
             ("v1/shipments", "read", self._shipments),
         ]
         writes: list[tuple[str, str, Callable[[World, bytes, Instant], Row]]] = [

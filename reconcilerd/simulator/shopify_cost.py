@@ -99,6 +99,12 @@ class Pricing:
 
 
 def _objects(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + sum(map(_objects, value.values()))
-    return sum(map(_objects, value)) if isinstance(value, list) else 0
+    count, waiting = 0, [value]
+    while waiting:
+        each = waiting.pop()
+        if type(each) is dict:
+            count += 1
+            waiting.extend(each.values())
+        elif type(each) is list:
+            waiting.extend(each)
+    return count

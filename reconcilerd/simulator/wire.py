@@ -5,6 +5,7 @@ import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from random import Random
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -211,13 +212,18 @@ class Face:
                 if Fault.STALE_CACHE in struck:
                     response.headers["age"] = str((now - before[0]) // 1000)
                     at = Instant(at - now + before[0])
-        response.headers["date"] = formatdate(at / 1000, usegmt=True)
+        response.headers["date"] = _date(at // 1000)
         return response
 
     def _keep(self, again: str, now: Instant, body: bytes) -> None:
         self._before[again] = (now, body)
         if len(self._before) > MOST_KEPT:
             del self._before[next(iter(self._before))]
+
+
+@lru_cache(maxsize=64)
+def _date(at_s: int) -> str:
+    return formatdate(at_s, usegmt=True)
 
 
 INSTEAD = tuple(fault for fault, entry in MENU.items() if entry.moment is Moment.INSTEAD)

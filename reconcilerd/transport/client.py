@@ -4,13 +4,12 @@ No redirects, no proxies from the environment, https only except on loopback. Er
 """
 
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import anyio
 import httpx
@@ -161,6 +160,9 @@ class Client:
             event_hooks={"request": [_mark_sent]},
             headers={"User-Agent": f"reconcilerd/{__version__}", "Accept": "application/json"},
         )
+        self._headers = httpx.Headers(self._http.headers)
+        self._headers_json = httpx.Headers(self._http.headers)
+        self._headers_json.update(_JSON)
 
     def lane(self, name: str) -> Lane:
         return self._lanes[name]
@@ -172,8 +174,11 @@ class Client:
         """Send a token request: no auth, no lane, no retry, bounded. Raises TryLater, MalformedReply."""
         try:
             with anyio.fail_after(TOKEN_TIMEOUT_S):
-                async with self._open(request, None) as response:
+                response = await self._http.send(request, auth=None, stream=True)
+                try:
                     body = await body_of(f"{self.name}: the token request", response, TOKEN_BYTES)
+                finally:
+                    await _close(response)
         except (httpx.TransportError, TimeoutError) as error:
             text = redact(str(error)) or type(error).__name__
             raise TryLater(f"{self.name}: no token can be had ({text})") from None
@@ -209,8 +214,15 @@ class Client:
         tries: list[_Again] = []
         began_s = anyio.current_time()
         try:
+            # Nearly every call succeeds at once: the retries' own bookkeeping begins with the first failure.
+            return await self._once(call, 0)
+        except _Again as error:
+            begun = [error]  # what a try broke with before the bookkeeping knew of it
+        try:
             async for attempt in stamina.retry_context(on=again, attempts=self._retry.tries, timeout=None):
                 with attempt:
+                    for broke in begun[len(tries) :]:
+                        raise broke
                     return await self._once(call, len(tries))
         except _Again as last:
             self.traffic.failed += 1
@@ -225,8 +237,10 @@ class Client:
 
     async def _once(self, call: Call, failed: int) -> Reply:
         """One try, after ``failed`` others."""
-        lane = self._lanes[call.lane]
-        async with self._seat(lane, call):
+        lane, seat = self._lanes[call.lane], object()
+        # Tokens of the lane and one of the few places at the connections.
+        await lane.acquire(call.priority, call.cost, partial(self._gate.acquire_on_behalf_of, seat))
+        try:
             if call.withheld is not None and (why := call.withheld()):
                 # A try that broke before may have had its effect.
                 raise OutcomeUnknown(f"{why}, after {failed} tries") if failed else Withheld(why)
@@ -236,8 +250,11 @@ class Client:
             try:
                 with _Border(self, call, request, failed):
                     with anyio.fail_after(call.timeout_s):
-                        async with self._open(request, self._auth) as response:
+                        response = await self._http.send(request, auth=self._auth, stream=True)
+                        try:
                             body = await body_of(self._where(call), response, self._max)
+                        finally:
+                            await _close(response)
                     answered = self._clock()
                     self.traffic.milliseconds += answered - asked
                     self.traffic.by_status[response.status_code] = (
@@ -251,26 +268,26 @@ class Client:
             self._heard(True)
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status_code, headers, body, asked, answered, failed)
-
-    @asynccontextmanager
-    async def _seat(self, lane: Lane, call: Call) -> AsyncIterator[None]:
-        """Tokens of the lane and one of the few places at the connections."""
-        seat = object()
-        await lane.acquire(call.priority, call.cost, partial(self._gate.acquire_on_behalf_of, seat))
-        try:
-            yield
         finally:
             self._gate.release_on_behalf_of(seat)
 
     def _request(self, call: Call) -> httpx.Request:
+        """What ``build_request`` of the library makes of a call, without merging what is always the same."""
         content = None if call.json is None else msgspec.json.encode(call.json)
-        headers = {"Content-Type": "application/json"} if content is not None else {}
-        return self._http.build_request(
-            call.method,
-            self._url(call.path),
-            params=httpx.QueryParams(list(call.query)) if call.query else None,
-            content=content,
-            headers=headers,
+        if self._http.cookies.jar:
+            return self._http.build_request(
+                call.method,
+                self._url(call.path),
+                params=httpx.QueryParams(list(call.query)) if call.query else None,
+                content=content,
+                headers=_JSON if content is not None else None,
+            )
+        url = self._url(call.path)
+        if call.query:
+            url = httpx.URL(f"{url}?{urlencode(call.query)}")
+        headers = self._headers if content is None else self._headers_json
+        return httpx.Request(
+            call.method, url, headers=headers, content=content, extensions=dict(_NO_TIMEOUTS)
         )
 
     def _url(self, path: str) -> httpx.URL:
@@ -281,16 +298,6 @@ class Client:
             if len(self._urls) < MOST_URLS:
                 self._urls[path] = known
         return known
-
-    @asynccontextmanager
-    async def _open(self, request: httpx.Request, auth: httpx.Auth | None) -> AsyncIterator[httpx.Response]:
-        response = await self._http.send(request, auth=auth, stream=True)
-        try:
-            yield response
-        finally:
-            # Shielded so that a cancel gives the connection back; bounded so that it cannot hang there.
-            with anyio.move_on_after(CLOSE_S, shield=True):
-                await response.aclose()
 
     def _sort(self, call: Call, lane: Lane, response: httpx.Response, body: bytes, failed: int) -> None:
         """Nothing for a success; else the error that says what to do next."""
@@ -324,6 +331,19 @@ class Client:
 
     def _where(self, call: Call) -> str:
         return f"{self.name}: {call.method} {call.path}"
+
+
+_JSON = {"Content-Type": "application/json"}
+_NO_TIMEOUTS = {"timeout": httpx.Timeout(None).as_dict()}
+"""A call's own deadline is around all of it."""
+
+
+async def _close(response: httpx.Response) -> None:
+    """Give the connection back, unless reading to the end did. Raises nothing of its own."""
+    if not response.is_closed:
+        # Shielded so that a cancel gives the connection back; bounded so that it cannot hang there.
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            await response.aclose()
 
 
 class _Border:

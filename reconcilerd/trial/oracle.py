@@ -44,16 +44,12 @@ class Oracle:
         for component, _ in position.sold:
             orders = self._taking(component)
             for order, units in list(orders.values()):
-                found = counted.get((order.number, component), [])
-                if sum(found) > units:
+                found = counted.get((order.number, component))
+                total = sum(found) if found else 0
+                if total > units:
                     yield "I9", f"order {order.number} takes {units} of {component}, counted are {found}"
-                elif (
-                    sum(found) < units
-                    and self._open(order)
-                    and self._heard(order)
-                    and not self._misread(order)
-                ):
-                    yield "I6", f"order {order.number} takes {units} of {component}, counted are {sum(found)}"
+                elif total < units and self._open(order) and self._heard(order) and not self._misread(order):
+                    yield "I6", f"order {order.number} takes {units} of {component}, counted are {total}"
                 elif self._over(order):
                     if found:
                         yield "I6", f"order {order.number} is finished and still takes {found} of {component}"

@@ -7,6 +7,7 @@ from functools import partial
 import anyio
 from typing_extensions import override
 
+from reconcilerd.daemon.desk import Awaits
 from reconcilerd.domain.adaptive import scarcity
 from reconcilerd.domain.facts import Fact, RegimeSwitched
 from reconcilerd.domain.guards import Rails
@@ -155,7 +156,7 @@ class Omniscient:
         while True:
             for group in await desk.groups(10_000):
                 members = desk.book.joins().groups.members.get(group, (group,))
-                desk.wait_for(group, members, waiting=True, asking=False)
+                desk.wait_for(group, members, ~Awaits.NOTHING, asking=False)
                 await self._correct(group)
 
     async def _correct(self, group: Sku) -> None:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from reconcilerd.daemon import passes
-from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.desk import Awaits, Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.domain import allocation, claims, drift, guards, invariants, shares
 from reconcilerd.domain import plan as planning
@@ -167,7 +167,9 @@ def cannot_leave_a_number_alone(patch: Patch) -> None:
     _allocations(patch, restless)
     wait_for = Desk.wait_for
     patch.setattr(
-        Desk, "wait_for", lambda self, *about, **how: wait_for(self, *about, **{**how, "waiting": True})
+        Desk,
+        "wait_for",
+        lambda self, group, skus, _, **how: wait_for(self, group, skus, ~Awaits.NOTHING, **how),
     )
 
 
