@@ -6,8 +6,7 @@ where the old one stood, with ages no better than they were.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
-from operator import attrgetter
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from reconcilerd.domain.bundles import Uses
@@ -344,8 +343,7 @@ class Book:
         return known
 
     def _take_slot(self, fact: SlotObserved) -> Taken:
-        if fact.listing_sku != (code := code_of(fact.listing_sku)):
-            fact = replace(fact, listing_sku=code)
+        fact = replace(fact, listing_sku=code_of(fact.listing_sku))
         channel = self.policy.channels.get(fact.slot.channel)
         if channel is None:
             return _OLD
@@ -353,7 +351,7 @@ class Book:
         before = track.seen
         if track.outdated(fact):
             return _OLD
-        value_before, as_of_before = track.value, track.as_of
+        value_before = track.value
         left = self._skus_of_slot(fact.slot)
         prior = self.prior(next(iter(self.skus_of_code(fact.slot.channel, fact.listing_sku)), None))
         if before is not None and (before.listing_sku, before.gone) != (fact.listing_sku, fact.gone):
@@ -372,9 +370,7 @@ class Book:
         changed = before is None or value_before != track.value or _other(before, fact)
         news = changed or bool(derived)
         skus = self._skus_of_slot(fact.slot) | left
-        # The same number again says something else where orders were placed between the two readings.
-        other = news or self.orders.known(fact.slot.channel, fact.listing_sku, as_of_before, track.as_of) != 0
-        return Taken(news, derived, skus if other else frozenset(), skus)
+        return Taken(news, derived, skus if news else frozenset(), skus)
 
     def _take_stock(self, fact: StockObserved) -> Taken:
         key = (fact.sku, fact.location)
@@ -427,9 +423,7 @@ class Book:
         for line in fact.lines:
             line_of = code_of(line.listing_sku), line.sku
             lines[line_of] = lines.get(line_of, 0) + line.units
-        read = tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items())
-        if read != fact.lines:
-            fact = replace(fact, lines=read)
+        fact = replace(fact, lines=tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items()))
         old = self.orders.side(fact)
         changed = self.orders.take(fact)
         kept = self.orders.side(fact)
@@ -446,13 +440,10 @@ class Book:
             if not taking and self.products and channel in self.policy.channels:
                 found.extend(self._unmapped(fact, code))
         # Where nobody says when an order ended, it ended when it was last read.
-        other = news or kept is None or (kept.ended_at is None and kept.status in _DONE)
-        for component in dirty if other else ():
-            self.ordered[component] = self.ordered.get(component, 0) + 1
-        skus = frozenset(dirty)
-        return Taken(
-            news, tuple(found), skus if other else frozenset(), skus, instead=kept if kept != fact else None
-        )
+        if news or kept is None or (kept.ended_at is None and kept.status in _DONE):
+            for component in dirty:
+                self.ordered[component] = self.ordered.get(component, 0) + 1
+        return Taken(news, tuple(found), frozenset(dirty), instead=kept if kept != fact else None)
 
     def _unmapped(self, fact: OrderObserved, code: str) -> Iterable[Fact]:
         finding = FindingRaised(
@@ -547,10 +538,8 @@ class Book:
         freed: set[Sku] = set()
         for track in self.slots.values():
             if track.slot.channel == channel and (track.inferred or track.buried):
-                windows = len(track.inferred) + len(track.buried)
                 track.expire(through, self.orders, again=again)
-                if len(track.inferred) + len(track.buried) != windows:
-                    freed |= self._skus_of_slot(track.slot)
+                freed |= self._skus_of_slot(track.slot)
         return freed
 
     def _unmapped_slots(self, channel: ChannelName, at: Instant) -> Iterable[Fact]:
@@ -613,17 +602,9 @@ class Book:
         return frozenset() if sku is None else frozenset(component for component, _ in self.uses(sku))
 
 
-def _all_but(kind: type[SlotObserved | OrderObserved], *names: str) -> attrgetter:  # type: ignore[type-arg]
-    return attrgetter(*(each.name for each in fields(kind) if each.name not in names))
-
-
-_SLOT = _all_but(SlotObserved, "age_of", "as_of")
-_ORDER = _all_but(OrderObserved, "as_of")
-
-
 def _other(before: SlotObserved, now: SlotObserved) -> bool:
-    return bool(_SLOT(before) != _SLOT(now))
+    return replace(before, age_of=now.age_of, as_of=now.as_of) != now
 
 
 def _same_order(old: OrderObserved | None, new: OrderObserved) -> bool:
-    return old is new or (old is not None and bool(_ORDER(old) == _ORDER(new)))
+    return old is not None and replace(old, as_of=new.as_of) == new
