@@ -151,7 +151,7 @@ def awaited(plan: GroupPlan) -> Awaits:
         awaits |= Awaits.REREAD
     for claim in position.claims:
         if claim.kind in MOVING:
-            awaits |= Awaits.CLAIMS
+            awaits |= Awaits.CLAIMS | Awaits.REREAD
         if claim.kind is ClaimKind.SHIPPED:
             awaits |= Awaits.STOCK
         if claim.kind in BY_MOMENTS or claim.until is not None or claim.waived:

@@ -332,8 +332,7 @@ class Book:
         return known
 
     def _take_slot(self, fact: SlotObserved) -> Taken:
-        if fact.listing_sku != (code := code_of(fact.listing_sku)):
-            fact = replace(fact, listing_sku=code)
+        fact = replace(fact, listing_sku=code_of(fact.listing_sku))
         channel = self.policy.channels.get(fact.slot.channel)
         if channel is None:
             return _OLD
@@ -341,7 +340,7 @@ class Book:
         before = track.seen
         if track.outdated(fact):
             return _OLD
-        value_before, as_of_before = track.value, track.as_of
+        value_before = track.value
         left = self._skus_of_slot(fact.slot)
         prior = self.prior(next(iter(self.skus_of_code(fact.slot.channel, fact.listing_sku)), None))
         if before is not None and (before.listing_sku, before.gone) != (fact.listing_sku, fact.gone):
@@ -360,9 +359,7 @@ class Book:
         changed = before is None or value_before != track.value or not same_slot(before, fact)
         news = changed or bool(derived)
         skus = self._skus_of_slot(fact.slot) | left
-        # The same number again says something else where orders were placed between the two readings.
-        other = news or self.orders.known(fact.slot.channel, fact.listing_sku, as_of_before, track.as_of) != 0
-        return Taken(news, derived, skus if other else frozenset(), skus)
+        return Taken(news, derived, skus if news else frozenset(), skus)
 
     def _take_stock(self, fact: StockObserved) -> Taken:
         key = (fact.sku, fact.location)
@@ -416,9 +413,7 @@ class Book:
         for line in fact.lines:
             line_of = code_of(line.listing_sku), line.sku
             lines[line_of] = lines.get(line_of, 0) + line.units
-        read = tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items())
-        if read != fact.lines:
-            fact = replace(fact, lines=read)
+        fact = replace(fact, lines=tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items()))
         old = self.orders.side(fact)
         changed = self.orders.take(fact)
         kept = self.orders.side(fact)
@@ -437,13 +432,10 @@ class Book:
                 found.extend(() if unmapped.about in self.findings else self._raise(unmapped))
         found.extend(self._differing(fact))
         # Where nobody says when an order ended, it ended when it was last read.
-        other = news or kept is None or (kept.ended_at is None and kept.status in _DONE)
-        for component in dirty if other else ():
-            self.ordered[component] = self.ordered.get(component, 0) + 1
-        skus = frozenset(dirty)
-        return Taken(
-            news, tuple(found), skus if other else frozenset(), skus, instead=kept if kept != fact else None
-        )
+        if news or kept is None or (kept.ended_at is None and kept.status in _DONE):
+            for component in dirty:
+                self.ordered[component] = self.ordered.get(component, 0) + 1
+        return Taken(news, tuple(found), frozenset(dirty), instead=kept if kept != fact else None)
 
     def _differing(self, fact: OrderObserved) -> Iterable[Fact]:
         """Of an order that both sides show: what Extensiv has of it beyond the most that its channel ever said."""
@@ -533,10 +525,8 @@ class Book:
         freed: set[Sku] = set()
         for track in self.slots.values():
             if track.slot.channel == channel and (track.inferred or track.buried):
-                windows = len(track.inferred) + len(track.buried)
                 track.expire(through, self.orders, again=again)
-                if len(track.inferred) + len(track.buried) != windows:
-                    freed |= self._skus_of_slot(track.slot)
+                freed |= self._skus_of_slot(track.slot)
         return freed
 
     def _unmapped_slots(self, channel: ChannelName, at: Instant) -> Iterable[Fact]:
