@@ -13,7 +13,7 @@ from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import LocationName, Sku, SlotKey
 from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.policy import Percent
-from reconcilerd.domain.position import ClaimKind, OfferView, Position
+from reconcilerd.domain.position import KEPT_FROM_RAISES, ClaimKind, OfferView, Position
 
 Found = Iterator[tuple[str, str]]
 Locations = frozenset[LocationName]
@@ -39,10 +39,10 @@ def stock_left(position: Position, component: Sku, union: Locations) -> tuple[in
     rows = [row for row in position.stock if row.sku == component and row.location in union]
     inside = [each for each in position.claims if each.component == component and each.locations <= union]
     ordered = sum(each.units for each in inside if each.kind in ORDERED)
-    taken = sum(each.units for each in inside if each.kind is not ClaimKind.BURIED)
+    taken = sum(each.units for each in inside if each.kind not in KEPT_FROM_RAISES)
     unseen = max(0, sum(row.allocated for row in rows) - ordered)
     left = max(0, sum(max(0, row.on_hand - row.unavailable) for row in rows) - taken - unseen)
-    return left, max(0, left - sum(each.units for each in inside if each.kind is ClaimKind.BURIED))
+    return left, max(0, left - sum(each.units for each in inside if each.kind in KEPT_FROM_RAISES))
 
 
 def unions_of(position: Position, component: Sku) -> list[Locations]:

@@ -32,7 +32,7 @@ class Oracle:
     _orders: dict[str, dict[int, tuple[Order, int]]] = field(default_factory=dict)
     """By component: the orders that may still take of it, each with its eaches."""
     _said: dict[tuple[str, str], list[tuple[str, int]]] = field(default_factory=dict)
-    """What the last reading of an order at its store named, by store and number."""
+    """What the last reading of an order named, by source and number."""
 
     def conservation(self, position: Position) -> Found:
         """I6, I9: every open order that was read takes its units exactly once; a finished one takes none."""
@@ -135,14 +135,15 @@ class Oracle:
         return item is not None and fact.listing_sku.strip().casefold() != item.listing_sku.casefold()
 
     def read_order(self, fact: OrderObserved) -> None:
-        """Remember whether the last reading of an order at a store named what was ordered."""
-        if fact.source != EXTENSIV:
-            said = sorted((line.listing_sku.strip().casefold(), line.units) for line in fact.lines)
-            self._said[fact.key.channel, fact.key.number] = said
+        """Remember whether the last reading of an order, on either side, named what was ordered."""
+        said = sorted((line.listing_sku.strip().casefold(), line.units) for line in fact.lines)
+        self._said[fact.source, fact.key.number] = said
 
     def _misread(self, order: Order) -> bool:
-        said = self._said.get((order.store or "", order.number))
-        return said is not None and said != sorted((code.casefold(), units) for code, units in order.lines)
+        """Whether a side called its lines by what nobody knows: a person is told, and nothing is counted."""
+        truth = sorted((code.casefold(), units) for code, units in order.lines)
+        told = (self._said.get((source, order.number)) for source in (order.store, EXTENSIV))
+        return any(each is not None and each != truth for each in told)
 
     def _open(self, order: Order) -> bool:
         return order.cancelled is None and order.shipped is None and not order.test

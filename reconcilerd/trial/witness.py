@@ -22,7 +22,7 @@ from reconcilerd.domain.invariants import Violation
 from reconcilerd.domain.names import ChannelName, Instant, Sku
 from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.policy import Mode, Policy
-from reconcilerd.domain.position import Position, StockView
+from reconcilerd.domain.position import ClaimKind, Position, StockView
 from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.truth import Item, World
 from reconcilerd.trial.arithmetic import Found, of_inputs, of_sends
@@ -209,7 +209,7 @@ class Witness:
             if gap > 2 * rule.poll_ms + SENT_WITHIN_MS:
                 self._say("I16", f"{fact.feed}: not read for {gap // 1000} s, without trouble of its own")
         self._tried[fact.feed] = fact.began
-        if fact.complete:
+        if fact.complete and not self._spoilt(fact):
             self.began[fact.feed] = max(fact.began, self.began.get(fact.feed, Instant(0)))
 
     def _answered(self, fact: CorrectionSent) -> None:
@@ -234,9 +234,28 @@ class Witness:
                 return True
         return False
 
+    def _spoilt(self, read: SweepRead) -> bool:
+        """Whether a reading of orders met a fault: what a store leaves out without a sign, nobody could read."""
+        system, _, feed = read.feed.rpartition(".")
+        for each in reversed(self.faults.done):
+            if feed != "orders" or each.at < read.began - TROUBLE_MS:
+                return False
+            if each.system == system and read.began <= each.at <= read.ended and "rders" in each.subject:
+                return True
+        return False
+
     def _of_the_ledger(self, position: Position) -> Found:
-        """I6, I7: what a plan looks at is the fold of what was written down, and nothing older."""
-        for row in position.stock:
+        """I6, I7: what a plan looks at is the fold of what was written down, and nothing older.
+
+        But for rows under suspicion, whose earlier number counts as well.
+        """
+        doubted = {
+            (c.component, place)
+            for c in position.claims
+            if c.kind is ClaimKind.DOUBTED
+            for place in c.locations
+        }
+        for row in (each for each in position.stock if (each.sku, each.location) not in doubted):
             told = self._read.get(f"{row.sku}@{row.location}")
             before = self._before.get(f"{row.sku}@{row.location}")
             if isinstance(told, StockObserved) and _counts(told) != _counts(row):

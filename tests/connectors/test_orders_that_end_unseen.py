@@ -290,6 +290,26 @@ async def test_an_order_in_doubt_is_asked_for_until_it_can_be_read(spoilt: Row) 
     assert sought(tenant) == [], "what can be read is in doubt no more"
 
 
+@pytest.mark.parametrize("code", [None, "a-renamed"])
+async def test_an_order_whose_lines_changed_is_asked_for_again_before_that_stands(code: str | None) -> None:
+    """A list that is spoilt once would else be believed until every open order is read again."""
+    row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", orderStatus="AWAITING_SHIPMENT")
+    spoilt = {"listingSku": code, "quantityOrdered": 1, "product": {"masterSku": code or " "}}
+    live = [row]
+    tenant = listed(live)
+    cursor = (await tenant.sweep("orders")).cursor
+    live[0] = {**row, "orderItems": [spoilt]}
+    await tenant.sweep("orders", cursor)
+    live[0] = row
+    tenant.desk.clock.pass_by(DAY_MS)
+    far = str(tenant.desk.clock())
+    lines: list[str] = []
+    for _ in range(3):
+        await tenant.sweep("orders", far)
+        lines += [line.listing_sku for each in tenant.of(OrderObserved) for line in each.lines]
+    assert lines[-1:] == ["a"]
+
+
 async def test_an_order_that_stays_in_doubt_is_asked_for_less_and_less() -> None:
     row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", orderStatus="SOMETHING_NEW")
     tenant = listed([row])

@@ -100,11 +100,14 @@ class Orders:
                 self._doubt(str(row["orderId"]))
             return [rows.rejected("order", row, made.why, asked)]
         fact, findings = made
+        before = self._open.pop(fact.part, None)
         if fact.status is OrderStatus.UNKNOWN:
             self._doubt(fact.part)
+        elif _doubtful_lines(before, fact):
+            # Not at once: the same spoilt list could answer.
+            self._doubts[fact.part] = (1, 1)
         else:
             self._doubts.pop(fact.part, None)
-        before = self._open.pop(fact.part, None)
         if fact.status in _STANDING:
             self._open[fact.part] = fact
         renumbered = before is not None and before.key != fact.key
@@ -161,6 +164,17 @@ class Orders:
             return f"{unsettled} open orders of the last reading are still to be asked for"
         self._met.clear()
         return ""
+
+
+def _doubtful_lines(before: OrderObserved | None, now: OrderObserved) -> bool:
+    """Whether an open order names nothing in a line, or other goods than when it was last read.
+
+    Few orders are changed, and a list that is spoilt once would else be believed until the next whole reading.
+    """
+    if now.status is not OrderStatus.OPEN:
+        return False
+    nameless = any(not line.listing_sku and not line.sku for line in now.lines)
+    return nameless or (before is not None and before.lines != now.lines)
 
 
 def _only(walk: Walk, part: str) -> Walk:
