@@ -93,6 +93,9 @@ class Order:
             return self
         if seen.source != EXTENSIV:
             return replace(self, on_channel=replace(seen, most=_most(known, seen)))
+        if seen.ended_at is not None and seen.ended_at > seen.as_of:
+            # It had ended when it was asked for, whatever the record says.
+            seen = replace(seen, ended_at=seen.as_of)
         if known is not None and known.status is seen.status is OrderStatus.SHIPPED:
             # Whatever is noted on a shipped order later, its parcel left when it left.
             seen = replace(seen, ended_at=known.ended_at)

@@ -46,9 +46,11 @@ class Oracle:
             for order, units in list(orders.values()):
                 found = counted.get((order.number, component))
                 total = sum(found) if found else 0
+                if self._misread(order):
+                    continue
                 if total > units:
                     yield "I9", f"order {order.number} takes {units} of {component}, counted are {found}"
-                elif total < units and self._open(order) and self._heard(order) and not self._misread(order):
+                elif total < units and self._open(order) and self._heard(order):
                     yield "I6", f"order {order.number} takes {units} of {component}, counted are {total}"
                 elif self._over(order):
                     if found:

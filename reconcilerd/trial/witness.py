@@ -83,6 +83,8 @@ class Witness:
     _excess: dict[tuple[str, str, int], int] = field(default_factory=dict)
     """Eaches by which a raise that was planned is too high: (channel, listing, target)."""
     _said: set[tuple[str, str]] = field(default_factory=set)
+    _delivered: dict[tuple[str, str, int], Instant] = field(default_factory=dict)
+    """When each write was last let in for an intent."""
     oracle: Oracle = field(init=False)
     _chance: Random = field(init=False)
 
@@ -148,7 +150,9 @@ class Witness:
         fits = self._open.get(wanted)
         if fits:
             self._close(fits[-1])
-        else:
+            self._delivered[wanted] = now
+        elif now - self._delivered.get(wanted, Instant(0)) > SENT_WITHIN_MS:
+            # An absolute write may be delivered again while its answer is waited for: it repeats harmlessly.
             self._say("I18", f"{where}: {quantity} was written, and no open intent says so")
         self.self_made += self._excess.pop(wanted, 0)
         rule = self.policy.offer_rule(Sku(item.sku.casefold()), ChannelName(item.store))

@@ -66,3 +66,14 @@ def test_where_an_order_stands(
 def test_one_unmatched_order_of_900_does_not_stop_raises() -> None:
     assert not MatchRate(900, 1).bad(9_990, 5)
     assert MatchRate(900, 5).bad(9_990, 5)
+
+
+def test_what_was_seen_shipped_had_left_by_then_whatever_its_record_says() -> None:
+    """A date in the future would keep its units off the shelf until then."""
+    book = OrderBook()
+    book.take(seen(EXTENSIV, OrderStatus.SHIPPED, 4, 10**9))
+    assert (side := book.orders[KEY].in_extensiv) is not None
+    assert side.ended_at == 4
+    book.take(seen(EXTENSIV, OrderStatus.SHIPPED, 9, 3))
+    assert (side := book.orders[KEY].in_extensiv) is not None
+    assert side.ended_at == 4
