@@ -1,7 +1,7 @@
 """Every branch of the domain is taken by a test of the domain: ``python -m tests.branches [--least PERCENT]``.
 
-Exit code 0 with all of them, or as large a part as was asked for, else 1, and the lines that no test reaches. Chance is fixed, so that nothing comes and
-goes with it.
+Exit code 0 with all of them, or as large a part as was asked for, else 1, and the lines that no test reaches. Chance
+is fixed, so that nothing comes and goes with it.
 """
 
 import os
