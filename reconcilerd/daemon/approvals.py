@@ -108,7 +108,7 @@ class Approvals:
                 "until": format_instant(each.until),
             }
             for slot, each in sorted(self._desk.book.pins.items())
-            if each.on and each.until > now
+            if each.holds(now)
         ]
         return {"pins": rows, "exit_code": 0}
 
@@ -123,10 +123,7 @@ class Approvals:
         lifted = [
             SlotPinned(slot, False, by, reason, now, now)
             for slot, each in sorted(self._desk.book.pins.items())
-            if each.on
-            and each.until > now
-            and (everything or sku_of.get(slot) == sku)
-            and channel in {None, slot.channel}
+            if each.holds(now) and (everything or sku_of.get(slot) == sku) and channel in {None, slot.channel}
         ]
         if not lifted:
             return error(f"nothing of {request['sku']!r} is pinned; see reconcilerd pins", 6)

@@ -88,11 +88,9 @@ class Daemon:
     def rails(self) -> Rails:
         """A person's words as they stand now."""
         now, book = self.desk.clock(), self.desk.book
-        frozen = frozenset(
-            f.channel for f in book.frozen.values() if f.on and (f.until is None or f.until > now)
-        )
+        frozen = frozenset(each.channel for each in book.frozen.values() if each.holds(now))
         envelopes = tuple(e for e in book.envelopes.values() if e.until > now and e.id not in book.revoked)
-        pinned = frozenset(each.slot for each in book.pins.values() if each.on and each.until > now)
+        pinned = frozenset(each.slot for each in book.pins.values() if each.holds(now))
         failing = self.circuits.open | {name for name in book.policy.channels if is_dark(book, name, now)}
         return Rails(
             mode=book.policy.limits.mode,
@@ -181,7 +179,7 @@ class Daemon:
         """Why nothing may be written now, if so: asked before every call."""
         frozen = self.desk.book.frozen.get(""), self.desk.book.frozen.get(channel)
         now = self.desk.clock()
-        held = any(f is not None and f.on and (f.until is None or f.until > now) for f in frozen)
+        held = any(each is not None and each.holds(now) for each in frozen)
         return stop_reason(
             stop=self._plugs.stop_file(),
             breach=bool(self.desk.book.breaches),

@@ -32,10 +32,8 @@ class Awaits(Flag):
     """Any reading of what belongs to it: a correction waits for fresh ones."""
     STOCK = auto()
     """A stock row that is read again: it proves shipments."""
-    MOMENTS = auto()
-    """Time alone, by little and little, or the next reading of Extensiv's orders."""
-    CLAIMS = auto()
-    """Something is held back that will end, and what ends it is news: looked at for safety's sake only."""
+    TIME = auto()
+    """Time alone, by little and little: looked at now and then."""
 
 
 class Journal(Protocol):
@@ -151,9 +149,9 @@ class Desk:
         """Look again at every group that asks for a reading: it may never come."""
         self.mark(tuple(self._asking))
 
-    def look_again(self, what: Awaits) -> None:
-        """Look again at every group that awaits any of this."""
-        self.mark(sorted(sku for sku, awaits in self._awaiting.items() if awaits & what))
+    def look_again(self) -> None:
+        """Look again at every group that awaits anything, time included."""
+        self.mark(sorted(self._awaiting))
 
     def _awaited(self, fact: Fact, touched: Iterable[Sku]) -> Iterable[Sku]:
         """SKUs whose plan may change by what this fact merely says again."""

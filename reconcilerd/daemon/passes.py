@@ -53,10 +53,10 @@ MAX_VIOLATIONS = 1_000
 FEW_ZEROS = 20
 """Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
 RESTLESS_S = 5.0
-MOMENTS_TURN = 6
-SETTLE_TURN = 12
 WHOLE_TURN = 6
 """Turns from one look at everything that waits to the next: time and readings alone end some claims."""
+SETTLE_TURN = 12
+"""Turns from one clearing of settled orders to the next."""
 MAX_ANNOUNCED = 20
 """Large orders that are told one by one in a pass; all are logged."""
 
@@ -151,13 +151,13 @@ def awaited(plan: GroupPlan) -> Awaits:
         awaits |= Awaits.REREAD
     for claim in position.claims:
         if claim.kind in MOVING:
-            awaits |= Awaits.CLAIMS | Awaits.REREAD
+            awaits |= Awaits.REREAD
         if claim.kind is ClaimKind.SHIPPED:
             awaits |= Awaits.STOCK
         if claim.kind in BY_MOMENTS or claim.until is not None or claim.waived:
-            awaits |= Awaits.MOMENTS
+            awaits |= Awaits.TIME
     if awaits and position.split and position.pool.mode is PoolMode.ADAPTIVE:
-        awaits |= Awaits.MOMENTS  # without a sale its speed falls, and with it what is called scarce
+        awaits |= Awaits.TIME  # without a sale its speed falls, and with it what is called scarce
     return awaits
 
 
@@ -215,9 +215,8 @@ class Passes:
         for turn in count(1):
             await anyio.sleep(RESTLESS_S)
             self._desk.ask_again()
-            if turn % MOMENTS_TURN == 0:
-                moments = Awaits.REREAD | Awaits.MOMENTS
-                self._desk.look_again(~Awaits.NOTHING if turn % WHOLE_TURN == 0 else moments)
+            if turn % WHOLE_TURN == 0:
+                self._desk.look_again()
             if turn % SETTLE_TURN == 0:
                 settle_orders(self._desk.book, self._desk.clock())
 
@@ -329,7 +328,7 @@ class Passes:
         # What is on its way begins and ends to be offered by time alone.
         awaits = awaited(plan)
         if self._surveyor.awaits_orders(group) or not self._desk.book.policy.inbound.keys().isdisjoint(skus):
-            awaits |= Awaits.MOMENTS
+            awaits |= Awaits.TIME
         if not awaits:
             # Of what is at rest nothing is kept: there is much of it, and it is seldom looked at.
             self._plans.pop(group, None)

@@ -95,7 +95,7 @@ class Latches:
 
     def standing(self, now: Instant) -> list[RailLatched]:
         """Everything that holds now, by name."""
-        held = [each for each in self.known.values() if each.on and (each.until is None or each.until > now)]
+        held = [each for each in self.known.values() if each.holds(now)]
         return sorted(held, key=lambda each: each.name)
 
     def released_since(self, feed: FeedName, at: Instant) -> bool:

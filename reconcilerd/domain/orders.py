@@ -8,10 +8,9 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate, takewhile
-from operator import attrgetter
 
 from reconcilerd.domain.facts import (
     EXTENSIV,
@@ -21,6 +20,7 @@ from reconcilerd.domain.facts import (
     OrderObserved,
     OrderStatus,
 )
+from reconcilerd.domain.facts.same import all_but
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku
 
@@ -44,7 +44,7 @@ def number_on_channel(order_key: str, in_extensiv: str) -> str:
     return found[1] if found is not None and found[1] else in_extensiv
 
 
-_SAID = attrgetter(*(each.name for each in fields(OrderObserved) if each.name not in {"as_of", "most"}))
+_SAID = all_but(OrderObserved, "as_of", "most")
 
 
 class Stage(StrEnum):
@@ -121,7 +121,7 @@ class Order:
     def says(self, seen: OrderObserved) -> bool:
         """Whether this side of it was read just so before, whenever that was."""
         known = self.on_channel if seen.source != EXTENSIV else self.part(seen.part)
-        return known is not None and bool(_SAID(known) == _SAID(seen))
+        return known is not None and _SAID(known) == _SAID(seen)
 
     def part(self, part: str) -> OrderObserved | None:
         """What Extensiv shows under one of its ids."""

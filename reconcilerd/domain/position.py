@@ -4,12 +4,12 @@ A Position is complete and frozen: recorded with a decision, it replays to the s
 except where a field says channel units (one sale of a listing is ``uses`` eaches of its components).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from operator import attrgetter
 
 from reconcilerd.domain.bundles import Uses
 from reconcilerd.domain.facts import SlotState
+from reconcilerd.domain.facts.same import all_but
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.policy import Ages, Costs, Limits, OfferRule, PoolRule, Publisher
 from reconcilerd.domain.quantities import Rate
@@ -263,11 +263,7 @@ class Position:
         return next((level for name, level in self.min_levels if name == sku), 0)
 
 
-def _all_but(record: type[Position | OfferView | StockView | ChannelView], *names: str) -> attrgetter:  # type: ignore[type-arg]
-    return attrgetter(*(each.name for each in fields(record) if each.name not in names))
-
-
-_LASTING = _all_but(Position, "at", "sold", "claims", "offers", "stock", "channels")
-_LASTING_OFFER = _all_but(OfferView, "as_of", "age_of", "rate", "last_good", "attempts")
-_LASTING_ROW = _all_but(StockView, "as_of", "age_of", "said", "counted")
-_LASTING_CHANNEL = _all_but(ChannelView, "through")
+_LASTING = all_but(Position, "at", "sold", "claims", "offers", "stock", "channels")
+_LASTING_OFFER = all_but(OfferView, "as_of", "age_of", "rate", "last_good", "attempts")
+_LASTING_ROW = all_but(StockView, "as_of", "age_of", "said", "counted")
+_LASTING_CHANNEL = all_but(ChannelView, "through")

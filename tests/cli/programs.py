@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from reconcilerd.cli.demo.tenant import write_tenant
+from reconcilerd.simulator.shoppers import busy_hour, read_invoices
+
 COLUMNS = 80
 PATIENCE_S = 60.0
 
@@ -58,3 +61,12 @@ def wait_until(what: str, true: object, patience_s: float = PATIENCE_S) -> None:
     while not true():
         assert time.monotonic() < end, f"waited {patience_s} s for {what}"
         time.sleep(0.2)
+
+
+@contextmanager
+def trading(folder: Path) -> Iterator[Path]:
+    """A pretend business that is served and trades; the configuration of a tenant of it."""
+    with running(folder, "simulator", "--demo", "--port", "0", log="simulator.log") as simulator:
+        assert simulator.stdout is not None
+        port = int(simulator.stdout.readline().rsplit(":", 1)[1])
+        yield write_tenant(folder, port, busy_hour(read_invoices(None)))

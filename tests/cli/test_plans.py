@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconcilerd.cli.demo.tenant import write_tenant
-from reconcilerd.simulator.shoppers import busy_hour, read_invoices
-from tests.cli.programs import COLUMNS, run, running, wait_until
+from tests.cli.programs import COLUMNS, run, running, trading, wait_until
 from tests.cli.test_run import ask, is_up, stopped
 
 TRIES = 8
@@ -21,10 +19,7 @@ TRIES = 8
 def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A business that trades, a daemon that asks before it raises, and everything read."""
     folder = tmp_path_factory.mktemp("tenant")
-    with running(folder, "simulator", "--demo", "--port", "0", log="simulator.log") as simulator:
-        assert simulator.stdout is not None
-        port = int(simulator.stdout.readline().rsplit(":", 1)[1])
-        config = write_tenant(folder, port, busy_hour(read_invoices(None)))
+    with trading(folder) as config:
         text = config.read_text("utf-8")
         assert 'mode = "auto"' in text
         config.write_text(text.replace('mode = "auto"', 'mode = "guarded"'), "utf-8")

@@ -15,9 +15,7 @@ from typing import Any
 
 import pytest
 
-from reconcilerd.cli.demo.tenant import write_tenant
-from reconcilerd.simulator.shoppers import busy_hour, read_invoices
-from tests.cli.programs import COLUMNS, run, running, wait_until
+from tests.cli.programs import COLUMNS, run, running, trading, wait_until
 
 KILLS = 2
 """With hundreds of listings; ``tests/crash/test_kills.py`` kills more often, a smaller one."""
@@ -26,11 +24,7 @@ KILLS = 2
 @pytest.fixture(scope="module")
 def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A configuration for a pretend business that is served and trades."""
-    folder = tmp_path_factory.mktemp("tenant")
-    with running(folder, "simulator", "--demo", "--port", "0", log="simulator.log") as simulator:
-        assert simulator.stdout is not None
-        port = int(simulator.stdout.readline().rsplit(":", 1)[1])
-        config = write_tenant(folder, port, busy_hour(read_invoices(None)))
+    with trading(tmp_path_factory.mktemp("tenant")) as config:
         yield config
 
 

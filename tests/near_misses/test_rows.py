@@ -15,6 +15,7 @@ from reconcilerd.connectors.shopify import rows as shopify
 from reconcilerd.domain.facts import EXTENSIV, FindingRaised
 from reconcilerd.domain.names import ChannelName, Instant
 from reconcilerd.domain.quantities import MAX_UNITS
+from tests.connectors.test_contracts import stock_row
 from tests.near_misses.damage import FAR_DAY, GONE, Path, Spoilt, at, damaged, paths
 
 AT, UK = Instant(5), ChannelName("uk")
@@ -35,17 +36,7 @@ LISTING = {
     "pushInventory": False,
     "active": True,
 }
-STOCK = {
-    "productStockId": 1,
-    "quantity": 5,
-    "availableQuantity": 3,
-    "allocatedQuantity": 1,
-    "quantityLocked": 1,
-    "pickable": True,
-    "active": True,
-    "product": {"masterSku": "A-1"},
-    "stockLocation": {"warehouseId": 7},
-}
+STOCK = stock_row()
 TOTAL = {"product": {"masterSku": "A"}, "onHandQuantity": 1, "lockedQuantity": 0}
 PLACE = {"warehouseId": 1, "name": "main", "type": "DIRECT_FULFILLMENT", "active": True}
 CHANNEL = {"salesChannelId": 1, "name": "uk", "type": "SHOPIFY", "active": True}

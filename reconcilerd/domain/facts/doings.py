@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from reconcilerd.domain.facts.made import Made, OfSlot
+from reconcilerd.domain.facts.made import Made, OfSlot, Standing
 from reconcilerd.domain.facts.reasons import (
     CorrectionEnd,
     Outcome,
@@ -170,7 +170,7 @@ class EnvelopeRevoked(Made):
 
 
 @dataclass(frozen=True, slots=True)
-class SlotPinned(Made):
+class SlotPinned(Standing):
     """A person wants a listing left at its number until ``until``, or (``on`` False) no longer."""
 
     kind: ClassVar[str] = "pin"
@@ -203,7 +203,7 @@ class PlanApplied(Made):
 
 
 @dataclass(frozen=True, slots=True)
-class FreezeSet(Made):
+class FreezeSet(Standing):
     """Writes to ``channel`` (all, if empty) stopped or allowed again by a person."""
 
     kind: ClassVar[str] = "freeze"
@@ -220,7 +220,7 @@ class FreezeSet(Made):
 
 
 @dataclass(frozen=True, slots=True)
-class RailLatched(Made):
+class RailLatched(Standing):
     """A rail tripped and stays so (``on``), until ``until`` or until somebody (``by``) releases it with a reason.
 
     ``name`` is the rail and what it holds: ``zeros:shop-uk``, ``all-changed:extensiv.stock``.

@@ -23,3 +23,14 @@ class OfSlot(Made):
     @property
     def about(self) -> str:
         return self.slot.path
+
+
+class Standing(Made):
+    """What holds from when it was made until its end, or until a newer one of its kind takes it back."""
+
+    __slots__ = ()
+    on: bool
+    until: Instant | None
+
+    def holds(self, now: Instant) -> bool:
+        return self.on and (self.until is None or self.until > now)
