@@ -53,7 +53,7 @@ MAX_VIOLATIONS = 1_000
 FEW_ZEROS = 20
 """Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
 RESTLESS_S = 5.0
-WHOLE_TURN = 6
+WHOLE_TURN = 12
 """Turns from one look at everything that waits to the next: time and readings alone end some claims."""
 SETTLE_TURN = 12
 """Turns from one clearing of settled orders to the next."""

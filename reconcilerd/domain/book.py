@@ -63,6 +63,7 @@ _Key = TypeVar("_Key")
 _Mapped = TypeVar("_Mapped", ProductObserved, ListingDeclared, LocationObserved)
 
 SIZES_KEPT = 20
+MINUTE_MS = 60_000
 """Of so many whole readings the sizes are compared."""
 
 
@@ -307,7 +308,8 @@ class Book:
     def rate(self, channel: ChannelName, code: str, now: Instant, prior: Rate) -> Rate:
         """Sales speed of a listing: what sold in the last hours, leaning on the prior while little is known."""
         velocity, began = self.policy.velocity, self.first_order.get(channel, now)
-        seen_ms = min(velocity.window_ms, max(0, now - began))
+        # By whole minutes: a speed that differs at every look would have everything worked out anew at every look.
+        seen_ms = min(velocity.window_ms, max(0, now - began) // MINUTE_MS * MINUTE_MS)
         units = self.orders.known(channel, code, after(now, -seen_ms), now)
         milli_ms = units * 1000 * 3_600_000 + prior.milli_per_hour * velocity.prior_ms
         return Rate(milli_ms // (seen_ms + velocity.prior_ms))

@@ -344,3 +344,28 @@ async def test_a_page_cut_in_the_middle_of_a_list_is_filled_up() -> None:
     assert (await tenant.sweep("stock")).complete
     assert len(stock(tenant)) == 350
     assert not [query for _, query in tenant.asked if "sku" in query]
+
+
+async def test_behind_a_page_that_is_shorter_than_pages_of_its_list_are_one_empty_page_is_the_end() -> None:
+    desk = Desk(world_of({f"s{n}": 5 for n in range(8)}, index_lag_ms=(0, 0), import_ms=(0, 0)))
+    for number in range(8):
+        desk.world.place_order("uk", str(number), [(f"s{number}", 1)], desk.clock())
+    tenant = Tenant(desk)
+    desk.world.advance(desk.clock())
+    desk.clock.pass_by(200_000)
+    cursor = (await tenant.sweep("orders")).cursor
+    desk.world.place_order("uk", "later", [("s1", 1)], desk.clock())
+    read = await tenant.sweep("orders", cursor)
+    assert read.complete
+    assert [fact.key.number for fact in tenant.of(OrderObserved)] == ["later"]
+    assert [query["page"] for _, query in tenant.asked] == ["1", "2"]
+
+
+async def test_behind_a_page_as_wide_as_any_an_empty_page_is_asked_for_once_more() -> None:
+    tenant = Tenant(Desk(world_of({f"s{n:03}": 5 for n in range(150)})))
+    assert (await tenant.sweep("stock")).complete
+    cut = iter([True])
+    tenant.spoil = lambda _path, query, body: [] if query["page"] == "2" and next(cut, False) else body
+    assert (await tenant.sweep("stock")).complete
+    assert len(stock(tenant)) == 150
+    assert not [query for _, query in tenant.asked if "sku" in query]

@@ -1,6 +1,7 @@
 """Walks Extensiv's paged lists to a proven end, or says why the end is not proven.
 
-Lists are bare arrays, so a cut reply looks like the end: only a page that comes back empty twice is one.
+Lists are bare arrays, so a cut reply looks like the end: only what was told twice is one. A page that comes back
+empty twice tells so, or an empty page behind one that is shorter than pages of that list are.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -100,6 +101,10 @@ class Walker:
         self._max_pages = max_pages
         self.spelling: dict[Sku, str] = dict(spelling)
         self.skew = Skew()
+        self._widest: dict[str, int] = {}
+        """By path: the most rows that a page ever had. The server may give fewer than it is asked for."""
+        self._short: set[str] = set()
+        """Paths whose last list was one page."""
 
     def spells(self, sku: Sku) -> bool:
         """Whether the seller's own spelling is known; one that is guessed proves nothing by finding nothing."""
@@ -123,7 +128,12 @@ class Walker:
 
         ``doubt``: nothing is known of what must be there, so a last page that is not full is read twice.
         """
-        return await self._walk(paging, at_once=2, doubt=doubt)
+        walk = await self._walk(paging, at_once=1 if paging.path in self._short else 2, doubt=doubt)
+        if walk.pages <= 1:
+            self._short.add(paging.path)
+        else:
+            self._short.discard(paging.path)
+        return walk
 
     async def walk_till_still(self, paging: Paging, *, doubt: bool = False) -> Walk:
         """A list to its end, again until nothing turns up that was not there before.
@@ -154,7 +164,7 @@ class Walker:
         return replace(plain, query=((plain.by_sku, text),), timeout_s=PAGE_TIMEOUT_S)
 
     async def _walk(self, paging: Paging, at_once: int, *, doubt: bool = False) -> Walk:
-        """Read pages until one is empty in two separate requests, and none after it has rows.
+        """Read pages until the end is told twice, and none after it has rows.
 
         A page of rows that all came before means that the server ignores ``page``.
         """
@@ -162,7 +172,8 @@ class Walker:
         while number <= self._max_pages:
             pages = await self._pages(paging, range(number, number + at_once))
             for at, (first, first_asked) in enumerate(pages, number):
-                page, asked = (first, first_asked) if first else await self._page(paging, at)
+                told = not doubt and 0 < sizes.get(at - 1, 0) < self._widest.get(paging.path, 0)
+                page, asked = (first, first_asked) if first or told else await self._page(paging, at)
                 walk.saw(min(first_asked, asked))
                 if not page:
                     if any(later for later, _ in pages[at - number + 1 :]):
@@ -176,6 +187,7 @@ class Walker:
                 walk.rows.extend((row, asked) for row in page)
                 seen |= keys
                 sizes[at] = len(page)
+                self._widest[paging.path] = max(len(page), self._widest.get(paging.path, 0))
                 walk.pages = len(sizes)
             number += at_once
             if len(pages[-1][0]) < paging.limit:
