@@ -26,7 +26,8 @@ TAKE_S = 30.0
 """How long it may take to read the answer."""
 ACCEPT_AGAIN_S = 1.0
 READS_FIRST = frozenset({"fresh", "apply"})
-"""Requests that read or write first wait for one another; a freeze waits for nobody."""
+PLAN = "plan"
+"""Requests that read or write first, as every plan may, wait for one another; a freeze waits for nobody."""
 
 
 async def serve(path: Path, answers: Answers, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:
@@ -79,7 +80,7 @@ async def _serve_one(stream: SocketStream, answers: Answers, turn: anyio.Lock) -
         await _send(stream, error(f"not a request: {malformed}", 2))
         return
     log.info("control_request", op=str(request.get("op")), uid=uid)
-    if any(request.get(each) for each in READS_FIRST):
+    if request.get("op") == PLAN or any(request.get(each) for each in READS_FIRST):
         async with turn:
             answer = await answers.answer(request, by=f"uid {uid}")
     else:

@@ -51,6 +51,8 @@ class Desk:
         self._journal = journal
         self._dirty: dict[Sku, None] = {}
         self._awaiting: dict[Sku, Awaits] = {}
+        self._looked: dict[Sku, Instant] = {}
+        """When each group that awaits anything was last looked at."""
         self._asking: dict[Sku, None] = {}
         self._stock: dict[Sku, None] = {}
         self._slots: dict[SlotKey, None] = {}
@@ -140,6 +142,10 @@ class Desk:
                 self._awaiting[sku] = awaits
             else:
                 self._awaiting.pop(sku, None)
+        if awaits:
+            self._looked[group] = self.clock()
+        else:
+            self._looked.pop(group, None)
         if asking:
             self._asking[group] = None
         else:
@@ -149,9 +155,11 @@ class Desk:
         """Look again at every group that asks for a reading: it may never come."""
         self.mark(tuple(self._asking))
 
-    def look_again(self) -> None:
-        """Look again at every group that awaits anything, time included."""
-        self.mark(sorted(self._awaiting))
+    def look_again(self, after_ms: int) -> None:
+        """Look again at every group that awaits anything, time included, and was not looked at for so long."""
+        due = self.clock() - after_ms
+        groups = self.book.joins().groups.of
+        self.mark(sku for sku in sorted(self._awaiting) if self._looked.get(groups.get(sku, sku), due) <= due)
 
     def _awaited(self, fact: Fact, touched: Iterable[Sku]) -> Iterable[Sku]:
         """SKUs whose plan may change by what this fact merely says again."""

@@ -87,6 +87,8 @@ class Health:
         self._tripped_before: set[str] = set()
         """Groups of rails that held at the last look."""
         self._looked = False
+        self._findings: dict[FindingKind, list[FindingRaised]] = {}
+        """Those that stand, as of the look that is under way."""
         self._calm: set[tuple[str, str]] = set()
         """Those that were resolved already and have not fired since."""
         self._spoken: set[tuple[str, str]] = set()
@@ -122,6 +124,10 @@ class Health:
     async def check(self) -> None:
         """One look at everything."""
         first, self._looked = not self._looked, True
+        self._findings = {}
+        for finding in self._desk.book.findings.values():
+            if not finding.cleared:
+                self._findings.setdefault(finding.what, []).append(finding)
         for system in (EXTENSIV, *self._desk.book.policy.channels):
             await self._credentials(system)
         await self._stale()
@@ -242,10 +248,9 @@ class Health:
         """What sells and is mapped to nothing: its orders take units that nobody subtracts."""
         found: dict[str, list[str]] = {}
         yesterday = after(self._desk.clock(), -SOLD_WITHIN_MS)
-        for finding in self._desk.book.findings.values():
+        for finding in self._findings.get(FindingKind.UNMAPPED_SKU, ()):
             channel, _, code = finding.subject.partition(":")
-            open_ = finding.what is FindingKind.UNMAPPED_SKU and not finding.cleared
-            if open_ and self._desk.book.orders.taken_since(ChannelName(channel), code, yesterday):
+            if self._desk.book.orders.taken_since(ChannelName(channel), code, yesterday):
                 found.setdefault(channel, []).append(code)
         for channel in self._desk.book.policy.channels:
             codes = sorted(found.get(channel, []))
@@ -256,9 +261,8 @@ class Health:
         """Orders of which Extensiv says more units than their channel ever did, and those that it does not show."""
         book, now = self._desk.book, self._desk.clock()
         more: dict[str, list[FindingRaised]] = {}
-        for finding in book.findings.values():
-            if finding.what is FindingKind.ORDER_DIFFERS and not finding.cleared:
-                more.setdefault(finding.subject.partition(":")[0], []).append(finding)
+        for finding in self._findings.get(FindingKind.ORDER_DIFFERS, ()):
+            more.setdefault(finding.subject.partition(":")[0], []).append(finding)
         for channel in book.policy.channels:
             said, lost = more.get(channel, []), list(missing_orders(book, channel, now))
             text = f"{len(said)} orders of {channel} have more units in {EXTENSIV_ORDERS} than were ever sold"
@@ -292,16 +296,12 @@ class Health:
         """Where zero does not stop sales though nobody declared that it should not."""
         found: dict[str, list[str]] = {}
         policy = self._desk.book.policy
-        for finding in self._desk.book.findings.values():
-            if finding.what is FindingKind.SELLS_PAST_ZERO and not finding.cleared:
-                channel, _, code = finding.subject.partition(":")
-                skus = (
-                    self._desk.book.skus_of_code(ChannelName(channel), code)
-                    if channel in policy.channels
-                    else ()
-                )
-                if not all(policy.offer_rule(sku, ChannelName(channel)).preorder for sku in skus) or not skus:
-                    found.setdefault(channel, []).append(code)
+        for finding in self._findings.get(FindingKind.SELLS_PAST_ZERO, ()):
+            channel, _, code = finding.subject.partition(":")
+            known = channel in policy.channels
+            skus = self._desk.book.skus_of_code(ChannelName(channel), code) if known else ()
+            if not all(policy.offer_rule(sku, ChannelName(channel)).preorder for sku in skus) or not skus:
+                found.setdefault(channel, []).append(code)
         for channel in policy.channels:
             codes = sorted(found.get(channel, []))
             text = (
@@ -314,8 +314,8 @@ class Health:
         """Rows that were there and could not be read lately: what they say is known to nobody."""
         found: dict[str, list[FindingRaised]] = {}
         since = after(self._desk.clock(), -READ_WITHIN_MS)
-        for finding in self._desk.book.findings.values():
-            if finding.what is FindingKind.REJECTED_ROW and not finding.cleared and finding.as_of > since:
+        for finding in self._findings.get(FindingKind.REJECTED_ROW, ()):
+            if finding.as_of > since:
                 found.setdefault(finding.subject.partition(":")[0], []).append(finding)
         for system in (EXTENSIV, *self._desk.book.policy.channels):
             bad = found.get(system, [])

@@ -53,8 +53,10 @@ MAX_VIOLATIONS = 1_000
 FEW_ZEROS = 20
 """Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
 RESTLESS_S = 5.0
-WHOLE_TURN = 12
-"""Turns from one look at everything that waits to the next: time and readings alone end some claims."""
+WHOLE_TURN = 6
+"""Turns from one search for what waits and was not looked at lately to the next."""
+LOOKED_LATELY_S = 45.0
+"""Time and readings alone end some claims: whatever waits is looked at so often, news or not, and a whole turn."""
 SETTLE_TURN = 12
 """Turns from one clearing of settled orders to the next."""
 MAX_ANNOUNCED = 20
@@ -216,7 +218,7 @@ class Passes:
             await anyio.sleep(RESTLESS_S)
             self._desk.ask_again()
             if turn % WHOLE_TURN == 0:
-                self._desk.look_again()
+                self._desk.look_again(round(LOOKED_LATELY_S * 1000))
             if turn % SETTLE_TURN == 0:
                 settle_orders(self._desk.book, self._desk.clock())
 

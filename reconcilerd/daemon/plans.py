@@ -77,7 +77,10 @@ class Plans:
         }
 
     async def plan(self, request: Request, _by: str) -> dict[str, Any]:
-        """What would be done now, as a document: for all, a SKU, or a channel."""
+        """What would be done now, as a document: for all, a SKU, or a channel.
+
+        What is too old to decide by is read first; with ``fresh`` everything is.
+        """
         self._hands.must_be_read()
         book, channel = self._desk.book, request.get("channel")
         if channel is not None and channel not in book.policy.channels:
@@ -85,6 +88,11 @@ class Plans:
         skus = [self._hands.sku(str(request["sku"]))] if request.get("sku") is not None else None
         if request.get("fresh"):
             await self._hands.read(skus or sorted(book.joins().slots_of))
+        else:
+            plans = await self._plans_of(self._groups(skus, channel))
+            old = [plan.position for plan in plans if plan.wants.slots or plan.wants.stock]
+            if old:
+                await self._hands.read(sorted({offer.sku for each in old for offer in each.offers}))
         seq = self._archive.latest_seq
         head = (self._archive.hash_of(seq) or b"").hex()
         at = self._desk.clock()

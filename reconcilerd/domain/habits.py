@@ -33,7 +33,7 @@ class Habits:
 
     def attempts(self, now: Instant) -> int:
         """How many writes of the last hour."""
-        return sum(each > now - HOUR_MS for each in self.tries)
+        return sum(each > now - HOUR_MS for each in self.tries) if self.tries else 0
 
     def refuse(self, value: int) -> int:
         """The channel would not take a value; how often in a row it refused this one."""

@@ -208,7 +208,8 @@ def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
                 row.sku for row in position.stock if row.sku in components and at - row.age_of > ages.stock_ms
             }
             slots = {peer.slot for peer in stale_peers(position, offer)}
-            if at - offer.age_of > ages.own_slot_ms or old:
+            # Asked for beside the rows it will still be young with them, and not at every look until they come.
+            if at - offer.age_of > (ages.own_slot_ms // 2 if old else ages.own_slot_ms):
                 slots.add(offer.slot)
             return Wants(frozenset(old), frozenset(slots))
         case _:

@@ -153,7 +153,8 @@ class Query:
 
     def _finish(self, kind: Any, chosen: SelectionSetNode | None) -> Finish:
         if isinstance(kind, GraphQLNonNull):
-            return _never_null(self._finish(kind.of_type, chosen))
+            inner = self._finish(kind.of_type, chosen)
+            return _plainly(kind.of_type, inner) if is_leaf_type(kind.of_type) else _never_null(inner)
         if isinstance(kind, GraphQLList):
             each = self._finish(kind.of_type, chosen)
             return lambda value, given: None if value is None else [each(one, given) for one in value]
@@ -208,6 +209,16 @@ def _never_null(finish: Finish) -> Finish:
     return checked
 
 
+def _plainly(kind: Any, finish: Finish) -> Finish:
+    """``_never_null`` of a leaf: most values are of its type already, and most of an answer is leaves."""
+    plain, slowly = _plain_type(kind), _never_null(finish)
+    return lambda value, given: value if type(value) is plain else slowly(value, given)
+
+
 def _leaf(kind: Any) -> Finish:
-    plain = PLAIN.get(get_named_type(kind).name) if isinstance(kind, GraphQLScalarType) else None
+    plain = _plain_type(kind)
     return lambda value, _given: value if value is None or type(value) is plain else kind.serialize(value)
+
+
+def _plain_type(kind: Any) -> type | None:
+    return PLAIN.get(get_named_type(kind).name) if isinstance(kind, GraphQLScalarType) else None

@@ -61,11 +61,8 @@ class VirtualClock:
     def __init__(self, start: Instant) -> None:
         self.start = start
 
-    def now(self) -> Instant:
-        return Instant(self.start + round(asyncio.get_running_loop().time() * 1000))
-
     def __call__(self) -> Instant:
-        return self.now()
+        return Instant(self.start + round(asyncio.get_running_loop().time() * 1000))
 
 
 def run_virtual(main: Callable[..., Awaitable[T]], *args: Any, options: Mapping[str, Any] | None = None) -> T:

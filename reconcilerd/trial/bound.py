@@ -1,6 +1,6 @@
 """How long a business may take to show what it should once nothing changes any more (I12), from what it waits for."""
 
-from reconcilerd.daemon.passes import RESTLESS_S, WHOLE_TURN
+from reconcilerd.daemon.passes import LOOKED_LATELY_S, RESTLESS_S, WHOLE_TURN
 from reconcilerd.daemon.pollers import BACKOFF_CAP_S
 from reconcilerd.domain.policy import Policy
 from reconcilerd.transport.client import RetryRule
@@ -26,7 +26,8 @@ def settles_within_s(policy: Policy, pacing: Pacing) -> float:
     applies_ms = max((rule.apply_max_ms for rule in policy.channels.values()), default=0)
     turns_s = (TURNS - 1) * _turn_s(pacing) + applies_ms / 1000
     failures_s = BACKOFF_CAP_S + RetryRule().deadline_s
-    return heard_within_s(policy, pacing) + turns_s + failures_s + WHOLE_TURN * RESTLESS_S
+    looked_s = LOOKED_LATELY_S + WHOLE_TURN * RESTLESS_S
+    return heard_within_s(policy, pacing) + turns_s + failures_s + looked_s
 
 
 def _turn_s(pacing: Pacing) -> float:

@@ -34,9 +34,9 @@ class Calendar(VirtualClock):
     """The time of a business that goes on from where the last life of the daemon ended."""
 
     @override
-    def now(self) -> Instant:
+    def __call__(self) -> Instant:
         try:
-            return super().now()
+            return super().__call__()
         except RuntimeError:
             return self.start  # between two lives no loop runs, and nothing happens
 

@@ -1,5 +1,7 @@
 """The order book's indexes say what a plain scan of all its orders says, and settling changes no claim."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,6 +100,32 @@ def test_settling_changes_no_claim_and_news_takes_an_order_up_again(
     for code in CODES:
         assert list(order_claims(settled, Sku(code))) == list(order_claims(kept, Sku(code)))
         assert sold_since(settled, Sku(code), Instant(WINDOW)) == sold_since(kept, Sku(code), Instant(WINDOW))
+
+
+@given(st.lists(readings, max_size=15), st.integers(0, SPAN), st.booleans(), st.lists(readings, max_size=5))
+def test_a_reading_of_an_order_that_has_nobody_looked_at_again_changes_nothing_that_is_claimed(
+    seen: list[OrderObserved], rows_at: int, settled: bool, later: list[OrderObserved]
+) -> None:
+    book = shop_book(rows_at)
+    facts: list[Fact] = [
+        *seen,
+        SweepRead(FeedName("extensiv.orders"), Instant(900), Instant(901), True, 0, 0),
+    ]
+    for fact in facts:
+        book.take(fact)
+    if settled:
+        settle_orders(book, Instant(SPAN))
+
+    def claimed() -> list[object]:
+        return [
+            (list(order_claims(book, Sku(code))), sold_since(book, Sku(code), Instant(WINDOW)))
+            for code in CODES
+        ]
+
+    for each in [*later, *(replace(old, as_of=Instant(old.as_of + 1)) for old in seen)]:
+        before = claimed()
+        if not book.take(each).dirty:
+            assert claimed() == before
 
 
 def test_a_finished_order_is_forgotten_and_its_channel_cannot_bring_it_back() -> None:

@@ -48,7 +48,7 @@ from reconcilerd.domain.names import (
 )
 from reconcilerd.domain.orders import Order, Stage, number_on_channel, stage_of
 from reconcilerd.domain.plan import GroupPlan, make_plan
-from reconcilerd.domain.policy import Limits, MaxUnits, Mode, OfferRule, Percent
+from reconcilerd.domain.policy import Ages, Limits, MaxUnits, Mode, OfferRule, Percent
 from reconcilerd.domain.position import Position
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.sheet import exit_code_of, heading, rule_text, sheet_of
@@ -376,10 +376,22 @@ def test_an_unread_write_is_asked_for_only_when_its_reading_is_old() -> None:
 
 
 def test_stale_inputs_of_a_raise_are_asked_for_all_at_once() -> None:
-    old = Instant(BUILT - 100_000)
-    offers = [offer("uk", Percent(500), shown=1), replace(offer("eu", Percent(500), shown=1), age_of=old)]
+    old, young = Instant(BUILT - 100_000), Instant(BUILT - Ages().own_slot_ms // 2 - 1)
+    own = replace(offer("uk", Percent(500), shown=1), age_of=young)
+    offers = [own, replace(offer("eu", Percent(500), shown=1), age_of=old)]
     where = position(offers, [replace(row(A, 12), age_of=old)], split=True)
     plan = make_plan(where, AUTO)
     assert plan.wants.stock == {"x"}
     assert plan.wants.slots == {slot("uk"), slot("eu")}
     assert (plan.wants | plan.wants) == plan.wants
+
+
+def test_a_listing_that_was_read_just_now_is_not_read_again_and_again_while_its_stock_cannot_be_read() -> (
+    None
+):
+    listing = replace(offer("uk", shown=1), age_of=BUILT)
+    where = position([listing], [replace(row(A, 12), age_of=Instant(BUILT - 100_000))])
+    plan = make_plan(where, AUTO)
+    assert [each.verdict for each in plan.entries] == [Verdict.HOLD_STOCK_STALE]
+    assert plan.wants.stock == {"x"}
+    assert plan.wants.slots == frozenset()

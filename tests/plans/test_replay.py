@@ -60,12 +60,14 @@ def recorded(path: Path) -> Iterator[tuple[int, PlanMade, DecisionRecorded | Non
 def check(path: Path) -> int:
     """How many decisions there are; each of them replays, and says what was written beside it."""
     count = 0
+    held_before: set[object] = set()
     reader = open_reader(path)
     for seq, made, kept, corrections in recorded(path):
         if kept is None:
             assert not corrections
-            assert not made.held
+            assert held_before.issuperset(made.held), "what is held anew is recorded"
             continue
+        held_before.update(made.held)
         count += 1
         groups = list(replay(kept))
         assert [what for each in groups for what in unproven(reader, seq, each.plan.position)] == []
