@@ -2,14 +2,17 @@
 
 import signal
 import socket as sockets
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anyio
 import structlog
 
-from reconcilerd.alerting.receivers import PagerDuty, Slack
-from reconcilerd.alerting.router import Receiver, Router
+from reconcilerd.alerting.engine import Engine, Receiver
+from reconcilerd.alerting.pagerduty import PagerDuty
+from reconcilerd.alerting.slack import Slack
 from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
@@ -19,7 +22,7 @@ from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import notify
 from reconcilerd.daemon.supervisor import keep_alive
-from reconcilerd.domain.facts import AlertChanged, AlertTold
+from reconcilerd.domain.facts import AlertChanged, AlertTold, SilenceSet
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
@@ -62,12 +65,18 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
         # Handlers before anything else: a signal that comes early must not kill us half started.
         await group.start(_signals, stop)
 
-        async def journal(alert: AlertChanged | AlertTold) -> None:
-            await writer.append((alert,), "alert")
+        async def journal(facts: Sequence[AlertChanged | AlertTold | SilenceSet]) -> None:
+            await writer.append(facts, "alert")
 
         poster = Poster()
-        alerts = Router(
-            _receivers(plan, poster), journal, now, ledger.state(AlertChanged), ledger.state(AlertTold)
+        alerts = Engine(
+            _receivers(plan, poster),
+            journal,
+            now,
+            ledger.state(AlertChanged),
+            ledger.state(AlertTold),
+            ledger.state(SilenceSet),
+            Random(),
         )
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
@@ -140,6 +149,8 @@ def _receivers(plan: Plan, poster: Poster) -> list[Receiver]:
     if "slack_webhook" in plan.alerts:
         made.append(Slack(plan.alerts["slack_webhook"].reveal(), poster.post))
     if "pagerduty_routing_key" in plan.alerts:
-        key, url = plan.alerts["pagerduty_routing_key"].reveal(), plan.settings.alerts.pagerduty_url
-        made.append(PagerDuty(url, key, sockets.gethostname(), poster.post))
+        names = ("pagerduty_routing_key", "pagerduty_old_routing_key")
+        keys = [plan.alerts[name].reveal() for name in names if name in plan.alerts]
+        url = plan.settings.alerts.pagerduty_url
+        made.append(PagerDuty(url, keys, sockets.gethostname(), poster.post))
     return made

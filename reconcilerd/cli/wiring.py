@@ -105,6 +105,7 @@ def _alerts(alerts: AlertsSection, faults: list[str]) -> dict[str, Secret]:
     named = {
         "slack_webhook": alerts.slack_webhook,
         "pagerduty_routing_key": alerts.pagerduty_routing_key,
+        "pagerduty_old_routing_key": alerts.pagerduty_old_routing_key,
     }
     found = {key: resolve(name, os.environ, f"alerts.{key}", faults) for key, name in named.items() if name}
     return {key: secret for key, secret in found.items() if secret is not None}

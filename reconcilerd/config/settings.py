@@ -323,6 +323,9 @@ class LedgerSection(Section):
 class AlertsSection(Section):
     slack_webhook: SecretName = Field("", description="name of the secret; empty: no Slack")
     pagerduty_routing_key: SecretName = Field("", description="name of the secret; empty: no PagerDuty")
+    pagerduty_old_routing_key: SecretName = Field(
+        "", description="the key before: an incident is closed by the key that opened it"
+    )
     pagerduty_url: Url = Field("https://events.pagerduty.com", description="the EU has another")
     unresolved_drift_s: Seconds = Field(900, description="a drift this old is an alert")
 

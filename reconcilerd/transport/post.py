@@ -1,7 +1,11 @@
-"""Plain posts of JSON to where alerts go. No retries here: the alert router keeps what was not delivered."""
+"""Plain posts to where alerts go. No retries here: the alert engine keeps what was not delivered."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import anyio
 import httpx
+import msgspec
 
 from reconcilerd.config.secret import redact
 from reconcilerd.errors import TryLater
@@ -10,6 +14,7 @@ from reconcilerd.transport.replies import body_of
 
 PATIENCE_S = 15.0
 MOST_BYTES = 65_536
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Poster:
@@ -18,17 +23,26 @@ class Poster:
     def __init__(self) -> None:
         self._http = httpx.AsyncClient(transport=network_transport(), trust_env=False, follow_redirects=False)
 
-    async def post(self, url: str, body: object) -> tuple[int, str]:
-        """(status, body). Raises TryLater where nobody answers, MalformedReply for an endless answer."""
+    async def post(
+        self, url: str, body: object, headers: Mapping[str, str] = _NONE
+    ) -> tuple[int, str, Mapping[str, str]]:
+        """Post JSON, or bytes as they are: (status, body, headers by their names in lower case).
+
+        Raises TryLater where nobody answers, MalformedReply for an endless answer.
+        """
         host = httpx.URL(url).host
+        content = body if isinstance(body, bytes) else msgspec.json.encode(body)
         try:
             with anyio.fail_after(PATIENCE_S):
-                async with self._http.stream("POST", url, json=body) as reply:
+                async with self._http.stream(
+                    "POST", url, content=content, headers={"content-type": "application/json", **headers}
+                ) as reply:
                     raw = await body_of(f"{host}: the answer to an alert", reply, MOST_BYTES)
         except (httpx.HTTPError, TimeoutError) as error:
             text = redact(str(error)) or type(error).__name__
             raise TryLater(f"{host}: no answer to an alert ({text})") from None
-        return reply.status_code, raw.decode("utf-8", "replace")
+        told = {name.lower(): value for name, value in reply.headers.items()}
+        return reply.status_code, raw.decode("utf-8", "replace"), told
 
     async def aclose(self) -> None:
         await self._http.aclose()

@@ -28,6 +28,7 @@ from reconcilerd.domain.facts import (
     ProductObserved,
     ProductType,
     RegimeSwitched,
+    SilenceSet,
     SlotObserved,
     SlotState,
     StockObserved,
@@ -203,6 +204,7 @@ def test_what_people_say_is_kept_and_looked_at() -> None:
         PlanMade("p", now, 1, (), ()),
         AlertChanged("k", True, "critical", "x", now),
         AlertTold("slack", "k", now, now),
+        SilenceSet("s", True, "*", "*", "ops", "stock-take", now),
         StockTotalObserved(Sku("a"), 1, 0, now),
     ):
         assert book.take(fact).news

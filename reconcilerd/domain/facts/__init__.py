@@ -8,9 +8,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, get_args
 
-from reconcilerd.domain.facts.doings import (
+from reconcilerd.domain.facts.alerts import (
     AlertChanged,
+    AlertStage,
     AlertTold,
+    PastEpisode,
+    SilenceSet,
+    Transition,
+)
+from reconcilerd.domain.facts.doings import (
     BreachLifted,
     CorrectionPlanned,
     CorrectionSent,
@@ -59,6 +65,7 @@ __all__ = [
     "EXTENSIV",
     "FACT_TYPES",
     "AlertChanged",
+    "AlertStage",
     "AlertTold",
     "BreachLifted",
     "ChannelObserved",
@@ -81,6 +88,7 @@ __all__ = [
     "OrderObserved",
     "OrderStatus",
     "Outcome",
+    "PastEpisode",
     "PlanApplied",
     "PlanMade",
     "PolicyAdopted",
@@ -91,6 +99,7 @@ __all__ = [
     "RegimeSwitched",
     "SaleInferred",
     "SalesBuried",
+    "SilenceSet",
     "SlotObserved",
     "SlotPinned",
     "SlotState",
@@ -98,6 +107,7 @@ __all__ = [
     "StockRefreshed",
     "StockTotalObserved",
     "SweepRead",
+    "Transition",
 ]
 
 Fact = (
@@ -133,6 +143,7 @@ Fact = (
     | DecisionRecorded
     | AlertChanged
     | AlertTold
+    | SilenceSet
 )
 
 FACT_TYPES: Final[Mapping[str, type[Fact]]] = MappingProxyType({each.kind: each for each in get_args(Fact)})

@@ -367,34 +367,3 @@ class DecisionRecorded(Made):
     @property
     def about(self) -> str:
         return "decision"  # earlier ones are history, not state
-
-
-@dataclass(frozen=True, slots=True)
-class AlertChanged(Made):
-    """An alert was raised or resolved; ``key`` is stable per kind and channel."""
-
-    kind: ClassVar[str] = "alert"
-    key: str
-    firing: bool
-    severity: str
-    summary: str
-    at: Instant
-
-    @property
-    def about(self) -> str:
-        return self.key
-
-
-@dataclass(frozen=True, slots=True)
-class AlertTold(Made):
-    """A receiver took the change of an alert that was made at ``changed``."""
-
-    kind: ClassVar[str] = "told"
-    receiver: str
-    key: str
-    changed: Instant
-    at: Instant
-
-    @property
-    def about(self) -> str:
-        return f"{self.receiver}|{self.key}"

@@ -1,0 +1,70 @@
+"""Slack's incoming webhook: one message for all that belongs together."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from reconcilerd.alerting.engine import NotTaken, Permanent
+from reconcilerd.alerting.outbox import Notice, Pace
+from reconcilerd.alerting.wording import details_of, headline, runbook, since, within
+from reconcilerd.domain.facts import Transition
+
+Answer = tuple[int, str, Mapping[str, str]]
+"""Status, body, headers with names in lower case."""
+Post = Callable[[str, object, Mapping[str, str]], Awaitable[Answer]]
+"""Posts JSON to a URL with headers. Raises on network failure."""
+
+BUDGET = 10_000
+"""Characters of a message: beyond some thirteen thousand Slack refuses it, whatever its blocks are."""
+GONE_FOR_GOOD = frozenset({400, 403, 404, 410})
+MORE = "and {count} more: `reconcilerd alerts list`"
+MARKS = {"critical": ":rotating_light:", "error": ":red_circle:", "warning": ":large_yellow_circle:"}
+
+
+class Slack:
+    """Success is 200 with the body ``ok``, and nothing else."""
+
+    name = "slack"
+
+    def __init__(self, url: str, post: Post, pace: Pace | None = None) -> None:
+        self.pace = pace or Pace()
+        self._url = url
+        self._post = post
+
+    async def tell(self, notices: Sequence[Notice]) -> Mapping[str, str]:
+        status, body, headers = await self._post(self._url, {"text": text_of(notices)}, {})
+        if status == 200 and body.strip() == "ok":
+            return {}
+        if status == 429:
+            raise NotTaken("Slack answered 429", retry_after_s(headers))
+        if status in GONE_FOR_GOOD or status == 200:
+            raise Permanent(f"Slack answered {status} {body[:80]}")
+        raise NotTaken(f"Slack answered {status}")
+
+
+def text_of(notices: Sequence[Notice]) -> str:
+    """The message, in Slack's own markup."""
+    return within([_paragraph(each) for each in notices], BUDGET, MORE)
+
+
+def _paragraph(notice: Notice) -> str:
+    over = notice.transition is Transition.RESOLVED
+    mark = ":white_check_mark:" if over else MARKS.get(notice.episode.severity, ":information_source:")
+    lines = [f"{mark} *{escaped(headline(notice))}*", f"{since(notice)} · `{escaped(notice.episode.key)}`"]
+    if not over:
+        lines += [_detail(name, text) for name, text in details_of(notice.episode)]
+        lines.append(f"what to do: `{runbook(notice.episode)}`")
+    return "\n".join(lines)
+
+
+def _detail(name: str, text: str) -> str:
+    return f"do: `{escaped(text)}`" if name == "do" else f"{name}: {escaped(text)}"
+
+
+def escaped(text: str) -> str:
+    """Text that mentions nobody and links nowhere, whatever a listing calls itself."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", "'")
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """How long a receiver wants to be left alone, if it says so in seconds."""
+    told = headers.get("retry-after", "")
+    return float(told) if told.isdigit() else None

@@ -1,0 +1,65 @@
+"""How an alert reads, wherever it is told: what, since when, what to do. Bounded, and never more than is allowed.
+
+Only the summary and the details that are named here leave this machine: no titles, no names, no addresses.
+"""
+
+from collections.abc import Sequence
+
+from reconcilerd.alerting.outbox import Notice
+from reconcilerd.domain.alerts import Episode
+from reconcilerd.domain.facts import Transition
+from reconcilerd.domain.names import Instant, format_instant
+
+SUMMARY = 400
+DETAIL = 300
+TOLD = frozenset({"do", "evidence", "names", "reset_means", "what", "why"})
+"""Details that may be told; all others stay here."""
+
+
+def headline(notice: Notice) -> str:
+    """One line: how bad, and what."""
+    episode = notice.episode
+    word = "RESOLVED" if notice.transition is Transition.RESOLVED else episode.severity.upper()
+    still = "STILL " if notice.transition is Transition.REPEATED else ""
+    return f"[{still}{word}] {cut(episode.summary, SUMMARY)}"
+
+
+def since(notice: Notice) -> str:
+    """When it began, and when it was over."""
+    episode = notice.episode
+    text = f"since {clock_of(episode.began)}"
+    return f"{text}, over {clock_of(episode.since)}" if notice.transition is Transition.RESOLVED else text
+
+
+def details_of(episode: Episode) -> list[tuple[str, str]]:
+    """The details that may be told, each on one line."""
+    return [
+        (name, cut(" ".join(text.split()), DETAIL)) for name, text in episode.details if name in TOLD and text
+    ]
+
+
+def runbook(episode: Episode) -> str:
+    """The command that says what to do."""
+    return f"reconcilerd runbook {episode.kind}"
+
+
+def clock_of(at: Instant) -> str:
+    return f"{format_instant(at)[:16].replace('T', ' ')} UTC"
+
+
+def cut(text: str, most: int) -> str:
+    """A text of at most so many characters; one that was cut says so."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def within(lines: Sequence[str], most: int, more: str) -> str:
+    """As many of these paragraphs as fit; ``more`` says that some did not, with ``{count}`` for how many."""
+    kept: list[str] = []
+    room = most - len(more) - 8
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    left = len(lines) - len(kept)
+    return "\n".join([*kept, *([more.format(count=left)] if left else [])])[:most]
