@@ -1,0 +1,99 @@
+"""E-mail: plain text, one message for all that belongs together, over TLS or not at all."""
+
+import smtplib
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+import anyio.to_thread
+
+from reconcilerd.alerting.engine import NotTaken, Permanent
+from reconcilerd.alerting.outbox import Notice, Pace
+from reconcilerd.alerting.wording import cut, details_of, headline, runbook, since, within
+from reconcilerd.domain.alerts import SEVERITIES
+from reconcilerd.domain.facts import Transition
+
+PATIENCE_S = 20.0
+BUDGET = 60_000
+SUBJECT = 150
+MORE = "and {count} more: reconcilerd alerts list"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where mail is handed in. ``tls`` False is for a server on this machine."""
+
+    host: str
+    port: int = 587
+    user: str = ""
+    password: str = ""
+    tls: bool = True
+
+
+class Mail:
+    """Handed to one server; what it takes is taken."""
+
+    name = "mail"
+
+    def __init__(
+        self,
+        server: Server,
+        sender: str,
+        recipients: Sequence[str],
+        context: ssl.SSLContext,
+        pace: Pace | None = None,
+    ) -> None:
+        self.pace = pace or Pace()
+        self._server = server
+        self._sender = sender
+        self._recipients = list(recipients)
+        self._context = context
+
+    async def tell(self, notices: Sequence[Notice]) -> Mapping[str, str]:
+        message = message_of(notices, self._sender, self._recipients)
+        await anyio.to_thread.run_sync(self._hand_in, message)
+        return {}
+
+    def _hand_in(self, message: EmailMessage) -> None:
+        server = self._server
+        try:
+            with smtplib.SMTP(server.host, server.port, timeout=PATIENCE_S) as smtp:
+                if server.tls:
+                    smtp.starttls(context=self._context)
+                if server.user:
+                    smtp.login(server.user, server.password)
+                smtp.send_message(message)
+        except smtplib.SMTPNotSupportedError:
+            raise Permanent("the mail server offers no TLS, or no log-in") from None
+        except smtplib.SMTPAuthenticationError as refused:
+            raise Permanent(f"the mail server refuses the log-in ({refused.smtp_code})") from None
+        except smtplib.SMTPResponseException as answered:
+            kind = Permanent if answered.smtp_code >= 500 else NotTaken
+            raise kind(f"the mail server answered {answered.smtp_code}") from None
+        except smtplib.SMTPRecipientsRefused:
+            raise Permanent("the mail server takes none of the recipients") from None
+        except (smtplib.SMTPException, OSError) as error:
+            raise NotTaken(f"the mail server: {type(error).__name__}") from None
+
+
+def message_of(notices: Sequence[Notice], sender: str, recipients: Sequence[str]) -> EmailMessage:
+    """The mail. Its subject is the worst of what it says."""
+    message = EmailMessage()
+    worst = min(notices, key=lambda each: (each.transition is Transition.RESOLVED, _rank(each)))
+    more = f" (and {len(notices) - 1} more)" if len(notices) > 1 else ""
+    message["Subject"] = cut(" ".join(headline(worst).split()), SUBJECT) + more
+    message["From"] = sender
+    message["To"] = ", ".join(recipients)
+    message.set_content(within([_paragraph(each) for each in notices], BUDGET, MORE))
+    return message
+
+
+def _rank(notice: Notice) -> int:
+    return SEVERITIES.index(notice.episode.severity)
+
+
+def _paragraph(notice: Notice) -> str:
+    lines = [headline(notice), f"  {since(notice)}, {notice.episode.key}"]
+    lines += [f"  {name}: {text}" for name, text in details_of(notice.episode)]
+    return "\n".join([*lines, f"  what to do: {runbook(notice.episode)}", ""])
