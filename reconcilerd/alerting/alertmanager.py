@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from reconcilerd.alerting.engine import NotTaken, Permanent
 from reconcilerd.alerting.outbox import Notice, Pace
 from reconcilerd.alerting.slack import Post
-from reconcilerd.alerting.wording import cut, details_of, runbook
+from reconcilerd.alerting.wording import labelled
 from reconcilerd.domain.facts import Transition
 from reconcilerd.domain.names import format_instant
 
 PACE = Pace(wait_ms=0, interval_ms=0, repeat_ms=60_000, by_kind=False, least="info")
 """Grouping, silences and repeats are its own; after five minutes without a word it calls an alert resolved."""
-VALUE = 1_000
 
 
 class Alertmanager:
@@ -37,17 +36,7 @@ class Alertmanager:
         episode = notice.episode
         over = notice.transition is Transition.RESOLVED
         return {
-            "labels": {
-                "alertname": episode.kind,
-                "instance": self._instance,
-                "severity": episode.severity,
-                "subject": cut(episode.subject, VALUE),
-            },
-            "annotations": {
-                "summary": cut(episode.summary, VALUE),
-                "runbook": runbook(episode),
-                **dict(details_of(episode)),
-            },
+            **labelled(episode, self._instance),
             "startsAt": format_instant(episode.began),
             **({"endsAt": format_instant(episode.since)} if over else {}),
         }

@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from reconcilerd.alerting.engine import NotTaken, Permanent
 from reconcilerd.alerting.outbox import Notice, Pace
 from reconcilerd.alerting.slack import Post, retry_after_s
-from reconcilerd.alerting.wording import cut, details_of, runbook
+from reconcilerd.alerting.wording import labelled
 from reconcilerd.domain.facts import Transition
 from reconcilerd.domain.names import Instant, format_instant
 
 MOST_BYTES = 20_000
 """Receivers of signed webhooks expect no more."""
-VALUE = 400
 SECRET_PREFIX = "whsec_"  # noqa: S105 - not the secret, how each begins
 LEAST_SECRET = 24
 
@@ -102,17 +101,7 @@ def _alert(notice: Notice, instance: str) -> dict[str, object]:
     over = notice.transition is Transition.RESOLVED
     return {
         "status": "resolved" if over else "firing",
-        "labels": {
-            "alertname": episode.kind,
-            "instance": instance,
-            "severity": episode.severity,
-            "subject": cut(episode.subject, VALUE),
-        },
-        "annotations": {
-            "summary": cut(episode.summary, VALUE),
-            "runbook": runbook(episode),
-            **dict(details_of(episode)),
-        },
+        **labelled(episode, instance),
         "startsAt": format_instant(episode.began),
         "endsAt": format_instant(episode.since) if over else "0001-01-01T00:00:00Z",
         "fingerprint": hashlib.sha256(episode.key.encode()).hexdigest()[:16],

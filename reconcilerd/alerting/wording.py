@@ -38,6 +38,23 @@ def details_of(episode: Episode) -> list[tuple[str, str]]:
     ]
 
 
+def labelled(episode: Episode, instance: str) -> dict[str, dict[str, str]]:
+    """``labels`` that tell alerts apart and ``annotations`` for people, as Prometheus' tools know them."""
+    return {
+        "labels": {
+            "alertname": episode.kind,
+            "instance": instance,
+            "severity": episode.severity,
+            "subject": cut(episode.subject, SUMMARY),
+        },
+        "annotations": {
+            "summary": cut(episode.summary, SUMMARY),
+            "runbook": runbook(episode),
+            **dict(details_of(episode)),
+        },
+    }
+
+
 def runbook(episode: Episode) -> str:
     """The command that says what to do."""
     return f"reconcilerd runbook {episode.kind}"
