@@ -61,7 +61,7 @@ def tripped(book: Book, circuits: Circuits, now: Instant) -> list[Tripped]:
             _what_broke(each),
             f"kept in the ledger as breach {each.id}",
         )
-        for each in book.breaches.values()
+        for each in book.words.breaches.values()
     ]
     return sorted(found, key=lambda each: each.name)
 

@@ -331,7 +331,7 @@ class Health:
 
     async def _broken(self) -> None:
         """A bug of ours, caught before it was sent. Nothing is written until a person lifts it, restarted or not."""
-        breaches = self._desk.book.breaches
+        breaches = self._desk.book.words.breaches
         first = next(iter(breaches.values()), None)
         names = sorted({name for each in breaches.values() for name, _ in each.broken})
         text = f"{', '.join(names)} broken {len(breaches)} times; nothing was sent of it and nothing is written now"

@@ -161,7 +161,7 @@ class Plans:
     def _refused(self, file: PlanFile) -> list[str]:
         """Why a plan must not be carried out; nothing where it may."""
         book, now = self._desk.book, self._desk.clock()
-        done = book.applied.get(file.id)
+        done = book.words.applied.get(file.id)
         if done is not None:
             return [f"it was applied already, {format_instant(done.at)} by {done.by}: {done.reason}"]
         if not file.genuine:

@@ -132,19 +132,16 @@ class SlotTrack:
             # What one customer often takes at once may have been taken, however slowly it sells.
             mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
             cap = max(1, mu, orders.large_line(seen.slot.channel))
-            was, doubt = self.doubt, doubted_after(self.doubt, seen, before, since, orders, self.code, cap)
+            was, read = self.doubt, seen.quantity
+            doubt = doubted_after(was, seen, read, before, since, orders, self.code, cap)
             if was is not None and was.before is not None and doubt is None:
                 derived += self._as_before(was, seen.as_of)
                 since, before = was.since, was.before
             elif doubt is not None and doubt != was:
                 derived.append(doubt)
-            if seen.quantity < before:
+            if read < before:
                 # Of a number in doubt, how far it fell tells nothing.
-                size = (
-                    before - seen.quantity
-                    if was is None or doubt is None
-                    else min(cap, before - seen.quantity)
-                )
+                size = before - read if was is None or doubt is None else min(cap, before - read)
                 fall = SaleInferred(seen.slot, since, seen.as_of, size, cap=cap)
                 derived.append(self._all_fallen(fall))
                 if before == self.last_written and seen.quantity < before - cap:
