@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import chain, combinations
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, LocationName, Sku
-from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, make_plan, released_by
+from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, exposure, make_plan, released_by
 from reconcilerd.domain.policy import Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.room import room_of
@@ -174,3 +175,12 @@ def test_a_correction_goes_under_the_newest_approval_that_covers_it() -> None:
     ):
         assert released_by(entry, NOW, (one, other)) == "one"
     assert released_by(entry, NOW, ()) == ""
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_units_shown_of_the_safety_stock_are_there_to_ship(split: bool) -> None:
+    """They are drift, and no exposure: that begins with the first unit that could not leave today."""
+    kept = [claim(3, ClaimKind.SAFETY), claim(2)]
+    for shown, units in ((5, 0), (8, 0), (9, 1)):
+        where = position([offer("uk", shown=shown)], [row(A, 10)], kept, split=split, limits=WIDE)
+        assert exposure(make_plan(where, AUTO)) == units

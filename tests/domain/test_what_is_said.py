@@ -53,7 +53,7 @@ from reconcilerd.domain.names import (
 from reconcilerd.domain.orders import Order, Stage, number_on_channel, stage_of
 from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.policy import Costs, Limits, MaxUnits, Mode, OfferRule, Percent, PoolMode
-from reconcilerd.domain.position import Position
+from reconcilerd.domain.position import InboundView, Position
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.sheet import exit_code_of, heading, rule_text, sheet_of
 from tests.domain.books import SLOT, UK, order, position_at, see, shop_book, swept
@@ -427,3 +427,14 @@ def test_orders_that_policy_does_not_hold_back_are_told_beside_those_that_it_doe
     assert "2 committed" in told
     assert "3 more of these are ordered, and policy does not hold them back." in told
     assert "more of these" not in said(position([offer("uk", shown=5)], [row(A, 9)], [claim(2)]))
+
+
+def test_what_is_on_its_way_is_told_only_to_whom_it_is_promised() -> None:
+    listing = replace(offer("uk", shown=5), sells_past_zero=True)
+    coming = InboundView(Sku("x"), A, 7, Instant(0))
+    where = replace(position([listing], [row(A, 5)]), inbound=(coming, replace(coming, sku=Sku("y"))))
+    told = said(where)
+    assert "Zero does not stop its sales" in told
+    assert "7 of x are counted on at A until 1970-01-01T00:00:00Z, less what lies there." in told
+    assert "of y" not in told
+    assert "counted on" not in said(replace(where, offers=(offer("uk", shown=5),)))
