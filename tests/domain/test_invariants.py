@@ -307,6 +307,10 @@ def test_nothing_keeps_a_breach_from_being_told() -> None:
 def test_what_was_changed_long_ago_or_is_explained_spends_nothing() -> None:
     one = replace(WIDE, window_ms=100, zeros_window_ms=200, window_slots=1)
     assert windows(one, planned(1, 0), planned(2, 200)) == []
+    one_zero = replace(one, window_slots=9, unexplained_zeros=1)
+    assert windows(
+        one_zero, planned(1, 0, target=0, sold_out=True), planned(2, 150, target=0, sold_out=True)
+    ) == ["I15"]
     explained = replace(planned(2, 5, target=0), unexplained=0)
     assert windows(one, planned(1, 0), explained, answer("1", 6), planned(1, 7)) == []
     assert windows(one, planned(1, 0), explained, planned(3, 8)) == ["I15"]

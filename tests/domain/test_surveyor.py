@@ -278,6 +278,19 @@ def test_a_cancel_that_extensiv_was_read_late_enough_for_is_seen_to_end() -> Non
     assert not surveyor.position(Sku("a"), weather_of(book, Instant(2_010))).claims
 
 
+def test_a_doubt_is_seen_when_it_begins_and_when_it_ends() -> None:
+    """Nothing hangs together otherwise, and no row says anything else."""
+    book, name = shop_book(0), latch_name(SUSPICIONS[0], "extensiv.stock")
+    surveyor = Surveyor(book)
+    row(book, "1", 30, 1_000)
+    assert not surveyor.position(Sku("a"), weather_of(book, Instant(1_010))).claims
+    for at, doubted in ((1_020, True), (1_030, False)):
+        book.take(RailLatched(name, doubted, "ops", "", Instant(at)))
+        weather = weather_of(book, Instant(at))
+        assert surveyor.position(Sku("a"), weather) == position_of(book, Sku("a"), weather)
+        assert bool(surveyor.position(Sku("a"), weather).claims) is doubted
+
+
 def test_a_shipment_is_seen_to_be_proven_by_a_row_that_is_what_it_was() -> None:
     book = shop_book(0)
     surveyor = Surveyor(book)

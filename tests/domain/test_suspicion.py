@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.book import Book
+from reconcilerd.domain.claims import demand, settle_orders
 from reconcilerd.domain.facts import (
     EXTENSIV,
     CorrectionPlanned,
@@ -228,7 +229,9 @@ def test_nor_is_one_of_what_was_shipped_lately(lost: int) -> None:
     for number, code in enumerate(CODES):
         sold = order(EXTENSIV, OrderStatus.SHIPPED, NEXT, placed=NEXT, number=str(number))
         book.take(replace(sold, lines=(OrderLine(code, 10),)))
-        book.take(stock(50, NEXT + 1, [code])[0])  # a row that proves the shipment: it is no demand any more
+        book.take(stock(50, NEXT + 1, [code])[0])  # a row that proves the shipment
+    settle_orders(book, Instant(NEXT + 1))
+    assert not [*demand(book, Sku("s00"))], "it is no demand any more"
     assert (seen_of(book, STOCK_FEED, stock(50 - lost, NEXT + 2), NEXT + 2).changed == 0) == (lost == 10)
 
 
@@ -404,7 +407,8 @@ def test_what_is_gone_in_a_doubtful_reading_is_there_for_lowers_and_not_for_rais
     assert (left(book, "s14"), left(book, "s17")) == ((50, 50), (50, 0))
     unheard = replace(book.stock[Sku("s17"), LocationName("1")].row, gone=True)
     book.latches.before[STOCK_FEED].pop(unheard.about)
-    assert left(book, "s17") == (0, 0), "what was gone before the doubt began is gone"
+    assert left(book, "s17") == (0, 0)
+    assert position(book, "s17").stock == (), "what was gone before the doubt began is gone"
 
 
 def test_what_was_sold_lately_may_have_left_a_doubtful_shelf() -> None:
