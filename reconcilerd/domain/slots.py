@@ -368,12 +368,16 @@ def _resolve(
     if read is None:
         return CorrectionEnd.MISSED if write.answered and due else None
     sold = orders.known(seen.slot.channel, code, write.based_on, seen.as_of)
-    towards = read <= write.target if write.target < write.before else write.before < read <= write.target
-    confirmed = write.target - sold <= read <= write.target or (alone and towards)
-    if confirmed:
+    if arrived(read, write.before, write.target, sold, alone=alone):
         sure = due or channel.compare_and_set or read == write.target or write.target > write.before
         return CorrectionEnd.CONFIRMED if sure else None
     return CorrectionEnd.MISSED if write.answered and due else None
+
+
+def arrived(read: int, before: int, target: int, sold: int, *, alone: bool = True) -> bool:
+    """Whether a number is what a write made it, less what sold since, or moved past the old one towards it (rule 6)."""
+    towards = read <= target if target < before else before < read <= target
+    return target - sold <= read <= target or (alone and towards)
 
 
 def open_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
