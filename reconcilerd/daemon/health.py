@@ -217,6 +217,7 @@ class Health:
 
     async def _tripped(self) -> None:
         """One alert a rail that holds (of single listings one a channel), until it is released."""
+        await self._desk.take(self._circuits.news())
         groups: dict[str, list[Tripped]] = {}
         for each in tripped(self._desk.book, self._circuits, self._desk.clock()):
             if each.rail == INVARIANT:
