@@ -124,7 +124,7 @@ class Answers:
             "tripped": [each.name for each in tripped(book, self._daemon.circuits, now)],
             "freezes": [
                 {"channel": f.channel or "all", "by": f.by, "reason": f.reason, "until": _time(f.until)}
-                for f in book.frozen.values()
+                for f in book.words.freezes.values()
                 if f.channel in rails.frozen
             ],
             "breaches": [
@@ -134,7 +134,7 @@ class Answers:
                     "subject": b.subject,
                     "broken": [*map(list, b.broken)],
                 }
-                for b in book.breaches.values()
+                for b in book.words.breaches.values()
             ],
             "skus": len(book.joins().slots_of),
             "feeds": [

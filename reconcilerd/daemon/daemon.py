@@ -88,17 +88,14 @@ class Daemon:
     def rails(self) -> Rails:
         """A person's words as they stand now."""
         now, book = self.desk.clock(), self.desk.book
-        frozen = frozenset(each.channel for each in book.frozen.values() if each.holds(now))
-        envelopes = tuple(e for e in book.envelopes.values() if e.until > now and e.id not in book.revoked)
-        pinned = frozenset(each.slot for each in book.pins.values() if each.holds(now))
         failing = self.circuits.open | {name for name in book.policy.channels if is_dark(book, name, now)}
         return Rails(
             mode=book.policy.limits.mode,
             stop=self._plugs.stop_file(),
-            frozen=frozen,
-            envelopes=envelopes,
-            pinned=pinned,
-            breach=bool(book.breaches),
+            frozen=book.words.frozen(now),
+            envelopes=book.words.in_force(now),
+            pinned=book.words.pinned(now),
+            breach=bool(book.words.breaches),
             closed=self._plugs.closed(now),
             latched=book.latches.on(now),
             circuits=self.circuits.open,
@@ -177,13 +174,11 @@ class Daemon:
 
     def _stopped(self, channel: str) -> str | None:
         """Why nothing may be written now, if so: asked before every call."""
-        frozen = self.desk.book.frozen.get(""), self.desk.book.frozen.get(channel)
-        now = self.desk.clock()
-        held = any(each is not None and each.holds(now) for each in frozen)
+        words = self.desk.book.words
         return stop_reason(
             stop=self._plugs.stop_file(),
-            breach=bool(self.desk.book.breaches),
-            frozen=held,
+            breach=bool(words.breaches),
+            frozen=not words.frozen(self.desk.clock()).isdisjoint({"", channel}),
             circuit_open=channel in self.circuits.open,
         )
 

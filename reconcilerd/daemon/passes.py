@@ -33,7 +33,7 @@ from reconcilerd.domain.facts import (
     SlotPinned,
 )
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE, Rails, Verdict
-from reconcilerd.domain.invariants import Violation, breach_of, held_if_broken
+from reconcilerd.domain.invariants import breach_of, held_if_broken
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan, released_by
 from reconcilerd.domain.policy import Mode, PoolMode
@@ -49,7 +49,6 @@ V = TypeVar("V")
 SLICE_GROUPS = 2_000
 SLICE_MS = 20
 MAX_HELD_LISTED = 200
-MAX_VIOLATIONS = 1_000
 FEW_ZEROS = 20
 """Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
 RESTLESS_S = 5.0
@@ -192,7 +191,6 @@ class Passes:
         """The newest plan with a correction that waits for a person."""
         self.watch: Callable[[GroupPlan, Rails], None] = lambda _plan, _rails: None
         """Is shown every plan, with the rails it was judged by."""
-        self.violations: list[Violation] = []
         self.broken: dict[Sku, str] = {}
         """Pool groups whose last plan met a bug, and which."""
         self.announce: Callable[[Sequence[LargeOrder]], Awaitable[None]] = _tell_nobody
@@ -315,7 +313,6 @@ class Passes:
         plan, broken = held_if_broken(plan, rails)
         if broken:
             # A bug, caught before it could do harm: what it was decided from is kept, and nobody writes any more.
-            self.violations.extend(broken[: MAX_VIOLATIONS - len(self.violations)])
             decided = {"position": position, "rails": rails, "entries": plan.entries}
             breach = breach_of(self._new_id(), group, broken, decided, weather.at)
             log.critical("invariant_broken", id=breach.id, group=group, broken=breach.broken)

@@ -34,6 +34,7 @@ from reconcilerd.domain.plan import Entry, GroupPlan
 from reconcilerd.domain.plan_file import BadPlan, PlanFile, Planned, document, inputs_of, moved, read_document
 from reconcilerd.domain.position import Position
 from reconcilerd.domain.record import Only, Order, PutBack, decide
+from reconcilerd.domain.slots import arrived
 from reconcilerd.domain.survey import position_of, weather_of
 
 SLICE_MS = 20
@@ -169,7 +170,7 @@ class Plans:
     def _refused(self, file: PlanFile) -> list[str]:
         """Why a plan must not be carried out; nothing where it may."""
         book, now = self._desk.book, self._desk.clock()
-        done = book.applied.get(file.id)
+        done = book.words.applied.get(file.id)
         if done is not None:
             return [f"it was applied already, {format_instant(done.at)} by {done.by}: {done.reason}"]
         if not file.genuine:
@@ -249,16 +250,19 @@ class Plans:
                 return
 
     def _outcome(self, entry: Entry, began: Instant) -> dict[str, Any]:
-        track = self._desk.book.slots[entry.slot]
-        taken = track.done is not None and track.done[1] == entry.target and track.done[2] >= began
+        book, track = self._desk.book, self._desk.book.slots[entry.slot]
+        before, target, at = track.done or (entry.current, None, began)
+        sold = book.orders.known(entry.slot.channel, track.code, at, track.as_of)
         if any(each.target == entry.target for each in track.open):
             outcome = "sent, not read back yet"
-        elif not taken:
+        elif target != entry.target or at < began:
             outcome = "not taken by the channel"
-        elif track.proven:
+        elif not track.proven:
+            outcome = "taken, not read back yet"
+        elif track.value is not None and arrived(track.value, before, target, sold):
             outcome = "confirmed"
         else:
-            outcome = "taken, not read back yet"
+            outcome = "taken, and read back as another number"
         return {
             "channel": entry.slot.channel,
             "listing": entry.slot.listing,

@@ -45,8 +45,8 @@ class OrderClaims:
         return self.standing == _standing(book, component, shipped=self.shipped, awaited=self.awaited)
 
 
-def kept_order_claims(book: Book, component: Sku, kept: OrderClaims | None) -> OrderClaims:
-    """The order claims of a component: those of before where they hold, else anew."""
+def order_claims(book: Book, component: Sku, kept: OrderClaims | None = None) -> OrderClaims:
+    """Open demand on one component, each order whole and in exactly one class (rule 3); ``kept``, where it holds."""
     if kept is not None and kept.hold(book, component):
         return kept
     claims, awaited = list[Claim](), False
@@ -70,12 +70,6 @@ def _standing(book: Book, component: Sku, *, shipped: bool, awaited: bool) -> St
         _extensiv_began(book) if awaited else None,
         rows,
     )
-
-
-def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
-    """Open demand on one component, each order whole and in exactly one class (rule 3)."""
-    yield from (claim for claim, _ in claims_of_orders(book, component))
-    yield from added_claims(book, component)
 
 
 def claims_of_orders(book: Book, component: Sku) -> Iterator[tuple[Claim, Order]]:

@@ -13,7 +13,6 @@ from reconcilerd.domain.book import Book
 from reconcilerd.domain.claims import (
     added_claims,
     claims_of_orders,
-    order_claims,
     reserve_claims,
     safety_claims,
 )
@@ -25,14 +24,6 @@ from reconcilerd.domain.position import OPEN, Claim
 
 def demand_claims(book: Book, component: Sku, now: Instant) -> Iterator[Claim]:
     """Open demand on one component, each order as firm as policy says."""
-    if not book.policy.demand:
-        yield from order_claims(book, component)
-    else:
-        yield from _weighed(book, component, now)
-        yield from added_claims(book, component)
-
-
-def _weighed(book: Book, component: Sku, now: Instant) -> Iterator[Claim]:
     soft: list[tuple[Claim, Order, DemandRule]] = []
     firm = 0
     for claim, order in claims_of_orders(book, component):
@@ -47,6 +38,7 @@ def _weighed(book: Book, component: Sku, now: Instant) -> Iterator[Claim]:
                 soft.append((claim, order, rule))
     if soft:
         yield from _softened(soft, _available(book, component, now) - firm)
+    yield from added_claims(book, component)
 
 
 def _rule_of(book: Book, claim: Claim, order: Order, now: Instant) -> DemandRule:

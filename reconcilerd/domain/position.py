@@ -179,13 +179,6 @@ class OfferView:
         return max(self.may_show, self.before, self.doubted or 0)
 
     @property
-    def at_least(self) -> int | None:
-        """What it is taken to show where others would be lowered for it: of a doubtful number the smaller side."""
-        if self.doubted is None or self.shown is None:
-            return self.shown
-        return min(self.may_show, self.doubted)
-
-    @property
     def may_show(self) -> int:
         """The most it may be showing if what was read of it last is right."""
         return max(self.current or 0, self.write or 0, self.replaced)

@@ -132,19 +132,16 @@ class SlotTrack:
             # What one customer often takes at once may have been taken, however slowly it sells.
             mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
             cap = max(1, mu, orders.large_line(seen.slot.channel))
-            was, doubt = self.doubt, doubted_after(self.doubt, seen, before, since, orders, self.code, cap)
+            was, read = self.doubt, seen.quantity
+            doubt = doubted_after(was, seen, read, before, since, orders, self.code, cap)
             if was is not None and was.before is not None and doubt is None:
                 derived += self._as_before(was, seen.as_of)
                 since, before = was.since, was.before
             elif doubt is not None and doubt != was:
                 derived.append(doubt)
-            if seen.quantity < before:
+            if read < before:
                 # Of a number in doubt, how far it fell tells nothing.
-                size = (
-                    before - seen.quantity
-                    if was is None or doubt is None
-                    else min(cap, before - seen.quantity)
-                )
+                size = before - read if was is None or doubt is None else min(cap, before - read)
                 fall = SaleInferred(seen.slot, since, seen.as_of, size, cap=cap)
                 derived.append(self._all_fallen(fall))
                 if before == self.last_written and seen.quantity < before - cap:
@@ -371,12 +368,16 @@ def _resolve(
     if read is None:
         return CorrectionEnd.MISSED if write.answered and due else None
     sold = orders.known(seen.slot.channel, code, write.based_on, seen.as_of)
-    towards = read <= write.target if write.target < write.before else write.before < read <= write.target
-    confirmed = write.target - sold <= read <= write.target or (alone and towards)
-    if confirmed:
+    if arrived(read, write.before, write.target, sold, alone=alone):
         sure = due or channel.compare_and_set or read == write.target or write.target > write.before
         return CorrectionEnd.CONFIRMED if sure else None
     return CorrectionEnd.MISSED if write.answered and due else None
+
+
+def arrived(read: int, before: int, target: int, sold: int, *, alone: bool = True) -> bool:
+    """Whether a number is what a write made it, less what sold since, or moved past the old one towards it (rule 6)."""
+    towards = read <= target if target < before else before < read <= target
+    return target - sold <= read <= target or (alone and towards)
 
 
 def open_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:

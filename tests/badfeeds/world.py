@@ -12,6 +12,7 @@ import anyio
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reconcilerd.daemon.audit import stopped
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Limits, Mode
 from reconcilerd.simulator.truth import Item, WorldConfig
@@ -168,7 +169,7 @@ def judged(case: Case) -> Verdict:
         off = {sku: by for sku, by in _off(stage, case, names).items() if by}
         verdict.unshown = sum(map(abs, off.values()))
         verdict.wrong = [f"{sku}: {by:+}" for sku, by in off.items()]
-        verdict.violations = len(stage.built.daemon.passes.violations)
+        verdict.violations = len(stopped(stage.built.daemon.desk.book))
 
     rules = replace(policy(split=case.split), limits=Limits(mode=Mode.AUTO))
     # Nothing ships meanwhile: what leaves the shelf while its order cannot be read counts twice for a while, by rule.

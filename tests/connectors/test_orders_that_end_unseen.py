@@ -246,7 +246,7 @@ async def test_no_unit_of_an_order_that_was_renumbered_or_vanished_is_claimed_fo
             book.take(fact)
 
     def claimed() -> int:
-        return sum(claim.units for claim in order_claims(book, Sku("a")))
+        return sum(claim.units for claim in order_claims(book, Sku("a")).claims)
 
     book.take(await tenant.connector.sweep(ORDERS, "", emit))
     assert claimed() == 4

@@ -7,6 +7,7 @@ from functools import partial
 import anyio
 from typing_extensions import override
 
+from reconcilerd.daemon.audit import stopped
 from reconcilerd.daemon.desk import Awaits
 from reconcilerd.domain.adaptive import scarcity
 from reconcilerd.domain.facts import Fact, RegimeSwitched
@@ -112,7 +113,7 @@ def run(setting: Setting, policy: str, seed: int) -> Run:
         hidden=score.hidden / 60_000,
         writes=score.writes,
         sold=score.sold,
-        broken=tuple(str(each) for each in stage.built.daemon.passes.violations),
+        broken=tuple(str(each) for each in stopped(stage.built.daemon.desk.book)),
     )
 
 
