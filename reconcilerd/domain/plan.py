@@ -208,7 +208,8 @@ def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
                 row.sku for row in position.stock if row.sku in components and at - row.age_of > ages.stock_ms
             }
             slots = {peer.slot for peer in stale_peers(position, offer)}
-            if at - offer.age_of > ages.own_slot_ms or old:
+            # It must be fresh when the stock row comes; where none comes, it is not read without end for that.
+            if at - offer.age_of > (ages.own_slot_ms // 2 if old else ages.own_slot_ms):
                 slots.add(offer.slot)
             return Wants(frozenset(old), frozenset(slots))
         case _:

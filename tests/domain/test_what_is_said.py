@@ -377,9 +377,23 @@ def test_an_unread_write_is_asked_for_only_when_its_reading_is_old() -> None:
 
 def test_stale_inputs_of_a_raise_are_asked_for_all_at_once() -> None:
     old = Instant(BUILT - 100_000)
-    offers = [offer("uk", Percent(500), shown=1), replace(offer("eu", Percent(500), shown=1), age_of=old)]
+    fresh = Instant(BUILT - 5_001)
+    offers = [
+        replace(offer("uk", Percent(500), shown=1), age_of=fresh),
+        replace(offer("eu", Percent(500), shown=1), age_of=old),
+    ]
     where = position(offers, [replace(row(A, 12), age_of=old)], split=True)
     plan = make_plan(where, AUTO)
     assert plan.wants.stock == {"x"}
     assert plan.wants.slots == {slot("uk"), slot("eu")}
     assert (plan.wants | plan.wants) == plan.wants
+
+
+def test_a_listing_is_not_read_again_and_again_while_its_stock_row_does_not_come() -> None:
+    """A stock feed that says nothing for hours would else spend what its channels let us ask."""
+    for ago, slots in ((5_000, frozenset()), (5_001, frozenset({slot("uk")}))):
+        listing = replace(offer("uk", shown=1), age_of=Instant(BUILT - ago))
+        plan = make_plan(position([listing], [replace(row(A, 12), age_of=Instant(BUILT - 100_000))]), AUTO)
+        assert [each.verdict for each in plan.entries] == [Verdict.HOLD_STOCK_STALE]
+        assert plan.wants.stock == {"x"}
+        assert plan.wants.slots == slots
