@@ -36,6 +36,8 @@ class Case:
     long: bool
     skus: int = 3
     split: bool = True
+    early: bool = False
+    """Extensiv imports an order at once, long before its channel lists it."""
 
     @property
     def name(self) -> str:
@@ -173,6 +175,8 @@ def judged(case: Case) -> Verdict:
     rules = replace(policy(split=case.split), limits=Limits(mode=Mode.AUTO))
     # Nothing ships meanwhile: what leaves the shelf while its order cannot be read counts twice for a while, by rule.
     quiet = WorldConfig(ship_ms=(36_000_000, 36_000_000))
+    if case.early:
+        quiet = replace(quiet, import_ms=(1_000, 1_000), index_lag_ms=(100_000, 110_000))
     play(small_world(quiet, case.split, names, UNITS), rules, scene, prepare=prepare)
     return verdict
 
