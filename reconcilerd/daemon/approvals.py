@@ -80,7 +80,7 @@ class Approvals:
 
     async def revoke(self, request: Request, by: str) -> dict[str, Any]:
         """Take an approval back, at once: what waits under it in a queue is not sent either."""
-        id_, reason = str(request["id"]), str(request.get("reason") or "").strip()
+        id_, reason = request["id"], request.get("reason", "").strip()
         if not reason:
             return error("a revocation needs a reason: --reason TEXT", 2)
         words, now = self._desk.book.words, self._desk.clock()
@@ -114,12 +114,12 @@ class Approvals:
 
     async def unpin(self, request: Request, by: str) -> dict[str, Any]:
         """Lift the pins of a SKU (on one channel, if named), or ``all``."""
-        reason, channel = str(request.get("reason") or "").strip(), request.get("channel")
+        reason, channel = request.get("reason", "").strip(), request.get("channel")
         if not reason:
             return error("lifting a pin needs a reason: --reason TEXT", 2)
         now, sku_of = self._desk.clock(), self._desk.book.joins().sku_of
         everything = request["sku"] == "all"
-        sku = None if everything else self._sku(str(request["sku"]))
+        sku = None if everything else self._sku(request["sku"])
         lifted = [
             SlotPinned(slot, False, by, reason, now, now)
             for slot, each in sorted(self._desk.book.words.pins.items())

@@ -12,6 +12,7 @@ from dataclasses import replace
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.claims import (
     added_claims,
+    as_heard,
     claims_of_orders,
     reserve_claims,
     safety_claims,
@@ -26,12 +27,12 @@ def demand_claims(book: Book, component: Sku, now: Instant) -> Iterator[Claim]:
     """Open demand on one component, each order as firm as policy says."""
     soft: list[tuple[Claim, Order, DemandRule]] = []
     firm = 0
-    for claim, order in claims_of_orders(book, component):
+    for claim, order, unheard in claims_of_orders(book, component):
         rule = _rule_of(book, claim, order, now)
         match rule.firmness:
             case Firmness.FIRM:
-                firm += claim.units
-                yield claim
+                firm += claim.units - unheard
+                yield from as_heard(claim, unheard)
             case Firmness.IGNORED:
                 yield replace(claim, units=0, waived=claim.units)
             case Firmness.SOFT:

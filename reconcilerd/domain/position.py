@@ -32,10 +32,12 @@ class ClaimKind(StrEnum):
     BURIED = "buried"
     DOUBTED = "doubted"
     """Units by which a doubtful reading and the one before it differ: not there for raises, there for lowers."""
+    UNHEARD = "unheard"
+    """Of an order that its channel has not told yet, what is far beyond anything it sells: not there for raises."""
 
 
 OPEN = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED})
-KEPT_FROM_RAISES = frozenset({ClaimKind.BURIED, ClaimKind.DOUBTED})
+KEPT_FROM_RAISES = frozenset({ClaimKind.BURIED, ClaimKind.DOUBTED, ClaimKind.UNHEARD})
 """Never counted against lowers."""
 ORDERED = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED, ClaimKind.SHIPPED})
 

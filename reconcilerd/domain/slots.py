@@ -177,8 +177,10 @@ class SlotTrack:
     def _as_before(self, doubt: LevelDoubted, at: Instant) -> list[Derived]:
         """It shows again what it showed before a doubt: what fell meanwhile claims nothing.
 
-        Raises still wait for the orders of that time: a sale in bulk may have been put back by hand.
+        Raises still wait for the orders of that time: a sale in bulk may have been put back by hand. Nor was it
+        another hand: whatever changed it, it has not changed what we wrote.
         """
+        self.habits.no_hand(doubt.since)
         void = [replace(each, cap=0) for each in self.inferred if each.since >= doubt.since]
         return [*self._believe(at), *void]
 

@@ -12,7 +12,7 @@ from reconcilerd.domain.facts import EXTENSIV, OrderObserved, SlotObserved
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.policy import OfferRule, Percent, Policy, PoolMode
-from reconcilerd.domain.position import OfferView, Position
+from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.simulator.truth import Order, World
 from reconcilerd.trial.arithmetic import ORDERED, Found, may_show
 
@@ -38,7 +38,7 @@ class Oracle:
         """I6, I9: every open order that was read takes its units exactly once; a finished one takes none."""
         counted: dict[tuple[str, str], list[int]] = {}
         for claim in position.claims:
-            if claim.kind in ORDERED:
+            if claim.kind in {*ORDERED, ClaimKind.UNHEARD}:
                 number = claim.about.partition("/")[0].partition(" ")[0]
                 counted.setdefault((number, claim.component), []).append(claim.units)
         for component, _ in position.sold:

@@ -36,12 +36,14 @@ THERE = 100
 
 
 def book_with(**policy: object) -> Book:
-    """A hundred units of SKU a at two places, one listing, every order known."""
+    """A hundred units of SKU a at two places, one listing, every order known, and large ones usual."""
     book = shop_book(1_000)
     book.policy = replace(book.policy, **policy)  # type: ignore[arg-type]
     see(book, THERE, 1_000)
     swept(book, "extensiv.orders", 1_000)
     swept(book, "uk.orders", 1_000)
+    collected = order("uk", OrderStatus.SHIPPED, 1_000, placed=500, units=THERE, number="collected")
+    book.take(replace(collected, eligible=False))
     return book
 
 

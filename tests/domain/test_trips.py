@@ -62,6 +62,21 @@ def test_what_sells_or_drifts_by_itself_is_no_other_hand() -> None:
     assert found == []
 
 
+def test_a_reading_that_proves_wrong_is_no_other_hand() -> None:
+    """A feed that says something else now and then, and what is shown again at the next look."""
+    book, at, found = shop_book(0), 0, list[str]()
+    shows(book, 10, at)
+    writes(book, 20, at := at + MINUTE)
+    for wrong in (0, 90, 0, 90, 0):
+        found += latches(shows(book, wrong, at + MINUTE))
+        found += latches(shows(book, 20, at := at + 2 * MINUTE))
+    assert found == []
+    for trips in (False, False, True):
+        assert bool(latches(shows(book, 90, at + MINUTE))) is trips, "what was changed indeed still counts"
+        writes(book, 20, at := at + 2 * MINUTE)
+        shows(book, 20, at := at + MINUTE)
+
+
 def changed_away(times: int) -> tuple[Book, int, list[str]]:
     """A slot that another hand changes back, every five minutes; when it last was written, and what tripped."""
     book, at, found = shop_book(0), 0, list[str]()

@@ -405,15 +405,14 @@ def test_stale_inputs_of_a_raise_are_asked_for_all_at_once() -> None:
     assert (plan.wants | plan.wants) == plan.wants
 
 
-def test_a_listing_that_was_read_just_now_is_not_read_again_and_again_while_its_stock_cannot_be_read() -> (
-    None
-):
-    listing = replace(offer("uk", shown=1), age_of=BUILT)
-    where = position([listing], [replace(row(A, 12), age_of=Instant(BUILT - 100_000))])
-    plan = make_plan(where, AUTO)
-    assert [each.verdict for each in plan.entries] == [Verdict.HOLD_STOCK_STALE]
-    assert plan.wants.stock == {"x"}
-    assert plan.wants.slots == frozenset()
+def test_a_listing_is_not_read_again_and_again_while_its_stock_row_does_not_come() -> None:
+    """A stock feed that says nothing for hours would else spend what its channels let us ask."""
+    for ago, slots in ((5_000, frozenset()), (5_001, frozenset({slot("uk")}))):
+        listing = replace(offer("uk", shown=1), age_of=Instant(BUILT - ago))
+        plan = make_plan(position([listing], [replace(row(A, 12), age_of=Instant(BUILT - 100_000))]), AUTO)
+        assert [each.verdict for each in plan.entries] == [Verdict.HOLD_STOCK_STALE]
+        assert plan.wants.stock == {"x"}
+        assert plan.wants.slots == slots
 
 
 @pytest.mark.parametrize("costs", [None, Costs(10_000, 1)])
