@@ -4,7 +4,7 @@ One broken source degrades, never kills: a reading that fails is written down as
 and tried again later and later.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -23,6 +23,8 @@ log = structlog.get_logger("reconcilerd.pollers")
 
 READ_TICK_S = 0.25
 READ_BATCH = 50
+MAX_WATCHED = 200
+"""Slots that are read ahead of their sweep at a time."""
 BACKOFF_CAP_S = 300.0
 
 WHOLE_ORDERS_S = 3_600.0
@@ -157,26 +159,29 @@ async def _quietly(reading: Awaitable[None], of: str, count: int) -> None:
         await anyio.sleep(READ_TICK_S)
 
 
-async def feed_the_hungry(hungry: Mapping[Sku, tuple[SlotKey, ...]], desk: Desk, every_ms: int) -> None:
-    """Keep the rows of nearly sold out SKUs fresh ahead of the sweep (rule 5).
+async def feed_the_hungry(
+    hungry: Mapping[Sku, tuple[SlotKey, ...]], lively: Collection[Sku], desk: Desk, every_ms: int
+) -> None:
+    """Keep the rows of nearly sold out SKUs, and of the few that sold last, fresh ahead of the sweep (rule 5).
 
-    Slots that go with them are read four times as often: a push comes whenever it comes, and one call reads them all.
+    Slots that go with them are read four times as often, the longest unread first: a push or a sale comes whenever it
+    comes, and one call reads them all.
     """
     while True:
-        now = desk.clock()
-        unseen = frozenset(
-            slot
-            for slots in hungry.values()
-            for slot in slots
-            if now - desk.book.slots[slot].age_of > every_ms // 8
-        )
+        now, read_at = desk.clock(), {each: desk.book.slots[each].age_of for each in _watched(hungry)}
+        unseen = sorted(slot for slot, at in read_at.items() if now - at > every_ms // 8)
+        oldest = sorted(unseen, key=lambda slot: read_at[slot])[:MAX_WATCHED]
         old = frozenset(
             sku
-            for sku in hungry
+            for sku in (*hungry, *lively)
             if any(
                 now - desk.book.stock[sku, place].row.age_of > every_ms * 3 // 4
                 for place in desk.book.stock_places(sku)
             )
         )
-        desk.want(Wants(stock=old, slots=unseen))
+        desk.want(Wants(stock=old, slots=frozenset(oldest)))
         await anyio.sleep(every_ms / 4000)
+
+
+def _watched(hungry: Mapping[Sku, tuple[SlotKey, ...]]) -> frozenset[SlotKey]:
+    return frozenset(slot for slots in hungry.values() for slot in slots)
