@@ -4,6 +4,7 @@ Steps 1, 2 and 4 of the rules of knowing. A track is folded from facts; a readin
 facts (inferred and buried sales), which the caller keeps in the same ledger entry as the reading itself.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from reconcilerd.domain.facts import (
@@ -391,7 +392,20 @@ def unsettled_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
     return max(0, fall.fall - known - fall.cap)
 
 
-def buried_units(window: SalesBuried, orders: OrderBook, code: str, rate: Rate) -> int:
-    """Units that may have sold unseen in a window: mu + sqrt(mu), less the orders known in it."""
-    known = orders.placed(window.slot.channel, code, window.since, window.to)
-    return max(0, expected(rate, window.to - window.since, 1) - known)
+def buried_units(
+    slot: SlotKey, windows: Iterable[tuple[Instant, Instant]], orders: OrderBook, code: str, rate: Rate
+) -> int:
+    """Units that may have sold unseen on a slot in these windows: mu + sqrt(mu), less the orders known in them.
+
+    What several windows cover is counted once, and chance evens out over all of them: each by itself, rounded up,
+    would keep back the more the oftener something is written.
+    """
+    blind_ms = known = 0
+    end = Instant(0)
+    for since, to in sorted(windows):
+        if to > end:
+            first = max(since, end)
+            blind_ms += to - first
+            known += orders.placed(slot.channel, code, first, to)
+            end = to
+    return max(0, expected(rate, blind_ms, 1) - known)
