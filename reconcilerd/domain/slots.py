@@ -66,6 +66,8 @@ class SlotTrack:
     write: OpenWrite | None = None
     replaced: list[OpenWrite] = field(default_factory=list)
     """Writes that a newer one took the place of while they were under way: they may still have their effect."""
+    overtaken: bool = False
+    """It rose while a lower of ours was open that compares nothing: whatever was to lower it may have come before."""
     last_written: int | None = None
     spread: bool = False
     """The same listing is at several places of its channel: no order says which of them it was taken from."""
@@ -156,11 +158,19 @@ class SlotTrack:
                 self.surprise += seen.quantity - before
                 if before == self.last_written:
                     self.foreign = seen.as_of
+        self.overtaken = not channel.compare_and_set and self._is_overtaken(seen.quantity)
         if self.suspect_since is not None and seen.as_of >= self.suspect_since:
             self.suspect_since = None
         self.restore(seen)
         self.derive(derived[known:])
         return tuple(derived)
+
+    def _is_overtaken(self, shows: int | None) -> bool:
+        """Whether it has risen since a lower was answered that is still open."""
+        if self.write is None or self.value is None or shows is None:
+            return False
+        lowers = self.write.answered and self.write.target < shows
+        return lowers and (self.overtaken or self.value < shows)
 
     def _all_fallen(self, fall: SaleInferred) -> SaleInferred:
         """A fall, with what fell before by a reading of the same moment: the ledger keeps one for each end."""
@@ -254,6 +264,7 @@ class SlotTrack:
         """An intent is durable: until its answer is known it may already be at work."""
         self.habits.tried(correction.at)
         self.habits.good(correction.target)
+        self.overtaken = False
         open_ = {each.id: each for each in self.open}
         if correction.under is None:
             self.replaced = list(open_.values())
