@@ -164,12 +164,12 @@ async def feed_the_hungry(
 ) -> None:
     """Keep the rows of nearly sold out SKUs, and of the few that sold last, fresh ahead of the sweep (rule 5).
 
-    Slots that go with them are read four times as often, the longest unread first: a push or a sale comes whenever it
+    Slots that go with them are read eight times as often, the longest unread first: a push or a sale comes whenever it
     comes, and one call reads them all.
     """
     while True:
         now, read_at = desk.clock(), {each: desk.book.slots[each].age_of for each in _watched(hungry)}
-        unseen = sorted(slot for slot, at in read_at.items() if now - at > every_ms // 8)
+        unseen = sorted(slot for slot, at in read_at.items() if now - at > every_ms // 16)
         oldest = sorted(unseen, key=lambda slot: read_at[slot])[:MAX_WATCHED]
         old = frozenset(
             sku
@@ -180,7 +180,7 @@ async def feed_the_hungry(
             )
         )
         desk.want(Wants(stock=old, slots=frozenset(oldest)))
-        await anyio.sleep(every_ms / 4000)
+        await anyio.sleep(every_ms / 8000)
 
 
 def _watched(hungry: Mapping[Sku, tuple[SlotKey, ...]]) -> frozenset[SlotKey]:
