@@ -15,6 +15,7 @@ from reconcilerd.connectors.port import Channel, Source, StockSource
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.sweeping import Sweeping
 from reconcilerd.domain.facts import SweepRead
+from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.names import FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Wants
 from reconcilerd.errors import Denied, LedgerFault, MalformedReply, ReconcilerdError, TryLater
@@ -164,24 +165,26 @@ async def feed_the_hungry(
 ) -> None:
     """Keep the rows of nearly sold out SKUs, and of the few that sold last, fresh ahead of the sweep (rule 5).
 
-    Slots that go with them are read eight times as often, the longest unread first: a push or a sale comes whenever it
-    comes, and one call reads them all.
+    Slots that go with them are read four times as often, those that Extensiv pushes to eight times, the longest unread
+    first: a sale or a push comes whenever it comes, and one call reads them all.
     """
     while True:
-        now, read_at = desk.clock(), {each: desk.book.slots[each].age_of for each in _watched(hungry)}
-        unseen = sorted(slot for slot, at in read_at.items() if now - at > every_ms // 16)
+        now, pushed = desk.clock(), desk.book.joins().pushed
+        read_at = {slot: desk.book.slots[slot].age_of for slots in hungry.values() for slot in slots}
+        unseen = sorted(
+            slot for slot, at in read_at.items() if now - at > every_ms // (16 if slot in pushed else 6)
+        )
         oldest = sorted(unseen, key=lambda slot: read_at[slot])[:MAX_WATCHED]
+        # Best right after the orders: what a row already lacks and no order is known to have shipped is hidden twice.
+        orders = desk.book.sweeps.get(EXTENSIV_ORDERS)
+        told = orders is not None and now - orders.ended < every_ms // 8
+        due_ms = every_ms * 3 // 4 if told else every_ms * 5 // 4
         old = frozenset(
             sku
             for sku in (*hungry, *lively)
             if any(
-                now - desk.book.stock[sku, place].row.age_of > every_ms * 3 // 4
-                for place in desk.book.stock_places(sku)
+                now - desk.book.stock[sku, place].row.age_of > due_ms for place in desk.book.stock_places(sku)
             )
         )
         desk.want(Wants(stock=old, slots=frozenset(oldest)))
         await anyio.sleep(every_ms / 8000)
-
-
-def _watched(hungry: Mapping[Sku, tuple[SlotKey, ...]]) -> frozenset[SlotKey]:
-    return frozenset(slot for slots in hungry.values() for slot in slots)

@@ -10,7 +10,8 @@ from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.passes import MAX_LIVELY, Standing, watched
 from reconcilerd.daemon.pollers import MAX_WATCHED, feed_the_hungry
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import Fact, SlotObserved, SlotState, StockObserved
+from reconcilerd.domain.facts import Fact, ListingDeclared, SlotObserved, SlotState, StockObserved, SweepRead
+from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.plan import make_plan
@@ -42,15 +43,23 @@ def selling(channel: str, shown: int, *, pushed: bool = False) -> OfferView:
 
 
 def asked_for(
-    hungry: Mapping[Sku, tuple[SlotKey, ...]], lively: Sequence[str], ages_ms: Mapping[str, int]
+    hungry: Mapping[Sku, tuple[SlotKey, ...]],
+    lively: Sequence[str],
+    ages_ms: Mapping[str, int],
+    *,
+    pushes: bool = False,
+    orders_ago_ms: int = 1_000,
 ) -> tuple[set[Sku], set[SlotKey]]:
     """Rows and slots that one turn asks for; each was last read so long ago."""
     clock, wanted = VirtualClock(START), list[tuple[set[Sku], set[SlotKey]]]()
 
     async def main() -> None:
-        desk = Desk(Book(Policy("test", {}, {UK: ChannelRule()})), Nowhere(), clock)
-        for name, ago in ages_ms.items():
+        desk = Desk(Book(Policy("test", {}, {UK: ChannelRule(sales_channel_id=1)})), Nowhere(), clock)
+        read = Instant(START - orders_ago_ms)
+        desk.fold([SweepRead(EXTENSIV_ORDERS, read, read, True, 0, 0)])
+        for number, (name, ago) in enumerate(ages_ms.items()):
             at = Instant(START - ago)
+            desk.fold([ListingDeclared(1, number, name, Sku(name), pushes, True, at)])
             desk.fold([StockObserved(Sku(name), LocationName("1"), 9, 0, 0, at, at)])
             desk.fold([SlotObserved(SlotKey(UK, name, ""), name, name, 9, SlotState.BUYABLE, False, at, at)])
         async with anyio.create_task_group() as group:
@@ -70,9 +79,29 @@ def test_rows_that_nearly_ran_out_or_sold_last_are_read_before_they_are_a_minute
     assert slots == set()
 
 
+@pytest.mark.parametrize(("orders_ago_ms", "asked"), [(7_000, {"b", "c"}), (8_000, {"c"})])
+def test_rows_are_best_read_right_after_the_orders(orders_ago_ms: int, asked: set[str]) -> None:
+    """What has left the shelf is still subtracted until its order is known to have shipped."""
+    ages = {"a": 44_000, "b": 74_000, "c": 76_000}
+    seen: dict[Sku, tuple[SlotKey, ...]] = {Sku(each): () for each in ages}
+    assert asked_for(seen, [], ages, orders_ago_ms=orders_ago_ms)[0] == asked
+
+
+def test_watched_slots_are_looked_at_every_quarter_of_a_minute() -> None:
+    seen = {Sku("a"): (SlotKey(UK, "a", ""), SlotKey(UK, "b", ""))}
+    assert asked_for(seen, [], {"a": 10_001, "b": 10_000}) == (set(), {SlotKey(UK, "a", "")})
+
+
+def test_slots_that_extensiv_pushes_to_are_looked_at_twice_as_often() -> None:
+    seen = {Sku("a"): (SlotKey(UK, "a", ""), SlotKey(UK, "b", ""))}
+    ages = {"a": 3_751, "b": 3_750}
+    assert asked_for(seen, [], ages, pushes=True) == (set(), {SlotKey(UK, "a", "")})
+    assert asked_for(seen, [], ages) == (set(), set())
+
+
 def test_watched_slots_are_read_the_longest_unread_first_and_never_more_than_a_bound() -> None:
     names = [f"s{number:03d}" for number in range(MAX_WATCHED + 2)]
-    ages = {name: 4_000 + number for number, name in enumerate(names)} | {"just": 3_000}
+    ages = {name: 11_000 + number for number, name in enumerate(names)} | {"just": 9_000}
     every = tuple(SlotKey(UK, name, "") for name in (*names, "just"))
     _, slots = asked_for({Sku("s000"): every}, [], ages)
     assert len(slots) == MAX_WATCHED
