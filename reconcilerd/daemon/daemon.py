@@ -166,8 +166,11 @@ class Daemon:
                 )
                 group.start_soon(keep_alive, f"poll {feed}", reader)
         group.start_soon(keep_alive, "stock reader", partial(read_wanted_stock, plugs.stock, self.desk))
-        hungry = self.passes.standing.hungry
-        group.start_soon(keep_alive, "hungry", partial(feed_the_hungry, hungry, self.desk, HUNGRY_EVERY_MS))
+        standing = self.passes.standing
+        feeder = partial(
+            feed_the_hungry, standing.hungry, standing.lively, self.desk, every_ms=HUNGRY_EVERY_MS
+        )
+        group.start_soon(keep_alive, "hungry", feeder)
         for name, channel in plugs.channels.items():
             reader = partial(read_wanted_slots, channel, self.desk)
             group.start_soon(keep_alive, f"slot reader {name}", reader)

@@ -137,6 +137,8 @@ class OfferView:
     rate: Rate
     replaced: int = 0
     """The most that writes may still make it show which a newer one took the place of."""
+    overtaken: bool = False
+    """It rose while W was to lower it: W may have had its effect before an older write had, and is not waited for."""
     before: int = 0
     """What it showed before a reading that is under suspicion."""
     owed: int = 0

@@ -52,6 +52,19 @@ def test_another_hand_that_changes_ours_away_three_times_an_hour_trips(apart: in
     assert bool(book.latches.on(Instant(at + 3 * MINUTE))) is trips
 
 
+def test_what_extensiv_pushes_to_by_declaration_has_no_other_hand() -> None:
+    book, at, found = shop_book(0), 0, list[str]()
+    for each in list(book.listings.values()):
+        book.take(replace(each, push_inventory=True, as_of=Instant(1)))
+    shows(book, 10, 1)
+    for _ in range(4):
+        at += 5 * MINUTE
+        writes(book, 20, at)
+        shows(book, 20, at + MINUTE)
+        found += latches(shows(book, 90, at + 2 * MINUTE))
+    assert found == []
+
+
 def test_what_sells_or_drifts_by_itself_is_no_other_hand() -> None:
     book, at, found = shop_book(0), 0, list[str]()
     shows(book, 10, at)
