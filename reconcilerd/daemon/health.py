@@ -21,7 +21,7 @@ from reconcilerd.domain.registry import RESETS
 from reconcilerd.domain.verdicts import LATCHED
 from reconcilerd.errors import Denied, ReconcilerdError
 
-CHECK_EVERY_S = 5.0
+CHECK_EVERY_S = 15.0
 EXPOSURE_AFTER_MS = 120_000
 CLOCK_ALERT_MS = 900_000
 SOLD_WITHIN_MS = 86_400_000
