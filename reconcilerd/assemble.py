@@ -99,7 +99,8 @@ def assemble(
         spelling={sku: product.shown_sku for sku, product in book.products.items()},
     )
     channels: dict[ChannelName, Channel] = {}
-    circuits = Circuits(wiring.policy.limits, wiring.clock)
+    latched = book.latches.standing(wiring.clock())
+    circuits = Circuits(wiring.policy.limits, wiring.clock, latched)
     for name, endpoint in wiring.channels.items():
         clients[name] = _shopify_client(name, endpoint, wiring, circuits.hear(name))
         rule = wiring.policy.channels[name]

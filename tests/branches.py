@@ -1,7 +1,7 @@
-"""Every branch of the domain is taken by a test of the domain: ``python -m tests.branches [--least PERCENT]``.
+"""Every branch of the domain is taken by a test of the domain: ``python -m tests.branches``.
 
-Exit code 0 with all of them, or as large a part as was asked for, else 1, and the lines that no test reaches. Chance
-is fixed, so that nothing comes and goes with it.
+Exit code 0 with all of them, else 1, and the lines that no test reaches. Chance is fixed, so that nothing comes and
+goes with it.
 """
 
 import os
@@ -25,8 +25,7 @@ def main() -> int:
     code = int(pytest.main([*ROOMS, "-n", "0", "--hypothesis-seed=0", "-p", "no:cacheprovider"]))
     measured.stop()
     percent = measured.report()
-    least = float(sys.argv[2]) if sys.argv[1:2] == ["--least"] else 100.0
-    return code or int(percent < least)
+    return code or int(percent < 100)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ async def _read_what_is_missing(built: Assembled) -> None:
     for source in (built.stock, *built.channels.values()):
         for feed in source.feeds:
             if feed != "extensiv.totals":
-                _, trouble = await read_once(source, feed, desk, whole=feed not in desk.book.sweeps)
+                _, trouble = await read_once(source, feed, desk, whole=feed not in desk.book.swept_whole)
                 if isinstance(trouble, Denied):
                     raise trouble
 

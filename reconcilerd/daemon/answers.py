@@ -19,6 +19,7 @@ from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
 from reconcilerd.daemon.refusals import NeverRead, UnknownName, error
+from reconcilerd.daemon.requests import parse
 from reconcilerd.domain.counterfactual import what_if
 from reconcilerd.domain.explain import explain
 from reconcilerd.domain.facts import (
@@ -94,7 +95,7 @@ class Answers:
         try:
             # What UTF-8 cannot carry could be acted on, but never written down.
             json.dumps(request, ensure_ascii=False).encode()
-            return await op(request, by)
+            return await op(parse(request), by)
         except LedgerFault:
             raise
         except UnknownName as unknown:
@@ -124,7 +125,7 @@ class Answers:
             "tripped": [each.name for each in tripped(book, self._daemon.circuits, now)],
             "freezes": [
                 {"channel": f.channel or "all", "by": f.by, "reason": f.reason, "until": _time(f.until)}
-                for f in book.frozen.values()
+                for f in book.words.freezes.values()
                 if f.channel in rails.frozen
             ],
             "breaches": [
@@ -134,7 +135,7 @@ class Answers:
                     "subject": b.subject,
                     "broken": [*map(list, b.broken)],
                 }
-                for b in book.breaches.values()
+                for b in book.words.breaches.values()
             ],
             "skus": len(book.joins().slots_of),
             "feeds": [
@@ -166,12 +167,12 @@ class Answers:
 
     async def reconcile(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
         """Sheets of SKUs; with ``fresh`` after reading them, with ``apply`` after correcting them too."""
-        apply, channel = bool(request.get("apply")), request.get("channel")
+        apply, channel = request.get("apply", False), request.get("channel")
         if channel is not None and channel not in self._desk.book.policy.channels:
             known = ", ".join(sorted(self._desk.book.policy.channels))
             raise UnknownName(f"no channel {channel!r}; known: {known}")
         self._must_be_read()
-        skus = self._all() if request.get("all") else [self._sku(str(name)) for name in request["skus"]]
+        skus = self._all() if request.get("all") else [self._sku(name) for name in request["skus"]]
         began = self._desk.clock()
         if request.get("fresh") or apply:
             await self._read(skus)
@@ -192,7 +193,7 @@ class Answers:
         return {
             **heading(self._desk.book, self._desk.clock(), str(self._daemon.rails().mode)),
             "applied": apply,
-            "fresh": apply or bool(request.get("fresh")),
+            "fresh": apply or request.get("fresh", False),
             "corrected": self._corrected(skus, began),
             "before": before if apply else None,
             "looked_at": looked_at,
@@ -225,7 +226,7 @@ class Answers:
 
     async def explain(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
         """The derivation of every listing's number of one SKU (of one channel, if named)."""
-        sku = self._sku(str(request["sku"]))
+        sku = self._sku(request["sku"])
         plan = self._plan(sku)
         slots = [o.slot for o in plan.position.offers if o.sku == sku]
         channel = request.get("channel")
@@ -238,7 +239,7 @@ class Answers:
         told = [explain(plan, slot) for slot in slots]
         if request.get("want") is not None:
             for each, slot in zip(told, slots, strict=True):
-                each["what_if"] = await self._what_if(plan, slot, str(request["want"]))
+                each["what_if"] = await self._what_if(plan, slot, request["want"])
         return {"listings": told, "exit_code": 0}
 
     async def _what_if(self, plan: GroupPlan, slot: SlotKey, want: str) -> dict[str, Any]:
@@ -257,7 +258,7 @@ class Answers:
 
     async def history(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
         """What was read, planned and answered for one SKU, newest first."""
-        sku, limit = self._sku(str(request["sku"])), int(request.get("limit", 40))
+        sku, limit = self._sku(request["sku"]), request.get("limit", 40)
         book = self._desk.book
         rows: list[tuple[int, Instant, Fact]] = []
         for component, _ in book.uses(sku):
@@ -278,10 +279,10 @@ class Answers:
 
     async def approve(self, request: dict[str, Any], by: str) -> dict[str, Any]:
         """Release a plan's held corrections (or one SKU's) as an envelope of two hours."""
-        reason = str(request.get("reason") or "").strip()
+        reason = request.get("reason", "").strip()
         if not reason:
             return error("an approval needs a reason: --reason TEXT", 2)
-        wanted = str(request["id"])
+        wanted = request["id"]
         try:
             held = self._held_under(wanted)
         except UnknownName:
@@ -326,23 +327,23 @@ class Answers:
     async def freeze(self, request: dict[str, Any], by: str) -> dict[str, Any]:
         """Stop writes to a channel, or all, or allow them again."""
         on = request["op"] == "freeze"
-        channel = str(request.get("channel") or "")
+        channel = request.get("channel", "")
         if channel and channel not in self._desk.book.policy.channels:
             known = ", ".join(sorted(self._desk.book.policy.channels))
             raise UnknownName(f"no channel {channel!r}; known: {known}")
         now = self._desk.clock()
         for_s = request.get("for_s")
-        if for_s is not None and not 0 < float(for_s) * 1000 <= MAX_FREEZE_MS:
+        if for_s is not None and for_s * 1000 > MAX_FREEZE_MS:
             return error(f"--for takes seconds, from 1 to {MAX_FREEZE_MS // 1000} (7 days)", 2)
         fact = FreezeSet(
             channel,
             on,
             by,
-            str(request.get("reason") or ""),
+            request.get("reason", ""),
             now,
-            after(now, int(float(for_s) * 1000)) if on and for_s is not None else None,
+            after(now, int(for_s * 1000)) if on and for_s is not None else None,
         )
-        await self._desk.take((fact,), note=str(request["op"]))
+        await self._desk.take((fact,), note=request["op"])
         return {"frozen": sorted(name or "all" for name in self._daemon.rails().frozen), "exit_code": 0}
 
     async def breaker(self, request: dict[str, Any], by: str) -> dict[str, Any]:
@@ -351,10 +352,10 @@ class Answers:
         held, name = tripped(book, circuits, now), request.get("reset")
         if name is None:
             return {"tripped": [told(each) for each in held], "exit_code": 7 if held else 0}
-        reason = str(request.get("reason") or "").strip()
+        reason = request.get("reason", "").strip()
         if not reason:
             return error("a reset needs a reason: --reason TEXT", 2)
-        found = matching(str(name), held)
+        found = matching(name, held)
         if not found:
             known = ", ".join(each.name for each in held[:5]) or "nothing is tripped"
             return error(f"nothing is tripped under {name!r}; see reconcilerd breaker list ({known})", 6)

@@ -46,11 +46,11 @@ class Approvals:
 
     async def envelopes(self, _request: Request, _by: str) -> dict[str, Any]:
         """Every approval that is still in force, or was revoked before its end."""
-        book, now = self._desk.book, self._desk.clock()
+        words, now = self._desk.book.words, self._desk.clock()
         rows = []
-        for each in sorted(book.envelopes.values(), key=lambda one: (one.at, one.id)):
+        for each in sorted(words.approvals.values(), key=lambda one: (one.at, one.id)):
             if each.until > now:
-                gone = book.revoked.get(each.id)
+                gone = words.revoked.get(each.id)
                 rows.append(
                     {
                         "id": each.id,
@@ -80,11 +80,11 @@ class Approvals:
 
     async def revoke(self, request: Request, by: str) -> dict[str, Any]:
         """Take an approval back, at once: what waits under it in a queue is not sent either."""
-        id_, reason = str(request["id"]), str(request.get("reason") or "").strip()
+        id_, reason = request["id"], request.get("reason", "").strip()
         if not reason:
             return error("a revocation needs a reason: --reason TEXT", 2)
-        book, now = self._desk.book, self._desk.clock()
-        envelope, gone = book.envelopes.get(id_), book.revoked.get(id_)
+        words, now = self._desk.book.words, self._desk.clock()
+        envelope, gone = words.approvals.get(id_), words.revoked.get(id_)
         if envelope is None:
             return error(f"no approval {id_!r} is known; see reconcilerd envelopes", 6)
         if gone is not None:
@@ -107,22 +107,22 @@ class Approvals:
                 "reason": each.reason,
                 "until": format_instant(each.until),
             }
-            for slot, each in sorted(self._desk.book.pins.items())
+            for slot, each in sorted(self._desk.book.words.pins.items())
             if each.holds(now)
         ]
         return {"pins": rows, "exit_code": 0}
 
     async def unpin(self, request: Request, by: str) -> dict[str, Any]:
         """Lift the pins of a SKU (on one channel, if named), or ``all``."""
-        reason, channel = str(request.get("reason") or "").strip(), request.get("channel")
+        reason, channel = request.get("reason", "").strip(), request.get("channel")
         if not reason:
             return error("lifting a pin needs a reason: --reason TEXT", 2)
         now, sku_of = self._desk.clock(), self._desk.book.joins().sku_of
         everything = request["sku"] == "all"
-        sku = None if everything else self._sku(str(request["sku"]))
+        sku = None if everything else self._sku(request["sku"])
         lifted = [
             SlotPinned(slot, False, by, reason, now, now)
-            for slot, each in sorted(self._desk.book.pins.items())
+            for slot, each in sorted(self._desk.book.words.pins.items())
             if each.holds(now) and (everything or sku_of.get(slot) == sku) and channel in {None, slot.channel}
         ]
         if not lifted:

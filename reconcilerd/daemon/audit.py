@@ -46,7 +46,7 @@ def stopped(book: Book) -> list[Violation]:
     """What the daemon itself has found broken, and stopped at."""
     return [
         Violation(name, each.at, f"{each.subject}: {what}")
-        for each in book.breaches.values()
+        for each in book.words.breaches.values()
         for name, what in each.broken
     ]
 

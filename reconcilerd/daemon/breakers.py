@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from reconcilerd.daemon.circuits import Circuits
+from reconcilerd.daemon.circuits import WHY, Circuits
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import BreachLifted, Fact, InvariantBroken, PolicyAdopted, RailLatched
 from reconcilerd.domain.latches import CIRCUIT, CONFIG_CHANGE, INVARIANT, QUARANTINE, TUG, latch_name
@@ -42,12 +42,13 @@ def tripped(book: Book, circuits: Circuits, now: Instant) -> list[Tripped]:
     found = [
         Tripped(each.name, each.at, each.reason, each.evidence, each.until)
         for each in book.latches.standing(now)
+        if not each.name.startswith(latch_name(CIRCUIT, ""))  # it is told as it is now, with its next probe
     ]
     found += [
         Tripped(
             latch_name(CIRCUIT, name),
             each.since,
-            "most calls to the channel fail",
+            WHY,
             each.evidence,
             each.open_until,
         )
@@ -61,7 +62,7 @@ def tripped(book: Book, circuits: Circuits, now: Instant) -> list[Tripped]:
             _what_broke(each),
             f"kept in the ledger as breach {each.id}",
         )
-        for each in book.breaches.values()
+        for each in book.words.breaches.values()
     ]
     return sorted(found, key=lambda each: each.name)
 
@@ -92,13 +93,14 @@ def matching(name: str, held: list[Tripped]) -> list[Tripped]:
 
 
 def release(each: Tripped, book: Book, circuits: Circuits, by: str, reason: str, now: Instant) -> list[Fact]:
-    """Reset one; the facts of it. A circuit is closed at once, and is no fact."""
-    if each.rail == CIRCUIT:
-        circuits.reset(next(name for name in circuits.known if name == each.subject))
-        return []
+    """Reset one; the facts of it. A circuit is closed at once."""
     if each.rail == INVARIANT:
         return [BreachLifted(each.subject, by, reason, now)]
-    facts: list[Fact] = [RailLatched(each.name, False, by, reason, now, each.evidence)]
+    facts: list[Fact] = []
+    if each.rail == CIRCUIT:
+        circuits.reset(next(name for name in circuits.known if name == each.subject))
+        facts += circuits.news()
+    facts.append(RailLatched(each.name, False, by, reason, now, each.evidence))
     if each.rail == CONFIG_CHANGE:
         facts.append(PolicyAdopted(book.policy.revision, by, now))
     return facts

@@ -88,17 +88,14 @@ class Daemon:
     def rails(self) -> Rails:
         """A person's words as they stand now."""
         now, book = self.desk.clock(), self.desk.book
-        frozen = frozenset(each.channel for each in book.frozen.values() if each.holds(now))
-        envelopes = tuple(e for e in book.envelopes.values() if e.until > now and e.id not in book.revoked)
-        pinned = frozenset(each.slot for each in book.pins.values() if each.holds(now))
         failing = self.circuits.open | {name for name in book.policy.channels if is_dark(book, name, now)}
         return Rails(
             mode=book.policy.limits.mode,
             stop=self._plugs.stop_file(),
-            frozen=frozen,
-            envelopes=envelopes,
-            pinned=pinned,
-            breach=bool(book.breaches),
+            frozen=book.words.frozen(now),
+            envelopes=book.words.in_force(now),
+            pinned=book.words.pinned(now),
+            breach=bool(book.words.breaches),
             closed=self._plugs.closed(now),
             latched=book.latches.on(now),
             circuits=self.circuits.open,
@@ -169,21 +166,22 @@ class Daemon:
                 )
                 group.start_soon(keep_alive, f"poll {feed}", reader)
         group.start_soon(keep_alive, "stock reader", partial(read_wanted_stock, plugs.stock, self.desk))
-        hungry = self.passes.standing.hungry
-        group.start_soon(keep_alive, "hungry", partial(feed_the_hungry, hungry, self.desk, HUNGRY_EVERY_MS))
+        standing = self.passes.standing
+        feeder = partial(
+            feed_the_hungry, standing.hungry, standing.lively, self.desk, every_ms=HUNGRY_EVERY_MS
+        )
+        group.start_soon(keep_alive, "hungry", feeder)
         for name, channel in plugs.channels.items():
             reader = partial(read_wanted_slots, channel, self.desk)
             group.start_soon(keep_alive, f"slot reader {name}", reader)
 
     def _stopped(self, channel: str) -> str | None:
         """Why nothing may be written now, if so: asked before every call."""
-        frozen = self.desk.book.frozen.get(""), self.desk.book.frozen.get(channel)
-        now = self.desk.clock()
-        held = any(each is not None and each.holds(now) for each in frozen)
+        words = self.desk.book.words
         return stop_reason(
             stop=self._plugs.stop_file(),
-            breach=bool(self.desk.book.breaches),
-            frozen=held,
+            breach=bool(words.breaches),
+            frozen=not words.frozen(self.desk.clock()).isdisjoint({"", channel}),
             circuit_open=channel in self.circuits.open,
         )
 

@@ -185,7 +185,7 @@ class Executor:
     def _superseded(self, correction: CorrectionPlanned) -> str | None:
         """Why a correction is not sent any more, if so."""
         book = self._desk.book
-        if correction.released in book.revoked:
+        if correction.released in book.words.revoked:
             return "its approval was revoked"
         track = book.slots[correction.slot]
         moved = track.as_of > correction.based_on and track.value != correction.read

@@ -21,7 +21,7 @@ from reconcilerd.domain.registry import RESETS
 from reconcilerd.domain.verdicts import LATCHED
 from reconcilerd.errors import Denied, ReconcilerdError
 
-CHECK_EVERY_S = 5.0
+CHECK_EVERY_S = 15.0
 EXPOSURE_AFTER_MS = 120_000
 CLOCK_ALERT_MS = 900_000
 SOLD_WITHIN_MS = 86_400_000
@@ -223,6 +223,7 @@ class Health:
 
     async def _tripped(self) -> None:
         """One alert a rail that holds (of single listings one a channel), until it is released."""
+        await self._desk.take(self._circuits.news())
         groups: dict[str, list[Tripped]] = {}
         for each in tripped(self._desk.book, self._circuits, self._desk.clock()):
             if each.rail == INVARIANT:
@@ -331,7 +332,7 @@ class Health:
 
     async def _broken(self) -> None:
         """A bug of ours, caught before it was sent. Nothing is written until a person lifts it, restarted or not."""
-        breaches = self._desk.book.breaches
+        breaches = self._desk.book.words.breaches
         first = next(iter(breaches.values()), None)
         names = sorted({name for each in breaches.values() for name, _ in each.broken})
         text = f"{', '.join(names)} broken {len(breaches)} times; nothing was sent of it and nothing is written now"

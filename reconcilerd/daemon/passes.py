@@ -33,7 +33,7 @@ from reconcilerd.domain.facts import (
     SlotPinned,
 )
 from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE, Rails, Verdict
-from reconcilerd.domain.invariants import Violation, breach_of, held_if_broken
+from reconcilerd.domain.invariants import breach_of, held_if_broken
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan, released_by
 from reconcilerd.domain.policy import Mode, PoolMode
@@ -49,9 +49,10 @@ V = TypeVar("V")
 SLICE_GROUPS = 2_000
 SLICE_MS = 20
 MAX_HELD_LISTED = 200
-MAX_VIOLATIONS = 1_000
 FEW_ZEROS = 20
 """Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
+MAX_LIVELY = 10
+"""Components whose rows are kept fresh for having sold last: as many as one call reads."""
 RESTLESS_S = 5.0
 WHOLE_TURN = 6
 """Turns from one search for what waits and was not looked at lately to the next."""
@@ -82,6 +83,8 @@ class Standing:
     hidden: dict[Sku, int] = field(default_factory=dict)
     hungry: dict[Sku, tuple[SlotKey, ...]] = field(default_factory=dict)
     """Components that are nearly sold out, with their slots to be watched as closely as their stock."""
+    lively: dict[Sku, None] = field(default_factory=dict)
+    """The few components that sold last, the latest at the end: what of them is hidden would be bought."""
     large: dict[Sku, tuple[LargeOrder, ...]] = field(default_factory=dict)
     """Open orders that are large for what was available."""
     _rooms: dict[Sku, Room] = field(default_factory=dict)
@@ -117,6 +120,11 @@ class Standing:
                 self.hungry[component] = watched(plan.position, component)
             else:
                 self.hungry.pop(component, None)
+        for component in (each for each, sold in plan.position.sold if sold):
+            self.lively.pop(component, None)
+            self.lively[component] = None
+        while len(self.lively) > MAX_LIVELY:
+            del self.lively[next(iter(self.lively))]
         ages = {slot: at - self.since.pop(slot, at) for slot in sorted(ended)}
         shows = {offer.slot: offer.current for offer in plan.position.offers}
         return [(slot, age) for slot, age in ages.items() if shows.get(slot) != ended[slot]]
@@ -192,7 +200,6 @@ class Passes:
         """The newest plan with a correction that waits for a person."""
         self.watch: Callable[[GroupPlan, Rails], None] = lambda _plan, _rails: None
         """Is shown every plan, with the rails it was judged by."""
-        self.violations: list[Violation] = []
         self.broken: dict[Sku, str] = {}
         """Pool groups whose last plan met a bug, and which."""
         self.announce: Callable[[Sequence[LargeOrder]], Awaitable[None]] = _tell_nobody
@@ -315,7 +322,6 @@ class Passes:
         plan, broken = held_if_broken(plan, rails)
         if broken:
             # A bug, caught before it could do harm: what it was decided from is kept, and nobody writes any more.
-            self.violations.extend(broken[: MAX_VIOLATIONS - len(self.violations)])
             decided = {"position": position, "rails": rails, "entries": plan.entries}
             breach = breach_of(self._new_id(), group, broken, decided, weather.at)
             log.critical("invariant_broken", id=breach.id, group=group, broken=breach.broken)
@@ -460,10 +466,18 @@ def held_for_a_person(standing: Standing) -> list[tuple[Drift, Verdict]]:
 
 
 def watched(position: Position, component: Sku) -> tuple[SlotKey, ...]:
-    """Slots that Extensiv pushes its own number to beside us: each push undoes what we lowered for orders in flight."""
-    if position.limits.mode is not Mode.NET:
-        return ()
-    return tuple(offer.slot for offer in position.offers if offer.pushed and offer.use_of(component))
+    """Slots in which a change must be seen sooner than a poll would.
+
+    Those that Extensiv pushes its own number to beside us: each push undoes what we lowered for orders in flight. And
+    where every unit is offered by several: each that sells must come off all the others.
+    """
+    beside = position.limits.mode is Mode.NET
+    shared = not position.split and len(position.offers) > 1
+    return tuple(
+        offer.slot
+        for offer in position.offers
+        if (offer.pushed if beside else shared and offer.shown) and offer.use_of(component)
+    )
 
 
 def hungry(plan: GroupPlan) -> list[tuple[Sku, bool]]:

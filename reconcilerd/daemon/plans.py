@@ -34,6 +34,7 @@ from reconcilerd.domain.plan import Entry, GroupPlan
 from reconcilerd.domain.plan_file import BadPlan, PlanFile, Planned, document, inputs_of, moved, read_document
 from reconcilerd.domain.position import Position
 from reconcilerd.domain.record import Only, Order, PutBack, decide
+from reconcilerd.domain.slots import arrived
 from reconcilerd.domain.survey import position_of, weather_of
 
 SLICE_MS = 20
@@ -85,7 +86,7 @@ class Plans:
         book, channel = self._desk.book, request.get("channel")
         if channel is not None and channel not in book.policy.channels:
             raise UnknownName(f"no channel {channel!r}; known: {', '.join(sorted(book.policy.channels))}")
-        skus = [self._hands.sku(str(request["sku"]))] if request.get("sku") is not None else None
+        skus = [self._hands.sku(request["sku"])] if "sku" in request else None
         if request.get("fresh"):
             await self._hands.read(skus or sorted(book.joins().slots_of))
         else:
@@ -142,7 +143,7 @@ class Plans:
 
     async def apply(self, request: Request, by: str) -> dict[str, Any]:
         """Carry out a plan file, or refuse all of it."""
-        reason = str(request.get("reason") or "").strip()
+        reason = request.get("reason", "").strip()
         if not reason:
             return error("a plan is applied for a reason: --reason TEXT", 2)
         try:
@@ -169,7 +170,7 @@ class Plans:
     def _refused(self, file: PlanFile) -> list[str]:
         """Why a plan must not be carried out; nothing where it may."""
         book, now = self._desk.book, self._desk.clock()
-        done = book.applied.get(file.id)
+        done = book.words.applied.get(file.id)
         if done is not None:
             return [f"it was applied already, {format_instant(done.at)} by {done.by}: {done.reason}"]
         if not file.genuine:
@@ -249,16 +250,19 @@ class Plans:
                 return
 
     def _outcome(self, entry: Entry, began: Instant) -> dict[str, Any]:
-        track = self._desk.book.slots[entry.slot]
-        taken = track.done is not None and track.done[1] == entry.target and track.done[2] >= began
+        book, track = self._desk.book, self._desk.book.slots[entry.slot]
+        before, target, at = track.done or (entry.current, None, began)
+        sold = book.orders.known(entry.slot.channel, track.code, at, track.as_of)
         if any(each.target == entry.target for each in track.open):
             outcome = "sent, not read back yet"
-        elif not taken:
+        elif target != entry.target or at < began:
             outcome = "not taken by the channel"
-        elif track.proven:
+        elif not track.proven:
+            outcome = "taken, not read back yet"
+        elif track.value is not None and arrived(track.value, before, target, sold):
             outcome = "confirmed"
         else:
-            outcome = "taken, not read back yet"
+            outcome = "taken, and read back as another number"
         return {
             "channel": entry.slot.channel,
             "listing": entry.slot.listing,
@@ -271,7 +275,7 @@ class Plans:
 
     async def passes(self, request: Request, _by: str) -> dict[str, Any]:
         """The newest passes that sent or held anything new, with the ids that revert and replay take."""
-        limit = min(MAX_PASSES, int(request.get("limit", 20)))
+        limit = min(MAX_PASSES, request.get("limit", 20))
         made = [
             fact for _, _, fact in self._archive.history("plan", "plan", limit) if isinstance(fact, PlanMade)
         ]
@@ -289,13 +293,13 @@ class Plans:
 
     async def revert(self, request: Request, by: str) -> dict[str, Any]:
         """Put back what a pass found before its writes; shows the plan unless ``apply``."""
-        reason, apply = str(request.get("reason") or "").strip(), bool(request.get("apply"))
+        reason, apply = request.get("reason", "").strip(), request.get("apply", False)
         if apply and not reason:
             return error("a pass is reverted for a reason: --reason TEXT", 2)
-        pin_s = float(request.get("for_s") or PIN_S)
+        pin_s = request.get("for_s", PIN_S)
         if not 1 <= pin_s <= MAX_PIN_S:
             return error(f"--for takes seconds, from 1 to {MAX_PIN_S} (7 days)", 2)
-        id_ = str(request["pass"])
+        id_ = request["pass"]
         numbers, skipped = self._put_back(id_)
         now = self._desk.clock()
         until = after(now, int(pin_s * 1000))

@@ -247,10 +247,10 @@ def _keep(position: Position, room: Room, ideal: Shown, pots: Shown) -> dict[Slo
     shown = estimated(position, ideal)
     mine = [offer for offer in position.offers if ours(offer)]
     kept = {**shown, **{o.slot: min(shown[o.slot], most_of(position, o)) for o in mine}}
-    doubted = [offer for offer in mine if offer.doubted is not None]
+    doubted = [(offer, offer.doubted) for offer in mine if offer.doubted is not None]
     if doubted and not room.fits(kept):
         # Nobody is lowered for a number that nothing explains: its own correction tells whether it is so.
-        kept |= {o.slot: min(kept[o.slot], o.at_least or 0) for o in doubted}
+        kept |= {o.slot: min(kept[o.slot], o.may_show, before) for o, before in doubted}
     if pots:
         # Whatever is tolerated, nobody keeps a unit that is set aside for another.
         kept |= {slot: max(kept[slot], units) for slot, units in pots.items()}

@@ -58,6 +58,7 @@ from reconcilerd.domain.slots import SlotTrack
 from reconcilerd.domain.stock import StockTrack, first_seen
 from reconcilerd.domain.taken import Taken
 from reconcilerd.domain.trips import forgive, quarantined, tug_of_war
+from reconcilerd.domain.words import Words
 
 _Key = TypeVar("_Key")
 _Mapped = TypeVar("_Mapped", ProductObserved, ListingDeclared, LocationObserved)
@@ -91,14 +92,8 @@ class Book:
     swept_whole: dict[FeedName, Instant] = field(default_factory=dict)
     """Feeds that were once read completely and from the beginning, and when that last began."""
     findings: dict[str, FindingRaised] = field(default_factory=dict)
-    frozen: dict[str, FreezeSet] = field(default_factory=dict)
-    envelopes: dict[str, EnvelopeApproved] = field(default_factory=dict)
-    revoked: dict[str, EnvelopeRevoked] = field(default_factory=dict)
-    pins: dict[SlotKey, SlotPinned] = field(default_factory=dict)
-    applied: dict[str, PlanApplied] = field(default_factory=dict)
-    """Plans that a person had carried out: none goes twice."""
-    breaches: dict[str, InvariantBroken] = field(default_factory=dict)
-    """Broken invariants that nobody has lifted: while there is one, nothing is written."""
+    words: Words = field(default_factory=Words)
+    """What people said."""
     scarce: dict[Sku, bool] = field(default_factory=dict)
     latches: Latches = field(default_factory=Latches)
     adopted: str | None = None
@@ -199,27 +194,18 @@ class Book:
                 return Taken(news=True)
             case FindingRaised():
                 return self._take_finding(fact)
-            case FreezeSet():
-                self.frozen[fact.channel] = fact
+            case FreezeSet() | InvariantBroken() | BreachLifted():
+                self.words.take(fact)
                 return Taken(news=True, everybody=True)
-            case InvariantBroken():
-                self.breaches[fact.id] = fact
-                return Taken(news=True, everybody=True)
-            case BreachLifted():
-                self.breaches.pop(fact.id, None)
-                return Taken(news=True, everybody=True)
-            case EnvelopeApproved():
-                self.envelopes[fact.id] = fact
-                return Taken(news=True, dirty=frozenset(fact.skus))
-            case EnvelopeRevoked():
-                self.revoked[fact.id] = fact
-                approved = self.envelopes.get(fact.id)
+            case EnvelopeApproved() | EnvelopeRevoked():
+                self.words.take(fact)
+                approved = self.words.approvals.get(fact.id)
                 return Taken(news=True, dirty=frozenset(approved.skus if approved else ()))
             case SlotPinned():
-                self.pins[fact.slot] = fact
+                self.words.take(fact)
                 return Taken(news=True, dirty=self._skus_of_slot(fact.slot))
             case PlanApplied():
-                self.applied[fact.id] = fact
+                self.words.take(fact)
                 return Taken(news=True)
             case RegimeSwitched():
                 self.scarce[Sku(fact.group)] = fact.scarce
@@ -352,6 +338,8 @@ class Book:
         new = ours and slots_feed(fact.slot.channel) in self.swept_whole
         track.expire(self.through(fact.slot.channel), self.orders)
         derived: tuple[Fact, ...] = track.observe(fact, self.orders, channel, rate, ours=ours, new=new)
+        if track.foreign is not None and fact.slot in self.joins().pushed:
+            track.foreign = None  # Extensiv is a writer of it by declaration: its pushes are no tug of war
         derived += tug_of_war(track, self.latches, self.policy.limits)
         if value_before is not None and track.value != value_before:
             derived += self._keep(slots_feed(fact.slot.channel), fact.about, value_before, 0, fact.as_of)

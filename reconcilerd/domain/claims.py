@@ -5,7 +5,7 @@ lies in one, any other in all that its channel may draw on. No unit is claimed t
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus
@@ -20,6 +20,9 @@ from reconcilerd.domain.stock import StockTrack
 
 DEFAULT_IMPORT_MAX_MS = 1_800_000
 """For orders of channels that the configuration does not name."""
+
+UNHEARD_TIMES = 5
+"""So many times what nine of ten lines of a channel do not exceed is no number to believe of Extensiv alone."""
 
 ORDER_KEPT_MS = 8 * 86_400_000
 """How long a settled order is remembered: longer than any window that counts sales or matches."""
@@ -38,22 +41,23 @@ class OrderClaims:
     shipped: bool
     """Whether some end by a stock row that is read again."""
     awaited: bool
-    """Whether some end by the next reading of Extensiv's orders alone."""
+    """Whether some end by the next reading of orders alone, Extensiv's or the channel's."""
 
     def hold(self, book: Book, component: Sku) -> bool:
         """Whether they would be the same if they were made anew."""
         return self.standing == _standing(book, component, shipped=self.shipped, awaited=self.awaited)
 
 
-def kept_order_claims(book: Book, component: Sku, kept: OrderClaims | None) -> OrderClaims:
-    """The order claims of a component: those of before where they hold, else anew."""
+def order_claims(book: Book, component: Sku, kept: OrderClaims | None = None) -> OrderClaims:
+    """Open demand on one component, each order whole and in exactly one class (rule 3); ``kept``, where it holds."""
     if kept is not None and kept.hold(book, component):
         return kept
     claims, awaited = list[Claim](), False
-    for claim, order in claims_of_orders(book, component):
+    for claim, order, unheard in claims_of_orders(book, component):
         theirs = order.on_channel
-        claims.append(claim)
+        claims += as_heard(claim, unheard)
         awaited |= order.in_extensiv is None and theirs is not None and theirs.status is OrderStatus.CANCELLED
+        awaited |= unheard > 0
     added = tuple(added_claims(book, component))
     awaited |= bool(added)
     shipped = any(claim.shipped is not None for claim in claims)
@@ -67,19 +71,13 @@ def _standing(book: Book, component: Sku, *, shipped: bool, awaited: bool) -> St
         book.shape,
         book.ordered.get(component),
         book.swept_whole.get(EXTENSIV_ORDERS),
-        _extensiv_began(book) if awaited else None,
+        (_extensiv_began(book), *map(book.through, book.policy.channels)) if awaited else None,
         rows,
     )
 
 
-def order_claims(book: Book, component: Sku) -> Iterator[Claim]:
-    """Open demand on one component, each order whole and in exactly one class (rule 3)."""
-    yield from (claim for claim, _ in claims_of_orders(book, component))
-    yield from added_claims(book, component)
-
-
-def claims_of_orders(book: Book, component: Sku) -> Iterator[tuple[Claim, Order]]:
-    """What each order takes, with the order."""
+def claims_of_orders(book: Book, component: Sku) -> Iterator[tuple[Claim, Order, int]]:
+    """What each order takes, with the order, and how many of these eaches only Extensiv says so far."""
     began = _extensiv_began(book)
     proven: dict[tuple[Locations, Instant], bool] = {}
     for order, units in demand(book, component):
@@ -94,7 +92,37 @@ def claims_of_orders(book: Book, component: Sku) -> Iterator[tuple[Claim, Order]
             if proven[where, left]:
                 continue
         kind, news = ClaimKind(stage.value), order.key.number if book.orders.news(order.key) else ""
-        yield Claim(kind, component, units, where, order.key.channel, order.about, left, news=news), order
+        claim = Claim(kind, component, units, where, order.key.channel, order.about, left, news=news)
+        yield claim, order, _unheard(book, order, component) if stage is Stage.COMMITTED else 0
+
+
+def as_heard(claim: Claim, unheard: int) -> tuple[Claim, ...]:
+    """An order's claim, with the part that was not heard of its channel apart: nobody is lowered for that yet."""
+    if not unheard:
+        return (claim,)
+    apart = replace(claim, kind=ClaimKind.UNHEARD, units=unheard, news="")
+    return replace(claim, units=claim.units - unheard), apart
+
+
+def _unheard(book: Book, order: Order, component: Sku) -> int:
+    """Eaches of an order beyond belief, until its channel tells whether it sold so many.
+
+    Extensiv may have an order before its channel lists it, and then its word is all there is. Where a line is far
+    beyond anything that the channel sells, what nine of ten lines do not exceed is believed, and more as soon as the
+    channel tells the order, or was read beyond it and does not know it, or a stock row has it allocated.
+    """
+    channel = order.key.channel
+    if order.on_channel is not None or channel not in book.policy.channels:
+        return 0
+    through = book.through(channel)
+    if through is None or through >= order.newest.placed:
+        return 0
+    usual, found = max(1, book.orders.large_line(channel)), 0
+    for line in order.newest.lines:
+        if line.units > UNHEARD_TIMES * usual:
+            skus = _skus_of(book, channel, line)
+            found += (line.units - usual) * _eaches(book, channel, line.listing_sku, skus, component)
+    return found
 
 
 def _stage(book: Book, order: Order, began: Instant | None) -> Stage:
@@ -312,12 +340,13 @@ def inferred_claims(book: Book, offer: OfferView) -> Iterator[Claim]:
 def buried_claims(book: Book, offer: OfferView, now: Instant, *, compare_and_set: bool) -> Iterator[Claim]:
     """Sales that could not be seen, kept back from raises only (rule 4)."""
     track = book.slots[offer.slot]
-    units = sum(buried_units(window, book.orders, offer.code, offer.rate) for window in track.buried)
+    windows = [(each.since, each.to) for each in track.buried]
+    units = buried_units(offer.slot, windows, book.orders, offer.code, offer.rate)
     if track.open and not compare_and_set:
-        since = min(each.based_on for each in track.open)
-        known = book.orders.known(offer.slot.channel, offer.code, since, now)
+        windows.append((min(each.based_on for each in track.open), now))
+        until_now = buried_units(offer.slot, windows, book.orders, offer.code, offer.rate)
         # However long nobody saw it, it cannot have sold more than it may be showing.
-        units += min(offer.shown or 0, max(0, expected(offer.rate, now - since, 1) - known))
+        units += min(offer.shown or 0, max(0, until_now - units))
     for component, count in offer.uses if units else ():
         yield Claim(
             ClaimKind.BURIED, component, units * count, offer.locations, offer.slot.channel, offer.slot.path

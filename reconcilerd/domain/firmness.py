@@ -12,8 +12,8 @@ from dataclasses import replace
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.claims import (
     added_claims,
+    as_heard,
     claims_of_orders,
-    order_claims,
     reserve_claims,
     safety_claims,
 )
@@ -25,28 +25,21 @@ from reconcilerd.domain.position import OPEN, Claim
 
 def demand_claims(book: Book, component: Sku, now: Instant) -> Iterator[Claim]:
     """Open demand on one component, each order as firm as policy says."""
-    if not book.policy.demand:
-        yield from order_claims(book, component)
-    else:
-        yield from _weighed(book, component, now)
-        yield from added_claims(book, component)
-
-
-def _weighed(book: Book, component: Sku, now: Instant) -> Iterator[Claim]:
     soft: list[tuple[Claim, Order, DemandRule]] = []
     firm = 0
-    for claim, order in claims_of_orders(book, component):
+    for claim, order, unheard in claims_of_orders(book, component):
         rule = _rule_of(book, claim, order, now)
         match rule.firmness:
             case Firmness.FIRM:
-                firm += claim.units
-                yield claim
+                firm += claim.units - unheard
+                yield from as_heard(claim, unheard)
             case Firmness.IGNORED:
                 yield replace(claim, units=0, waived=claim.units)
             case Firmness.SOFT:
                 soft.append((claim, order, rule))
     if soft:
         yield from _softened(soft, _available(book, component, now) - firm)
+    yield from added_claims(book, component)
 
 
 def _rule_of(book: Book, claim: Claim, order: Order, now: Instant) -> DemandRule:

@@ -122,7 +122,7 @@ def one_write_at_a_time(change: Change, rails: Rails) -> Verdict | None:
     write = change.offer.write
     if change.offer.replaced and not change.lowers:
         return Verdict.HOLD_PENDING
-    if write is None or (change.lowers and write > change.target):
+    if write is None or (change.lowers and (write > change.target or change.offer.overtaken)):
         return None
     return Verdict.HOLD_PENDING
 

@@ -28,6 +28,10 @@ class Habits:
         self.hands = [each for each in self.hands if each > at - window_ms] + [at]
         return len(self.hands)
 
+    def no_hand(self, since: Instant) -> None:
+        """What was seen after ``since`` was a reading that proved wrong, and nobody's doing."""
+        self.hands = [each for each in self.hands if each <= since]
+
     def tried(self, at: Instant) -> None:
         self.tries = [each for each in self.tries if each > at - HOUR_MS] + [at]
 

@@ -21,16 +21,14 @@ believed regardless: whatever holds our writes there, people were told of it lon
 def doubted_after(
     doubt: LevelDoubted | None,
     seen: SlotObserved,
+    read: int,
     before: int,
     since: Instant,
     orders: OrderBook,
     code: str,
     cap: int,
 ) -> LevelDoubted | None:
-    """The doubt that a reading leaves; ``before``: the number at ``since``; ``cap``: what may have sold unseen."""
-    read = seen.quantity
-    if read is None:
-        return doubt
+    """The doubt that a reading of ``read`` leaves; ``before``: the number at ``since``; ``cap``: what may have sold."""
     jumped = not _explained(read, before, since, seen, orders, code, cap)
     if doubt is None:
         return LevelDoubted(seen.slot, before, since, seen.as_of) if jumped else None

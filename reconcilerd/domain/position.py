@@ -32,10 +32,12 @@ class ClaimKind(StrEnum):
     BURIED = "buried"
     DOUBTED = "doubted"
     """Units by which a doubtful reading and the one before it differ: not there for raises, there for lowers."""
+    UNHEARD = "unheard"
+    """Of an order that its channel has not told yet, what is far beyond anything it sells: not there for raises."""
 
 
 OPEN = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED})
-KEPT_FROM_RAISES = frozenset({ClaimKind.BURIED, ClaimKind.DOUBTED})
+KEPT_FROM_RAISES = frozenset({ClaimKind.BURIED, ClaimKind.DOUBTED, ClaimKind.UNHEARD})
 """Never counted against lowers."""
 ORDERED = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED, ClaimKind.SHIPPED})
 
@@ -135,6 +137,8 @@ class OfferView:
     rate: Rate
     replaced: int = 0
     """The most that writes may still make it show which a newer one took the place of."""
+    overtaken: bool = False
+    """It rose while W was to lower it: W may have had its effect before an older write had, and is not waited for."""
     before: int = 0
     """What it showed before a reading that is under suspicion."""
     owed: int = 0
@@ -177,13 +181,6 @@ class OfferView:
         if self.current is None and self.write is None:
             return None
         return max(self.may_show, self.before, self.doubted or 0)
-
-    @property
-    def at_least(self) -> int | None:
-        """What it is taken to show where others would be lowered for it: of a doubtful number the smaller side."""
-        if self.doubted is None or self.shown is None:
-            return self.shown
-        return min(self.may_show, self.doubted)
 
     @property
     def may_show(self) -> int:

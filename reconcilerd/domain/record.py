@@ -23,6 +23,8 @@ LEVEL = 3
 """Of zlib: a tenth smaller than 1 at the same cost; 6 would be a fifth smaller again at two and a half times it."""
 MAX_BYTES = 256 * 1024 * 1024
 """Bytes that a record may unfold to; a slice of a pass comes to some hundred thousand."""
+ABSENT = "(no such field)"
+"""What stands on one side where only the other has a field, as after a version that added one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +169,13 @@ def first_difference(again: Again) -> tuple[str, Any, Any] | None:
 def _differ(before: Any, after: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
     if type(before) is type(after) is dict:
         for key in sorted(before.keys() | after.keys()):
-            yield from _differ(before.get(key), after.get(key), f"{where}.{key}" if where else key)
+            inner = f"{where}.{key}" if where else key
+            if key in before and key in after:
+                yield from _differ(before[key], after[key], inner)
+            else:
+                yield inner, before.get(key, ABSENT), after.get(key, ABSENT)
     elif type(before) is type(after) is list and len(before) == len(after):
         for number, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from _differ(one, other, where if isinstance(other, dict) else f"{where}[{number}]")
-    elif before != after:
+    elif type(before) is not type(after) or before != after:
         yield where, before, after

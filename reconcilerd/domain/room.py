@@ -282,8 +282,6 @@ def _assembled(
 ) -> int:
     whole = []
     for component, count in recipe:
-        if place <= position.excluded_of(component):
-            return 0
         shelf = _shelf(position, component, place, ())
         whole.append((shelf.left + (shelf.coming_left if coming else 0)) // count)
     return min(whole)

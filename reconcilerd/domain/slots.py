@@ -4,6 +4,7 @@ Steps 1, 2 and 4 of the rules of knowing. A track is folded from facts; a readin
 facts (inferred and buried sales), which the caller keeps in the same ledger entry as the reading itself.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from reconcilerd.domain.facts import (
@@ -65,6 +66,8 @@ class SlotTrack:
     write: OpenWrite | None = None
     replaced: list[OpenWrite] = field(default_factory=list)
     """Writes that a newer one took the place of while they were under way: they may still have their effect."""
+    overtaken: bool = False
+    """It rose while a lower of ours was open that compares nothing: whatever was to lower it may have come before."""
     last_written: int | None = None
     spread: bool = False
     """The same listing is at several places of its channel: no order says which of them it was taken from."""
@@ -132,19 +135,16 @@ class SlotTrack:
             # What one customer often takes at once may have been taken, however slowly it sells.
             mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
             cap = max(1, mu, orders.large_line(seen.slot.channel))
-            was, doubt = self.doubt, doubted_after(self.doubt, seen, before, since, orders, self.code, cap)
+            was, read = self.doubt, seen.quantity
+            doubt = doubted_after(was, seen, read, before, since, orders, self.code, cap)
             if was is not None and was.before is not None and doubt is None:
                 derived += self._as_before(was, seen.as_of)
                 since, before = was.since, was.before
             elif doubt is not None and doubt != was:
                 derived.append(doubt)
-            if seen.quantity < before:
+            if read < before:
                 # Of a number in doubt, how far it fell tells nothing.
-                size = (
-                    before - seen.quantity
-                    if was is None or doubt is None
-                    else min(cap, before - seen.quantity)
-                )
+                size = before - read if was is None or doubt is None else min(cap, before - read)
                 fall = SaleInferred(seen.slot, since, seen.as_of, size, cap=cap)
                 derived.append(self._all_fallen(fall))
                 if before == self.last_written and seen.quantity < before - cap:
@@ -155,11 +155,19 @@ class SlotTrack:
                 self.surprise += seen.quantity - before
                 if before == self.last_written:
                     self.foreign = seen.as_of
+        self.overtaken = not channel.compare_and_set and self._is_overtaken(seen.quantity)
         if self.suspect_since is not None and seen.as_of >= self.suspect_since:
             self.suspect_since = None
         self.restore(seen)
         self.derive(derived[known:])
         return tuple(derived)
+
+    def _is_overtaken(self, shows: int | None) -> bool:
+        """Whether it has risen since a lower was answered that is still open."""
+        if self.write is None or self.value is None or shows is None:
+            return False
+        lowers = self.write.answered and self.write.target < shows
+        return lowers and (self.overtaken or self.value < shows)
 
     def _all_fallen(self, fall: SaleInferred) -> SaleInferred:
         """A fall, with what fell before by a reading of the same moment: the ledger keeps one for each end."""
@@ -180,8 +188,10 @@ class SlotTrack:
     def _as_before(self, doubt: LevelDoubted, at: Instant) -> list[Derived]:
         """It shows again what it showed before a doubt: what fell meanwhile claims nothing.
 
-        Raises still wait for the orders of that time: a sale in bulk may have been put back by hand.
+        Raises still wait for the orders of that time: a sale in bulk may have been put back by hand. Nor was it
+        another hand: whatever changed it, it has not changed what we wrote.
         """
+        self.habits.no_hand(doubt.since)
         void = [replace(each, cap=0) for each in self.inferred if each.since >= doubt.since]
         return [*self._believe(at), *void]
 
@@ -253,6 +263,7 @@ class SlotTrack:
         """An intent is durable: until its answer is known it may already be at work."""
         self.habits.tried(correction.at)
         self.habits.good(correction.target)
+        self.overtaken = False
         open_ = {each.id: each for each in self.open}
         if correction.under is None:
             self.replaced = list(open_.values())
@@ -371,12 +382,16 @@ def _resolve(
     if read is None:
         return CorrectionEnd.MISSED if write.answered and due else None
     sold = orders.known(seen.slot.channel, code, write.based_on, seen.as_of)
-    towards = read <= write.target if write.target < write.before else write.before < read <= write.target
-    confirmed = write.target - sold <= read <= write.target or (alone and towards)
-    if confirmed:
+    if arrived(read, write.before, write.target, sold, alone=alone):
         sure = due or channel.compare_and_set or read == write.target or write.target > write.before
         return CorrectionEnd.CONFIRMED if sure else None
     return CorrectionEnd.MISSED if write.answered and due else None
+
+
+def arrived(read: int, before: int, target: int, sold: int, *, alone: bool = True) -> bool:
+    """Whether a number is what a write made it, less what sold since, or moved past the old one towards it (rule 6)."""
+    towards = read <= target if target < before else before < read <= target
+    return target - sold <= read <= target or (alone and towards)
 
 
 def open_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
@@ -391,7 +406,20 @@ def unsettled_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
     return max(0, fall.fall - known - fall.cap)
 
 
-def buried_units(window: SalesBuried, orders: OrderBook, code: str, rate: Rate) -> int:
-    """Units that may have sold unseen in a window: mu + sqrt(mu), less the orders known in it."""
-    known = orders.placed(window.slot.channel, code, window.since, window.to)
-    return max(0, expected(rate, window.to - window.since, 1) - known)
+def buried_units(
+    slot: SlotKey, windows: Iterable[tuple[Instant, Instant]], orders: OrderBook, code: str, rate: Rate
+) -> int:
+    """Units that may have sold unseen on a slot in these windows: mu + sqrt(mu), less the orders known in them.
+
+    What several windows cover is counted once, and chance evens out over all of them: each by itself, rounded up,
+    would keep back the more the oftener something is written.
+    """
+    blind_ms = known = 0
+    end = Instant(0)
+    for since, to in sorted(windows):
+        if to > end:
+            first = max(since, end)
+            blind_ms += to - first
+            known += orders.placed(slot.channel, code, first, to)
+            end = to
+    return max(0, expected(rate, blind_ms, 1) - known)

@@ -14,13 +14,13 @@ from reconcilerd.domain.claims import (
     dark_stock_claims,
     import_max_ms,
     inferred_claims,
-    kept_order_claims,
+    order_claims,
     reserve_claims,
     safety_claims,
     sellers_of,
     sold_since,
 )
-from reconcilerd.domain.facts import FindingKind, SlotObserved, SlotState, StockObserved
+from reconcilerd.domain.facts import FindingKind, LevelDoubted, SlotObserved, SlotState, StockObserved
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED, orders_feed, slots_feed
 from reconcilerd.domain.firmness import demand_claims
 from reconcilerd.domain.latches import Before
@@ -221,7 +221,7 @@ class Surveyor:
             if self.book.policy.demand:
                 claims.extend(demand_claims(self.book, component, now))
             else:
-                orders = kept_order_claims(self.book, component, self._orders.get(component))
+                orders = order_claims(self.book, component, self._orders.get(component))
                 self._orders[component] = orders
                 claims += orders.claims
             claims += kept.safety[component]
@@ -417,7 +417,7 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
     doubtful = book.latches.said_before(feed, seen.about) if book.latches.doubted(feed) else None
     before = doubtful[0] if doubtful else 0
     attempts = track.habits.attempts(now)
-    doubted = _doubted(book, place, seen) if track.doubt is not None else None
+    doubted = _doubted(book, track.doubt, place, seen, now) if track.doubt is not None else None
     stood = (
         seen,
         ambiguous,
@@ -429,6 +429,7 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         rate.milli_per_hour,
         write,
         replaced,
+        track.overtaken,
         unsettled,
         suspect,
         only_answered,
@@ -463,6 +464,7 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         known_since=known,
         write=write,
         replaced=replaced,
+        overtaken=track.overtaken,
         before=before,
         owed=track.owed,
         refused=track.refused,
@@ -482,15 +484,15 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
     return place.view
 
 
-def _doubted(book: Book, place: _KeptSlot, seen: SlotObserved) -> int | None:
+def _doubted(
+    book: Book, doubt: LevelDoubted, place: _KeptSlot, seen: SlotObserved, now: Instant
+) -> int | None:
     """What a slot showed before its number moved unexplained, while that number is not confirmed."""
     track, gap_ms = place.track, book.policy.limits.confirm_gap_ms
-    if track.doubt is None:
-        return None
-    pin = book.pins.get(track.slot)
-    pinned = pin is not None and pin.on
+    pin = book.words.pins.get(track.slot)
+    pinned = pin is not None and pin.holds(now)
     compared = place.compared and seen.state is SlotState.BUYABLE and not pinned
-    return believed_before(track.doubt, book.orders, track.code, track.as_of, gap_ms, compared=compared)
+    return believed_before(doubt, book.orders, track.code, track.as_of, gap_ms, compared=compared)
 
 
 def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:

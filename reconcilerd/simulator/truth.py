@@ -137,6 +137,8 @@ class World:
         self.writes_by_store: Counter[str] = Counter()
         self.watch: Callable[[Item, int, Instant], None] | None = None
         """Is shown every write of our side that a store takes."""
+        self.copied_at: list[Instant] = []
+        """When Extensiv's copies of other people's counts were made anew."""
         self.push_loses: set[str] = set()
         """Stores whose next native push is lost."""
         self._events: list[tuple[Instant, int, Callable[[Instant], None]]] = []
@@ -177,8 +179,7 @@ class World:
             self._sold_from = None
 
     def add_stock(self, sku: str, place: int, on_hand: int, locked: int = 0) -> None:
-        number = 5000 + len(self.bins)
-        self.bins[sku, place] = Bin(number, sku, place, on_hand, locked, copied=on_hand)
+        self.bins[sku, place] = Bin(5000 + len(self.bins), sku, place, on_hand, locked, copied=on_hand)
         self._settle(sku)
 
     def add_item(
@@ -490,6 +491,7 @@ class World:
                 self._push_later(sku, now)
 
     def _refresh(self, now: Instant) -> None:
+        self.copied_at.append(now)
         for each in self.bins.values():
             if self.places[each.place].mirror and each.copied != each.on_hand:
                 each.copied = each.on_hand

@@ -6,7 +6,6 @@ No redirects, no proxies from the environment, https only except on loopback. Er
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from random import Random
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -92,6 +91,22 @@ class Traffic:
     failed: int = 0
     milliseconds: int = 0
     by_status: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class _Seat:
+    """One of the few places at the connections, or the wait for it."""
+
+    gate: anyio.CapacityLimiter
+    taken: bool = False
+
+    async def take(self) -> None:
+        await self.gate.acquire_on_behalf_of(self)
+        self.taken = True
+
+    def leave(self) -> None:
+        if self.taken:
+            self.gate.release_on_behalf_of(self)
 
 
 class _Again(Exception):
@@ -237,10 +252,10 @@ class Client:
 
     async def _once(self, call: Call, failed: int) -> Reply:
         """One try, after ``failed`` others."""
-        lane, seat = self._lanes[call.lane], object()
-        # Tokens of the lane and one of the few places at the connections.
-        await lane.acquire(call.priority, call.cost, partial(self._gate.acquire_on_behalf_of, seat))
+        lane, seat = self._lanes[call.lane], _Seat(self._gate)
         try:
+            # Tokens of the lane and one of the few places at the connections.
+            await lane.acquire(call.priority, call.cost, seat.take)
             if call.withheld is not None and (why := call.withheld()):
                 # A try that broke before may have had its effect.
                 raise OutcomeUnknown(f"{why}, after {failed} tries") if failed else Withheld(why)
@@ -269,7 +284,7 @@ class Client:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status_code, headers, body, asked, answered, failed)
         finally:
-            self._gate.release_on_behalf_of(seat)
+            seat.leave()
 
     def _request(self, call: Call) -> httpx.Request:
         """What ``build_request`` of the library makes of a call, without merging what is always the same."""

@@ -79,7 +79,8 @@ class Lane:
         """Wait for ``cost`` tokens. Raises Refused for a cost that the bucket can never hold.
 
         ``door`` is what else must be waited for before sending. The turn is held until it opens: were it waited
-        for afterwards, a stall would gather callers who hold tokens and then send all at once.
+        for afterwards, a stall would gather callers who hold tokens and then send all at once. If this raises, the
+        door may have been passed.
         """
         self._refuse_oversize(cost)
         await self._turn(priority)
@@ -87,6 +88,9 @@ class Lane:
             await self._take(cost)
             if door is not None:
                 await door()
+                if self._closed_until_s > anyio.current_time():
+                    # The gate closed meanwhile. Tokens of before count no more: others come back while it is closed.
+                    await self._take(cost)
             self.sent += 1
         finally:
             self._pass_on()

@@ -4,15 +4,14 @@ What there is, what was ordered and what is shown comes from the world itself; w
 each feed's last complete reading. The daemon's book, claims, rooms and shares are not asked: they are judged.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 from reconcilerd.domain.facts import EXTENSIV, OrderObserved, SlotObserved
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
-from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.policy import OfferRule, Percent, Policy, PoolMode
-from reconcilerd.domain.position import OfferView, Position
+from reconcilerd.domain.position import ClaimKind, OfferView, Position, StockView
 from reconcilerd.simulator.truth import Order, World
 from reconcilerd.trial.arithmetic import ORDERED, Found, may_show
 
@@ -38,7 +37,7 @@ class Oracle:
         """I6, I9: every open order that was read takes its units exactly once; a finished one takes none."""
         counted: dict[tuple[str, str], list[int]] = {}
         for claim in position.claims:
-            if claim.kind in ORDERED:
+            if claim.kind in {*ORDERED, ClaimKind.UNHEARD}:
                 number = claim.about.partition("/")[0].partition(" ")[0]
                 counted.setdefault((number, claim.component), []).append(claim.units)
         for component, _ in position.sold:
@@ -60,25 +59,25 @@ class Oracle:
                     else:
                         del orders[order.id]
 
-    def raised_too_much(self, plan: GroupPlan) -> Iterator[tuple[SlotKey, int, int]]:
+    def raised_too_much(
+        self, position: Position, ideal: Mapping[SlotKey, int], raises: Iterable[tuple[SlotKey, int]]
+    ) -> Iterator[tuple[SlotKey, int, int]]:
         """Raises above min(headroom, shippable), by all that could be read when their inputs were: each with its slot,
-        its target, and the eaches too many.
+        its target, and the eaches too many. ``raises``: slot and target, in the order in which they are granted.
         """
-        raises = [entry for entry in plan.sends if not entry.lowers]
-        if not raises:
-            return
-        position, offers = plan.position, {offer.slot: offer for offer in plan.position.offers}
-        shown = {a.slot: self._may_show(offers[a.slot], a.ideal) for a in plan.allocations}
-        for entry in raises:
-            before, over = shown[entry.slot], 0
-            for component, use in offers[entry.slot].uses:
+        offers = {offer.slot: offer for offer in position.offers}
+        shown: dict[SlotKey, int] = {}
+        for slot, target in raises:
+            shown = shown or {s: self._may_show(o, ideal.get(s, 0)) for s, o in offers.items()}
+            before, over = shown[slot], 0
+            for component, use in offers[slot].uses:
                 left = self._could_ship(position, component)
-                peers = sum(shown[s] * o.use_of(component) for s, o in offers.items() if s != entry.slot)
+                peers = sum(shown[s] * o.use_of(component) for s, o in offers.items() if s != slot)
                 room = (left - peers if position.split else left) // use
-                over = max(over, (entry.target - max(before, room, 0)) * use)
-            shown[entry.slot] = max(before, entry.target)
+                over = max(over, (target - max(before, room, 0)) * use)
+            shown[slot] = max(before, target)
             if over:
-                yield entry.slot, entry.target, over
+                yield slot, target, over
 
     def shows_what_there_is(self) -> Found:
         """At rest, to the tolerance that policy has: not more than there is (I12), and not less (I20)."""
@@ -189,17 +188,28 @@ class Oracle:
 
     def _could_ship(self, position: Position, component: Sku) -> int:
         """What lies on the shelves as read, less every order that order lists or levels showed when they were read."""
-        rows = [row for row in position.stock if row.sku == component]
+        rows = {str(row.location): row for row in position.stock if row.sku == component}
         levels: dict[ChannelName, Instant] = {
             o.slot.channel: o.as_of for o in position.offers if o.use_of(component)
         }
-        there = sum(max(0, row.on_hand - row.unavailable) for row in rows)
+        there = sum(max(0, row.on_hand - row.unavailable) for row in rows.values())
         for order, units in self._taking(component).values():
             level = levels.get(ChannelName(order.store), NEVER)
-            gone = order.shipped is not None and order.shipped < min(row.as_of for row in rows)
-            if (self._heard(order) or order.placed < level) and order.cancelled is None and not gone:
+            known = self._heard(order) or order.placed < level
+            if known and order.cancelled is None and not self._off_the_shelf(order, rows):
                 there -= units
         return max(0, there)
+
+    def _off_the_shelf(self, order: Order, rows: Mapping[str, StockView]) -> bool:
+        """Whether what is read of the shelves lacks what an order took: of a copy, only once it was copied anew."""
+        if order.shipped is None:
+            return False
+        row = rows.get(str(order.ext_place))
+        read = row.as_of if row is not None else min(each.as_of for each in rows.values())
+        place = self.world.places.get(order.ext_place or 0)
+        if place is not None and place.mirror:
+            return any(order.shipped <= at < read for at in self.world.copied_at)
+        return order.shipped < read
 
 
 MOST_BETWEEN = 500

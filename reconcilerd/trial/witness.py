@@ -26,6 +26,7 @@ from reconcilerd.domain.position import ClaimKind, Position, StockView
 from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.truth import Item, World
 from reconcilerd.trial.arithmetic import Found, of_inputs, of_sends
+from reconcilerd.trial.blame import TROUBLE_MS, Blame, Readings
 from reconcilerd.trial.oracle import Oracle
 
 MOST_TOLD = 200
@@ -34,8 +35,6 @@ PLAN_WITHIN_MS = 60_000
 """Far longer than planning takes in virtual time: news that waits longer was forgotten."""
 SENT_WITHIN_MS = 60_000
 """The same for a write whose channel has no trouble of its own."""
-TROUBLE_MS = 420_000
-"""A system's own trouble explains its delays for as long as a reader may rest after failures, and a turn."""
 SAMPLED = 50
 """One plan in so many is decided twice more, and with a unit more."""
 EVIDENCE = {
@@ -52,7 +51,7 @@ EVIDENCE = {
 
 @dataclass
 class Witness:
-    """``violations``: what was wrong. ``self_made``: eaches that our raises showed too much, by what could be read."""
+    """``violations``: what was wrong."""
 
     world: World
     policy: Policy
@@ -60,12 +59,9 @@ class Witness:
     faults: FaultPlan
     seed: int = 0
     violations: list[Violation] = field(default_factory=list)
-    self_made: int = 0
     steps: int = 0
     news_at: Instant = Instant(0)
     """When the truth last changed by anybody but us, as far as ``look`` has seen."""
-    began: dict[str, Instant] = field(default_factory=dict)
-    """Begin of the last complete reading of each feed."""
     _tried: dict[str, Instant] = field(default_factory=dict)
     _read: dict[str, SlotObserved | StockObserved] = field(default_factory=dict)
     _before: dict[str, SlotObserved | StockObserved] = field(default_factory=dict)
@@ -80,17 +76,24 @@ class Witness:
     """News of what was ever planned, and since when no plan has looked at it."""
     _written: dict[str, tuple[Instant, int]] = field(default_factory=dict)
     _stood: tuple[dict[str, tuple[int, ...]], dict[str, int]] = field(default_factory=lambda: ({}, {}))
-    _excess: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    """Eaches by which a raise that was planned is too high: (channel, listing, target)."""
     _said: set[tuple[str, str]] = field(default_factory=set)
     _delivered: dict[tuple[str, str, int], Instant] = field(default_factory=dict)
     """When each write was last let in for an intent."""
     oracle: Oracle = field(init=False)
+    _readings: Readings = field(init=False)
+    _blame: Blame = field(init=False)
     _chance: Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self.oracle = Oracle(self.world, self.policy, self.began)
+        self._readings = Readings(self.faults)
+        self.oracle = Oracle(self.world, self.policy, self._readings.began)
+        self._blame = Blame(self.oracle)
         self._chance = Random(f"witness {self.seed}")
+
+    @property
+    def self_made(self) -> int:
+        """Eaches that our raises showed too much, by what could be read."""
+        return self._blame.units
 
     def committed(self, facts: Iterable[Fact]) -> None:
         """An entry goes to the ledger."""
@@ -137,10 +140,7 @@ class Witness:
         self._hear(of_sends(plan))
         if self._chance.randrange(SAMPLED) == 0:
             self._hear(of_inputs(plan, rails))
-        for entry in plan.sends:
-            self._excess.pop((entry.slot.channel, entry.slot.listing, entry.target), None)
-        for slot, target, eaches in self.oracle.raised_too_much(plan):
-            self._excess[slot.channel, slot.listing, target] = eaches
+        self._blame.planned(plan)
 
     def wrote(self, item: Item, quantity: int, now: Instant) -> None:
         """A write of ours is taken at a store's door."""
@@ -154,7 +154,7 @@ class Witness:
         elif now - self._delivered.get(wanted, Instant(0)) > SENT_WITHIN_MS:
             # An absolute write may be delivered again while its answer is waited for: it repeats harmlessly.
             self._say("I18", f"{where}: {quantity} was written, and no open intent says so")
-        self.self_made += self._excess.pop(wanted, 0)
+        self._blame.wrote(item, quantity)
         rule = self.policy.offer_rule(Sku(item.sku.casefold()), ChannelName(item.store))
         if not rule.managed or (item.push and self.policy.limits.mode is not Mode.NET):
             self._say("I17", f"{where}: written, and not ours")
@@ -213,8 +213,7 @@ class Witness:
             if gap > 2 * rule.poll_ms + SENT_WITHIN_MS:
                 self._say("I16", f"{fact.feed}: not read for {gap // 1000} s, without trouble of its own")
         self._tried[fact.feed] = fact.began
-        if fact.complete and not self._spoilt(fact):
-            self.began[fact.feed] = max(fact.began, self.began.get(fact.feed, Instant(0)))
+        self._readings.note(fact)
 
     def _answered(self, fact: CorrectionSent) -> None:
         intent = self._close(fact.id)
@@ -235,16 +234,6 @@ class Witness:
             if each.at < since - TROUBLE_MS:
                 return False
             if each.system == system:
-                return True
-        return False
-
-    def _spoilt(self, read: SweepRead) -> bool:
-        """Whether a reading of orders met a fault: what a store leaves out without a sign, nobody could read."""
-        system, _, feed = read.feed.rpartition(".")
-        for each in reversed(self.faults.done):
-            if feed != "orders" or each.at < read.began - TROUBLE_MS:
-                return False
-            if each.system == system and read.began <= each.at <= read.ended and "rders" in each.subject:
                 return True
         return False
 

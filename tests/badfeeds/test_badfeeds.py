@@ -12,6 +12,8 @@ from tests.badfeeds.feeds import CORPUS, Bad, Feed
 from tests.badfeeds.world import Case, judged
 
 EVERY = int(os.environ.get("RECONCILERD_BADFEEDS", "23"))
+SOLD = 6
+"""Units that are sold in a long case: three of each of two SKUs."""
 CHOSEN = list(cases()) if EVERY == 1 else list(cases(sizes=(3,)))[::EVERY]
 
 
@@ -30,6 +32,19 @@ def test_a_bad_feed_publishes_nothing_and_hides_nothing(case: Case) -> None:
     assert verdict.violations == 0
     assert verdict.unshown == 0, f"not as it should be once mended: {verdict.wrong}"
     assert not untold(case, verdict), "nobody was told of the feed"
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_orders_that_extensiv_has_before_their_channel_tells_them_hide_no_more_than_was_sold(
+    split: bool,
+) -> None:
+    """Whatever the feed says, others are lowered for a sale that is known before its own listing is read again."""
+    bad = next(each for each in CORPUS if each.name == "times 100")
+    verdict = judged(Case(Feed.ORDERS, bad, long=True, split=split, early=True))
+    assert verdict.spoilt
+    assert verdict.published == 0
+    assert verdict.hidden <= SOLD
+    assert verdict.unshown == 0
 
 
 def test_the_counting_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,12 @@ import anyio
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reconcilerd.daemon.audit import stopped
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Limits, Mode
-from reconcilerd.simulator.truth import Item, WorldConfig
+from reconcilerd.simulator.truth import Item, World, WorldConfig
 from tests.badfeeds.feeds import PATHS, Bad, Feed
-from tests.world.stage import Stage, play, policy, small_world
+from tests.world.stage import STORES, Stage, empty_shops, play, policy, put_on_sale
 from tests.world.test_rails import answers
 
 UNITS = 100
@@ -36,6 +37,8 @@ class Case:
     long: bool
     skus: int = 3
     split: bool = True
+    early: bool = False
+    """Extensiv imports an order at once, long before its channel lists it."""
 
     @property
     def name(self) -> str:
@@ -156,6 +159,7 @@ def judged(case: Case) -> Verdict:
 
     async def scene(stage: Stage) -> None:
         await anyio.sleep(700)
+        assert not any(_off(stage, case, names).values()), "what is not on sale cannot be hidden"
         _count(stage, case, verdict)
         spoilers[0].on = True
         length = LONG_S if case.long else SHORT_S[case.feed]
@@ -168,13 +172,25 @@ def judged(case: Case) -> Verdict:
         off = {sku: by for sku, by in _off(stage, case, names).items() if by}
         verdict.unshown = sum(map(abs, off.values()))
         verdict.wrong = [f"{sku}: {by:+}" for sku, by in off.items()]
-        verdict.violations = len(stage.built.daemon.passes.violations)
+        verdict.violations = len(stopped(stage.built.daemon.desk.book))
 
     rules = replace(policy(split=case.split), limits=Limits(mode=Mode.AUTO))
     # Nothing ships meanwhile: what leaves the shelf while its order cannot be read counts twice for a while, by rule.
     quiet = WorldConfig(ship_ms=(36_000_000, 36_000_000))
-    play(small_world(quiet, case.split, names, UNITS), rules, scene, prepare=prepare)
+    if case.early:
+        quiet = replace(quiet, import_ms=(1_000, 1_000), index_lag_ms=(100_000, 110_000))
+    play(_in_step(quiet, case.split, names), rules, scene, prepare=prepare)
     return verdict
+
+
+def _in_step(config: WorldConfig, split: bool, names: list[str]) -> World:
+    """Every SKU shown as it should be from the beginning: nothing of it waits for a window or a canary."""
+    world = empty_shops(config)
+    shown = {name: UNITS * share // 1000 if split else UNITS for name, _, share in STORES}
+    for sku in names:
+        put_on_sale(world, sku, UNITS, split=split, shown=shown)
+    world.start_mirrors()
+    return world
 
 
 async def _reset_all(stage: Stage) -> list[str]:

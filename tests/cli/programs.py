@@ -64,9 +64,13 @@ def wait_until(what: str, true: object, patience_s: float = PATIENCE_S) -> None:
 
 
 @contextmanager
-def trading(folder: Path) -> Iterator[Path]:
-    """A pretend business that is served and trades; the configuration of a tenant of it."""
-    with running(folder, "simulator", "--demo", "--port", "0", log="simulator.log") as simulator:
+def trading(folder: Path, *, harmed: bool = True) -> Iterator[Path]:
+    """A pretend business that is served and trades; the configuration of a tenant of it.
+
+    ``harmed``: things go wrong there, as in the demo.
+    """
+    demo = ["--demo"] if harmed else []
+    with running(folder, "simulator", *demo, "--port", "0", log="simulator.log") as simulator:
         assert simulator.stdout is not None
         port = int(simulator.stdout.readline().rsplit(":", 1)[1])
         yield write_tenant(folder, port, busy_hour(read_invoices(None)))

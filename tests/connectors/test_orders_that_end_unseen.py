@@ -246,7 +246,7 @@ async def test_no_unit_of_an_order_that_was_renumbered_or_vanished_is_claimed_fo
             book.take(fact)
 
     def claimed() -> int:
-        return sum(claim.units for claim in order_claims(book, Sku("a")))
+        return sum(claim.units for claim in order_claims(book, Sku("a")).claims)
 
     book.take(await tenant.connector.sweep(ORDERS, "", emit))
     assert claimed() == 4
@@ -290,10 +290,13 @@ async def test_an_order_in_doubt_is_asked_for_until_it_can_be_read(spoilt: Row) 
     assert sought(tenant) == [], "what can be read is in doubt no more"
 
 
+@pytest.mark.parametrize("status", ["AWAITING_SHIPMENT", "SHIPPED"])
 @pytest.mark.parametrize("code", [None, "a-renamed"])
-async def test_an_order_whose_lines_changed_is_asked_for_again_before_that_stands(code: str | None) -> None:
+async def test_an_order_whose_lines_changed_is_asked_for_again_before_that_stands(
+    code: str | None, status: str
+) -> None:
     """A list that is spoilt once would else be believed until every open order is read again."""
-    row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", orderStatus="AWAITING_SHIPMENT")
+    row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", orderStatus=status)
     spoilt = {"listingSku": code, "quantityOrdered": 1, "product": {"masterSku": code or " "}}
     live = [row]
     tenant = listed(live)
@@ -310,8 +313,31 @@ async def test_an_order_whose_lines_changed_is_asked_for_again_before_that_stand
     assert lines[-1:] == ["a"]
 
 
-async def test_an_order_that_stays_in_doubt_is_asked_for_less_and_less() -> None:
-    row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", orderStatus="SOMETHING_NEW")
+async def test_a_line_without_a_name_takes_what_it_took_until_it_has_one_again() -> None:
+    row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", orderStatus="AWAITING_SHIPMENT")
+    blank = {"listingSku": " ", "quantityOrdered": 7, "product": None}
+    live = [row]
+    tenant = listed(live)
+    cursor = (await tenant.sweep("orders")).cursor
+    (known,) = {each.lines for each in tenant.of(OrderObserved)}
+    live[0] = {**row, "orderItems": [blank]}
+    for _ in range(4):
+        await tenant.sweep("orders", cursor)
+        assert {each.lines for each in tenant.of(OrderObserved)} == {known}
+    live[0] = {**row, "orderItems": [{**row["orderItems"][0], "quantityOrdered": 2}]}
+    await tenant.sweep("orders", cursor)
+    assert [line.units for line in tenant.of(OrderObserved)[-1].lines] == [2]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"orderStatus": "SOMETHING_NEW"},
+        {"orderItems": [{"listingSku": " ", "quantityOrdered": 7, "product": None}]},
+    ],
+)
+async def test_an_order_that_stays_in_doubt_is_asked_for_less_and_less(said: Row) -> None:
+    row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", **said)
     tenant = listed([row])
     await tenant.sweep("orders")
     tenant.desk.clock.pass_by(DAY_MS)

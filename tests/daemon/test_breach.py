@@ -78,11 +78,11 @@ def test_a_breach_outlives_the_daemon_with_its_evidence(
     written = theatre.world.score.writes
     with monkeypatch.context() as patch:
         patch.setattr(planning, "_granted", lambda _p, _r, _o, desired, _s: desired + 500)
-        broken = theatre.live(Instant(START + 300_000)).daemon.desk.book.breaches
+        broken = theatre.live(Instant(START + 300_000)).daemon.desk.book.words.breaches
     assert broken
     while_broken = theatre.world.score.writes
     mended = theatre.live(Instant(START + 900_000)).daemon
-    assert set(mended.desk.book.breaches) == set(broken)
+    assert set(mended.desk.book.words.breaches) == set(broken)
     assert theatre.world.score.writes == while_broken
     assert theatre.wrong()
     reader = open_reader(theatre.path)
@@ -129,7 +129,7 @@ async def sent_twice(here: Shop, outcome: Outcome) -> tuple[dict[str, InvariantB
     desk.fold([CorrectionSent(correction.id, slot, outcome, "", now, now)])
     executor.put([correction])
     await executor.work_once()
-    return desk.book.breaches, here.wire.desk.world.score.writes
+    return desk.book.words.breaches, here.wire.desk.world.score.writes
 
 
 async def test_an_intent_whose_answer_is_unknown_is_not_sent_again() -> None:

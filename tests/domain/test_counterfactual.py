@@ -10,7 +10,7 @@ from reconcilerd.domain.counterfactual import Answer, levers_of, suffices, what_
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.plan import make_plan
-from reconcilerd.domain.policy import MaxUnits, Mode, Percent
+from reconcilerd.domain.policy import MaxUnits, Mode, OfferRule, Percent, PoolMode
 from reconcilerd.domain.position import ClaimKind, Position
 from tests.domain.builders import NOW, A, B, claim, offer, position, row, slot
 from tests.domain.test_plan import WIDE, positions
@@ -117,3 +117,36 @@ def test_units_that_others_may_be_showing_are_told_with_who_shows_them() -> None
     assert (held.by, held.then) == (None, "others may still be showing these units")
     assert told["our open write to shop read back"].by is None
     assert told["fewer for shop (x)"].by == 2
+
+
+def test_a_number_that_is_about_to_be_lowered_needs_no_write_once_there_is_stock_for_it() -> None:
+    where = position([offer("ebay", shown=10)], [row(A, 5)], limits=WIDE)
+    more = ask(where, "ebay", 10)["more of x on hand at A"]
+    assert (more.by, more.shows, more.then) == (5, 10, "it shows that already")
+
+
+def test_a_listing_that_is_not_ours_says_so_whatever_is_asked() -> None:
+    foreign = replace(offer("ebay", shown=5), rule=OfferRule(managed=False))
+    told = ask(position([foreign], [row(A, 10)], limits=WIDE), "ebay", 10)
+    assert {each.by for each in told.values()} == {None}
+    assert {each.then for each in told.values()} == {"left as it is: the slot is not ours to write"}
+
+
+def test_the_rule_for_low_stock_is_a_lever_while_it_is_in_force() -> None:
+    low = offer("ebay", shown=1, low_stock=MaxUnits(1))
+    where = position([low], [row(A, 5)], min_level=10, limits=WIDE)
+    told = ask(where, "ebay", 3)
+    assert told["no rule for low stock"].by == 1
+    assert (told["no rule for low stock"].shows, told["a higher maximum"].by) == (5, 2)
+    plenty = replace(where, min_levels=())
+    assert "no rule for low stock" not in ask(plenty, "ebay", 6)
+
+
+def test_a_scarce_pool_that_was_shared_again_would_show_everybody_all_of_it() -> None:
+    offers = [offer("ebay", Percent(1000), shown=2), offer("shop", Percent(1000), shown=3)]
+    where = position(offers, [row(A, 5)], split=True, limits=WIDE)
+    assert "the pool shared again, not scarce" not in ask(where, "ebay", 5), "it is split by rule"
+    adaptive = replace(where, pool=replace(where.pool, mode=PoolMode.ADAPTIVE))
+    told = ask(adaptive, "ebay", 5)["the pool shared again, not scarce"]
+    assert (told.by, told.shows) == (1, 5)
+    assert ask(adaptive, "ebay", 6)["the pool shared again, not scarce"].by is None

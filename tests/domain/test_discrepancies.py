@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.book import Book
+from reconcilerd.domain.claims import order_claims
 from reconcilerd.domain.discrepancies import missing_orders
 from reconcilerd.domain.facts import EXTENSIV, Fact, FindingRaised, OrderLine, OrderStatus, StockObserved
 from reconcilerd.domain.names import Instant, LocationName, Sku
 from reconcilerd.domain.position import ClaimKind
-from reconcilerd.domain.room import level_of
-from tests.domain.books import UK, claimed, order, position_at, shop_book, swept
+from reconcilerd.domain.room import Shelf, level_of, room_of
+from tests.domain.books import LAG_MS, UK, claimed, order, position_at, row, see, shop_book, swept
 
 OPEN, CANCELLED = OrderStatus.OPEN, OrderStatus.CANCELLED
 NOW = 3_000
@@ -133,3 +134,58 @@ def test_what_extensiv_has_or_nobody_needs_is_not_missing() -> None:
     assert missing(book) == []
     swept(book, EXTENSIV + ".orders", 2_900)
     assert missing(book) == ["1", "2"]
+
+
+def early_order(units: int) -> Book:
+    """Extensiv has an order of a channel on which two units are usual, and which was read up to just before it."""
+    book = shop_book(1_000)
+    for number in range(10):
+        book.take(order("uk", OPEN, 1_500, placed=500, units=2, number=f"old {number}"))
+        book.take(order(EXTENSIV, CANCELLED, 1_500, placed=500, units=2, number=f"old {number}"))
+    swept(book, "uk.orders", 2_099 + LAG_MS)
+    book.take(order(EXTENSIV, OPEN, 2_200, placed=2_100, units=units))
+    return book
+
+
+def both_claims(book: Book) -> tuple[int, int]:
+    return claimed(book, NOW, ClaimKind.COMMITTED), claimed(book, NOW, ClaimKind.UNHEARD)
+
+
+@pytest.mark.parametrize(("units", "found"), [(10, (10, 0)), (11, (2, 9)), (5_000, (2, 4_998))])
+def test_what_is_far_beyond_all_that_a_channel_sells_waits_for_its_word(
+    units: int, found: tuple[int, int]
+) -> None:
+    """An order feed that says a hundred times too much comes before the channel's own list often enough."""
+    assert both_claims(early_order(units)) == found
+
+
+def test_the_word_of_the_channel_is_believed_and_so_is_its_silence() -> None:
+    assert both_claims(early_order(200)) == (2, 198)
+    for said, found in ((2, (2, 0)), (200, (200, 0))):
+        book = early_order(200)
+        book.take(order("uk", OPEN, 2_300, placed=2_100, units=said))
+        assert both_claims(book) == found
+    silent = early_order(200)
+    swept(silent, "uk.orders", 2_100 + LAG_MS)
+    assert both_claims(silent) == (200, 0), "somebody made it in Extensiv, in the channel's name"
+
+
+def test_units_that_wait_for_a_channels_word_are_not_there_for_raises_and_are_taken_once_allocated() -> None:
+    def shelf() -> Shelf:
+        (found,) = room_of(position_at(book, NOW)).shelves
+        return found
+
+    book = early_order(90)
+    see(book, 10, 2_250)
+    assert (shelf().left, shelf().left_for_raises) == (98, 10)
+    row(book, "1", 50, 2_900, allocated=50)
+    assert shelf().left == 50
+
+
+def test_orders_are_counted_anew_once_their_channel_was_read() -> None:
+    book = early_order(200)
+    kept = order_claims(book, Sku("a"))
+    assert order_claims(book, Sku("a"), kept) is kept
+    assert kept.awaited
+    swept(book, "uk.orders", 2_100 + LAG_MS)
+    assert [each.units for each in order_claims(book, Sku("a"), kept).claims] == [200]

@@ -19,7 +19,7 @@ from reconcilerd.domain.facts import (
     StockObserved,
 )
 from reconcilerd.domain.guards import Rails, Verdict, explained_units
-from reconcilerd.domain.names import Instant, LocationName, Sku, SlotKey
+from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import MaxUnits, Mode, OfferRule, Percent, PoolMode, PoolRule, Rule, SkuRule
 from reconcilerd.domain.position import ClaimKind
@@ -296,3 +296,35 @@ def test_what_a_dark_store_was_seen_to_sell_is_no_part_of_what_it_may_have_sold(
     dark = sum(each.units for each in dark_claims(book, (uk,), frozenset({UK}), Instant(40_000)))
     assert expected(uk.rate, 40_000 - 1_000 + LAG_MS, 1) > 87, "it may have sold all that it shows"
     assert dark == 87 - 13
+
+
+def dim(mode: PoolMode, *feeds: str) -> tuple[Book, int]:
+    """A shop that was read long ago, and a moment at which its channel is dark."""
+    book = shop_book(1_000)
+    book.policy = replace(book.policy, pools=MappingProxyType({"default": PoolRule(mode)}))
+    see(book, 40, 1_000)
+    for feed in feeds:
+        swept(book, feed, 1_000)
+    return book, 1_000 + LAG_MS + book.policy.ages.max_age_ms
+
+
+@pytest.mark.parametrize(("mode", "held"), [(PoolMode.SHARED, 40), (PoolMode.SPLIT, 0)])
+def test_a_dark_channel_of_a_shared_pool_may_have_sold_all_that_it_showed(mode: PoolMode, held: int) -> None:
+    """One of a split pool keeps what it may show anyway."""
+    book, now = dim(mode, "uk.orders", "uk.slots")
+    assert position_at(book, now).channel(UK).dark
+    assert claimed(book, now, ClaimKind.DARK) == held
+
+
+def test_of_a_channel_whose_orders_were_never_read_nobody_can_say_since_when_it_sold() -> None:
+    book, now = dim(PoolMode.SHARED, "uk.slots")
+    where = position_at(book, now)
+    assert where.channel(UK).dark
+    assert claimed(book, now, ClaimKind.DARK) == 0
+    assert Verdict.SEND not in {each.verdict for each in make_plan(where, AUTO).entries if not each.lowers}
+
+
+def test_a_channel_that_lives_has_sold_nothing_unseen() -> None:
+    book, _ = dim(PoolMode.SHARED, "uk.orders", "uk.slots")
+    offers = position_at(book, 2_000).offers
+    assert [*dark_claims(book, offers, frozenset({ChannelName("eu")}), Instant(10_000_000))] == []

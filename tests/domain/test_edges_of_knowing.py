@@ -64,6 +64,38 @@ def test_writes_that_one_reading_ends_leave_one_window_the_widest() -> None:
     assert [(each.since, each.to) for each in book.slots[SLOT].buried] == [(1_000, 90_000)]
 
 
+@pytest.mark.parametrize("compares", [False, True])
+def test_a_lower_that_an_older_write_came_after_is_sent_anew(compares: bool) -> None:
+    """Until something rises, the lower may still come and is waited for; each rise lets it be sent once more."""
+    book = shop_book(1_000)
+    channel = replace(book.policy.channels[UK], compare_and_set=compares)
+    book.policy = replace(book.policy, channels=MappingProxyType({UK: channel}))
+    see(book, 10, 1_000)
+    book.take(intent("raise", 30, 10, 1_000))
+    book.take(CorrectionSent("raise", SLOT, Outcome.ACCEPTED, "", Instant(1_001), Instant(1_001)))
+    under = tuple((o.id, o.target, o.before, o.based_on, o.sent) for o in book.slots[SLOT].open)
+    book.take(replace(intent("lower", 2, 10, 1_500), under=under))
+    book.take(CorrectionSent("lower", SLOT, Outcome.ACCEPTED, "", Instant(1_600), Instant(1_600)))
+    see(book, 9, 2_000)
+    assert not position_at(book, 2_000).offers[0].overtaken
+    see(book, 29, 3_000)
+    see(book, 28, 4_000)
+    (view,) = position_at(book, 4_000).offers
+    assert (view.overtaken, view.write) == (not compares, 2)
+    book.take(replace(intent("again", 2, 28, 4_000), under=under))
+    assert not position_at(book, 4_000).offers[0].overtaken
+
+
+@pytest.mark.parametrize(("overtaken", "verdict"), [(True, Verdict.SEND), (False, Verdict.HOLD_PENDING)])
+def test_only_what_was_overtaken_is_not_waited_for(overtaken: bool, verdict: Verdict) -> None:
+    shows = replace(offer("uk", shown=9, write=0), overtaken=overtaken)
+    plan = make_plan(position([shows], [stock_row(A, 0)]), AUTO)
+    assert [(each.target, each.verdict) for each in plan.entries] == [(0, verdict)]
+    back = replace(offer("uk", shown=3, write=9), overtaken=overtaken)
+    raised = make_plan(position([back], [stock_row(A, 20)]), AUTO)
+    assert [each.verdict for each in raised.entries] == [Verdict.HOLD_PENDING]
+
+
 def test_a_reading_that_comes_twice_confirms_nothing_the_second_time() -> None:
     """It ended the one write that stood in the way of telling; the other waits for the next reading."""
     book = shop_book(1_000)

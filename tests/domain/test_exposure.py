@@ -14,7 +14,7 @@ from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, LocationName, Sku
 from reconcilerd.domain.plan import GroupPlan, exposure, hidden, make_plan
-from reconcilerd.domain.policy import Costs, Limits, Mode, Percent, PoolMode
+from reconcilerd.domain.policy import Costs, Limits, MaxUnits, Mode, Percent, PoolMode
 from reconcilerd.domain.position import ClaimKind, InboundView, OfferView, Position
 from reconcilerd.domain.quantities import Rate
 from tests.domain.builders import NOW, A, B, claim, offer, position, row
@@ -440,3 +440,46 @@ def test_one_unit_more_than_was_declared_is_seen() -> None:
     assert [(each.target, each.verdict) for each in sound.entries] == [(5, Verdict.SEND)]
     stops = replace(where, offers=(replace(seller, sells_past_zero=False),))
     assert {each.invariant for each in check_plan(replace(sound, position=stops))} == {"I1", "I2"}
+
+
+@pytest.mark.parametrize(("oversold", "hidden_day"), [(0, 1), (1, 0), (-1, 5)])
+def test_a_mistake_that_costs_nothing_is_refused(oversold: int, hidden_day: int) -> None:
+    """Their ratio is what counts: there would be none."""
+    with pytest.raises(ValueError, match="at least 1"):
+        Costs(oversold, hidden_day)
+
+
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize(("most", "per_sale", "shows"), [(8, 1, 8), (30, 1, 25), (12, 2, 6)])
+def test_a_maximum_bounds_what_is_promised_of_what_is_on_its_way(
+    split: bool, most: int, per_sale: int, shows: int
+) -> None:
+    uses = ((Sku("x"), per_sale),)
+    listing = past_zero(offer("uk", MaxUnits(most), units_per_sale=per_sale, uses=uses))
+    where = replace(position([listing], [row(A, 5)], split=split), inbound=(arriving(25),))
+    assert ideals(where) == {"uk": shows}
+
+
+SET = ((Sku("x"), 1), (Sku("y"), 2))
+
+
+def test_a_bundle_is_promised_as_far_as_its_components_arrive_at_one_place() -> None:
+    """Three can be built at A; with ten more x there as many as its y allow, and those that arrive at B build none."""
+    listing = past_zero(offer("uk", ALL, uses=SET, sku="set"))
+    rows = [row(A, 3), row(A, 10, "y"), row(B, 0), row(B, 20, "y")]
+    where = position([listing], rows, split=True)
+    assert ideals(where) == {"uk": 3}
+    more_x = arriving(13)
+    assert ideals(replace(where, inbound=(more_x, replace(more_x, sku=Sku("y"), counted=30)))) == {
+        "uk": 3 + 10
+    }
+    elsewhere = replace(more_x, sku=Sku("y"), location=B, counted=30)
+    assert ideals(replace(where, inbound=(more_x, elsewhere))) == {"uk": 5}
+
+
+@pytest.mark.parametrize("component", ["x", "y"])
+def test_no_bundle_is_built_where_one_of_its_components_may_not_be_sold_from(component: str) -> None:
+    rows = [row(place, 10, sku) for place in (A, B) for sku in ("x", "y")]
+    listing = offer("uk", ALL, uses=SET, sku="set")
+    assert ideals(position([listing], rows)) == {"uk": 10}
+    assert ideals(position([listing], rows, excluded={component: frozenset({A})})) == {"uk": 5}

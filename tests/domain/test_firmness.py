@@ -36,12 +36,14 @@ THERE = 100
 
 
 def book_with(**policy: object) -> Book:
-    """A hundred units of SKU a at two places, one listing, every order known."""
+    """A hundred units of SKU a at two places, one listing, every order known, and large ones usual."""
     book = shop_book(1_000)
     book.policy = replace(book.policy, **policy)  # type: ignore[arg-type]
     see(book, THERE, 1_000)
     swept(book, "extensiv.orders", 1_000)
     swept(book, "uk.orders", 1_000)
+    collected = order("uk", OrderStatus.SHIPPED, 1_000, placed=500, units=THERE, number="collected")
+    book.take(replace(collected, eligible=False))
     return book
 
 
@@ -226,3 +228,17 @@ def test_a_pot_without_stock_is_no_number() -> None:
     offers = MappingProxyType({(A, UK): OfferRule(pot=500)})
     (share,) = make_plan(position_at(book_with(offers=offers), 3_000), AUTO).allocations
     assert share.ideal == THERE
+
+
+def test_a_large_order_that_was_told_is_the_same_one_whatever_it_comes_to() -> None:
+    book = book_with()
+    ordered(book, "1", 60, "UNFULFILLED", 2_000, "uk")
+    (first,) = large_orders(position_at(book, 3_000))
+    for place in ("1", "2"):
+        row(book, place, 500, 3_500)
+    made = order(EXTENSIV, OrderStatus.OPEN, 4_000, placed=2_000, units=50)
+    book.take(made)
+    assert list(large_orders(position_at(book, 5_000))) == [], "nobody would be told of it now"
+    (again,) = large_orders(position_at(book, 5_000), {first.identity})
+    assert again.identity == first.identity
+    assert again != first

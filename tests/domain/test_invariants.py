@@ -1,9 +1,11 @@
 """Every check of our own doing sees what it is there to see: a sound plan or history, broken in one place."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from reconcilerd.domain.digest import revive
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
@@ -14,7 +16,16 @@ from reconcilerd.domain.facts import (
     SlotState,
 )
 from reconcilerd.domain.guards import Rails, Spent, Verdict
-from reconcilerd.domain.invariants import check_history, check_plan, check_rest, check_windows, check_write
+from reconcilerd.domain.invariants import (
+    Violation,
+    breach_of,
+    check_history,
+    check_plan,
+    check_rest,
+    check_windows,
+    check_write,
+    held_if_broken,
+)
 from reconcilerd.domain.names import ChannelName, Instant
 from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.policy import Limits, Mode, Percent
@@ -258,3 +269,48 @@ def test_a_plan_that_comes_out_otherwise_the_second_time_is_seen() -> None:
     assert check_rest(held) == ()  # what waits for a person is told elsewhere
     other = tuple(replace(each, verdict=Verdict.HOLD_FROZEN) for each in held.entries)
     assert "I14" in {each.invariant for each in check_rest(replace(held, entries=other))}
+
+
+def test_a_plan_that_breaks_a_rule_sends_nothing_and_nothing_is_sent_after_it() -> None:
+    plan = with_target(raising(), 9)
+    held, told = held_if_broken(plan, AUTO)
+    assert {each.invariant for each in told} == {"I2"}
+    assert held.sends == ()
+    assert {each.verdict for each in held.entries} == {Verdict.HOLD_BREACH}
+    assert {each.verdict for each in make_plan(plan.position, held.rails).entries} == {Verdict.HOLD_BREACH}
+    frozen = replace(plan.entries[1], verdict=Verdict.HOLD_FROZEN)
+    held, _ = held_if_broken(replace(plan, entries=(plan.entries[0], frozen)), AUTO)
+    assert [each.verdict for each in held.entries] == [Verdict.HOLD_BREACH, Verdict.HOLD_FROZEN]
+
+
+def test_a_sound_plan_goes_as_it_is() -> None:
+    assert held_if_broken(raising(), AUTO) == (raising(), ())
+
+
+def test_a_breach_names_what_broke_and_keeps_what_it_was_decided_from() -> None:
+    plan = with_target(raising(), 9)
+    breach = breach_of("b", "x", check_plan(plan), {"rails": AUTO, "entries": plan.entries}, NOW)
+    assert (breach.broken[0][0], breach.subject, breach.at) == ("I2", "x", NOW)
+    kept = dict(json.loads(breach.evidence))
+    assert revive(Rails, kept["rails"]) == AUTO
+    assert [each[1]["target"] for each in kept["entries"]] == [each.target for each in plan.entries]
+
+
+def test_nothing_keeps_a_breach_from_being_told() -> None:
+    """Evidence that has no canonical form, and more broken rules than anyone could read."""
+    many = [Violation("I1", NOW, f"{number}") for number in range(50)]
+    breach = breach_of("b", "x", many, {"what": 1.5}, NOW)
+    assert breach.evidence == "{'what': 1.5}"
+    assert breach.broken == tuple(("I1", f"{number}") for number in range(20))
+
+
+def test_what_was_changed_long_ago_or_is_explained_spends_nothing() -> None:
+    one = replace(WIDE, window_ms=100, zeros_window_ms=200, window_slots=1)
+    assert windows(one, planned(1, 0), planned(2, 200)) == []
+    one_zero = replace(one, window_slots=9, unexplained_zeros=1)
+    assert windows(
+        one_zero, planned(1, 0, target=0, sold_out=True), planned(2, 150, target=0, sold_out=True)
+    ) == ["I15"]
+    explained = replace(planned(2, 5, target=0), unexplained=0)
+    assert windows(one, planned(1, 0), explained, answer("1", 6), planned(1, 7)) == []
+    assert windows(one, planned(1, 0), explained, planned(3, 8)) == ["I15"]

@@ -1,8 +1,9 @@
 """Joins grown slot by slot are the joins made at once, in whatever order the slots were read."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reconcilerd.domain.bundles import group
 from reconcilerd.domain.facts import ListingDeclared, ProductObserved, ProductType
 from reconcilerd.domain.joins import Joins, join
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
@@ -95,3 +96,19 @@ def test_a_channel_is_unlisted_until_all_its_codes_of_a_sku_were_shown() -> None
     assert joins.unlisted == {"a": ("uk",)}
     joins.add(SlotKey(ChannelName("uk"), "2", "p"), "b")
     assert joins.unlisted == {"a": ()}
+
+
+ties = st.lists(st.lists(st.sampled_from("abcdef").map(Sku), min_size=1, max_size=3), max_size=6)
+
+
+@given(ties, st.lists(st.sampled_from("abcdefgh").map(Sku), min_size=1, max_size=3))
+@example([[Sku("a")], [Sku("b")]], [Sku("b"), Sku("a"), Sku("g")])
+def test_one_more_tie_joins_what_all_of_them_at_once_join(before: list[list[Sku]], more: list[Sku]) -> None:
+    assert group(before).tied(more) == group([*before, more])
+
+
+def test_a_bundle_that_is_read_late_ties_its_components_together() -> None:
+    joins = join([ListingDeclared(1, 1, "set", Sku("set"), False, True, Instant(0))], PRODUCTS, CHANNELS, [])
+    assert joins.groups.members.keys() == {"a", "b"}
+    joins.add(SlotKey(CHANNELS[1], "1", "p"), "set")
+    assert joins.groups.members == {"a": ("a", "b")}

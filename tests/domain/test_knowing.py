@@ -16,11 +16,13 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.names import Instant, after
+from reconcilerd.domain.orders import OrderBook
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.room import level_of, room_of
+from reconcilerd.domain.slots import buried_units
 from tests.domain.books import (
     LAG_MS,
     MIRROR_MAX_MS,
@@ -304,3 +306,21 @@ def test_a_pool_that_turned_split_turns_back_only_well_above(milli_per_hour: int
         assert scarce(stock, True)
     assert not scarce(low * 5 // 4 + 2, True)
     assert low >= 1, "the last unit of a shared pool is always scarce"
+
+
+def test_what_several_windows_cover_is_kept_back_once() -> None:
+    """However often something is written: mu + sqrt(mu) of all the time that nobody saw, 25 + 5 at one a second."""
+    orders = OrderBook()
+    whole = [(Instant(1_000), Instant(26_000))]
+    parts = [(Instant(at), Instant(at + 2_000)) for at in range(1_000, 25_000, 1_000)]
+    for windows in (whole, [*parts, (Instant(24_000), Instant(26_000))], whole * 3 + parts):
+        assert buried_units(SLOT, windows, orders, "a", Rate(3_600_000)) == 30
+    apart = [(Instant(1_000), Instant(5_000)), (Instant(10_000), Instant(15_000))]
+    assert buried_units(SLOT, apart, orders, "a", Rate(3_600_000)) == 12
+
+
+def test_orders_known_in_windows_that_overlap_are_subtracted_once() -> None:
+    book = shop_book(1_000)
+    book.take(order("uk", OrderStatus.OPEN, 9_000, placed=3_500, units=2))
+    windows = [(Instant(1_000), Instant(4_000)), (Instant(3_000), Instant(10_000))]
+    assert buried_units(SLOT, windows, book.orders, "a", Rate(3_600_000)) == 9 + 3 - 2

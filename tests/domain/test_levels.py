@@ -173,15 +173,25 @@ def test_where_no_compare_is_made_a_doubt_ends_some_time() -> None:
     assert doubted(book, 3_000 + LONGEST_DOUBT_MS) is None
 
 
-@pytest.mark.parametrize("off", ["pinned", "unpublished"])
-def test_a_listing_that_we_do_not_write_is_confirmed_by_a_second_reading(off: str) -> None:
+@pytest.mark.parametrize(
+    ("pinned_until", "state", "believed"),
+    [
+        (9_000_000, SlotState.BUYABLE, True),
+        (None, SlotState.UNPUBLISHED, True),
+        (None, SlotState.BUYABLE, False),
+        (1_500, SlotState.BUYABLE, False),
+    ],
+    ids=["pinned", "unpublished", "written", "no longer pinned"],
+)
+def test_a_listing_that_we_do_not_write_is_confirmed_by_a_second_reading(
+    pinned_until: int | None, state: SlotState, believed: bool
+) -> None:
     book = comparing()
-    state = SlotState.UNPUBLISHED if off == "unpublished" else SlotState.BUYABLE
-    if off == "pinned":
-        book.take(SlotPinned(SLOT, True, "ops", "counted", Instant(900), Instant(9_000_000)))
+    if pinned_until is not None:
+        book.take(SlotPinned(SLOT, True, "ops", "counted", Instant(900), Instant(pinned_until)))
     for at, read in ((1_000, 50), (2_000, 0), (2_000 + GAP_MS, 0)):
         book.take(SlotObserved(SLOT, "a", "A", read, state, False, Instant(at), Instant(at)))
-    assert doubted(book, 2_000 + GAP_MS) is None
+    assert (doubted(book, 2_000 + GAP_MS) is None) is believed
 
 
 @pytest.mark.parametrize("wrong", [0, 5_000])
@@ -237,3 +247,14 @@ def test_nobody_is_raised_for_a_fall_in_doubt() -> None:
     plan = make_plan(position(offers, [stock_row(A, 90)], split=True, limits=WIDE), AUTO)
     held = {entry.slot.channel: entry.verdict for entry in plan.entries}
     assert held.get(offers[1].slot.channel, Verdict.HOLD_HEADROOM) is Verdict.HOLD_HEADROOM
+
+
+def test_a_reading_without_a_number_neither_doubts_nor_believes() -> None:
+    book = shop_book(1_000)
+    for at, read in ((1_000, 50), (2_000, 0)):
+        see(book, read, at)
+    before = book.slots[SLOT].doubt
+    at = Instant(2_000 + GAP_MS)
+    book.take(SlotObserved(SLOT, "a", "A", None, SlotState.UNTRACKED, False, at, at))
+    assert book.slots[SLOT].doubt == before
+    assert before is not None

@@ -3,14 +3,16 @@
 from dataclasses import replace
 from itertools import chain, combinations
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.allocation import allocate
+from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
-from reconcilerd.domain.names import Instant, LocationName
-from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, make_plan
+from reconcilerd.domain.names import Instant, LocationName, Sku
+from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, exposure, make_plan, released_by
 from reconcilerd.domain.policy import Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.room import room_of
@@ -157,3 +159,28 @@ def test_a_row_read_just_before_a_shipments_record_is_read_again(late: int) -> N
     stock = replace(row(A, 5), as_of=Instant(shipped + late))
     where = position([offer("uk")], [stock], [gone])
     assert (make_plan(where, AUTO).wants.stock == {"x"}) == (-SHIPMENT_DOUBT_MS < late <= 0)
+
+
+def test_a_correction_goes_under_the_newest_approval_that_covers_it() -> None:
+    where = position([offer("uk", shown=5)], [row(A, 9)], limits=WIDE)
+    (entry,) = make_plan(where, AUTO).entries
+    one = EnvelopeApproved("one", (Sku("x"),), "both", 4, "ops", "counted", NOW, Instant(NOW + 10))
+    two = replace(one, id="two")
+    assert released_by(entry, NOW, (one, two)) == "two"
+    for other in (
+        replace(two, ceiling=3),
+        replace(two, direction="lower"),
+        replace(two, skus=(Sku("y"),)),
+        replace(two, until=NOW),
+    ):
+        assert released_by(entry, NOW, (one, other)) == "one"
+    assert released_by(entry, NOW, ()) == ""
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_units_shown_of_the_safety_stock_are_there_to_ship(split: bool) -> None:
+    """They are drift, and no exposure: that begins with the first unit that could not leave today."""
+    kept = [claim(3, ClaimKind.SAFETY), claim(2)]
+    for shown, units in ((5, 0), (8, 0), (9, 1)):
+        where = position([offer("uk", shown=shown)], [row(A, 10)], kept, split=split, limits=WIDE)
+        assert exposure(make_plan(where, AUTO)) == units

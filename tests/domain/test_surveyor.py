@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import MappingProxyType
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,17 +22,32 @@ from reconcilerd.domain.facts import (
     Outcome,
     ProductObserved,
     ProductType,
+    RailLatched,
+    RegimeSwitched,
     SlotObserved,
+    SlotPinned,
     SlotState,
     StockObserved,
     SweepRead,
 )
 from reconcilerd.domain.guards import Rails
-from reconcilerd.domain.names import FeedName, Instant, LocationName, Sku, SlotKey
+from reconcilerd.domain.latches import SUSPICIONS, latch_name
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.plan import GroupPlan, make_plan
-from reconcilerd.domain.policy import Mode
+from reconcilerd.domain.policy import (
+    DemandRule,
+    Firmness,
+    Inbound,
+    Mode,
+    Policy,
+    PoolMode,
+    PoolRule,
+    Reserve,
+    SkuRule,
+)
+from reconcilerd.domain.position import ORDERED, Claim
 from reconcilerd.domain.survey import Surveyor, position_of, weather_of
-from tests.domain.books import UK, order, row, shop_book, swept
+from tests.domain.books import A_SECOND, SLOT, UK, order, row, shop_book, swept
 
 RAILS = Rails(Mode.AUTO)
 MOST_MS = 4_000_000
@@ -117,23 +133,69 @@ def writes(draw: st.DrawFn) -> Step:
     return step
 
 
-step_lists = st.lists(
-    st.tuples(st.one_of(orders(), slots(), rows(), sweeps(), mappings(), writes()), st.integers(0, 700_000)),
-    min_size=1,
-    max_size=25,
+@st.composite
+def words(draw: st.DrawFn) -> Step:
+    """What is said of readings and numbers: suspicions and their end, a regime, a pin."""
+    feed, rail = (
+        draw(st.sampled_from(["extensiv.stock", "uk.slots", "extensiv.products"])),
+        draw(st.sampled_from(SUSPICIONS)),
+    )
+    on, sku, ms = draw(st.booleans()), draw(st.sampled_from(["a", "b", "kit"])), draw(st.integers(0, 900_000))
+    choices: list[Step] = [
+        lambda now: RailLatched(latch_name(rail, feed), on, "ops", "", Instant(now)),
+        lambda now: RegimeSwitched(sku, on, Instant(now)),
+        lambda now: SlotPinned(SLOT, on, "ops", "", Instant(now), Instant(now + ms)),
+    ]
+    return draw(st.sampled_from(choices))
+
+
+moments = st.integers(0, MOST_MS + 1_000_000).map(Instant)
+lines_of_stock = st.builds(
+    Inbound, few, st.sampled_from([500, 1000]), places.map(LocationName), moments, moments
 )
+anywhere_or_1 = st.sampled_from([frozenset[LocationName](), frozenset({LocationName("1")})])
+holds = st.builds(Reserve, few, moments, st.sampled_from(["", "a fair"]), anywhere_or_1)
+firmness = st.builds(
+    DemandRule,
+    st.sampled_from(Firmness),
+    st.sampled_from([0, 600_000, 3_000_000]),
+    st.sampled_from([0, 300, 1000]),
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """The shop's policy under every rule by which what it may offer changes with time, regime or status."""
+    channel = shop_book(0).policy.channels[UK]
+    pool = PoolRule(draw(st.sampled_from(PoolMode)))
+    some: st.SearchStrategy[Sku] = st.sampled_from(["a", "b", "kit"]).map(Sku)
+    return replace(
+        shop_book(0, copied=True).policy,
+        pools=MappingProxyType({"default": pool}),
+        channels=MappingProxyType({UK: replace(channel, compare_and_set=draw(st.booleans()))}),
+        demand=MappingProxyType({(ChannelName(""), ""): draw(firmness)} if draw(st.booleans()) else {}),
+        reserves=MappingProxyType(draw(st.dictionaries(some, st.tuples(holds), max_size=2))),
+        inbound=MappingProxyType(draw(st.dictionaries(some, st.tuples(lines_of_stock), max_size=2))),
+        default_sku=SkuRule(rate=A_SECOND, safety_stock=draw(st.sampled_from([0, 5]))),
+    )
+
+
+def step_lists(*more: st.SearchStrategy[Step]) -> st.SearchStrategy[list[tuple[Step, int]]]:
+    """What is learnt one after another, and how long after the one before it."""
+    steps = st.one_of(orders(), slots(), rows(), sweeps(), mappings(), writes(), *more)
+    return st.lists(st.tuples(steps, st.integers(0, 700_000)), min_size=1, max_size=25)
 
 
 def _all_groups(book: Book) -> list[Sku]:
     return list(book.joins().groups.members)
 
 
-@given(steps=step_lists, scarce=st.booleans())
+@given(steps=step_lists(words(), words()), policy=policies())
 def test_a_surveyor_that_remembers_sees_what_a_new_one_sees(
-    steps: list[tuple[Step, int]], scarce: bool
+    steps: list[tuple[Step, int]], policy: Policy
 ) -> None:
     book, now = shop_book(0, copied=True), 1_000_000
-    book.scarce[Sku("a")] = scarce
+    book.policy = policy
     surveyor, plans = Surveyor(book), dict[Sku, GroupPlan]()
     for step, pause in steps:
         now += pause
@@ -151,7 +213,7 @@ def test_a_surveyor_that_remembers_sees_what_a_new_one_sees(
                 surveyor.forget(group)
 
 
-@given(steps=step_lists, back=st.integers(0, 1_000_000))
+@given(steps=step_lists(), back=st.integers(0, 1_000_000))
 def test_a_surveyor_sees_a_clock_that_goes_back(steps: list[tuple[Step, int]], back: int) -> None:
     book, now = shop_book(0, copied=True), 1_000_000
     surveyor = Surveyor(book)
@@ -166,6 +228,46 @@ def test_a_surveyor_sees_a_clock_that_goes_back(steps: list[tuple[Step, int]], b
             assert surveyor.position(group, weather) == position_of(book, group, weather)
 
 
+@given(steps=step_lists(), later=st.integers(1, 2_000))
+def test_who_awaits_no_orders_keeps_its_claims_when_they_are_read(
+    steps: list[tuple[Step, int]], later: int
+) -> None:
+    book, now = shop_book(0, copied=True), 1_000_000
+    surveyor, orders_read = Surveyor(book), FeedName("extensiv.orders")
+    book.take(SweepRead(orders_read, Instant(now), Instant(now), True, 0, 0, full=True))
+    for step, pause in steps:
+        now += pause + 1
+        book.take(step(now))
+
+    def of_orders(group: Sku) -> list[Claim]:
+        claims = surveyor.position(group, weather_of(book, Instant(now))).claims
+        return [each for each in claims if each.kind in ORDERED]
+
+    before = {group: of_orders(group) for group in _all_groups(book)}
+    still = [group for group in before if not surveyor.awaits_orders(group)]
+    at = Instant(now + later)
+    book.take(SweepRead(orders_read, at, at, True, 0, 0, full=False))
+    assert {group: of_orders(group) for group in still} == {group: before[group] for group in still}
+
+
+def test_where_demand_is_weighed_every_group_may_change_by_time_alone() -> None:
+    book = shop_book(0)
+    surveyor = Surveyor(book)
+    surveyor.position(Sku("a"), weather_of(book, Instant(2_000)))
+    assert not surveyor.awaits_orders(Sku("a"))
+    book.policy = replace(book.policy, demand=MappingProxyType({(ChannelName(""), "QUOTE"): DemandRule()}))
+    assert surveyor.awaits_orders(Sku("a"))
+
+
+def test_nobody_waits_for_orders_of_what_was_never_looked_at() -> None:
+    book = shop_book(0)
+    book.take(order(UK, OrderStatus.CANCELLED, 1_050))
+    surveyor = Surveyor(book)
+    assert not surveyor.awaits_orders(Sku("a"))
+    assert surveyor.position(Sku("a"), weather_of(book, Instant(1_060))).claims
+    assert surveyor.awaits_orders(Sku("a"))
+
+
 def test_a_cancel_that_extensiv_was_read_late_enough_for_is_seen_to_end() -> None:
     book = shop_book(0)
     surveyor = Surveyor(book)
@@ -174,6 +276,19 @@ def test_a_cancel_that_extensiv_was_read_late_enough_for_is_seen_to_end() -> Non
     assert surveyor.position(Sku("a"), weather_of(book, Instant(1_060))).claims
     book.take(SweepRead(FeedName("extensiv.orders"), Instant(2_000), Instant(2_000), True, 0, 0, full=False))
     assert not surveyor.position(Sku("a"), weather_of(book, Instant(2_010))).claims
+
+
+def test_a_doubt_is_seen_when_it_begins_and_when_it_ends() -> None:
+    """Nothing hangs together otherwise, and no row says anything else."""
+    book, name = shop_book(0), latch_name(SUSPICIONS[0], "extensiv.stock")
+    surveyor = Surveyor(book)
+    row(book, "1", 30, 1_000)
+    assert not surveyor.position(Sku("a"), weather_of(book, Instant(1_010))).claims
+    for at, doubted in ((1_020, True), (1_030, False)):
+        book.take(RailLatched(name, doubted, "ops", "", Instant(at)))
+        weather = weather_of(book, Instant(at))
+        assert surveyor.position(Sku("a"), weather) == position_of(book, Sku("a"), weather)
+        assert bool(surveyor.position(Sku("a"), weather).claims) is doubted
 
 
 def test_a_shipment_is_seen_to_be_proven_by_a_row_that_is_what_it_was() -> None:

@@ -52,6 +52,19 @@ def test_another_hand_that_changes_ours_away_three_times_an_hour_trips(apart: in
     assert bool(book.latches.on(Instant(at + 3 * MINUTE))) is trips
 
 
+def test_what_extensiv_pushes_to_by_declaration_has_no_other_hand() -> None:
+    book, at, found = shop_book(0), 0, list[str]()
+    for each in list(book.listings.values()):
+        book.take(replace(each, push_inventory=True, as_of=Instant(1)))
+    shows(book, 10, 1)
+    for _ in range(4):
+        at += 5 * MINUTE
+        writes(book, 20, at)
+        shows(book, 20, at + MINUTE)
+        found += latches(shows(book, 90, at + 2 * MINUTE))
+    assert found == []
+
+
 def test_what_sells_or_drifts_by_itself_is_no_other_hand() -> None:
     book, at, found = shop_book(0), 0, list[str]()
     shows(book, 10, at)
@@ -62,14 +75,36 @@ def test_what_sells_or_drifts_by_itself_is_no_other_hand() -> None:
     assert found == []
 
 
-def test_a_reset_forgets_what_led_to_it() -> None:
-    book, at = shop_book(0), 0
+def test_a_reading_that_proves_wrong_is_no_other_hand() -> None:
+    """A feed that says something else now and then, and what is shown again at the next look."""
+    book, at, found = shop_book(0), 0, list[str]()
     shows(book, 10, at)
-    for _ in range(3):
+    writes(book, 20, at := at + MINUTE)
+    for wrong in (0, 90, 0, 90, 0):
+        found += latches(shows(book, wrong, at + MINUTE))
+        found += latches(shows(book, 20, at := at + 2 * MINUTE))
+    assert found == []
+    for trips in (False, False, True):
+        assert bool(latches(shows(book, 90, at + MINUTE))) is trips, "what was changed indeed still counts"
+        writes(book, 20, at := at + 2 * MINUTE)
+        shows(book, 20, at := at + MINUTE)
+
+
+def changed_away(times: int) -> tuple[Book, int, list[str]]:
+    """A slot that another hand changes back, every five minutes; when it last was written, and what tripped."""
+    book, at, found = shop_book(0), 0, list[str]()
+    shows(book, 10, at)
+    for _ in range(times):
         at += 5 * MINUTE
         writes(book, 20, at)
-        shows(book, 90, at + MINUTE)
+        found += latches(shows(book, 90, at + MINUTE))
+    return book, at, found
+
+
+def test_a_reset_forgets_what_led_to_it() -> None:
+    book, at, found = changed_away(3)
     name = "tug-of-war:uk/item/"
+    assert found == [name]
     book.take(RailLatched(name, False, "ops", "found it", Instant(at + 2 * MINUTE)))
     writes(book, 20, at + 3 * MINUTE)
     assert latches(shows(book, 90, at + 4 * MINUTE)) == []
@@ -117,3 +152,22 @@ def test_a_row_that_never_said_more_than_nothing_was_never_counted() -> None:
     assert book.take(replace(later, on_hand=5)).news
     book.take(replace(new, as_of=Instant(3), age_of=Instant(3)))
     assert book.stock[Sku("z"), LocationName("1")].row.counted
+
+
+def test_a_parked_value_that_is_reset_is_tried_as_often_again() -> None:
+    book, name = shop_book(0), quarantine_name(SLOT.path, 20)
+    shows(book, 10, 0)
+    refused = [latches(writes(book, 20, at, Outcome.REFUSED)) for at in (1_000, 2_000, 3_000)]
+    assert refused == [[], [], [name]]
+    book.take(RailLatched(name, False, "ops", "the store was mended", Instant(4_000)))
+    refused = [latches(writes(book, 20, at, Outcome.REFUSED)) for at in (5_000, 6_000, 7_000)]
+    assert refused == [[], [], [name]]
+
+
+def test_a_reset_of_what_no_slot_led_to_forgives_no_slot() -> None:
+    book, at, found = changed_away(2)
+    assert found == []
+    for name in ("zeros:uk", "tug-of-war:uk/other/", "all-changed:extensiv.stock"):
+        book.take(RailLatched(name, False, "ops", "x", Instant(at + 2 * MINUTE)))
+    writes(book, 20, at + 3 * MINUTE)
+    assert latches(shows(book, 90, at + 4 * MINUTE)) == ["tug-of-war:uk/item/"]

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from reconcilerd.domain.adaptive import turning_points, z_tenths
 from reconcilerd.domain.allocation import allocate
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.drift import Cause, diff
@@ -16,7 +17,9 @@ from reconcilerd.domain.facts import (
     AlertTold,
     ChannelObserved,
     CorrectionPlanned,
+    DecisionRecorded,
     EnvelopeApproved,
+    Fact,
     FindingKind,
     FindingRaised,
     FreezeSet,
@@ -36,6 +39,7 @@ from reconcilerd.domain.facts import (
     StockTotalObserved,
     SweepRead,
 )
+from reconcilerd.domain.facts.made import Made
 from reconcilerd.domain.guards import MEANS, Rails, Verdict
 from reconcilerd.domain.names import (
     ChannelName,
@@ -49,13 +53,14 @@ from reconcilerd.domain.names import (
 )
 from reconcilerd.domain.orders import Order, Stage, number_on_channel, stage_of
 from reconcilerd.domain.plan import GroupPlan, make_plan
-from reconcilerd.domain.policy import Ages, Limits, MaxUnits, Mode, OfferRule, Percent
-from reconcilerd.domain.position import Position
+from reconcilerd.domain.policy import Ages, Costs, Limits, MaxUnits, Mode, OfferRule, Percent, PoolMode
+from reconcilerd.domain.position import InboundView, Position
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.sheet import exit_code_of, heading, rule_text, sheet_of
 from tests.domain.books import SLOT, UK, order, position_at, see, shop_book, swept
 from tests.domain.builders import NOW as BUILT
 from tests.domain.builders import A, claim, offer, position, row, slot
+from tests.near_misses.samples import FACTS
 
 NOW = 1_000_000
 AUTO = Rails(Mode.AUTO)
@@ -193,10 +198,10 @@ def test_who_asks_for_a_listing_that_is_not_there_is_told() -> None:
 def test_what_people_say_is_kept_and_looked_at() -> None:
     book, now = read_shop(), Instant(NOW)
     assert book.take(FreezeSet("uk", True, "ops", "stocktaking", now)).everybody
-    assert book.frozen["uk"].on
+    assert book.words.frozen(now) == {"uk"}
     envelope = EnvelopeApproved("e", (Sku("a"),), "lower", 9, "ops", "counted", now, now)
     assert book.take(envelope).dirty == {"a"}
-    assert book.envelopes == {"e": envelope}
+    assert book.words.approvals == {"e": envelope}
     book.take(RegimeSwitched("a", True, now))
     assert book.scarce == {"a": True}
     for fact in (
@@ -213,6 +218,20 @@ def test_what_people_say_is_kept_and_looked_at() -> None:
     assert envelope.about == "e"
     assert RegimeSwitched("a", True, now).about == "a"
     assert FreezeSet("uk", True, "ops", "x", now).about == "uk"
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.kind)
+def test_of_each_subject_the_newest_fact_replaces_the_one_before(fact: Fact) -> None:
+    """What a fact is about does not change with when it was true; decisions are history and leave one of their kind."""
+    assert fact.about
+    other: Fact = fact
+    if isinstance(fact, Made):
+        assert fact.as_of == fact.at
+        other = replace(fact, at=Instant(fact.as_of + 1))
+        assert other.as_of == fact.as_of + 1
+    if isinstance(fact, (PlanMade, DecisionRecorded)):
+        other = replace(fact, id="another")
+    assert other.about == fact.about
 
 
 def test_a_clock_that_goes_back_leaves_numbers_and_takes_their_ages() -> None:
@@ -388,12 +407,47 @@ def test_stale_inputs_of_a_raise_are_asked_for_all_at_once() -> None:
     assert (plan.wants | plan.wants) == plan.wants
 
 
-def test_a_listing_that_was_read_just_now_is_not_read_again_and_again_while_its_stock_cannot_be_read() -> (
-    None
-):
-    listing = replace(offer("uk", shown=1), age_of=BUILT)
-    where = position([listing], [replace(row(A, 12), age_of=Instant(BUILT - 100_000))])
-    plan = make_plan(where, AUTO)
-    assert [each.verdict for each in plan.entries] == [Verdict.HOLD_STOCK_STALE]
-    assert plan.wants.stock == {"x"}
-    assert plan.wants.slots == frozenset()
+def test_a_listing_is_not_read_again_and_again_while_its_stock_row_does_not_come() -> None:
+    """A stock feed that says nothing for hours would else spend what its channels let us ask."""
+    for ago, slots in ((5_000, frozenset()), (5_001, frozenset({slot("uk")}))):
+        listing = replace(offer("uk", shown=1), age_of=Instant(BUILT - ago))
+        plan = make_plan(position([listing], [replace(row(A, 12), age_of=Instant(BUILT - 100_000))]), AUTO)
+        assert [each.verdict for each in plan.entries] == [Verdict.HOLD_STOCK_STALE]
+        assert plan.wants.stock == {"x"}
+        assert plan.wants.slots == slots
+
+
+@pytest.mark.parametrize("costs", [None, Costs(10_000, 1)])
+def test_an_adaptive_pool_says_where_it_turns_and_why(costs: Costs | None) -> None:
+    where = position([replace(offer("uk", shown=5), rate=Rate(36_000))], [row(A, 50)])
+    channels = tuple(replace(each, slow_ms=200_000, costs=costs) for each in where.channels)
+    where = replace(where, channels=channels)
+    assert "adaptive" not in said(where)
+    adaptive = replace(where, pool=replace(where.pool, mode=PoolMode.ADAPTIVE))
+    ((_, left, bound),) = turning_points(adaptive)
+    assert left == 50
+    z = z_tenths(adaptive, 200_000) / 10
+    deviations = f", by what overselling and hiding cost: {z} deviations" if costs else ""
+    told = (
+        f"split at {bound} of x or fewer, which could sell in the 200 s before all channels have heard of it"
+    )
+    assert f"{told}{deviations}; 50 are left." in said(adaptive)
+
+
+def test_orders_that_policy_does_not_hold_back_are_told_beside_those_that_it_does() -> None:
+    soft = replace(claim(2), waived=3)
+    told = said(position([offer("uk", shown=5)], [row(A, 9)], [soft]))
+    assert "2 committed" in told
+    assert "3 more of these are ordered, and policy does not hold them back." in told
+    assert "more of these" not in said(position([offer("uk", shown=5)], [row(A, 9)], [claim(2)]))
+
+
+def test_what_is_on_its_way_is_told_only_to_whom_it_is_promised() -> None:
+    listing = replace(offer("uk", shown=5), sells_past_zero=True)
+    coming = InboundView(Sku("x"), A, 7, Instant(0))
+    where = replace(position([listing], [row(A, 5)]), inbound=(coming, replace(coming, sku=Sku("y"))))
+    told = said(where)
+    assert "Zero does not stop its sales" in told
+    assert "7 of x are counted on at A until 1970-01-01T00:00:00Z, less what lies there." in told
+    assert "of y" not in told
+    assert "counted on" not in said(replace(where, offers=(offer("uk", shown=5),)))

@@ -28,6 +28,7 @@ TRIED: Final = {
         "simulator/shoppers.py": "read_invoices",
         "cli/main.py": "convert",
     },
+    "requests": {"daemon/requests.py": "parse"},
 }
 """Which test module tries which functions of which file."""
 ELSEWHERE: Final = {

@@ -7,9 +7,10 @@ from functools import partial
 import anyio
 from typing_extensions import override
 
+from reconcilerd.daemon.audit import stopped
 from reconcilerd.daemon.desk import Awaits
 from reconcilerd.domain.adaptive import scarcity
-from reconcilerd.domain.facts import Fact, RegimeSwitched
+from reconcilerd.domain.facts import Fact, RegimeSwitched, SweepRead
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import Instant, LocationName, Sku
 from reconcilerd.domain.plan import make_plan
@@ -20,15 +21,16 @@ from reconcilerd.simulator.score import Score
 from reconcilerd.simulator.truth import World
 from reconcilerd.simulator.virtual_time import VirtualClock
 from reconcilerd.trial import stage as trial
+from reconcilerd.trial.blame import Blame, Readings
+from reconcilerd.trial.oracle import Oracle
 from reconcilerd.trial.stage import START
-from tests.oversell.blame import Blame
 from tests.oversell.worlds import Setting
 from tests.world.baseline import blind, buffered, correction, in_flight, only_reads, send, write_by_hand
 from tests.world.noise import WARM_UP_S, noisy_faults, trade
 from tests.world.stage import Journal, Stage
 
 OURS, IN_FLIGHT, OMNISCIENT = "reconcilerd", "in-flight", "omniscient"
-BY_HAND: dict[str, Callable[[Stage], Coroutine[None, None, None]]] = {
+BY_HAND: dict[str, Callable[..., Coroutine[None, None, None]]] = {
     "blind": partial(write_by_hand, counted=blind, with_stock=True),
     IN_FLIGHT: partial(write_by_hand, counted=in_flight),
     "buffer-2": partial(write_by_hand, counted=buffered),
@@ -45,7 +47,10 @@ MEANS = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one policy came to in one world with one seed. ``hidden``: unit-minutes; ``self_made``: see ``blame``."""
+    """What one policy came to in one world with one seed. ``hidden``: unit-minutes.
+
+    ``self_made``: eaches raised above min(headroom, shippable), by all that could be read when their inputs were.
+    """
 
     world: str
     policy: str
@@ -57,7 +62,7 @@ class Run:
     writes: int
     sold: int
     self_made_in_effect: int = 0
-    """The same at the moment when each raise took effect, be it minutes later."""
+    """Eaches that raises offered beyond the truth when they took effect, whoever could have known."""
     broken: tuple[str, ...] = ()
     """Invariants that the daemon itself saw broken."""
 
@@ -72,9 +77,15 @@ def named(setting: Setting, policy: str) -> str:
 def run(setting: Setting, policy: str, seed: int) -> Run:
     """Play one world to its end. The same three arguments give the same figures, in any process."""
     told: list[Score] = []
-    world = setting.world(seed)
-    blame = Blame(world)
-    blame.watch()
+    world, rules, faults = setting.world(seed), setting.policy(), noisy_faults(seed)
+    readings = Readings(faults)
+    blame = Blame(Oracle(world, rules, readings.began))
+    world.watch = lambda item, quantity, _now: blame.wrote(item, quantity)
+
+    def prepare(stage: Stage) -> None:
+        stage.built.daemon.passes.watch = lambda plan, _rails: blame.planned(plan)
+        if policy != OURS:
+            only_reads(stage)
 
     async def scene(stage: Stage) -> None:
         await anyio.sleep(WARM_UP_S)
@@ -83,21 +94,22 @@ def run(setting: Setting, policy: str, seed: int) -> Run:
         stage.world.tally.score, blame.units = Score(), 0
         async with anyio.create_task_group() as group:
             if policy == OMNISCIENT:
-                group.start_soon(Omniscient(stage).work)
+                group.start_soon(Omniscient(stage, blame).work)
             elif policy != OURS:
-                group.start_soon(BY_HAND[policy], stage)
+                group.start_soon(partial(BY_HAND[policy], stage, judge=blame.decided))
             await trade(stage, seed, setting.hours, setting.kinds, quiet=setting.quiet)
             group.cancel_scope.cancel()
         told.append(stage.world.finish_score(stage.clock()))
 
+    journal: Journal = _Told(world=world, readings=readings)
     stage = trial.play(
         world,
-        setting.policy(),
+        rules,
         scene,
-        _Regimes(world=world) if policy == OURS else Journal(),
-        faults=noisy_faults(seed),
+        journal,
+        faults=faults,
         pacing=setting.pacing(),
-        prepare=(lambda _stage: None) if policy == OURS else only_reads,
+        prepare=prepare,
         clock=VirtualClock(START),
     )
     score = told[0]
@@ -112,20 +124,26 @@ def run(setting: Setting, policy: str, seed: int) -> Run:
         hidden=score.hidden / 60_000,
         writes=score.writes,
         sold=score.sold,
-        broken=tuple(str(each) for each in stage.built.daemon.passes.violations),
+        broken=tuple(str(each) for each in stopped(stage.built.daemon.desk.book)),
     )
 
 
 @dataclass
-class _Regimes(Journal):
-    """A journal that tells the truth when an adaptive pool turns: what is hidden goes by what policy would offer."""
+class _Told(Journal):
+    """A journal that tells the truth when an adaptive pool turns: what is hidden goes by what policy would offer.
+
+    And the judge of raises, what was read whole.
+    """
 
     world: World = field(kw_only=True)
+    readings: Readings = field(kw_only=True)
 
     @override
     async def append(self, facts: Sequence[Fact], note: str = "") -> int:
         for fact in facts:
-            if isinstance(fact, RegimeSwitched):
+            if isinstance(fact, SweepRead):
+                self.readings.note(fact)
+            elif isinstance(fact, RegimeSwitched):
                 turn(self.world, fact.group, scarce=fact.scarce, now=fact.at)
         return await super().append(facts, note)
 
@@ -145,8 +163,8 @@ def turn(world: World, group: str, *, scarce: bool, now: Instant) -> None:
 class Omniscient:
     """Decides by the daemon's own rules, on what is true and not on what was read, whenever anything was read."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, stage: Stage, blame: Blame) -> None:
+        self._stage, self._blame = stage, blame
         self._scarce: dict[Sku, bool] = {}
 
     async def work(self) -> None:
@@ -165,6 +183,7 @@ class Omniscient:
         position = self._true(position_of(book, group, weather_of(book, stage.clock())))
         rails = Rails(position.limits.mode)
         plan = make_plan(position, rails)
+        self._blame.planned(plan)
         offers = {offer.slot: offer for offer in position.offers}
         wanted = [correction(offers[each.slot], each.read, each.target, position.at) for each in plan.sends]
         if wanted:

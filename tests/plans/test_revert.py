@@ -4,18 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from hypothesis import given
-from hypothesis import strategies as st
 
 from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
-from reconcilerd.domain.guards import NEEDS_A_PERSON, Rails, Verdict
-from reconcilerd.domain.invariants import check_plan
+from reconcilerd.domain.guards import NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.names import ChannelName
 from reconcilerd.domain.policy import Mode
-from reconcilerd.domain.position import Position
-from reconcilerd.domain.record import PutBack, decide
-from reconcilerd.domain.room import room_of
-from tests.domain.test_plan import positions
 from tests.plans.stage import Shop, opened
 
 SHARES = {"shop-uk": 20, "shop-eu": 12, "shop-us": 8}
@@ -129,32 +122,6 @@ def test_a_revert_needs_a_pass_a_reason_and_a_bounded_time(tmp_path: Path) -> No
         assert shop.shown() == SHARES
 
     opened(tmp_path / "l.db", scene)
-
-
-@given(positions(), st.dictionaries(st.integers(0, 3), st.integers(0, 60)), st.booleans())
-def test_no_number_that_is_put_back_breaks_an_invariant(
-    where: Position, numbers: dict[int, int], pinned: bool
-) -> None:
-    slots = [offer.slot for offer in where.offers]
-    wanted = tuple(sorted((slots[i % len(slots)], n) for i, n in numbers.items()))
-    pins = frozenset(slots if pinned else ())
-    plan = decide(where, Rails(Mode.AUTO, pinned=pins), PutBack("p", wanted))
-    assert check_plan(plan) == ()
-    assert {each.slot for each in plan.sends} <= {slot for slot, _ in wanted}
-    room = room_of(where)
-    for each in plan.sends:
-        assert each.target <= min(dict(wanted)[each.slot], room.alone(each.slot))
-
-
-@given(positions())
-def test_a_pin_holds_every_raise_and_every_lower_that_nothing_forces(where: Position) -> None:
-    pins = frozenset(offer.slot for offer in where.offers)
-    plan = decide(where, Rails(Mode.AUTO, pinned=pins))
-    room, shown = room_of(where), {offer.slot: offer.shown or 0 for offer in where.offers}
-    for each in plan.sends:
-        assert each.lowers
-        alone = shown if where.split else {each.slot: shown[each.slot]}
-        assert room.headroom(each.slot, alone, raising=False) < 0
 
 
 def test_an_approval_is_listed_used_and_revoked_at_once(tmp_path: Path) -> None:

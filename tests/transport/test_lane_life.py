@@ -4,18 +4,21 @@ A script says who comes when, with which priority and cost, and who loses patien
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
 import anyio
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconcilerd.domain.names import Instant
-from reconcilerd.errors import Refused
+from reconcilerd.errors import Refused, TryLater
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
+from reconcilerd.transport.client import Call, Client, RetryRule
 from reconcilerd.transport.lane import MAX_GATE_MS, Lane, LaneSpec, Priority
 
 START: Final = Instant(1_000_000)
@@ -32,6 +35,8 @@ class Caller:
     priority: Priority
     cost: int
     patience_s: float | None = None
+    door_s: float = 0.0
+    """How long it must wait for something else once it has its tokens."""
 
 
 @dataclass
@@ -60,6 +65,13 @@ gates = st.lists(
 )
 
 
+doors = st.lists(st.sampled_from([4.0, 0.5, 0.0]), min_size=25, max_size=25)
+
+
+def behind_doors(script: list[Caller], doors_s: list[float]) -> list[Caller]:
+    return [replace(each, door_s=door_s) for each, door_s in zip(script, doors_s, strict=False)]
+
+
 def virtual(main: Callable[[VirtualClock], Awaitable[None]]) -> None:
     async def run() -> None:
         await main(VirtualClock(START))
@@ -77,7 +89,8 @@ def played(script: list[Caller], closings: list[tuple[float, int]] = []) -> Trac
         async def one(number: int, caller: Caller) -> None:
             await anyio.sleep_until(caller.at_s)
             with anyio.move_on_after(caller.patience_s) as scope:
-                await lane.acquire(caller.priority, caller.cost)
+                door = partial(anyio.sleep, caller.door_s) if caller.door_s else None
+                await lane.acquire(caller.priority, caller.cost, door)
                 trace.granted[number] = anyio.current_time()
             if scope.cancelled_caught:
                 trace.left[number] = anyio.current_time()
@@ -102,11 +115,11 @@ def played(script: list[Caller], closings: list[tuple[float, int]] = []) -> Trac
 
 
 @FEWER
-@given(callers, gates)
+@given(callers, gates, doors)
 def test_nobody_is_forgotten_and_nobody_who_left_is_served(
-    script: list[Caller], closings: list[tuple[float, int]]
+    script: list[Caller], closings: list[tuple[float, int]], doors_s: list[float]
 ) -> None:
-    trace = played(script, closings)
+    trace = played(behind_doors(script, doors_s), closings)
     assert trace.granted.keys() | trace.left.keys() == set(range(len(script)))
     assert not trace.granted.keys() & trace.left.keys()
     assert all(script[number].patience_s is not None for number in trace.left)
@@ -143,9 +156,12 @@ def test_the_more_urgent_goes_first_and_of_equals_who_came_first(
 
 
 @FEWER
-@given(callers, gates)
-def test_a_closed_gate_lets_nobody_through(script: list[Caller], closings: list[tuple[float, int]]) -> None:
-    granted = played(script, closings).granted.values()
+@given(callers, gates, doors)
+def test_a_closed_gate_lets_nobody_through(
+    script: list[Caller], closings: list[tuple[float, int]], doors_s: list[float]
+) -> None:
+    """Not even who had tokens before it closed, and waited for something else since."""
+    granted = played(behind_doors(script, doors_s), closings).granted.values()
     for at_s, ms in closings:
         assert not [at for at in granted if at_s + CLOSE_S < at < at_s + ms / 1000 - CLOSE_S]
 
@@ -225,5 +241,47 @@ def test_a_bucket_that_cannot_be_is_not_believed(word: tuple[float, float, float
         assert lane.size == 100
         await lane.acquire(Priority.STOCK, 100)
         assert clock() == START
+
+    virtual(main)
+
+
+@pytest.mark.parametrize(("door_s", "leaves_at"), [(0.5, 0.5), (4.0, 9.0), (9.5, 9.5)])
+def test_a_gate_that_closes_while_a_call_waits_at_its_door_holds_it(door_s: float, leaves_at: float) -> None:
+    """The other side said at one second that it may be asked again in eight."""
+    trace = played([Caller(0.0, Priority.LOWER, 1, door_s=door_s)], [(1.0, 8_000)])
+    assert trace.granted[0] == pytest.approx(leaves_at, abs=CLOSE_S)
+
+
+def test_who_leaves_a_closed_gate_gives_its_place_at_the_connections_back() -> None:
+    asked: list[float] = []
+
+    async def over_its_limit(_: httpx.Request) -> httpx.Response:
+        asked.append(anyio.current_time())
+        await anyio.sleep(5)
+        return httpx.Response(429 if len(asked) == 1 else 200, headers={"retry-after": "30"}, json=[])
+
+    async def main(clock: VirtualClock) -> None:
+        lanes = [Lane(LaneSpec("x", RATE, BURST), clock)]
+        call, transport = Call("GET", "/a", "x", Priority.STOCK), httpx.MockTransport(over_its_limit)
+        sender = Client(
+            "sys", "http://127.0.0.1", transport=transport, auth=None, lanes=lanes, clock=clock, gate=1,
+            retry=RetryRule(tries=1),
+        )  # fmt: skip
+
+        async def throttled() -> None:
+            with pytest.raises(TryLater):
+                await sender.send(call)
+
+        async def impatient() -> None:
+            with anyio.move_on_after(10):
+                await sender.send(call)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(throttled)
+            group.start_soon(impatient)
+        assert len(asked) == 1
+        with anyio.fail_after(60):
+            await sender.send(call)
+        assert asked[1] == pytest.approx(35, abs=0.1)
 
     virtual(main)

@@ -250,11 +250,14 @@ def _blind_writes(what: Market) -> Market:
     return replace(what, policy=replace(what.policy, channels=channels))
 
 
+RAISES_AFTER_A_WHILE = 7
+"""A seed in which something is raised although nothing was read just before."""
+
 PLANTS = {
     "I1": Plant(raises_far_too_high),
     "I2": Plant(raises_into_what_others_show),
     "I3": Plant(raises_into_what_is_kept_back, _blind_writes),
-    "I4": Plant(raises_from_old_readings),
+    "I4": Plant(raises_from_old_readings, seed=RAISES_AFTER_A_WHILE),
     "I5": Plant(shows_zero_and_says_share),
     "I6": Plant(forgets_orders),
     "I7": Plant(goes_back_to_older_rows),

@@ -5,7 +5,7 @@ slow where a store is slow, and the first to be lost. None of them infers anythi
 headroom, or looks whether a write arrived. What each takes off the shelf is its whole difference.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
@@ -15,7 +15,7 @@ from reconcilerd.domain.allocation import allocate
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import CorrectionPlanned
 from reconcilerd.domain.feeds import STOCK_FEED, orders_feed, slots_feed
-from reconcilerd.domain.names import ChannelName, FeedName, Instant
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, SlotKey
 from reconcilerd.domain.policy import PoolMode
 from reconcilerd.domain.position import Claim, ClaimKind, OfferView, Position
 from reconcilerd.domain.survey import position_of, weather_of
@@ -24,6 +24,9 @@ from tests.world.stage import Stage
 
 Counted = Callable[[Position], Iterable[Claim]]
 """What a program takes off the shelf, of all that the book could tell it."""
+Raise = tuple[SlotKey, int]
+Judge = Callable[[Position, Mapping[SlotKey, int], Sequence[Raise]], None]
+"""Is shown what was known, what each listing is taken to show where none was read, and the raises decided on."""
 
 LOOK_S = 1.0
 FIXED_BUFFER = 2
@@ -55,10 +58,16 @@ def only_reads(stage: Stage) -> None:
     setattr(stage.built.daemon.passes, "run", anyio.sleep_forever)  # noqa: B010 - a method, for this one stage
 
 
-async def write_by_hand(stage: Stage, counted: Counted = in_flight, *, with_stock: bool = False) -> None:
+def _nobody(_position: Position, _ideal: Mapping[SlotKey, int], _raises: Sequence[Raise]) -> None:
+    """Is shown what was decided, and says nothing."""
+
+
+async def write_by_hand(
+    stage: Stage, counted: Counted = in_flight, *, with_stock: bool = False, judge: Judge = _nobody
+) -> None:
     """Compute and write for ever, whenever all channels have been read anew.
 
-    ``with_stock``: whenever the stock has.
+    ``with_stock``: whenever the stock has. ``judge``: is shown every decision.
     """
     book = stage.built.daemon.desk.book
     feeds = [STOCK_FEED] if with_stock else [*_feeds(book)]
@@ -70,7 +79,9 @@ async def write_by_hand(stage: Stage, counted: Counted = in_flight, *, with_stoc
             now = weather_of(book, since)
             groups = sorted(set(book.joins().groups.of.values()))
             wanted = [
-                each for group in groups for each in _corrections(position_of(book, group, now), counted)
+                each
+                for group in groups
+                for each in _corrections(position_of(book, group, now), counted, judge)
             ]
             await send(stage, wanted)
 
@@ -86,7 +97,7 @@ def _read_since(book: Book, feed: FeedName, since: Instant) -> bool:
     return tried is not None and tried.began >= since
 
 
-def _corrections(position: Position, counted: Counted) -> Iterable[CorrectionPlanned]:
+def _corrections(position: Position, counted: Counted, judge: Judge) -> list[CorrectionPlanned]:
     plain = replace(
         position,
         split=position.pool.mode is PoolMode.SPLIT,
@@ -94,10 +105,18 @@ def _corrections(position: Position, counted: Counted) -> Iterable[CorrectionPla
         offers=tuple(replace(offer, write=None, replaced=0, known_since=0) for offer in position.offers),
     )
     if not plain.stock or not plain.orders_known:
-        return
-    for offer, share in zip(plain.offers, allocate(plain), strict=True):
-        if offer.read is not None and offer.read != share.ideal:
-            yield correction(offer, offer.read, share.ideal, position.at)
+        return []
+    wanted = [
+        correction(offer, offer.read, share.ideal, position.at)
+        for offer, share in zip(plain.offers, allocate(plain), strict=True)
+        if offer.read is not None and offer.read != share.ideal
+    ]
+    judge(
+        position,
+        {offer.slot: offer.read or 0 for offer in plain.offers},
+        [(each.slot, each.target) for each in wanted if each.target > each.read],
+    )
+    return wanted
 
 
 def correction(offer: OfferView, read: int, target: int, at: Instant) -> CorrectionPlanned:

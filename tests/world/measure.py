@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from reconcilerd.daemon.audit import stopped
 from reconcilerd.domain.invariants import Violation
 from reconcilerd.simulator.truth import World
 from tests.world.baseline import only_reads, write_by_hand
@@ -66,7 +67,7 @@ def by_daemon(seed: int, hours: float = HOURS) -> Figures:
 
     world = noisy_world(seed)
     stage = play(world, noisy_policy(), scene, noisy_faults(seed), POLL_S)
-    return _figures(world, tuple(stage.built.daemon.passes.violations))
+    return _figures(world, tuple(stopped(stage.built.daemon.desk.book)))
 
 
 def by_baseline(seed: int, hours: float = HOURS) -> Figures:

@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from reconcilerd.connectors.extensiv.client import Extensiv
+from reconcilerd.daemon.audit import stopped
 from reconcilerd.domain.drift import Cause
 from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, FindingKind, Outcome, RailLatched
 from reconcilerd.domain.names import FeedName, Instant
@@ -184,7 +185,7 @@ def test_a_clock_that_goes_back_hides_no_news_and_makes_nothing_fresh(hours: int
     assert sum(stage.shown("a").values()) == 40, "the damage was never heard of"
     assert grown == []
     assert "clock_went_back" in stage.alerts.told
-    assert stage.built.daemon.passes.violations == []
+    assert stopped(stage.built.daemon.desk.book) == []
 
 
 def test_a_listing_below_zero_is_raised_from_where_it_is() -> None:

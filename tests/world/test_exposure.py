@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import anyio
 
+from reconcilerd.daemon.audit import stopped
 from reconcilerd.domain.announcements import LargeOrder
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, after
 from reconcilerd.domain.policy import Inbound, OfferRule, Policy, PoolMode, PoolRule, Reserve
@@ -88,7 +89,7 @@ def test_a_preorder_shows_what_is_on_its_way_and_what_it_sells_is_expected() -> 
         assert (standing.exposed, standing.hidden) == ({}, {})
 
     stage = play(world, rules(inbound=MappingProxyType({A: (line,)})), scene)
-    assert stage.built.daemon.passes.violations == []
+    assert stopped(stage.built.daemon.desk.book) == []
 
 
 def test_a_reserve_ends_by_itself_though_nothing_else_happens() -> None:

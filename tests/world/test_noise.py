@@ -99,7 +99,8 @@ def test_a_late_store_is_confirmed_by_reading_never_by_its_answer() -> None:
     }
     assert {outcome for _, outcome in outcomes} == {Outcome.ACCEPTED}
     assert stage.shown("a")["shop-us"] >= 95, "all but the dead band of 5 %"
-    assert len([f for f in stage.journal.facts if isinstance(f, CorrectionSent)]) <= 12, (
+    # Six at first, four once what is late may be sent anew, and each once more whose older, larger number landed last.
+    assert len([f for f in stage.journal.facts if isinstance(f, CorrectionSent)]) <= 14, (
         "it wrote while it waited"
     )
 

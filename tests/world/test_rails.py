@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from reconcilerd.daemon.answers import Answers
-from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome, RailLatched
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Fact, Outcome, RailLatched
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.extensiv_api import ExtensivApi
 from reconcilerd.simulator.faults import Fault, FaultPlan
@@ -210,13 +210,18 @@ def test_a_changed_policy_goes_by_itself_only_if_it_changes_little(limit: int) -
     )
 
 
+async def a_store_fails(stage: Stage, faults: FaultPlan) -> None:
+    """Everything is read; then one store answers with errors until its circuit opens."""
+    await anyio.sleep(400)
+    for _ in range(60):
+        faults.arm("shop-uk", Fault.SERVER_ERROR)
+    while "circuit:shop-uk" not in tripped(stage):
+        await anyio.sleep(5)
+
+
 def test_a_channel_whose_calls_fail_is_not_written_until_reads_succeed_again() -> None:
     async def scene(stage: Stage) -> None:
-        await anyio.sleep(400)
-        for _ in range(60):
-            faults.arm("shop-uk", Fault.SERVER_ERROR)
-        while "circuit:shop-uk" not in tripped(stage):
-            await anyio.sleep(5)
+        await a_store_fails(stage, faults)
         stage.world.damage("a", 50, stage.clock())
         opened = stage.clock()
         while stage.built.daemon.circuits.open:
@@ -226,6 +231,44 @@ def test_a_channel_whose_calls_fail_is_not_written_until_reads_succeed_again() -
         await anyio.sleep(1_200)
         assert tripped(stage) == set()
         assert stage.shown("a") == {"shop-uk": 50, "shop-eu": 50, "shop-us": 50}
+
+    faults = FaultPlan()
+    play(small_world(WorldConfig(), split=False), policy(split=False), scene, faults)
+
+
+def test_an_open_circuit_outlives_a_restart_and_is_closed_by_readings_alone() -> None:
+    """A daemon that is restarted again and again beside a store that fails must not write to it each time."""
+
+    async def fails(stage: Stage) -> None:
+        await a_store_fails(stage, faults)
+        await anyio.sleep(15)
+        known.extend(stage.journal.facts)
+
+    async def again(stage: Stage) -> None:
+        assert stage.built.daemon.circuits.open == {"shop-uk"}
+        assert stage.built.daemon.rails().circuits == {"shop-uk"}
+        stage.world.damage("a", 50, stage.clock())
+        while stage.built.daemon.circuits.open:
+            sent = [f for f in stage.journal.facts if isinstance(f, CorrectionSent)]
+            assert not [f for f in sent if f.slot.channel == "shop-uk" and f.outcome is not Outcome.NOT_SENT]
+            await anyio.sleep(0.1)
+        await anyio.sleep(600)
+        assert stage.shown("a") == {"shop-uk": 50, "shop-eu": 50, "shop-us": 50}
+        words = [f for f in stage.journal.facts if isinstance(f, RailLatched)]
+        assert [(each.name, each.on) for each in words] == [("circuit:shop-uk", False)]
+
+    faults, known = FaultPlan(), list[Fact]()
+    ended = play(small_world(WorldConfig(), split=False), policy(split=False), fails, faults)
+    play(ended.world, policy(split=False), again, state=known, start=ended.world.now)
+
+
+def test_a_circuit_that_a_person_resets_is_written_down_as_reset() -> None:
+    async def scene(stage: Stage) -> None:
+        await a_store_fails(stage, faults)
+        assert (await reset(stage, "circuit:shop-uk"))["exit_code"] == 0
+        assert "circuit:shop-uk" not in stage.built.daemon.desk.book.latches.on(stage.clock())
+        (last,) = [f for f in stage.journal.facts if isinstance(f, RailLatched) and not f.on]
+        assert (last.name, last.by) == ("circuit:shop-uk", "ops")
 
     faults = FaultPlan()
     play(small_world(WorldConfig(), split=False), policy(split=False), scene, faults)

@@ -5,7 +5,7 @@ import os
 import anyio
 import pytest
 
-from reconcilerd.daemon.audit import audit_rest
+from reconcilerd.daemon.audit import audit_rest, stopped
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import Fact, FreezeSet, StockObserved
 from reconcilerd.domain.guards import Rails
@@ -65,7 +65,7 @@ def test_raises_still_happen_on_a_hot_sku() -> None:
     world = small_world(WorldConfig(), split=True, units=60)
     stage = play(world, policy(split=True), scene)
     assert world.score.sold > 80, "the receipt of 200 units was never shown"
-    assert stage.built.daemon.passes.violations == []
+    assert stopped(stage.built.daemon.desk.book) == []
 
 
 def test_a_foreign_write_is_found_and_cured() -> None:
@@ -128,7 +128,7 @@ def test_faults_on_every_system_delay_but_do_not_break() -> None:
     faults = FaultPlan(5, {fault: rate * 5 for fault, rate in MILD.items()})
     stage = play(world, policy(split=True), scene, faults)
     assert faults.done, "the plan struck nothing: the test proves nothing"
-    assert stage.built.daemon.passes.violations == []
+    assert stopped(stage.built.daemon.desk.book) == []
     assert sum(stage.shown("a").values()) <= world.shippable("a")
 
 
@@ -158,7 +158,7 @@ def test_net_lowers_what_extensiv_pushes_and_oversells_less_than_the_push_alone(
                 for item in store.items.values():
                     item.push, item.quantity = True, 20
             stage = play(world, policy(split=False, mode=mode), scene)
-            assert stage.built.daemon.passes.violations == []
+            assert stopped(stage.built.daemon.desk.book) == []
             total += world.score.oversold
         oversold[mode] = total
     assert oversold[Mode.NET] * 2 < oversold[Mode.OBSERVE], oversold

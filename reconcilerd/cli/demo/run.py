@@ -19,7 +19,7 @@ from reconcilerd.cli.simulator import child
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
-from reconcilerd.daemon.audit import audit_rest
+from reconcilerd.daemon.audit import audit_rest, stopped
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.invariants import Violation, check_history
@@ -130,11 +130,12 @@ async def _play(plan: Plan, ledger: Ledger, seconds: int, port: int, view: View)
         with view.live(), anyio.move_on_after(seconds + DRAIN_S):
             await _watch(built, fetcher, watched, seconds, view)
         watched.truth = await fetcher.get("/scene/truth")
-        watched.violations += built.daemon.passes.violations
         if watched.converged:
             await _no_news(built)
             # Nothing may await between here and the end: what stands must not move while it is judged.
             watched.violations += audit_rest(built.daemon, ledger.everything())
+        else:
+            watched.violations += stopped(built.daemon.desk.book)
         stop.set()
         await anyio.sleep(0.2)
         group.cancel_scope.cancel()

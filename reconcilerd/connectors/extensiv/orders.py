@@ -54,6 +54,8 @@ class Orders:
         self._channels = channels
         self._order_keys = order_keys
         self._open = {each.part: each for each in known}
+        self._ended: dict[str, OrderObserved] = {}
+        """Orders that have ended as last read, while a list of what was changed may still show them again."""
         self._met: set[str] = set()
         """Asked for by id and found, since the last whole reading that ended well."""
         self._doubts = {
@@ -71,6 +73,9 @@ class Orders:
             shown |= {str(key_of(row, PAGINGS[ORDERS].key)) for row, _ in walk.rows}
             count, why = count + len(walk.rows), why or walk.why or too_many_unreadable(facts)
             oldest = min(oldest, walk.began(began))
+        self._ended = {
+            part: each for part, each in self._ended.items() if each.modified >= after(oldest, -OVERLAP_MS)
+        }
         if not why:
             await self._ask_again(emit)
         if whole and not why:
@@ -101,15 +106,21 @@ class Orders:
             return [rows.rejected("order", row, made.why, asked)]
         fact, findings = made
         before = self._open.pop(fact.part, None)
+        last = before or self._ended.pop(fact.part, None)
         if fact.status is OrderStatus.UNKNOWN:
             self._doubt(fact.part)
-        elif _doubtful_lines(before, fact):
+        elif _doubtful_lines(last, fact):
             # Not at once: the same spoilt list could answer.
-            self._doubts[fact.part] = (1, 1)
+            self._doubts.setdefault(fact.part, (1, 1))
+            if last is not None and _nameless(fact):
+                # What has no name says nothing: until it has one, the order takes what it took.
+                fact = replace(fact, lines=last.lines)
         else:
             self._doubts.pop(fact.part, None)
         if fact.status in _STANDING:
             self._open[fact.part] = fact
+        elif fact.modified >= after(asked, -2 * OVERLAP_MS):
+            self._ended[fact.part] = fact
         renumbered = before is not None and before.key != fact.key
         old = [_ended(before, RENUMBERED, asked, asked)] if before is not None and renumbered else []
         return [*old, fact, *findings]
@@ -167,14 +178,19 @@ class Orders:
 
 
 def _doubtful_lines(before: OrderObserved | None, now: OrderObserved) -> bool:
-    """Whether an open order names nothing in a line, or other goods than when it was last read.
+    """Whether an open order names nothing in a line, or one not cancelled other goods than when it was last read.
 
-    Few orders are changed, and a list that is spoilt once would else be believed until the next whole reading.
+    Few orders are changed, and a list that is spoilt once would else be believed until the next whole reading; of one
+    that is shipped, what it took off the shelf would be claimed for its channel once more. A cancel may clear lines.
     """
-    if now.status is not OrderStatus.OPEN:
-        return False
-    nameless = any(not line.listing_sku and not line.sku for line in now.lines)
-    return nameless or (before is not None and before.lines != now.lines)
+    changed = before is not None and before.lines != now.lines
+    return (now.status is OrderStatus.OPEN and _nameless(now)) or (
+        now.status is not OrderStatus.CANCELLED and changed
+    )
+
+
+def _nameless(order: OrderObserved) -> bool:
+    return any(not line.listing_sku and not line.sku for line in order.lines)
 
 
 def _only(walk: Walk, part: str) -> Walk:

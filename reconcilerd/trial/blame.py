@@ -1,0 +1,72 @@
+"""Whose doing it is that more is shown than there is: raises, judged by all that could be read when they were decided.
+
+What was sold and could not be read yet, or sells while a write is on its way, is nobody's doing who wrote.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconcilerd.domain.facts import SweepRead
+from reconcilerd.domain.names import Instant, SlotKey
+from reconcilerd.domain.plan import GroupPlan
+from reconcilerd.domain.position import Position
+from reconcilerd.simulator.faults import FaultPlan
+from reconcilerd.simulator.truth import Item
+from reconcilerd.trial.oracle import Oracle
+
+TROUBLE_MS = 420_000
+"""A system's own trouble explains its delays for as long as a reader may rest after failures, and a turn."""
+
+
+@dataclass
+class Readings:
+    """What was read whole, and when. ``began``: begin of the last complete reading of each feed."""
+
+    faults: FaultPlan
+    began: dict[str, Instant] = field(default_factory=dict)
+
+    def note(self, fact: SweepRead) -> None:
+        """A reading has ended."""
+        if fact.complete and not self._spoilt(fact):
+            self.began[fact.feed] = max(fact.began, self.began.get(fact.feed, Instant(0)))
+
+    def _spoilt(self, read: SweepRead) -> bool:
+        """Whether a reading of orders met a fault: what a store leaves out without a sign, nobody could read."""
+        system, _, feed = read.feed.rpartition(".")
+        for each in reversed(self.faults.done):
+            if feed != "orders" or each.at < read.began - TROUBLE_MS:
+                return False
+            if each.system == system and read.began <= each.at <= read.ended and "rders" in each.subject:
+                return True
+        return False
+
+
+@dataclass
+class Blame:
+    """Told of what is decided and of what is written. ``units``: eaches that raises showed too much."""
+
+    oracle: Oracle
+    units: int = 0
+    _excess: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    """Eaches by which a raise that was decided is too high: (channel, listing, target)."""
+
+    def planned(self, plan: GroupPlan) -> None:
+        """The daemon decided; nothing of it is written yet."""
+        ideal = {each.slot: each.ideal for each in plan.allocations}
+        for entry in (each for each in plan.sends if each.lowers):
+            self._excess.pop((entry.slot.channel, entry.slot.listing, entry.target), None)
+        self.decided(plan.position, ideal, [(e.slot, e.target) for e in plan.sends if not e.lowers])
+
+    def decided(
+        self, position: Position, ideal: Mapping[SlotKey, int], raises: Iterable[tuple[SlotKey, int]]
+    ) -> None:
+        """Somebody decided on these raises (slot and target), one after another."""
+        raises = tuple(raises)
+        for slot, target in raises:
+            self._excess.pop((slot.channel, slot.listing, target), None)
+        for slot, target, eaches in self.oracle.raised_too_much(position, ideal, raises):
+            self._excess[slot.channel, slot.listing, target] = eaches
+
+    def wrote(self, item: Item, quantity: int) -> None:
+        """A write of ours is taken at a store's door."""
+        self.units += self._excess.pop((item.store, item.id, quantity), 0)

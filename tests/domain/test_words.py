@@ -1,0 +1,165 @@
+"""What people said: the last word on each subject counts until its end, and whom it concerns is looked at again."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import (
+    FACT_TYPES,
+    BreachLifted,
+    EnvelopeApproved,
+    EnvelopeRevoked,
+    Fact,
+    FreezeSet,
+    InvariantBroken,
+    PlanApplied,
+    PolicyAdopted,
+    RailLatched,
+    RegimeSwitched,
+    SlotPinned,
+)
+from reconcilerd.domain.names import Instant, Sku, SlotKey
+from reconcilerd.domain.words import Word, Words
+from tests.domain.books import SLOT, UK, see, shop_book
+
+OTHER = SlotKey(UK, "other", "")
+names = st.sampled_from("pqr")
+times = st.integers(0, 100).map(Instant)
+ends = st.none() | times
+slots = st.sampled_from([SLOT, OTHER])
+A_BREACH = InvariantBroken("b", "a", (("I1", "9 is more than could ship"),), "{}", Instant(5))
+
+
+@st.composite
+def words(draw: st.DrawFn) -> list[Word | RailLatched | RegimeSwitched | PolicyAdopted]:
+    """What people say one after another; a broken rule stands under a name of its own."""
+    said: list[Word | RailLatched | RegimeSwitched | PolicyAdopted] = []
+    for at in sorted(draw(st.lists(times, max_size=12))):
+        on, until, name = draw(st.booleans()), draw(times), draw(names)
+        choices: list[Word | RailLatched | RegimeSwitched | PolicyAdopted] = [
+            FreezeSet(draw(st.sampled_from(["", "uk"])), on, "ops", "x", at, draw(ends)),
+            EnvelopeApproved(f"{name}{at}", (Sku("a"),), "both", 9, "ops", "x", at, until),
+            EnvelopeRevoked(draw(st.sampled_from([each.about for each in said] or ["e"])), "ops", "x", at),
+            SlotPinned(draw(slots), on, "ops", "x", at, until),
+            PlanApplied(name, "d", "ops", "x", at),
+            InvariantBroken(f"b{len(said)}", "a", (), "", at),
+            BreachLifted(draw(st.sampled_from([each.about for each in said] or ["b"])), "ops", "x", at),
+            RailLatched(f"zeros:{name}", on, "ops", "x", at, "", draw(ends)),
+            RegimeSwitched(name, on, at),
+            PolicyAdopted(name, "ops", at),
+        ]
+        said.append(draw(st.sampled_from(choices)))
+    return said
+
+
+def stands(book: Book, now: Instant) -> tuple[object, ...]:
+    """All that follows from words at a moment."""
+    said = book.words
+    return (
+        (said.frozen(now), said.in_force(now), said.pinned(now), said.applied, said.breaches, said.revoked),
+        (book.latches.standing(now), book.scarce, book.adopted),
+    )
+
+
+def as_the_ledger_has_it(said: Sequence[Fact]) -> list[Fact]:
+    """The newest of each subject, kind by kind."""
+    newest = {(each.kind, each.about): each for each in said}
+    order = list(FACT_TYPES)
+    return [newest[key] for key in sorted(newest, key=lambda each: (order.index(each[0]), each[1]))]
+
+
+@given(words(), times)
+def test_a_restart_forgets_no_word_and_revives_none(said: list[Fact], now: Instant) -> None:
+    lived, again = shop_book(0), shop_book(0)
+    for each in said:
+        assert each.as_of == each.at  # type: ignore[union-attr]
+        lived.take(each)
+    again.load(as_the_ledger_has_it(said), now)
+    assert stands(again, now) == stands(lived, now)
+
+
+@given(words(), times)
+def test_the_last_word_on_a_subject_counts_and_only_until_its_end(said: list[Fact], now: Instant) -> None:
+    book = shop_book(0)
+    for each in said:
+        book.take(each)
+
+    def of(kind: type[Fact]) -> list[Fact]:
+        return [each for each in as_the_ledger_has_it(said) if isinstance(each, kind)]
+
+    gone = {each.about for each in of(EnvelopeRevoked)}
+    lifted = {each.about for each in of(BreachLifted)}
+    frozen = {f.channel for f in of(FreezeSet) if isinstance(f, FreezeSet) and f.holds(now)}
+    assert book.words.frozen(now) == frozen
+    assert {e.id for e in book.words.in_force(now)} == {
+        e.id
+        for e in of(EnvelopeApproved)
+        if isinstance(e, EnvelopeApproved) and now < e.until and e.id not in gone
+    }
+    assert book.words.pinned(now) == {
+        p.slot for p in of(SlotPinned) if isinstance(p, SlotPinned) and p.on and now < p.until
+    }
+    assert book.words.breaches.keys() == {each.about for each in of(InvariantBroken)} - lifted
+    assert book.words.applied.keys() == {each.about for each in of(PlanApplied)}
+
+
+@pytest.mark.parametrize(
+    ("on", "until", "holds"), [(True, None, True), (True, 11, True), (True, 10, False), (False, None, False)]
+)
+def test_a_freeze_holds_until_its_end_or_until_it_is_taken_back(
+    on: bool, until: int | None, holds: bool
+) -> None:
+    said = Words()
+    end = None if until is None else Instant(until)
+    said.take(FreezeSet("uk", on, "ops", "stocktake", Instant(0), end))
+    assert (said.frozen(Instant(10)) == {"uk"}) is holds
+
+
+def test_of_two_approvals_the_newer_is_the_last_whatever_its_name() -> None:
+    said = Words()
+    older = EnvelopeApproved("z", (Sku("a"),), "both", 9, "ops", "x", Instant(1), Instant(99))
+    for each in (replace(older, id="a", at=Instant(2)), older):
+        said.take(each)
+    assert [each.id for each in said.in_force(Instant(5))] == ["z", "a"]
+
+
+def test_whom_a_word_concerns_is_looked_at_again() -> None:
+    book, now = shop_book(0), Instant(1_000)
+    see(book, 5, 900)
+    approved = EnvelopeApproved("e", (Sku("a"), Sku("b")), "both", 9, "ops", "x", now, now)
+    assert book.take(approved).dirty == {"a", "b"}
+    assert book.take(EnvelopeRevoked("e", "ops", "x", now)).dirty == {"a", "b"}
+    assert book.take(EnvelopeRevoked("unheard of", "ops", "x", now)).dirty == set()
+    assert book.take(SlotPinned(SLOT, True, "ops", "x", now, now)).dirty == {"a"}
+    assert book.take(SlotPinned(OTHER, True, "ops", "x", now, now)).dirty == set()
+    assert not book.take(PlanApplied("p", "d", "ops", "x", now)).everybody
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        FreezeSet("uk", True, "ops", "x", Instant(1)),
+        A_BREACH,
+        BreachLifted("b", "ops", "x", Instant(1)),
+        RailLatched("zeros:uk", True, "reconcilerd", "x", Instant(1)),
+    ],
+    ids=lambda each: each.kind,
+)
+def test_what_holds_more_than_some_skus_concerns_everybody(word: Fact) -> None:
+    assert shop_book(0).take(word).everybody
+
+
+def test_a_policy_concerns_everybody_unless_it_is_the_first() -> None:
+    book = shop_book(0)
+    assert not book.take(PolicyAdopted("one", "reconcilerd", Instant(1))).everybody
+    assert book.take(PolicyAdopted("two", "reconcilerd", Instant(2))).everybody
+    assert book.adopted == "two"
+
+
+def test_a_breach_is_found_beside_the_rails_by_a_name_of_its_own() -> None:
+    assert A_BREACH.name == "invariant:b"
+    assert A_BREACH.about == BreachLifted("b", "ops", "x", Instant(9)).about
