@@ -159,12 +159,20 @@ def room_of(position: Position) -> Room:
             for offer in position.offers
             if offer.use_of(component)
         }
-        taken = {claim.locations for claim in position.claims if claim.component == component}
-        for union in _stretched(unions({locations for locations, _ in users.values()}), taken):
+        taken = {claim.locations: False for claim in position.claims if claim.component == component}
+        taken |= {
+            claim.locations: True
+            for claim in position.claims
+            if claim.component == component and claim.kind not in KEPT_FROM_RAISES
+        }
+        bare = unions({locations for locations, _ in users.values()})
+        lowering = set(_stretched(bare, {where for where, lowers in taken.items() if lowers}))
+        for union in _stretched(bare, set(taken)):
             inside = tuple(
                 (slot, use) for slot, (locations, use) in sorted(users.items()) if locations <= union
             )
-            shelves.append(_shelf(position, component, union, inside))
+            shelf = _shelf(position, component, union, inside)
+            shelves.append(shelf if union in lowering else _for_raises_only(shelf))
     if position.pool.bundles is BundleMode.PER_WAREHOUSE:
         shelves.extend(_assembly_shelves(position))
     sets = {offer.locations for offer in position.offers}
@@ -187,6 +195,11 @@ def _stretched(unions_: list[Locations], taken: set[Locations]) -> list[Location
                 found[wider] = None
                 waiting.append(wider)
     return sorted(found, key=sorted)
+
+
+def _for_raises_only(shelf: Shelf) -> Shelf:
+    """A shelf that only claims kept back from raises tie together: what is claimed on it lowers nobody."""
+    return replace(shelf, claimed=0, unseen=0, buried=shelf.claimed + shelf.unseen + shelf.buried)
 
 
 def level_of(position: Position, component: Sku) -> int:

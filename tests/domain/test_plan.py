@@ -184,3 +184,17 @@ def test_units_shown_of_the_safety_stock_are_there_to_ship(split: bool) -> None:
     for shown, units in ((5, 0), (8, 0), (9, 1)):
         where = position([offer("uk", shown=shown)], [row(A, 10)], kept, split=split, limits=WIDE)
         assert exposure(make_plan(where, AUTO)) == units
+
+
+def test_what_may_have_sold_unseen_ties_no_shelf_to_what_is_overcommitted_elsewhere() -> None:
+    """Sold unseen at A or B; at B and C more is ordered than lies there. A listing at A may show all of A."""
+    place = LocationName("C")
+    listing = offer("uk", shown=10, locations=frozenset({A}))
+    ordered = claim(9, where=frozenset({B, place}))
+    unseen = claim(1, ClaimKind.BURIED, where=EVERYWHERE)
+    rows = [row(A, 10), row(B, 2), row(place, 2)]
+    plan = make_plan(position([listing], rows, [ordered, unseen]), AUTO)
+    assert [entry for entry in plan.entries if entry.lowers] == []
+    raised = replace(listing, read=5)
+    (entry,) = make_plan(position([raised], rows, [ordered, unseen]), AUTO).entries
+    assert entry.target < 10, "for a raise it is still kept back"
