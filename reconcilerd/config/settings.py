@@ -318,6 +318,9 @@ class LedgerSection(Section):
     path: Annotated[FilePath, Field(min_length=1)] = Field(
         "reconcilerd.db", description="beside the config, or an absolute path"
     )
+    backups: Annotated[FilePath, Field(min_length=1)] = Field(
+        "backups", description="the folder of its backups, beside the config, or an absolute path"
+    )
 
 
 class AlertsSection(Section):

@@ -13,6 +13,7 @@ from reconcilerd.domain.facts import FACT_TYPES, Fact
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body
+from reconcilerd.ledger.migrations import newer_than_ours
 
 F = TypeVar("F")
 GENESIS = b"\0" * 32
@@ -40,6 +41,8 @@ class Verification:
     why: str = ""
     head: str = ""
     """Hash of the last entry. Kept elsewhere, it also proves that no entry was cut off the end."""
+    anchor: int = 0
+    """Entries up to this one were compacted away; what they said is in the base. 0: none."""
 
 
 def chain_hash(previous: bytes, seq: int, at: int, note: str, body: bytes) -> bytes:
@@ -272,11 +275,20 @@ def _fold(folded: dict[tuple[str, str], tuple[int, int, bytes]], seq: int, at: i
             folded[row.kind, row.about] = (seq, as_of, row.payload)
 
 
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises SQLite's errors."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+
 def open_reader(path: Path) -> Reader:
     """A reader on its own read-only connection, for use beside a running daemon."""
     if not path.exists():
         raise LedgerFault(f"{path}: there is no ledger yet; start the daemon first")
     with faults(path):
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
-        connection.execute("select count(*) from entries").fetchone()
+        connection = read_only(path)
+        newer = newer_than_ours(connection)
+        if newer:
+            connection.close()
+            raise LedgerFault(f"{path}: {newer}")
+        connection.execute("select max(seq) from entries").fetchone()
     return Reader(path, connection)

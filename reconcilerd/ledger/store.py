@@ -1,9 +1,7 @@
 """Writing the ledger: one writer, one row an entry, the state folded in the same transaction."""
 
-import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +13,15 @@ from typing_extensions import override
 
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.names import Instant
-from reconcilerd.errors import LedgerFault, LedgerLocked
+from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.codec import Row, UnknownFact, encode, encode_body
-from reconcilerd.ledger.migrations import NEWEST, migrations
+from reconcilerd.ledger.copies import copy_of, into_place
+from reconcilerd.ledger.disk import WAL_BYTES
+from reconcilerd.ledger.lock import take_lock
+from reconcilerd.ledger.migrations import ALL, applied_to, migrations, newer_than_ours, sign
 from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, faults
 
 BUSY_MS = 5_000
-LOCK_POLL_S = 0.1
 
 _UPSERT = """insert into state (kind, about, seq, as_of, payload) values (?, ?, ?, ?, ?)
 on conflict (kind, about) do update set seq = excluded.seq, as_of = excluded.as_of, payload = excluded.payload
@@ -42,15 +42,25 @@ class Ledger(Reader):
 
     @classmethod
     def open(
-        cls, path: Path, *, clock: Callable[[], Instant], durable: bool = True, wait_s: float = 0
+        cls,
+        path: Path,
+        *,
+        clock: Callable[[], Instant],
+        durable: bool = True,
+        wait_s: float = 0,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> "Ledger":
-        """Open or create. Raises LedgerLocked (another writer) or LedgerFault (corrupt, newer, disk)."""
+        """Open or create. Raises LedgerLocked (another writer) or LedgerFault (corrupt, newer, disk).
+
+        A ledger of an older version is copied beside itself, then upgraded; ``tell`` hears every few milliseconds
+        that this goes on.
+        """
         old_mask = os.umask(0o077)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(path, wait_s)
+            lock = take_lock(path, wait_s)
             try:
-                connection = _connect(path, durable=durable)
+                connection = _connect(path, durable=durable, tell=tell)
                 return cls(path, connection, lock, clock)
             except BaseException:
                 os.close(lock)
@@ -157,65 +167,50 @@ class Ledger(Reader):
             raise
 
 
-def _take_lock(path: Path, wait_s: float) -> int:
-    """Hold the lock file beside the ledger for as long as this process lives."""
-    name = path.with_name(path.name + ".lock")
-    lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-                os.close(lock)
-                raise LedgerLocked(
-                    f"{path}: process {holder} is writing this ledger; stop it, or ask it through its socket"
-                ) from None
-            time.sleep(LOCK_POLL_S)
-        else:
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-            return lock
-
-
-def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
+def _connect(path: Path, *, durable: bool, tell: Callable[[str], None]) -> sqlite3.Connection:
     with faults(path):
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
             path.chmod(0o600)
             connection.execute(f"pragma busy_timeout = {BUSY_MS}")
+            if newer := newer_than_ours(connection):
+                raise LedgerFault(f"{path}: {newer}")
             connection.execute("pragma journal_mode = wal")
+            connection.execute(f"pragma journal_size_limit = {WAL_BYTES}")
             connection.execute(f"pragma synchronous = {'full' if durable else 'off'}")
-            _migrate(path, connection)
+            _migrate(path, connection, tell)
         except BaseException:
             connection.close()
             raise
     return connection
 
 
-def _migrate(path: Path, connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, all of it or nothing; refuse a newer one."""
-    database = Database(connection)
+def _migrate(path: Path, connection: sqlite3.Connection, tell: Callable[[str], None]) -> None:
+    """Bring the schema up to date, all of it or nothing; an older ledger is copied first."""
+    has = applied_to(connection)
+    if has and has != ALL:
+        _keep_a_copy(path, has, tell)
     connection.execute("begin immediate")
     try:
-        if "_sqlite_migrations" in database.table_names():
-            applied = {each.name for each in migrations.applied(database)}
-            newer = {
-                row[0]
-                for row in connection.execute(
-                    "select name from _sqlite_migrations where migration_set = ?", (migrations.name,)
-                )
-            } | applied
-            if newer - NEWEST:
-                raise LedgerFault(
-                    f"{path}: written by a newer reconcilerd (it has {', '.join(sorted(newer - NEWEST))}, this one "
-                    f"knows {', '.join(sorted(NEWEST))}); install that version again"
-                )
-        migrations.apply(database)
+        migrations.apply(Database(connection))
+        sign(connection)
         if connection.in_transaction:
             connection.execute("commit")
     except BaseException:
         if connection.in_transaction:
             connection.execute("rollback")
         raise
+
+
+def _keep_a_copy(path: Path, has: tuple[str, ...], tell: Callable[[str], None]) -> None:
+    """Whatever the new schema does to it, the ledger as the older program left it stays beside it."""
+    kept = path.with_name(f"{path.name}.{has[-1].partition('_')[0]}")
+    part = path.with_name(f"{kept.name}.part")
+    part.unlink(missing_ok=True)  # of a start that was cut short; the lock is ours
+
+    def rest(_: float) -> None:
+        tell(f"upgrading the ledger: copying it to {kept.name} first")
+
+    copy_of(path, part, rest)
+    into_place(part, kept)
+    tell(f"upgrading the ledger: from {has[-1]} to {ALL[-1]}")
