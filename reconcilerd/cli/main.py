@@ -414,6 +414,16 @@ def rebuild(config: Path) -> int:
     return rebuild_ledger(config)
 
 
+@ledger.command()
+@click.option("--before", metavar="DATE", help="Entries before it go (default: as ledger.keep_days says).")
+@config_option
+def compact(before: str | None, config: Path) -> int:
+    """Let go of old entries, give the room back, and verify what is left. A running daemon does it every day itself."""
+    from reconcilerd.cli.ledger_check import compact_ledger
+
+    return compact_ledger(config, before)
+
+
 @cli.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)

@@ -240,6 +240,10 @@ def history(answer: dict[str, Any], columns: int) -> str:
             columns,
             subsequent_indent="    ",
         )
+    cut = answer["compacted"]
+    if any(row["entry"] <= cut for row in answer["rows"]):
+        text = f"Entries up to #{cut} were compacted away (ledger.keep_days): of those, only what held then is known."
+        lines += textwrap.wrap(text, columns)
     return "\n".join(lines)
 
 

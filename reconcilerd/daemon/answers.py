@@ -72,6 +72,7 @@ class Answers:
         self._channels = channels
         self._history = history
         self._carry = carry
+        self._archive = archive
         hands = Hands(self._sku, self._read, carry, self._must_be_read)
         self._plans = None if archive is None else Plans(daemon, archive, hands)
 
@@ -267,8 +268,10 @@ class Answers:
             for kind in ("slot", "correction", "sent", "settled"):
                 rows += self._history(kind, slot.path, limit)
         rows.sort(key=lambda row: (row[1], row[0]), reverse=True)
+        anchor = self._archive.anchor if self._archive else None
         return {
             "sku": sku,
+            "compacted": anchor.through if anchor else 0,
             "rows": [
                 {"entry": seq, "at": format_instant(at), "kind": fact.kind, "fact": _plain(fact)}
                 for seq, at, fact in rows[:limit]

@@ -5,7 +5,14 @@ from typing import Any, Protocol
 
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.refusals import error
-from reconcilerd.domain.facts import CorrectionPlanned, EnvelopeApproved, EnvelopeRevoked, Fact, SlotPinned
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    EnvelopeApproved,
+    EnvelopeRevoked,
+    Fact,
+    LedgerAnchored,
+    SlotPinned,
+)
 from reconcilerd.domain.names import Instant, Sku, format_instant
 from reconcilerd.ledger.reader import Entry as LedgerEntry
 
@@ -20,6 +27,9 @@ class Archive(Protocol):
 
     @property
     def latest_seq(self) -> int: ...
+
+    @property
+    def anchor(self) -> LedgerAnchored | None: ...
 
     def hash_of(self, seq: int) -> bytes | None: ...
 

@@ -41,13 +41,49 @@ def m002_programs(db: Any) -> None:
     )
 
 
-ALL: Final = ("m001_entries_and_state", "m002_programs")
+@migrations()
+def m003_anchors(db: Any) -> None:
+    """The state as it was at the anchor; entries go only up to there."""
+    db.execute(
+        """create table base (
+            kind text not null, about text not null, seq integer not null, at integer not null,
+            as_of integer not null, payload blob not null, primary key (kind, about)) strict, without rowid"""
+    )
+    db.execute("drop trigger entries_stay")
+    db.execute(
+        """create trigger entries_stay before delete on entries
+           when old.seq > coalesce((select json_extract(cast(payload as text), '$.through') from state
+                                    where kind = 'anchor' and about = 'ledger'), 0)
+           begin select raise(abort, 'entries stay: the anchor lies before them'); end"""
+    )
+
+
+@migrations()
+def m004_records(db: Any) -> None:
+    """What decisions looked at, beside their entries, which hold its digest: it is large, and kept for less long."""
+    db.execute(
+        """create table records (
+            seq integer not null, digest text not null, packed text not null, primary key (seq, digest)) strict"""
+    )
+    db.execute(
+        """create trigger records_never_change before update on records
+           begin select raise(abort, 'records never change'); end"""
+    )
+    db.execute(
+        """create trigger records_stay before delete on records
+           when old.seq > coalesce((select json_extract(cast(payload as text), '$.records') from state
+                                    where kind = 'anchor' and about = 'ledger'), 0)
+           begin select raise(abort, 'records stay: the anchor lies before them'); end"""
+    )
+
+
+ALL: Final = ("m001_entries_and_state", "m002_programs", "m003_anchors", "m004_records")
 """Names of all migrations this version knows, oldest first."""
 
 
 def applied_to(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Names of the migrations that a ledger has, oldest first; none for an empty file."""
-    if not _has(connection, "_sqlite_migrations"):
+    if not has_table(connection, "_sqlite_migrations"):
         return ()
     query = "select name from _sqlite_migrations where migration_set = ? order by id"
     return tuple(row[0] for row in connection.execute(query, (migrations.name,)))
@@ -68,7 +104,7 @@ def newer_than_ours(connection: sqlite3.Connection) -> str | None:
 
 def programs_of(connection: sqlite3.Connection) -> list[str]:
     """Versions of this program that wrote a ledger, the last one last; none where that was not written down."""
-    if not _has(connection, "programs"):
+    if not has_table(connection, "programs"):
         return []
     return [row[0] for row in connection.execute("select version from programs order by number")]
 
@@ -83,6 +119,6 @@ def sign(connection: sqlite3.Connection) -> None:
         )
 
 
-def _has(connection: sqlite3.Connection, table: str) -> bool:
+def has_table(connection: sqlite3.Connection, table: str) -> bool:
     query = "select 1 from sqlite_master where type = 'table' and name = ?"
     return connection.execute(query, (table,)).fetchone() is not None

@@ -4,6 +4,8 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice, takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,17 +13,24 @@ from typing import Self
 from sqlite_utils import Database
 from typing_extensions import override
 
-from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.facts import DecisionRecorded, Fact, LedgerAnchored
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
-from reconcilerd.ledger.codec import Row, UnknownFact, encode, encode_body
+from reconcilerd.ledger.codec import Row, decode_body, encode, encode_body
 from reconcilerd.ledger.copies import copy_of, into_place
 from reconcilerd.ledger.disk import WAL_BYTES
+from reconcilerd.ledger.fold import EMPTY, Held, SetDigest, fold
 from reconcilerd.ledger.lock import take_lock
 from reconcilerd.ledger.migrations import ALL, applied_to, migrations, newer_than_ours, sign
-from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, faults
+from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, digest_of_record, faults
 
 BUSY_MS = 5_000
+STEP_ENTRIES = 256
+STEP_ROWS = 2_000
+"""A step of compaction ends with the entry that brings it beyond so many rows: some tens of milliseconds."""
+STEP_RECORDS = 64
+SHRINK_PART = 4
+"""The file is written anew where one page in so many is free."""
 
 _UPSERT = """insert into state (kind, about, seq, as_of, payload) values (?, ?, ?, ?, ?)
 on conflict (kind, about) do update set seq = excluded.seq, as_of = excluded.as_of, payload = excluded.payload
@@ -87,16 +96,105 @@ class Ledger(Reader):
             raise
 
     def rebuild_state(self) -> None:
-        """Fold the state again from all entries."""
+        """Fold the state again: from what held at the anchor, and all entries after it."""
         with faults(self.path), self._immediate():
+            folded = dict(self._base())
+            for seq, at, _, _, _, body in self._entries(0):
+                fold(folded, seq, at, decode_body(body))
             self._connection.execute("delete from state")
-            for entry in list(self.entries()):
-                rows = [
-                    (fact.kind, fact.about, entry.seq, int(fact.as_of), encode(fact), int(entry.at))
-                    for fact in entry.facts
-                    if not isinstance(fact, UnknownFact)
-                ]
-                self._connection.executemany(_UPSERT, rows)
+            self._connection.executemany(
+                "insert into state (kind, about, seq, as_of, payload) values (?, ?, ?, ?, ?)",
+                [(*key, each.seq, each.as_of, each.payload) for key, each in folded.items()],
+            )
+
+    def compact(self, before: Instant, upto: int) -> int:
+        """Let the oldest entries go that were written before a moment, up to a number; returns how many went.
+
+        A step: a few hundred entries, one transaction. What they said of each subject is kept in the base, and the
+        anchor that proves both is an entry itself. Nothing of the state changes. Call it until nothing went.
+        """
+        return self._step(lambda: self._compact(before, upto))
+
+    def drop_records(self, before: Instant) -> int:
+        """Let go what decisions looked at, of the oldest that were written before a moment; returns how many went."""
+        return self._step(lambda: self._drop_records(before))
+
+    def shrink(self) -> int:
+        """Give what compaction left free back to the disk, if it is much; returns the bytes. Takes its time."""
+        with faults(self.path):
+            size, free, pages = (
+                self._connection.execute(f"pragma {each}").fetchone()[0]
+                for each in ("page_size", "freelist_count", "page_count")
+            )
+            if free * SHRINK_PART < pages:
+                return 0
+            self._connection.execute("vacuum")
+            self._connection.execute("pragma wal_checkpoint(truncate)")
+        return int(free * size)
+
+    def _step(self, work: Callable[[], int]) -> int:
+        head = (self._seq, self._hash, self._at)
+        try:
+            with faults(self.path), self._immediate():
+                return work()
+        except BaseException:
+            self._seq, self._hash, self._at = head
+            raise
+
+    def _compact(self, before: Instant, upto: int) -> int:
+        old, rows = self._anchored(), 0
+        going: list[tuple[int, int, list[Row]]] = []
+        for seq, at, _, _, hashed, body in list(islice(self._entries(old.through), STEP_ENTRIES)):
+            if at >= before or seq > upto or rows > STEP_ROWS:
+                break
+            going.append((seq, at, decode_body(body)))
+            rows += len(going[-1][2])
+            old = replace(old, through=seq, hash=hashed.hex(), records=max(seq, old.records))
+        if not going:
+            return 0
+        self._anchor(replace(old, base=self._fold_into_base(going, SetDigest.read(old.base)).text))
+        for table in ("entries", "records"):
+            self._connection.execute(f"delete from {table} where seq <= ?", (old.through,))  # noqa: S608
+        return len(going)
+
+    def _fold_into_base(self, going: Sequence[tuple[int, int, list[Row]]], digest: SetDigest) -> SetDigest:
+        """The digest of the base after entries were folded into it."""
+        keys = {(row.kind, row.about) for _, _, rows in going for row in rows}
+        query = "select seq, at, as_of, payload from base where kind = ? and about = ?"
+        found = {key: self._connection.execute(query, key).fetchone() for key in keys}
+        known = {key: Held(row[0], row[1], row[2], bytes(row[3])) for key, row in found.items() if row}
+        folded = dict(known)
+        for seq, at, rows in going:
+            fold(folded, seq, at, rows)
+        for key, held in folded.items():
+            if key in known:
+                digest.remove(key, known[key])
+            digest.add(key, held)
+        self._connection.executemany(
+            "insert or replace into base (kind, about, seq, at, as_of, payload) values (?, ?, ?, ?, ?, ?)",
+            [(*key, *held) for key, held in folded.items() if known.get(key) != held],
+        )
+        return digest
+
+    def _drop_records(self, before: Instant) -> int:
+        rows = self._connection.execute(
+            "select records.seq, at from records join entries using (seq) order by records.seq limit ?",
+            (STEP_RECORDS,),
+        ).fetchall()
+        going = [seq for seq, at in takewhile(lambda row: row[1] < before, rows)]
+        if not going:
+            return 0
+        old = self._anchored()
+        self._anchor(replace(old, records=max(going[-1], old.records)))
+        return self._connection.execute("delete from records where seq <= ?", (going[-1],)).rowcount
+
+    def _anchored(self) -> LedgerAnchored:
+        return self.anchor or LedgerAnchored(0, GENESIS.hex(), EMPTY, 0, Instant(0))
+
+    def _anchor(self, anchor: LedgerAnchored) -> None:
+        # Never older than the one before, whatever the clock does: it must replace it.
+        at = max(anchor.at, self._clock())
+        self._append_one([replace(anchor, at=at)], f"compacted up to entry {anchor.through}")
 
     @override
     def close(self) -> None:
@@ -117,6 +215,7 @@ class Ledger(Reader):
         seq, at = self._seq + 1, int(self._clock())
         if at < self._at:
             note = f"{note} (the clock went back {self._at - at} ms)".strip()
+        facts = [self._set_aside(seq, fact) for fact in facts]
         before = self._previous(facts)
         rows = [
             Row(fact.kind, fact.about, before.get((fact.kind, fact.about), 0), encode(fact)) for fact in facts
@@ -136,6 +235,16 @@ class Ledger(Reader):
         )
         self._seq, self._hash, self._at = seq, hashed, at
         return seq
+
+    def _set_aside(self, seq: int, fact: Fact) -> Fact:
+        """A decision without what it looked at, which stands beside its entry."""
+        if not isinstance(fact, DecisionRecorded):
+            return fact
+        digest = digest_of_record(fact.packed)
+        self._connection.execute(
+            "insert or ignore into records (seq, digest, packed) values (?, ?, ?)", (seq, digest, fact.packed)
+        )
+        return replace(fact, packed=digest)
 
     def _previous(self, facts: Sequence[Fact]) -> dict[tuple[str, str], int]:
         """The number of the entry that holds each subject's state now."""

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from reconcilerd.domain.facts.doings import (
+    ASIDE,
     AlertChanged,
     AlertTold,
     BreachLifted,
@@ -20,6 +21,7 @@ from reconcilerd.domain.facts.doings import (
     EnvelopeRevoked,
     FreezeSet,
     InvariantBroken,
+    LedgerAnchored,
     LevelDoubted,
     PlanApplied,
     PlanMade,
@@ -56,6 +58,7 @@ from reconcilerd.domain.facts.reasons import (
 )
 
 __all__ = [
+    "ASIDE",
     "EXTENSIV",
     "FACT_TYPES",
     "AlertChanged",
@@ -74,6 +77,7 @@ __all__ = [
     "FindingRaised",
     "FreezeSet",
     "InvariantBroken",
+    "LedgerAnchored",
     "LevelDoubted",
     "ListingDeclared",
     "LocationObserved",
@@ -131,6 +135,7 @@ Fact = (
     | PlanMade
     | PlanApplied
     | DecisionRecorded
+    | LedgerAnchored
     | AlertChanged
     | AlertTold
 )
