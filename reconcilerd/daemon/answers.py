@@ -37,6 +37,7 @@ from reconcilerd.domain.quantities import MAX_UNITS
 from reconcilerd.domain.sheet import exit_code_of, heading, sheet_of
 from reconcilerd.domain.survey import position_of, weather_of
 from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError
+from reconcilerd.ledger.standing import standing_of
 
 ENVELOPE_MS = 2 * 3_600_000
 MAX_FREEZE_MS = 7 * 86_400_000
@@ -137,6 +138,7 @@ class Answers:
                 }
                 for b in book.breaches.values()
             ],
+            "ledger": None if self._archive is None else standing_of(self._archive, now).told(),
             "skus": len(book.joins().slots_of),
             "feeds": [
                 {

@@ -10,11 +10,11 @@ from reconcilerd.domain.facts import (
     EnvelopeApproved,
     EnvelopeRevoked,
     Fact,
-    LedgerAnchored,
     SlotPinned,
 )
 from reconcilerd.domain.names import Instant, Sku, format_instant
 from reconcilerd.ledger.reader import Entry as LedgerEntry
+from reconcilerd.ledger.standing import Kept
 
 USES_BACK = 1_000
 
@@ -22,14 +22,8 @@ Request = dict[str, Any]
 Op = Callable[[Request, str], Awaitable[dict[str, Any]]]
 
 
-class Archive(Protocol):
+class Archive(Kept, Protocol):
     """The ledger's entries."""
-
-    @property
-    def latest_seq(self) -> int: ...
-
-    @property
-    def anchor(self) -> LedgerAnchored | None: ...
 
     def hash_of(self, seq: int) -> bytes | None: ...
 

@@ -169,10 +169,14 @@ def last_backup(ledger: Path) -> Backup | None:
         return None
 
 
-def overdue(backup: Backup | None, now: Instant) -> str | None:
-    """What is wrong with the age of the last good backup, in one sentence; None: nothing."""
+def overdue(backup: Backup | None, now: Instant, began: Instant | None) -> str | None:
+    """What is wrong with the age of the last good backup, in one sentence; None: nothing.
+
+    ``began``: when the ledger's oldest entry was written; None where it holds none. A young ledger needs no backup yet.
+    """
     if backup is None:
-        return "no backup was ever made; run: reconcilerd backup"
+        late = began is not None and now - began > OVERDUE_MS
+        return "no backup was ever made; run: reconcilerd backup" if late else None
     if now - backup.at > OVERDUE_MS:
         hours = (now - backup.at) // HOUR_MS
         return f"the last good backup is {hours} h old ({backup.file}); run: reconcilerd backup"

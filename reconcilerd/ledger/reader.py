@@ -100,6 +100,13 @@ class Reader:
         return int(seq)
 
     @property
+    def began(self) -> Instant | None:
+        """When the oldest entry that is there was written."""
+        with faults(self.path):
+            row = self._connection.execute("select at from entries order by seq limit 1").fetchone()
+        return Instant(row[0]) if row else None
+
+    @property
     def head_hash(self) -> bytes:
         with faults(self.path):
             row = self._connection.execute("select hash from entries order by seq desc limit 1").fetchone()

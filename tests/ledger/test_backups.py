@@ -20,6 +20,7 @@ from reconcilerd.ledger.backups import OVERDUE_MS, Backup, Made, back_up, last_b
 from reconcilerd.ledger.copies import inspect
 from reconcilerd.ledger.disk import Room
 from reconcilerd.ledger.reader import open_reader
+from reconcilerd.ledger.standing import Standing, standing_of
 from reconcilerd.ledger.store import Ledger
 from tests.ledger.test_ledger import clock, stock
 
@@ -143,10 +144,32 @@ def test_the_last_good_backup_is_on_record_wherever_it_is(written: Path, tmp_pat
 
 
 def test_a_backup_is_overdue_after_a_day_and_two_hours() -> None:
-    backup = Backup("f", NOON, 1, "", 1)
-    assert overdue(backup, Instant(NOON + OVERDUE_MS)) is None
-    assert "26 h" in str(overdue(backup, Instant(NOON + OVERDUE_MS + 1)))
-    assert "ever" in str(overdue(None, NOON))
+    backup, late = Backup("f", NOON, 1, "", 1), Instant(NOON + OVERDUE_MS + 1)
+    assert overdue(backup, Instant(late - 1), Instant(0)) is None
+    assert "26 h" in str(overdue(backup, late, Instant(0)))
+    assert overdue(None, Instant(late - 1), NOON) is None, "a young ledger needs none yet"
+    assert "ever" in str(overdue(None, late, NOON))
+    assert overdue(None, late, None) is None
+
+
+def test_how_the_keep_stands_is_told_with_what_to_do(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(at: int) -> Standing:
+        reader = open_reader(written)
+        try:
+            return standing_of(reader, Instant(at))
+        finally:
+            reader.close()
+
+    young, old = int(clock()), int(clock()) + 10 * DAY_MS
+    assert told(young).warnings == ()
+    assert "reconcilerd backup" in told(old).warnings[0]
+    made = taken(written, tmp_path / "b", old)
+    assert (told(old).warnings, told(old).backup) == ((), made.backup)
+    assert told(old).room.database == written.stat().st_size
+    monkeypatch.setattr("reconcilerd.ledger.standing.room", lambda _: Room(1 << 30, 1 << 20, 1, 1))
+    assert "1 MiB (0 %)" in told(old).warnings[0]
 
 
 def test_older_backups_go_and_nothing_else_does(written: Path, tmp_path: Path) -> None:
@@ -300,3 +323,16 @@ def test_what_a_backup_is_can_be_told(written: Path, tmp_path: Path) -> None:
     assert found.at == clock()
     assert found.program is not None
     assert replace(made.backup, at=NOON) == last_backup(written)
+
+
+def test_a_copy_that_ends_elsewhere_than_the_ledger_did_is_no_backup(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def older(ledger: Path, target: Path, rest: Callable[[float], None]) -> bytes:
+        copies.copy_of(ledger, target, rest)
+        return b"\1" * 32
+
+    monkeypatch.setattr("reconcilerd.ledger.backups.copy_of", older)
+    with pytest.raises(LedgerFault, match="another entry"):
+        taken(written, tmp_path / "b")
+    assert list((tmp_path / "b").iterdir()) == []
