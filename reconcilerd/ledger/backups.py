@@ -218,15 +218,29 @@ def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: 
         try:
             found = _proven(part, head)
             aside = _put_aside(ledger, clock()) if ledger.exists() else None
-            for end in ("-wal", "-shm"):
-                ledger.with_name(ledger.name + end).unlink(missing_ok=True)
-            into_place(part, ledger)
+            _replace(ledger, part, aside)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
         return Restored(str(ledger), None if aside is None else str(aside), found)
     finally:
         os.close(lock)
+
+
+def _replace(ledger: Path, made: Path, aside: Path | None) -> None:
+    """Put a file in a ledger's place, whose log must be gone first: SQLite would fold it into whatever is there."""
+    log = ledger.with_name(ledger.name + "-wal")
+    for each in (log, ledger.with_name(ledger.name + "-shm")):
+        each.unlink(missing_ok=True)
+    try:
+        into_place(made, ledger)
+    except BaseException:
+        if aside is not None:
+            kept = aside.with_name(aside.name + "-wal")
+            if kept.exists():
+                kept.rename(log)
+            aside.unlink()  # it is the ledger itself, by another name
+        raise
 
 
 def _put_aside(ledger: Path, at: Instant) -> Path:

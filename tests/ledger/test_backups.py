@@ -266,7 +266,7 @@ def test_a_ledger_that_somebody_writes_is_not_replaced(written: Path, tmp_path: 
 
 
 def test_a_ledger_is_replaced_only_on_request_and_stays_beside_it_whole(
-    written: Path, tmp_path: Path
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = taken(written, tmp_path / "b")
     # As a kill leaves it: the newest entries are in the log alone.
@@ -277,7 +277,16 @@ def test_a_ledger_is_replaced_only_on_request_and_stays_beside_it_whole(
         Path(f"{written}{end}").write_bytes(content)
     with pytest.raises(LedgerFault, match="--replace"):
         restore(Path(made.backup.file), written, clock, replace=False)
-    assert Path(f"{written}-wal").read_bytes() == held["-wal"]
+
+    def failing(*_: object) -> None:
+        raise LedgerFault("it cannot be put there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reconcilerd.ledger.backups.into_place", failing)
+        with pytest.raises(LedgerFault, match="cannot be put"):
+            restore(Path(made.backup.file), written, clock, replace=True)
+    assert [each.name for each in written.parent.glob("*replaced*")] == []
+    assert {end: Path(f"{written}{end}").read_bytes() for end in held} == held
     done = restore(Path(made.backup.file), written, clock, replace=True)
     with Ledger.open(written, clock=clock) as ledger:
         assert ledger.latest_seq == 20
