@@ -13,8 +13,9 @@ import msgspec
 
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.errors import LedgerFault
-from reconcilerd.ledger.copies import Inspected, copy_of, inspect, into_place, made_by_us
+from reconcilerd.ledger.copies import Inspected, copy_of, inspect, into_place, made_by_us, must_be_there
 from reconcilerd.ledger.lock import take_lock
+from reconcilerd.ledger.owner import give
 from reconcilerd.ledger.rotation import HOUR_MS, surplus
 
 OVERDUE_MS = 26 * HOUR_MS
@@ -52,6 +53,7 @@ def back_up(
     rest: Callable[[float], None] = time.sleep,
 ) -> Made:
     """Copy, prove, name, record, and only then let older ones go. Raises LedgerFault; then no older one is gone."""
+    must_be_there(ledger)
     with _alone_in(folder, ledger):
         at = clock()
         name = _name(ledger, at)
@@ -60,6 +62,7 @@ def back_up(
             raise LedgerFault(f"{final}: is there already; wait a moment, then start again")
         head = copy_of(ledger, part, rest)
         try:
+            give(part, ledger)
             proof = _proven(part, head)
             into_place(part, final)
         except BaseException:
@@ -85,7 +88,9 @@ def _alone_in(folder: Path, ledger: Path) -> Iterator[None]:
         itself = " (it is the ledger itself)" if ledger.exists() and folder.samefile(ledger) else ""
         raise LedgerFault(f"{folder}: is a file{itself}; name a folder for backups")
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not folder.exists():
+            folder.mkdir(parents=True, mode=0o700)
+            give(folder, ledger.parent)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise LedgerFault(
@@ -154,6 +159,7 @@ def _remember(ledger: Path, backup: Backup) -> None:
             file.write(msgspec.json.encode(backup))
             file.flush()
             os.fsync(file.fileno())
+        give(part, ledger)
     except OSError as error:
         raise LedgerFault(
             f"{record}: cannot be written ({error.strerror}); the backup {backup.file} is sound"
@@ -216,6 +222,7 @@ def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: 
         part.unlink(missing_ok=True)  # of a run that was cut short; the lock is ours
         head = copy_of(file, part, lambda _: None)
         try:
+            give(part, ledger if ledger.exists() else ledger.parent)
             found = _proven(part, head)
             aside = _put_aside(ledger, clock()) if ledger.exists() else None
             _replace(ledger, part, aside)

@@ -79,8 +79,7 @@ def copy_of(ledger: Path, target: Path, rest: Callable[[float], None]) -> bytes:
     returns. Whoever writes the ledger meanwhile goes on; only its log grows until the copy is done. ``rest`` is given
     seconds to sleep between steps. Raises LedgerFault; then nothing is left of the copy.
     """
-    if not ledger.is_file():
-        raise LedgerFault(f"{ledger}: there is no ledger yet; start the daemon first")
+    must_be_there(ledger)
     _must_fit(ledger, target)
     try:
         os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
@@ -100,6 +99,12 @@ def copy_of(ledger: Path, target: Path, rest: Callable[[float], None]) -> bytes:
         target.unlink(missing_ok=True)
         raise
     return head
+
+
+def must_be_there(ledger: Path) -> None:
+    """Raises LedgerFault where there is no ledger."""
+    if not ledger.is_file():
+        raise LedgerFault(f"{ledger}: there is no ledger yet; start the daemon first")
 
 
 def _pages(source: sqlite3.Connection, target: Path, rest: Callable[[float], None]) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from reconcilerd.errors import LedgerLocked
+from reconcilerd.ledger.owner import give
 
 POLL_S = 0.1
 
@@ -14,6 +15,7 @@ def take_lock(path: Path, wait_s: float) -> int:
     """Hold the lock of a ledger until the descriptor is closed. Raises LedgerLocked, OSError."""
     name = path.with_name(path.name + ".lock")
     lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    give(name, path.parent)
     deadline = time.monotonic() + wait_s
     while True:
         try:

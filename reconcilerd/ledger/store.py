@@ -22,6 +22,7 @@ from reconcilerd.ledger.disk import WAL_BYTES
 from reconcilerd.ledger.fold import EMPTY, Held, SetDigest, fold
 from reconcilerd.ledger.lock import take_lock
 from reconcilerd.ledger.migrations import ALL, applied_to, migrations, newer_than_ours, sign
+from reconcilerd.ledger.owner import give
 from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, digest_of_record, faults
 
 BUSY_MS = 5_000
@@ -321,5 +322,6 @@ def _keep_a_copy(path: Path, has: tuple[str, ...], tell: Callable[[str], None]) 
         tell(f"upgrading the ledger: copying it to {kept.name} first")
 
     copy_of(path, part, rest)
+    give(part, path)
     into_place(part, kept)
     tell(f"upgrading the ledger: from {has[-1]} to {ALL[-1]}")

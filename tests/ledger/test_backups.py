@@ -253,7 +253,8 @@ def test_a_target_that_is_no_folder_is_named(written: Path, tmp_path: Path, name
 
 def test_no_ledger_no_backup(tmp_path: Path) -> None:
     with pytest.raises(LedgerFault, match="no ledger yet"):
-        taken(tmp_path / "l.db", tmp_path / "b")
+        taken(tmp_path / "nowhere" / "l.db", tmp_path / "b")
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_ledger_that_somebody_writes_is_not_replaced(written: Path, tmp_path: Path) -> None:
@@ -345,3 +346,15 @@ def test_a_copy_that_ends_elsewhere_than_the_ledger_did_is_no_backup(
     with pytest.raises(LedgerFault, match="another entry"):
         taken(written, tmp_path / "b")
     assert list((tmp_path / "b").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_what_root_makes_belongs_to_whom_the_ledger_belongs_to(written: Path, tmp_path: Path) -> None:
+    nobody = 65_534
+    for each in (written.parent, *written.parent.iterdir()):
+        os.chown(each, nobody, nobody)
+    made = taken(written, tmp_path / "b")
+    written.with_name("l.db.lock").unlink()
+    restore(Path(made.backup.file), written, clock, replace=True)
+    new = [written.parent, *written.parent.iterdir(), tmp_path / "b", *(tmp_path / "b").iterdir()]
+    assert {(each.stat().st_uid, each.stat().st_gid) for each in new} == {(nobody, nobody)}
