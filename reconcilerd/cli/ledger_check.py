@@ -12,7 +12,7 @@ from reconcilerd.cli.wiring import looked_at_ms, terms_of
 from reconcilerd.config.load import load
 from reconcilerd.daemon.keeper import Terms, let_go
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
-from reconcilerd.ledger.reader import open_reader
+from reconcilerd.ledger.reader import Verification, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 
@@ -20,11 +20,7 @@ from reconcilerd.ledger.writer import Writer
 def verify_ledger(config: Path, *, as_json: bool) -> int:
     """Verify the ledger that a configuration names. Exit code 0, or 2 where it is not what was written."""
     path = config.parent / load(config).ledger.path
-    reader = open_reader(path)
-    try:
-        found = reader.verify()
-    finally:
-        reader.close()
+    found = _verified(path)
     if as_json:
         click.echo(json.dumps(asdict(found)))
     elif found.ok:
@@ -36,6 +32,14 @@ def verify_ledger(config: Path, *, as_json: bool) -> int:
     return 0 if found.ok else 2
 
 
+def _verified(path: Path) -> Verification:
+    reader = open_reader(path)
+    try:
+        return reader.verify()
+    finally:
+        reader.close()
+
+
 def rebuild_ledger(config: Path) -> int:
     """Fold the state again from the entries, under the ledger's lock. Raises LedgerFault, LedgerLocked."""
     path = config.parent / load(config).ledger.path
@@ -45,7 +49,7 @@ def rebuild_ledger(config: Path) -> int:
     return verify_ledger(config, as_json=False)
 
 
-def compact_ledger(config: Path, before: str | None) -> int:
+def compact_ledger(config: Path, before: str | None, *, as_json: bool) -> int:
     """Let go of old entries and records under the ledger's lock, then verify. Raises LedgerFault, LedgerLocked."""
     settings = load(config)
     terms, at = terms_of(settings), now()
@@ -55,6 +59,11 @@ def compact_ledger(config: Path, before: str | None) -> int:
     with Ledger.open(path, clock=now) as ledger:
         entries, records = anyio.run(_let_go, ledger, at, terms)
         freed = ledger.shrink()
+    if as_json:
+        found = _verified(path)
+        went = {"entries_gone": entries, "records_gone": records, "freed_bytes": freed}
+        click.echo(json.dumps({**went, **asdict(found)}))
+        return 0 if found.ok else 2
     click.echo(
         f"{path}: {entries} entries went, and what {records} decisions looked at; {freed >> 20} MiB are free again"
     )

@@ -417,11 +417,12 @@ def rebuild(config: Path) -> int:
 @ledger.command()
 @click.option("--before", metavar="DATE", help="Entries before it go (default: as ledger.keep_days says).")
 @config_option
-def compact(before: str | None, config: Path) -> int:
+@json_option
+def compact(before: str | None, config: Path, as_json: bool) -> int:
     """Let go of old entries, give the room back, and verify what is left. A running daemon does it every day itself."""
     from reconcilerd.cli.ledger_check import compact_ledger
 
-    return compact_ledger(config, before)
+    return compact_ledger(config, before, as_json=as_json)
 
 
 @cli.command()

@@ -80,6 +80,8 @@ def test_old_entries_go_and_the_rest_is_verified(folder: Path) -> None:
     assert said.returncode == 0, said.stderr
     assert "50 entries went" in said.stdout
     assert "up to 50 compacted away" in said.stdout
+    again = json.loads(run(folder, "ledger", "compact", "--json").stdout)
+    assert (again["ok"], again["entries_gone"], again["anchor"]) == (True, 0, 50)
     assert load(folder / "config.toml").ledger.keep_days < 700
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
+from reconcilerd.cli.render import history
 from reconcilerd.daemon.keeper import Terms, let_go
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import DecisionRecorded, Fact, LedgerAnchored
@@ -132,7 +133,9 @@ def test_a_daemon_goes_on_from_a_compacted_ledger_and_decides_by_what_can_be_pro
         cut = ledger.latest_seq
 
     async def on(one: Shop) -> None:
-        assert (await one.ask("history", sku="a"))["compacted"] > 0
+        told = await one.ask("history", sku="a", limit=500)
+        ends = history(told, 80).splitlines()[-2:]
+        assert f"#{told['compacted']} were compacted away" in " ".join(ends)
         await one.ask("unfreeze", channel="shop-eu")
         await shop(one.stage, 20, 1.0, 4, ("a", "b"))
 
