@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reconcilerd.cli.wiring import terms_of
 from reconcilerd.config.load import load
 from reconcilerd.ledger.store import Ledger
 from tests.cli.programs import COLUMNS, run, running, trading, wait_until
@@ -90,3 +91,13 @@ def test_a_date_that_cannot_be_is_refused(folder: Path, before: str, why: str) -
     said = run(folder, "ledger", "compact", "--before", before)
     assert said.returncode == 2
     assert why in said.stderr
+
+
+@pytest.mark.parametrize("window_days", [1, 365])
+def test_what_a_start_looks_back_at_is_kept_whatever_the_days_say(folder: Path, window_days: int) -> None:
+    config, day = folder / "config.toml", 86_400_000
+    short = f"[limits]\nzeros_window_s = {window_days * 86_400.0}"
+    config.write_text(config.read_text("utf-8").replace("[limits]", short), "utf-8")
+    terms = terms_of(load(config))
+    assert terms.entries_ms > window_days * day
+    assert terms.entries_ms >= 90 * day
