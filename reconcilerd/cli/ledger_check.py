@@ -1,33 +1,43 @@
-"""``ledger verify`` and ``rebuild``: the hash chain, and the state folded a second way."""
+"""``ledger verify``, ``rebuild`` and ``compact``: the hash chain, the state folded a second way, and less of both."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import anyio
 import click
 
 from reconcilerd.cli.wall import now
+from reconcilerd.cli.wiring import looked_at_ms, terms_of
 from reconcilerd.config.load import load
-from reconcilerd.ledger.reader import open_reader
+from reconcilerd.daemon.keeper import Terms, let_go
+from reconcilerd.domain.names import Instant, format_instant, parse_instant
+from reconcilerd.ledger.reader import Verification, open_reader
 from reconcilerd.ledger.store import Ledger
+from reconcilerd.ledger.writer import Writer
 
 
 def verify_ledger(config: Path, *, as_json: bool) -> int:
     """Verify the ledger that a configuration names. Exit code 0, or 2 where it is not what was written."""
     path = config.parent / load(config).ledger.path
-    reader = open_reader(path)
-    try:
-        found = reader.verify()
-    finally:
-        reader.close()
+    found = _verified(path)
     if as_json:
         click.echo(json.dumps(asdict(found)))
     elif found.ok:
-        click.echo(f"{path}: {found.entries} entries, the chain holds and the state is their fold")
+        cut = f", up to {found.anchor} compacted away" if found.anchor else ""
+        click.echo(f"{path}: {found.entries} entries{cut}, the chain holds and the state is their fold")
         click.echo(f"head {found.head}")
     else:
         click.echo(f"{path}: BROKEN at entry {found.first_bad}: {found.why}", err=True)
     return 0 if found.ok else 2
+
+
+def _verified(path: Path) -> Verification:
+    reader = open_reader(path)
+    try:
+        return reader.verify()
+    finally:
+        reader.close()
 
 
 def rebuild_ledger(config: Path) -> int:
@@ -37,3 +47,42 @@ def rebuild_ledger(config: Path) -> int:
         ledger.rebuild_state()
         click.echo(f"{path}: the state is folded anew from {ledger.latest_seq} entries")
     return verify_ledger(config, as_json=False)
+
+
+def compact_ledger(config: Path, before: str | None, *, as_json: bool) -> int:
+    """Let go of old entries and records under the ledger's lock, then verify. Raises LedgerFault, LedgerLocked."""
+    settings = load(config)
+    terms, at = terms_of(settings), now()
+    if before is not None:
+        terms = replace(terms, entries_ms=at - _moment(before, Instant(at - looked_at_ms(settings))))
+    path = config.parent / settings.ledger.path
+    with Ledger.open(path, clock=now) as ledger:
+        entries, records = anyio.run(_let_go, ledger, at, terms)
+        freed = ledger.shrink()
+    if as_json:
+        found = _verified(path)
+        went = {"entries_gone": entries, "records_gone": records, "freed_bytes": freed}
+        click.echo(json.dumps({**went, **asdict(found)}))
+        return 0 if found.ok else 2
+    click.echo(
+        f"{path}: {entries} entries went, and what {records} decisions looked at; {freed >> 20} MiB are free again"
+    )
+    return verify_ledger(config, as_json=False)
+
+
+async def _let_go(ledger: Ledger, at: Instant, terms: Terms) -> tuple[int, int]:
+    async with Writer(ledger, inline=True) as writer:
+        return await let_go(writer, ledger, at, terms)
+
+
+def _moment(text: str, latest: Instant) -> Instant:
+    """A date or a time with zone, not later than a moment. Raises UsageError."""
+    try:
+        at = parse_instant(text if "T" in text else f"{text}T00:00:00Z")
+    except ValueError:
+        raise click.UsageError(f"--before: no date (got {text[:40]!a}); write it like 2026-08-01") from None
+    if at > latest:
+        raise click.UsageError(
+            f"--before: the limits look back at what was written since {format_instant(latest)}; name an earlier date"
+        )
+    return at

@@ -358,6 +358,38 @@ def breaker_reset(name: str, reason: str, config: Path, as_json: bool) -> int:
     return _show(told, as_json, lambda a, _: f"reset: {', '.join(a['reset'])}")
 
 
+@cli.command()
+@click.option(
+    "--to", type=click.Path(path_type=Path), help="The folder (default: ledger.backups of the configuration)."
+)
+@click.option("--keep-hourly", type=click.IntRange(1, 10_000), default=24, show_default=True)
+@click.option("--keep-daily", type=click.IntRange(0, 10_000), default=14, show_default=True)
+@config_option
+@json_option
+def backup(to: Path | None, keep_hourly: int, keep_daily: int, config: Path, as_json: bool) -> int:
+    """Copy the ledger beside the running daemon, prove the copy, and let older backups go.
+
+    Kept are the newest backup of each of the last hours and days that have one.
+    """
+    from reconcilerd.cli.backup import make_backup
+
+    return make_backup(config, to, keep_hourly, keep_daily, as_json=as_json)
+
+
+@cli.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Only prove it, and say what it is.")
+@click.option("--to", type=click.Path(path_type=Path), help="The ledger file (default: the configuration's).")
+@click.option("--replace", is_flag=True, help="Put a ledger that is there aside, beside it.")
+@config_option
+@json_option
+def restore(file: Path, check: bool, to: Path | None, replace: bool, config: Path, as_json: bool) -> int:
+    """Put a proven backup in the ledger's place. The daemon must not run."""
+    from reconcilerd.cli.backup import restore_backup
+
+    return restore_backup(config, file, to, check=check, replace=replace, as_json=as_json)
+
+
 @cli.group()
 def ledger() -> None:
     """The ledger: what was seen, decided and done."""
@@ -380,6 +412,17 @@ def rebuild(config: Path) -> int:
     from reconcilerd.cli.ledger_check import rebuild_ledger
 
     return rebuild_ledger(config)
+
+
+@ledger.command()
+@click.option("--before", metavar="DATE", help="Entries before it go (default: as ledger.keep_days says).")
+@config_option
+@json_option
+def compact(before: str | None, config: Path, as_json: bool) -> int:
+    """Let go of old entries, give the room back, and verify what is left. A running daemon does it every day itself."""
+    from reconcilerd.cli.ledger_check import compact_ledger
+
+    return compact_ledger(config, before, as_json=as_json)
 
 
 @cli.command()

@@ -240,6 +240,10 @@ def history(answer: dict[str, Any], columns: int) -> str:
             columns,
             subsequent_indent="    ",
         )
+    cut = answer["compacted"]
+    if any(row["entry"] <= cut for row in answer["rows"]):
+        text = f"Entries up to #{cut} were compacted away (ledger.keep_days): of those, only what held then is known."
+        lines += textwrap.wrap(text, columns)
     return "\n".join(lines)
 
 
@@ -305,6 +309,8 @@ def status(answer: dict[str, Any], columns: int) -> str:
         left={0, 2},
     )
     lines.append(f"exposed units {answer['exposed_units']} · hidden units {answer['hidden_units']}")
+    for each in (answer["ledger"] or {}).get("warnings", ()):
+        lines += textwrap.wrap(f"LEDGER: {each}", columns, subsequent_indent="  ", break_long_words=False)
     if answer["waiting_for_approval"]:
         lines.append(
             f"{answer['waiting_for_approval']} corrections wait: reconcilerd approve {answer['held_plan'] or 'held'}"

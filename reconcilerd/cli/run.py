@@ -3,6 +3,7 @@
 import signal
 import socket as sockets
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,10 +16,11 @@ from reconcilerd.alerting.pagerduty import PagerDuty
 from reconcilerd.alerting.slack import Slack
 from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.wall import now
-from reconcilerd.cli.wiring import Plan, wire
+from reconcilerd.cli.wiring import Plan, terms_of, wire
 from reconcilerd.config.secret import redact
 from reconcilerd.daemon.answers import Answers
 from reconcilerd.daemon.control import serve as serve_control
+from reconcilerd.daemon.keeper import keep
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import notify
 from reconcilerd.daemon.supervisor import keep_alive
@@ -82,6 +84,7 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
         reader = open_reader(plan.ledger)
         answers = answers_of(built, reader)
         group.start_soon(keep_alive, "alerts", alerts.run)
+        group.start_soon(keep_alive, "keeper", partial(keep, writer, ledger, now, terms_of(plan.settings)))
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1")

@@ -14,6 +14,7 @@ from reconcilerd.config.load import load, salvage
 from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import AlertsSection, Auth, Settings
+from reconcilerd.daemon.keeper import Terms
 from reconcilerd.daemon.pollers import WHOLE_ORDERS_S, Pace
 from reconcilerd.domain.facts import CorrectionPlanned
 from reconcilerd.domain.names import ChannelName, FeedName, after
@@ -24,6 +25,7 @@ from reconcilerd.transport.pool import network_transport
 
 T = TypeVar("T")
 LONGEST_SOCKET = 107
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,18 @@ class Plan:
         limits = self.wiring.policy.limits
         window_ms = max(limits.window_ms, limits.zeros_window_ms)
         return ledger.since(CorrectionPlanned, after(self.wiring.clock(), -window_ms))
+
+
+def terms_of(settings: Settings) -> Terms:
+    """How long the ledger keeps what it holds; what a start looks back at in any case."""
+    ledger = settings.ledger
+    return Terms(max(ledger.keep_days * DAY_MS, looked_at_ms(settings)), ledger.decisions_days * DAY_MS)
+
+
+def looked_at_ms(settings: Settings) -> int:
+    """How far back a start looks at entries: a day more than the longest sliding window."""
+    longest = max(settings.limits.window_s, settings.limits.zeros_window_s)
+    return round(longest * 1000) + DAY_MS
 
 
 def wire(config: Path, *, strict: bool = False) -> Plan:

@@ -150,6 +150,7 @@ def _cron(value: str) -> str:
 Seconds = Annotated[float, Field(ge=0.001, le=31_536_000, allow_inf_nan=False), Unit("s")]
 Lag = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False), Unit("s")]
 """A lag, which may be nothing."""
+Days = Annotated[int, Field(ge=1, le=36_500), Unit("days")]
 Eaches = Annotated[int, Field(ge=0, le=1_000_000_000), Unit("eaches")]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000), Unit("count")]
 Percentage = Annotated[

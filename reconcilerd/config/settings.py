@@ -12,6 +12,7 @@ from reconcilerd.config.fields import (
     Cost,
     Count,
     Cron,
+    Days,
     Eaches,
     FilePath,
     FinePercentage,
@@ -317,6 +318,15 @@ class DaemonSection(Section):
 class LedgerSection(Section):
     path: Annotated[FilePath, Field(min_length=1)] = Field(
         "reconcilerd.db", description="beside the config, or an absolute path"
+    )
+    backups: Annotated[FilePath, Field(min_length=1)] = Field(
+        "backups", description="the folder of its backups, beside the config, or an absolute path"
+    )
+    keep_days: Annotated[Days, Field(ge=7)] = Field(
+        90, description="older entries go, day by day; what they say of each subject stays"
+    )
+    decisions_days: Days = Field(
+        14, description="for so long decisions can be replayed: all they looked at is large"
     )
 
 

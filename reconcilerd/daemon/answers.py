@@ -38,6 +38,7 @@ from reconcilerd.domain.quantities import MAX_UNITS
 from reconcilerd.domain.sheet import exit_code_of, heading, sheet_of
 from reconcilerd.domain.survey import position_of, weather_of
 from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError
+from reconcilerd.ledger.standing import standing_of
 
 ENVELOPE_MS = 2 * 3_600_000
 MAX_FREEZE_MS = 7 * 86_400_000
@@ -73,6 +74,7 @@ class Answers:
         self._channels = channels
         self._history = history
         self._carry = carry
+        self._archive = archive
         hands = Hands(self._sku, self._read, carry, self._must_be_read)
         self._plans = None if archive is None else Plans(daemon, archive, hands)
 
@@ -137,6 +139,7 @@ class Answers:
                 }
                 for b in book.words.breaches.values()
             ],
+            "ledger": None if self._archive is None else standing_of(self._archive, now).told(),
             "skus": len(book.joins().slots_of),
             "feeds": [
                 {
@@ -268,8 +271,10 @@ class Answers:
             for kind in ("slot", "correction", "sent", "settled"):
                 rows += self._history(kind, slot.path, limit)
         rows.sort(key=lambda row: (row[1], row[0]), reverse=True)
+        anchor = self._archive.anchor if self._archive else None
         return {
             "sku": sku,
+            "compacted": anchor.through if anchor else 0,
             "rows": [
                 {"entry": seq, "at": format_instant(at), "kind": fact.kind, "fact": _plain(fact)}
                 for seq, at, fact in rows[:limit]

@@ -5,9 +5,16 @@ from typing import Any, Protocol
 
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.refusals import error
-from reconcilerd.domain.facts import CorrectionPlanned, EnvelopeApproved, EnvelopeRevoked, Fact, SlotPinned
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    EnvelopeApproved,
+    EnvelopeRevoked,
+    Fact,
+    SlotPinned,
+)
 from reconcilerd.domain.names import Instant, Sku, format_instant
 from reconcilerd.ledger.reader import Entry as LedgerEntry
+from reconcilerd.ledger.standing import Kept
 
 USES_BACK = 1_000
 
@@ -15,11 +22,8 @@ Request = dict[str, Any]
 Op = Callable[[Request, str], Awaitable[dict[str, Any]]]
 
 
-class Archive(Protocol):
+class Archive(Kept, Protocol):
     """The ledger's entries."""
-
-    @property
-    def latest_seq(self) -> int: ...
 
     def hash_of(self, seq: int) -> bytes | None: ...
 

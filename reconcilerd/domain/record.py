@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reconcilerd.domain.digest import canonical, digest_of, revive
-from reconcilerd.domain.facts import DecisionRecorded
+from reconcilerd.domain.facts import ASIDE, DecisionRecorded
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import held_if_broken
 from reconcilerd.domain.names import Instant, SlotKey
@@ -141,6 +141,10 @@ def inputs_on_record(made: DecisionRecorded) -> Inputs:
 
 
 def _read(made: DecisionRecorded) -> tuple[Inputs, list[bytes]]:
+    if made.packed.startswith(ASIDE):
+        raise ValueError(
+            f"what decision {made.id} looked at is not kept any longer; ledger.decisions_days says how long it is"
+        )
     try:
         first, *recorded = _unpack(made.packed).split(b"\n")
         inputs: Inputs = revive(Inputs, json.loads(first))

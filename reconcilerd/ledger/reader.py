@@ -4,15 +4,17 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar, cast
 
-from reconcilerd.domain.facts import FACT_TYPES, Fact
+from reconcilerd.domain.facts import ASIDE, FACT_TYPES, DecisionRecorded, Fact, LedgerAnchored
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body
+from reconcilerd.ledger.fold import EMPTY, Held, Key, SetDigest, fold
+from reconcilerd.ledger.migrations import has_table, newer_than_ours
 
 F = TypeVar("F")
 GENESIS = b"\0" * 32
@@ -40,6 +42,13 @@ class Verification:
     why: str = ""
     head: str = ""
     """Hash of the last entry. Kept elsewhere, it also proves that no entry was cut off the end."""
+    anchor: int = 0
+    """Entries up to this one were compacted away; what they said is in the base. 0: none."""
+
+
+def digest_of_record(packed: str) -> str:
+    """What an entry holds of a decision's record instead of the record."""
+    return ASIDE + hashlib.sha256(packed.encode()).hexdigest()
 
 
 def chain_hash(previous: bytes, seq: int, at: int, note: str, body: bytes) -> bytes:
@@ -91,6 +100,13 @@ class Reader:
         return int(seq)
 
     @property
+    def began(self) -> Instant | None:
+        """When the oldest entry that is there was written."""
+        with faults(self.path):
+            row = self._connection.execute("select at from entries order by seq limit 1").fetchone()
+        return Instant(row[0]) if row else None
+
+    @property
     def head_hash(self) -> bytes:
         with faults(self.path):
             row = self._connection.execute("select hash from entries order by seq desc limit 1").fetchone()
@@ -130,8 +146,24 @@ class Reader:
         fact = decode(kind, about, row[0]) if row else None
         return None if isinstance(fact, UnknownFact) else fact
 
+    @property
+    def anchor(self) -> LedgerAnchored | None:
+        """From where the ledger goes on, where its oldest entries were compacted away."""
+        fact = self.one(LedgerAnchored.kind, "ledger")
+        return fact if isinstance(fact, LedgerAnchored) else None
+
+    def _base(self) -> Iterator[tuple[Key, Held]]:
+        """The state as it was at the anchor; nothing where there is none."""
+        with faults(self.path):
+            if not has_table(self._connection, "base"):
+                return
+            for kind, about, seq, at, as_of, payload in self._connection.execute(
+                "select kind, about, seq, at, as_of, payload from base"
+            ):
+                yield (kind, about), Held(seq, at, as_of, bytes(payload))
+
     def history(self, kind: str, about: str, limit: int) -> list[tuple[int, Instant, Fact]]:
-        """Newest first, walking back through the number of the entry before."""
+        """Newest first, walking back through the number of the entry before; the last is what held at the anchor."""
         return list(islice(self._back(kind, about), limit))
 
     def before(self, kind: str, about: str, seq: int, limit: int) -> list[tuple[int, Instant, Fact]]:
@@ -145,21 +177,53 @@ class Reader:
             ).fetchone()
         seq = int(row[0]) if row else 0
         while seq:
-            at, kept = self._row(seq, kind, about)
-            if kept is None:
+            entry = self._row(seq, kind, about)
+            if entry is None:
                 break
-            fact = decode(kind, about, kept.payload)
+            at, kept = entry
+            fact = self._decode(seq, kept)
             if not isinstance(fact, UnknownFact):
                 yield seq, at, fact
             seq = kept.previous
 
-    def _row(self, seq: int, kind: str, about: str) -> tuple[Instant, Row | None]:
+    def _row(self, seq: int, kind: str, about: str) -> tuple[Instant, Row] | None:
         with faults(self.path):
             entry = self._connection.execute("select at, body from entries where seq = ?", (seq,)).fetchone()
-        if entry is None:
-            return Instant(0), None
+            if entry is None:
+                return self._row_of_base(seq, kind, about)
         rows = [row for row in decode_body(entry[1]) if (row.kind, row.about) == (kind, about)]
-        return Instant(entry[0]), rows[-1] if rows else None
+        return (Instant(entry[0]), rows[-1]) if rows else None
+
+    def _row_of_base(self, seq: int, kind: str, about: str) -> tuple[Instant, Row] | None:
+        """What held at the anchor, by an entry that is gone."""
+        if not has_table(self._connection, "base"):
+            return None
+        query = "select at, payload from base where kind = ? and about = ? and seq = ?"
+        row = self._connection.execute(query, (kind, about, seq)).fetchone()
+        return (Instant(row[0]), Row(kind, about, 0, bytes(row[1]))) if row else None
+
+    def _decode(self, seq: int, row: Row) -> Fact | UnknownFact:
+        """A fact as it was written; a decision with what it looked at, where that is still kept."""
+        fact = decode(row.kind, row.about, row.payload)
+        if isinstance(fact, DecisionRecorded) and fact.packed.startswith(ASIDE):
+            return replace(fact, packed=self._record(seq, fact.packed) or fact.packed)
+        return fact
+
+    def _record(self, seq: int, digest: str) -> str | None:
+        with faults(self.path):
+            row = self._connection.execute(
+                "select packed from records where seq = ? and digest = ?", (seq, digest)
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def _entries(self, after: int) -> Iterator[tuple[int, int, str, bytes, bytes, bytes]]:
+        """(number, written at, note, hash of the one before, hash, body) of each entry, oldest first."""
+        with faults(self.path):
+            for seq, at, note, before, hashed, body in self._connection.execute(
+                "select seq, at, note, previous_hash, hash, body from entries where seq > ? order by seq",
+                (after,),
+            ):
+                yield seq, at, note, bytes(before), bytes(hashed), body
 
     def since(self, kind: type[F], at: Instant) -> list[F]:
         """Every fact of a kind in the entries written after a moment, oldest first."""
@@ -174,12 +238,11 @@ class Reader:
         return found[::-1]
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
-        with faults(self.path):
-            for seq, at, note, body in self._connection.execute(
-                "select seq, at, note, body from entries where seq > ? order by seq", (after,)
-            ):
-                facts = tuple(decode(row.kind, row.about, row.payload) for row in decode_body(body))
-                yield Entry(seq, Instant(at), note, facts)
+        for seq, at, note, _, _, body in self._entries(after):
+            yield Entry(seq, Instant(at), note, self._facts(seq, body))
+
+    def _facts(self, seq: int, body: bytes) -> tuple[Fact | UnknownFact, ...]:
+        return tuple(self._decode(seq, row) for row in decode_body(body))
 
     def hash_of(self, seq: int) -> bytes | None:
         """The hash of one entry; None where there is none."""
@@ -202,9 +265,7 @@ class Reader:
             raise LedgerFault(
                 f"{self.path}: entry {seq} is not what was written; run: reconcilerd ledger verify"
             )
-        return Entry(
-            seq, Instant(at), note, tuple(decode(r.kind, r.about, r.payload) for r in decode_body(body))
-        )
+        return Entry(seq, Instant(at), note, self._facts(seq, body))
 
     def verify(self) -> Verification:
         """Recompute the chain, fold the state a second way, compare: all of one moment, whoever writes beside it."""
@@ -219,36 +280,58 @@ class Reader:
             self._connection.execute("rollback")
 
     def _verify(self) -> Verification:
-        previous, count = GENESIS, 0
-        folded: dict[tuple[str, str], tuple[int, int, bytes]] = {}
+        count, through = 0, 0
         try:
-            with faults(self.path):
-                for seq, at, note, before, hashed, body in self._connection.execute(
-                    "select seq, at, note, previous_hash, hash, body from entries order by seq"
-                ):
-                    if seq != count + 1:
-                        return Verification(False, count, count + 1, f"entry {count + 1} is missing")
-                    told = chain_hash(previous, seq, at, note, body)
-                    if bytes(before) != previous or told != bytes(hashed):
-                        return Verification(False, count, seq, f"entry {seq} is not what was written")
-                    _fold(folded, seq, at, decode_body(body))
-                    previous, count = told, seq
-                return self._compare(folded, count, previous)
-        except LedgerFault as fault:
-            return Verification(False, count, count + 1, str(fault))
+            anchor = self.anchor
+            through = count = anchor.through if anchor else 0
+            previous = bytes.fromhex(anchor.hash) if anchor else GENESIS
+            folded = dict(self._base())
+            if SetDigest.of(folded.items()).text != (anchor.base if anchor else EMPTY):
+                why = "what the ledger kept of the entries before is not what its anchor says"
+                return Verification(False, count, count, why, anchor=through)
+            for seq, at, note, before, hashed, body in self._entries(0):
+                if seq != count + 1:
+                    there = f"entry {seq} is there, and its anchor says that it is gone"
+                    why = there if seq <= count else f"entry {count + 1} is missing"
+                    return Verification(False, count, count + 1, why, anchor=through)
+                told = chain_hash(previous, seq, at, note, body)
+                if before != previous or told != hashed:
+                    why = f"entry {seq} is not what was written"
+                    return Verification(False, count, seq, why, anchor=through)
+                rows = decode_body(body)
+                if lost := self._lost_record(seq, rows, anchor.records if anchor else 0):
+                    return Verification(False, count, seq, lost, anchor=through)
+                fold(folded, seq, at, rows)
+                previous, count = told, seq
+            return replace(self._compare(folded, count, previous), anchor=through)
+        except (LedgerFault, ValueError) as fault:
+            return Verification(False, count, count + 1, str(fault), anchor=through)
 
-    def _compare(
-        self, folded: dict[tuple[str, str], tuple[int, int, bytes]], count: int, head: bytes
-    ) -> Verification:
-        kept = {
-            (kind, about): (seq, as_of, bytes(payload))
-            for kind, about, seq, as_of, payload in self._connection.execute(
-                "select kind, about, seq, as_of, payload from state"
-            )
-        }
-        for key in sorted(folded.keys() | kept.keys()):
-            if folded.get(key) != kept.get(key):
-                entry = max(each[key][0] for each in (folded, kept) if key in each)
+    def _lost_record(self, seq: int, rows: list[Row], gone: int) -> str | None:
+        """What is wrong with the records of an entry's decisions; they may be missing up to entry ``gone``."""
+        for row in rows:
+            made = decode(row.kind, row.about, row.payload) if row.kind == DecisionRecorded.kind else None
+            if not isinstance(made, DecisionRecorded) or not made.packed.startswith(ASIDE):
+                continue
+            packed = self._record(seq, made.packed)
+            if packed is None and seq > gone:
+                return f"what the decision of entry {seq} looked at is missing"
+            if packed is not None and digest_of_record(packed) != made.packed:
+                return f"what the decision of entry {seq} looked at is not what was written"
+        return None
+
+    def _compare(self, folded: dict[Key, Held], count: int, head: bytes) -> Verification:
+        with faults(self.path):
+            kept = {
+                (kind, about): (seq, as_of, bytes(payload))
+                for kind, about, seq, as_of, payload in self._connection.execute(
+                    "select kind, about, seq, as_of, payload from state"
+                )
+            }
+        said = {key: (each.seq, each.as_of, each.payload) for key, each in folded.items()}
+        for key in sorted(said.keys() | kept.keys()):
+            if said.get(key) != kept.get(key):
+                entry = max(each[key][0] for each in (said, kept) if key in each)
                 why = (
                     f"the state of {key[0]} {key[1]} is not what the entries say; "
                     "stop the daemon and run: reconcilerd ledger rebuild"
@@ -259,17 +342,9 @@ class Reader:
         return Verification(True, count, head=head.hex())
 
 
-def _fold(folded: dict[tuple[str, str], tuple[int, int, bytes]], seq: int, at: int, rows: list[Row]) -> None:
-    """The newest ``as_of`` wins; of equal ones the later entry (I7).
-
-    A stamp later than the clock that wrote the entry comes of a clock that has gone back since: it keeps nothing out.
-    """
-    for row in rows:
-        fact = decode(row.kind, row.about, row.payload)
-        as_of = 0 if isinstance(fact, UnknownFact) else int(fact.as_of)
-        old = folded.get((row.kind, row.about))
-        if old is None or as_of >= old[1] or old[1] > at:
-            folded[row.kind, row.about] = (seq, as_of, row.payload)
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises SQLite's errors."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 
 def open_reader(path: Path) -> Reader:
@@ -277,6 +352,10 @@ def open_reader(path: Path) -> Reader:
     if not path.exists():
         raise LedgerFault(f"{path}: there is no ledger yet; start the daemon first")
     with faults(path):
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
-        connection.execute("select count(*) from entries").fetchone()
+        connection = read_only(path)
+        newer = newer_than_ours(connection)
+        if newer:
+            connection.close()
+            raise LedgerFault(f"{path}: {newer}")
+        connection.execute("select max(seq) from entries").fetchone()
     return Reader(path, connection)

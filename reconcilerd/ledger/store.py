@@ -1,11 +1,11 @@
 """Writing the ledger: one writer, one row an entry, the state folded in the same transaction."""
 
-import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice, takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,15 +13,25 @@ from typing import Self
 from sqlite_utils import Database
 from typing_extensions import override
 
-from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.facts import DecisionRecorded, Fact, LedgerAnchored
 from reconcilerd.domain.names import Instant
-from reconcilerd.errors import LedgerFault, LedgerLocked
-from reconcilerd.ledger.codec import Row, UnknownFact, encode, encode_body
-from reconcilerd.ledger.migrations import NEWEST, migrations
-from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, faults
+from reconcilerd.errors import LedgerFault
+from reconcilerd.ledger.codec import Row, decode_body, encode, encode_body
+from reconcilerd.ledger.copies import copy_of, into_place
+from reconcilerd.ledger.disk import WAL_BYTES
+from reconcilerd.ledger.fold import EMPTY, Held, SetDigest, fold
+from reconcilerd.ledger.lock import take_lock
+from reconcilerd.ledger.migrations import ALL, applied_to, migrations, newer_than_ours, sign
+from reconcilerd.ledger.owner import give
+from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, digest_of_record, faults
 
 BUSY_MS = 5_000
-LOCK_POLL_S = 0.1
+STEP_ENTRIES = 256
+STEP_ROWS = 2_000
+"""A step of compaction ends with the entry that brings it beyond so many rows: some tens of milliseconds."""
+STEP_RECORDS = 64
+SHRINK_PART = 4
+"""The file is written anew where one page in so many is free."""
 
 _UPSERT = """insert into state (kind, about, seq, as_of, payload) values (?, ?, ?, ?, ?)
 on conflict (kind, about) do update set seq = excluded.seq, as_of = excluded.as_of, payload = excluded.payload
@@ -42,15 +52,25 @@ class Ledger(Reader):
 
     @classmethod
     def open(
-        cls, path: Path, *, clock: Callable[[], Instant], durable: bool = True, wait_s: float = 0
+        cls,
+        path: Path,
+        *,
+        clock: Callable[[], Instant],
+        durable: bool = True,
+        wait_s: float = 0,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> "Ledger":
-        """Open or create. Raises LedgerLocked (another writer) or LedgerFault (corrupt, newer, disk)."""
+        """Open or create. Raises LedgerLocked (another writer) or LedgerFault (corrupt, newer, disk).
+
+        A ledger of an older version is copied beside itself, then upgraded; ``tell`` hears every few milliseconds
+        that this goes on.
+        """
         old_mask = os.umask(0o077)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(path, wait_s)
+            lock = take_lock(path, wait_s)
             try:
-                connection = _connect(path, durable=durable)
+                connection = _connect(path, durable=durable, tell=tell)
                 return cls(path, connection, lock, clock)
             except BaseException:
                 os.close(lock)
@@ -77,16 +97,105 @@ class Ledger(Reader):
             raise
 
     def rebuild_state(self) -> None:
-        """Fold the state again from all entries."""
+        """Fold the state again: from what held at the anchor, and all entries after it."""
         with faults(self.path), self._immediate():
+            folded = dict(self._base())
+            for seq, at, _, _, _, body in self._entries(0):
+                fold(folded, seq, at, decode_body(body))
             self._connection.execute("delete from state")
-            for entry in list(self.entries()):
-                rows = [
-                    (fact.kind, fact.about, entry.seq, int(fact.as_of), encode(fact), int(entry.at))
-                    for fact in entry.facts
-                    if not isinstance(fact, UnknownFact)
-                ]
-                self._connection.executemany(_UPSERT, rows)
+            self._connection.executemany(
+                "insert into state (kind, about, seq, as_of, payload) values (?, ?, ?, ?, ?)",
+                [(*key, each.seq, each.as_of, each.payload) for key, each in folded.items()],
+            )
+
+    def compact(self, before: Instant, upto: int) -> int:
+        """Let the oldest entries go that were written before a moment, up to a number; returns how many went.
+
+        A step: a few hundred entries, one transaction. What they said of each subject is kept in the base, and the
+        anchor that proves both is an entry itself. Nothing of the state changes. Call it until nothing went.
+        """
+        return self._step(lambda: self._compact(before, upto))
+
+    def drop_records(self, before: Instant) -> int:
+        """Let go what decisions looked at, of the oldest that were written before a moment; returns how many went."""
+        return self._step(lambda: self._drop_records(before))
+
+    def shrink(self) -> int:
+        """Give what compaction left free back to the disk, if it is much; returns the bytes. Takes its time."""
+        with faults(self.path):
+            size, free, pages = (
+                self._connection.execute(f"pragma {each}").fetchone()[0]
+                for each in ("page_size", "freelist_count", "page_count")
+            )
+            if free * SHRINK_PART < pages:
+                return 0
+            self._connection.execute("vacuum")
+            self._connection.execute("pragma wal_checkpoint(truncate)")
+        return int(free * size)
+
+    def _step(self, work: Callable[[], int]) -> int:
+        head = (self._seq, self._hash, self._at)
+        try:
+            with faults(self.path), self._immediate():
+                return work()
+        except BaseException:
+            self._seq, self._hash, self._at = head
+            raise
+
+    def _compact(self, before: Instant, upto: int) -> int:
+        old, rows = self._anchored(), 0
+        going: list[tuple[int, int, list[Row]]] = []
+        for seq, at, _, _, hashed, body in list(islice(self._entries(old.through), STEP_ENTRIES)):
+            if at >= before or seq > upto or rows > STEP_ROWS:
+                break
+            going.append((seq, at, decode_body(body)))
+            rows += len(going[-1][2])
+            old = replace(old, through=seq, hash=hashed.hex(), records=max(seq, old.records))
+        if not going:
+            return 0
+        self._anchor(replace(old, base=self._fold_into_base(going, SetDigest.read(old.base)).text))
+        for table in ("entries", "records"):
+            self._connection.execute(f"delete from {table} where seq <= ?", (old.through,))  # noqa: S608
+        return len(going)
+
+    def _fold_into_base(self, going: Sequence[tuple[int, int, list[Row]]], digest: SetDigest) -> SetDigest:
+        """The digest of the base after entries were folded into it."""
+        keys = {(row.kind, row.about) for _, _, rows in going for row in rows}
+        query = "select seq, at, as_of, payload from base where kind = ? and about = ?"
+        found = {key: self._connection.execute(query, key).fetchone() for key in keys}
+        known = {key: Held(row[0], row[1], row[2], bytes(row[3])) for key, row in found.items() if row}
+        folded = dict(known)
+        for seq, at, rows in going:
+            fold(folded, seq, at, rows)
+        for key, held in folded.items():
+            if key in known:
+                digest.remove(key, known[key])
+            digest.add(key, held)
+        self._connection.executemany(
+            "insert or replace into base (kind, about, seq, at, as_of, payload) values (?, ?, ?, ?, ?, ?)",
+            [(*key, *held) for key, held in folded.items() if known.get(key) != held],
+        )
+        return digest
+
+    def _drop_records(self, before: Instant) -> int:
+        rows = self._connection.execute(
+            "select records.seq, at from records join entries using (seq) order by records.seq limit ?",
+            (STEP_RECORDS,),
+        ).fetchall()
+        going = [seq for seq, at in takewhile(lambda row: row[1] < before, rows)]
+        if not going:
+            return 0
+        old = self._anchored()
+        self._anchor(replace(old, records=max(going[-1], old.records)))
+        return self._connection.execute("delete from records where seq <= ?", (going[-1],)).rowcount
+
+    def _anchored(self) -> LedgerAnchored:
+        return self.anchor or LedgerAnchored(0, GENESIS.hex(), EMPTY, 0, Instant(0))
+
+    def _anchor(self, anchor: LedgerAnchored) -> None:
+        # Never older than the one before, whatever the clock does: it must replace it.
+        at = max(anchor.at, self._clock())
+        self._append_one([replace(anchor, at=at)], f"compacted up to entry {anchor.through}")
 
     @override
     def close(self) -> None:
@@ -107,6 +216,7 @@ class Ledger(Reader):
         seq, at = self._seq + 1, int(self._clock())
         if at < self._at:
             note = f"{note} (the clock went back {self._at - at} ms)".strip()
+        facts = [self._set_aside(seq, fact) for fact in facts]
         before = self._previous(facts)
         rows = [
             Row(fact.kind, fact.about, before.get((fact.kind, fact.about), 0), encode(fact)) for fact in facts
@@ -126,6 +236,16 @@ class Ledger(Reader):
         )
         self._seq, self._hash, self._at = seq, hashed, at
         return seq
+
+    def _set_aside(self, seq: int, fact: Fact) -> Fact:
+        """A decision without what it looked at, which stands beside its entry."""
+        if not isinstance(fact, DecisionRecorded):
+            return fact
+        digest = digest_of_record(fact.packed)
+        self._connection.execute(
+            "insert or ignore into records (seq, digest, packed) values (?, ?, ?)", (seq, digest, fact.packed)
+        )
+        return replace(fact, packed=digest)
 
     def _previous(self, facts: Sequence[Fact]) -> dict[tuple[str, str], int]:
         """The number of the entry that holds each subject's state now."""
@@ -157,65 +277,51 @@ class Ledger(Reader):
             raise
 
 
-def _take_lock(path: Path, wait_s: float) -> int:
-    """Hold the lock file beside the ledger for as long as this process lives."""
-    name = path.with_name(path.name + ".lock")
-    lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-                os.close(lock)
-                raise LedgerLocked(
-                    f"{path}: process {holder} is writing this ledger; stop it, or ask it through its socket"
-                ) from None
-            time.sleep(LOCK_POLL_S)
-        else:
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-            return lock
-
-
-def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
+def _connect(path: Path, *, durable: bool, tell: Callable[[str], None]) -> sqlite3.Connection:
     with faults(path):
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
             path.chmod(0o600)
             connection.execute(f"pragma busy_timeout = {BUSY_MS}")
+            if newer := newer_than_ours(connection):
+                raise LedgerFault(f"{path}: {newer}")
             connection.execute("pragma journal_mode = wal")
+            connection.execute(f"pragma journal_size_limit = {WAL_BYTES}")
             connection.execute(f"pragma synchronous = {'full' if durable else 'off'}")
-            _migrate(path, connection)
+            _migrate(path, connection, tell)
         except BaseException:
             connection.close()
             raise
     return connection
 
 
-def _migrate(path: Path, connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, all of it or nothing; refuse a newer one."""
-    database = Database(connection)
+def _migrate(path: Path, connection: sqlite3.Connection, tell: Callable[[str], None]) -> None:
+    """Bring the schema up to date, all of it or nothing; an older ledger is copied first."""
+    has = applied_to(connection)
+    if has and has != ALL:
+        _keep_a_copy(path, has, tell)
     connection.execute("begin immediate")
     try:
-        if "_sqlite_migrations" in database.table_names():
-            applied = {each.name for each in migrations.applied(database)}
-            newer = {
-                row[0]
-                for row in connection.execute(
-                    "select name from _sqlite_migrations where migration_set = ?", (migrations.name,)
-                )
-            } | applied
-            if newer - NEWEST:
-                raise LedgerFault(
-                    f"{path}: written by a newer reconcilerd (it has {', '.join(sorted(newer - NEWEST))}, this one "
-                    f"knows {', '.join(sorted(NEWEST))}); install that version again"
-                )
-        migrations.apply(database)
+        migrations.apply(Database(connection))
+        sign(connection)
         if connection.in_transaction:
             connection.execute("commit")
     except BaseException:
         if connection.in_transaction:
             connection.execute("rollback")
         raise
+
+
+def _keep_a_copy(path: Path, has: tuple[str, ...], tell: Callable[[str], None]) -> None:
+    """Whatever the new schema does to it, the ledger as the older program left it stays beside it."""
+    kept = path.with_name(f"{path.name}.{has[-1].partition('_')[0]}")
+    part = path.with_name(f"{kept.name}.part")
+    part.unlink(missing_ok=True)  # of a start that was cut short; the lock is ours
+
+    def rest(_: float) -> None:
+        tell(f"upgrading the ledger: copying it to {kept.name} first")
+
+    copy_of(path, part, rest)
+    give(part, path)
+    into_place(part, kept)
+    tell(f"upgrading the ledger: from {has[-1]} to {ALL[-1]}")

@@ -1,9 +1,9 @@
 """Group commit: callers wait together, one transaction makes all their entries durable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -13,6 +13,7 @@ from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.store import Ledger
 
 MAX_BATCH = 64
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -59,6 +60,14 @@ class Writer:
         if mine.fault is not None:
             raise mine.fault
         return mine.seq
+
+    async def between(self, work: Callable[[], T]) -> T:
+        """Do something else with the ledger between two commits, as a whole. Raises LedgerFault."""
+        if self._broken is not None:
+            raise self._broken
+        async with self._busy:
+            # A thread is waited for even by a caller that is cancelled.
+            return work() if self._inline else await to_thread.run_sync(work, limiter=self._thread)
 
     async def _flush_until(self, mine: _Waiting) -> None:
         while not mine.done.is_set():

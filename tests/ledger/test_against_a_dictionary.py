@@ -57,13 +57,17 @@ class Broken(RuntimeError):
 
 
 class AgainstADictionary(RuleBasedStateMachine):
-    """``written``: every entry as a list. ``state``: the newest of each subject, with the entry that holds it."""
+    """``written``: every entry as a list. ``state``: the newest of each subject, with the entry that holds it.
+
+    ``gone``: so many of the oldest entries were compacted away.
+    """
 
     @initialize()
     def create(self) -> None:
         self.folder = TemporaryDirectory()
         self.path = Path(self.folder.name) / "l.db"
         self.now = 5
+        self.gone = 0
         self.written: list[tuple[int, str, tuple[Fact, ...]]] = []
         self.state: dict[Key, tuple[Fact, int]] = {}
         self.ledger = self._open(self.path)
@@ -83,10 +87,86 @@ class AgainstADictionary(RuleBasedStateMachine):
 
     @rule(page=pages, note=st.text(max_size=3))
     def append(self, page: list[Fact], note: str) -> None:
-        before = self.now < (self.written[-1][0] if self.written else 0)
+        told = self._told(note)
         assert self.ledger.append(page, note=note) == len(self.written) + bool(page)
+        self._keep(page, told)
+
+    def _told(self, note: str) -> str:
+        """The note as it is written, with what is to be said of the clock."""
+        before = self.now < (self.written[-1][0] if self.written else 0)
         gone_back = f" (the clock went back {self.written[-1][0] - self.now} ms)" if before else ""
-        self._keep(page, f"{note}{gone_back}".strip() if gone_back else note)
+        return f"{note}{gone_back}".strip() if gone_back else note
+
+    @rule(before=st.integers(0, 15), upto=st.integers(0, 60))
+    def compact(self, before: int, upto: int) -> None:
+        """The oldest entries go, as far as asked; nothing else changes but for the anchor."""
+        going = 0
+        for at, _, _ in self.written[self.gone : upto]:
+            if at >= before:
+                break
+            going += 1
+        told = self._told(f"compacted up to entry {self.gone + going}")
+        assert self.ledger.compact(Instant(before), upto) == going
+        anchor = self.ledger.anchor
+        if going:
+            assert anchor is not None
+            self.gone += going
+            self._keep([anchor], told)
+        assert (anchor.through if anchor else 0) == self.gone
+
+    @precondition(lambda self: len(self.written) > self.gone)
+    @rule(after=st.booleans())
+    def the_power_goes_while_it_compacts(self, after: bool) -> None:
+        """All of a step or nothing, in what lies on the disk."""
+        head = self.ledger._seq, self.ledger._hash, self.ledger._at
+        left = Path(self.folder.name) / f"left{len(list(Path(self.folder.name).iterdir()))}.db"
+        with suppress(Broken), self.ledger._immediate():
+            self.ledger._compact(Instant(99), len(self.written))
+            if after:
+                self.ledger._connection.execute("commit")
+            for end in ("", "-wal"):
+                shutil.copy(f"{self.path}{end}", f"{left}{end}")
+            raise Broken
+        if after:
+            told = self._told(f"compacted up to entry {len(self.written)}")
+            self.gone, anchor = len(self.written), self.ledger.anchor
+            assert anchor is not None
+            self._keep([anchor], told)
+        else:
+            self.ledger._seq, self.ledger._hash, self.ledger._at = head
+        with self._open(left) as found:
+            self._agrees(found)
+
+    @precondition(lambda self: self.gone)
+    @rule(
+        change=st.sampled_from(
+            [
+                "update base set payload = x'7b7d' where THIS",
+                "update base set at = at + 1 where THIS",
+                "update base set seq = seq + 1 where THIS",
+                "delete from base where THIS",
+                "delete from base",
+                "update state set payload = cast(payload || ' ' as blob) where kind = 'anchor'",
+                "delete from state where kind = 'anchor'",
+            ]
+        ),
+        data=st.data(),
+    )
+    def whoever_changes_what_was_carried_over_is_found(self, change: str, data: st.DataObject) -> None:
+        copy = Path(self.folder.name) / f"copy{len(list(Path(self.folder.name).iterdir()))}.db"
+        target = sqlite3.connect(copy)
+        self.ledger._connection.backup(target)
+        keys = target.execute("select kind, about from base order by kind, about").fetchall()
+        key = data.draw(st.sampled_from(keys))
+        if "THIS" in change:
+            target.execute(change.replace("THIS", "kind = ? and about = ?"), key)
+        else:
+            target.execute(change)
+        target.commit()
+        target.close()
+        reader = open_reader(copy)
+        assert not reader.verify().ok
+        reader.close()
 
     @rule(batch=st.lists(pages, min_size=1, max_size=3))
     def append_several_at_once(self, batch: list[list[Fact]]) -> None:
@@ -133,7 +213,12 @@ class AgainstADictionary(RuleBasedStateMachine):
     @precondition(lambda self: self.written)
     @rule(
         sql=st.sampled_from(
-            ["update entries set note = 'x'", "delete from entries", "update entries set at = 0"]
+            [
+                "update entries set note = 'x'",
+                "delete from entries",
+                "update entries set at = 0",
+                "delete from entries where seq = (select min(seq) from entries)",
+            ]
         )
     )
     def nobody_changes_an_entry(self, sql: str) -> None:
@@ -147,7 +232,7 @@ class AgainstADictionary(RuleBasedStateMachine):
         copy = Path(self.folder.name) / f"copy{len(list(Path(self.folder.name).iterdir()))}.db"
         target = sqlite3.connect(copy)
         self.ledger._connection.backup(target)
-        seq = data.draw(st.integers(1, len(self.written)))
+        seq = data.draw(st.integers(self.gone + 1, len(self.written)))
         change = data.draw(st.sampled_from(["note = note || '!'", "at = at + 1", "body = x'5b5d'"]))
         target.execute("drop trigger entries_never_change")
         target.execute(f"update entries set {change} where seq = ?", (seq,))
@@ -173,6 +258,8 @@ class AgainstADictionary(RuleBasedStateMachine):
         while seq:
             at, _, page = self.written[seq - 1]
             walked.append((seq, at, [fact for fact in page if (fact.kind, fact.about) == key][-1]))
+            if seq <= self.gone:
+                break  # what held at the anchor is the last that is known
             seq = self._holding(key, seq - 1)
         return walked
 
@@ -189,13 +276,13 @@ class AgainstADictionary(RuleBasedStateMachine):
         after = data.draw(st.integers(0, len(self.written)))
         entries = list(self.ledger.entries(after))
         assert [(e.seq, int(e.at), e.note, e.facts) for e in entries] == [
-            (seq, *entry) for seq, entry in enumerate(self.written, 1) if seq > after
+            (seq, *entry) for seq, entry in enumerate(self.written, 1) if seq > max(after, self.gone)
         ]
 
     @rule(at=st.integers(0, 15))
     def what_was_written_since(self, at: int) -> None:
         later = []
-        for written, _, page in reversed(self.written):
+        for written, _, page in reversed(self.written[self.gone :]):
             if written <= at:
                 break
             later.append([fact for fact in page if isinstance(fact, StockObserved)])
@@ -218,7 +305,7 @@ class AgainstADictionary(RuleBasedStateMachine):
         for key, (fact, _) in self.state.items():
             assert reader.one(*key) == fact
         proof = reader.verify()
-        assert (proof.ok, proof.entries) == (True, len(self.written)), proof.why
+        assert (proof.ok, proof.entries, proof.anchor) == (True, len(self.written), self.gone), proof.why
 
     @override
     def teardown(self) -> None:

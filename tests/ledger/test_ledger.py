@@ -268,6 +268,41 @@ async def test_what_queued_while_a_commit_failed_is_not_written_either(
         assert list(ledger.state(StockObserved)) == []
 
 
+def test_the_log_does_not_stay_large_once_a_long_reading_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconcilerd.ledger.store.WAL_BYTES", 1 << 16)
+    log = tmp_path / "l.db-wal"
+    with Ledger.open(tmp_path / "l.db", clock=clock, durable=False) as ledger:
+        ledger.append([stock("a", 1, 1)])
+        reader = open_reader(tmp_path / "l.db")
+        reader._connection.execute("begin")
+        assert reader.latest_seq == 1
+        for number in range(60):
+            ledger.append([stock(f"s{i}", number, number) for i in range(200)])
+        grown = log.stat().st_size
+        reader.close()
+        for number in range(60, 64):
+            ledger.append([stock(f"s{i}", number, number) for i in range(200)])
+        assert log.stat().st_size < grown // 4
+
+
+async def test_work_between_commits_is_whole_and_meets_what_broke_the_writer(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        async with Writer(ledger) as writer, anyio.create_task_group() as group:
+
+            async def append(number: int) -> None:
+                await writer.append([stock(f"s{number}", 1, 1)])
+
+            for number in range(20):
+                group.start_soon(append, number)
+            assert await writer.between(lambda: ledger.verify().ok)
+        with pytest.raises(LedgerFault):
+            await writer.append([replace(stock("a", 1, 1), sku=Sku("\ud800"))])
+        with pytest.raises(LedgerFault):
+            await writer.between(lambda: ledger.latest_seq)
+
+
 async def test_many_callers_share_commits_and_each_gets_its_own_entry(tmp_path: Path) -> None:
     got: list[int] = []
     with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.reader import Entry, Verification, open_reader
 from reconcilerd.ledger.store import Ledger
@@ -31,8 +32,11 @@ class Copy:
 
 
 @cache
-def written(*, flushed: bool) -> Copy:
-    """A ledger of some entries: all of them still in the log, or (``flushed``) all of them in the file."""
+def written(*, flushed: bool, compacted: bool = False) -> Copy:
+    """A ledger of some entries: all of them still in the log, or (``flushed``) all of them in the file.
+
+    ``compacted``: half of them were let go.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "l.db"
         with Ledger.open(path, clock=clock) as ledger:
@@ -40,6 +44,8 @@ def written(*, flushed: bool) -> Copy:
                 ledger._connection.execute("pragma wal_checkpoint(truncate)")
             for number in range(ENTRIES):
                 ledger.append([stock(f"s{i}", number, number) for i in range(8)], note=f"entry {number}")
+            if compacted:
+                ledger.compact(Instant(clock() + 1), ENTRIES // 2)
             if flushed:
                 ledger._connection.execute("pragma wal_checkpoint(truncate)")
             log = path.with_name("l.db-wal").read_bytes()
@@ -105,11 +111,11 @@ def test_a_log_that_is_spoilt_anywhere_opens_to_a_prefix_of_the_entries(
 
 
 @settings(max_examples=150)
-@given(st.floats(0, 1, exclude_max=True), st.integers(1, 255), st.sampled_from([1, 16, 400]))
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 255), st.sampled_from([1, 16, 400]), st.booleans())
 def test_a_file_that_is_damaged_anywhere_is_found_out_or_holds_what_was_written(
-    part: float, flip: int, length: int
+    part: float, flip: int, length: int, compacted: bool
 ) -> None:
-    copy = written(flushed=True)
+    copy = written(flushed=True, compacted=compacted)
     database, at = bytearray(copy.database), int(part * len(copy.database))
     for place in range(at, min(len(database), at + length)):
         database[place] ^= flip

@@ -17,6 +17,7 @@ from reconcilerd.domain.facts.alerts import (
     Transition,
 )
 from reconcilerd.domain.facts.doings import (
+    ASIDE,
     BreachLifted,
     CorrectionPlanned,
     CorrectionSent,
@@ -26,6 +27,7 @@ from reconcilerd.domain.facts.doings import (
     EnvelopeRevoked,
     FreezeSet,
     InvariantBroken,
+    LedgerAnchored,
     LevelDoubted,
     PlanApplied,
     PlanMade,
@@ -62,6 +64,7 @@ from reconcilerd.domain.facts.reasons import (
 )
 
 __all__ = [
+    "ASIDE",
     "EXTENSIV",
     "FACT_TYPES",
     "AlertChanged",
@@ -81,6 +84,7 @@ __all__ = [
     "FindingRaised",
     "FreezeSet",
     "InvariantBroken",
+    "LedgerAnchored",
     "LevelDoubted",
     "ListingDeclared",
     "LocationObserved",
@@ -141,6 +145,7 @@ Fact = (
     | PlanMade
     | PlanApplied
     | DecisionRecorded
+    | LedgerAnchored
     | AlertChanged
     | AlertTold
     | SilenceSet

@@ -342,6 +342,10 @@ class PlanMade(Made):
         return "plan"  # earlier ones are history, not state
 
 
+ASIDE = "sha256:"
+"""Opens what stands in a decision's record for bytes that are kept elsewhere, and not as long."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionRecorded(Made):
     """All that a plan was computed from, and a digest of what came of it, so that anyone can compute it again.
@@ -361,9 +365,29 @@ class DecisionRecorded(Made):
     """(pool group, SHA-256 of the canonical bytes of its plan), in the order in which they were decided."""
     packed: str
     """Canonical bytes, deflated, in base 64: a line of the inputs (rails, what a person ordered, every position), then
-    a line for the plan of each group.
+    a line for the plan of each group. Where the ledger does not keep them any longer: ``ASIDE`` and their digest.
     """
 
     @property
     def about(self) -> str:
         return "decision"  # earlier ones are history, not state
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerAnchored(Made):
+    """The ledger goes on from here without its oldest entries: what proves the rest, and what they said, is in this."""
+
+    kind: ClassVar[str] = "anchor"
+    through: int
+    """Entries up to this one may be gone."""
+    hash: str
+    """Of that entry: what the next one chains to."""
+    base: str
+    """A digest of the state as it was after that entry, which the ledger keeps instead."""
+    records: int
+    """What decisions of entries up to this one looked at may be gone."""
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return "ledger"

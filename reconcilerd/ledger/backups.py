@@ -1,0 +1,265 @@
+"""Backups: made while the daemon writes, proven before they count, kept in a bounded number, put back on request."""
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from reconcilerd.domain.names import Instant, format_instant, parse_instant
+from reconcilerd.errors import LedgerFault
+from reconcilerd.ledger.copies import Inspected, copy_of, inspect, into_place, made_by_us, must_be_there
+from reconcilerd.ledger.lock import take_lock
+from reconcilerd.ledger.owner import give
+from reconcilerd.ledger.rotation import HOUR_MS, surplus
+
+OVERDUE_MS = 26 * HOUR_MS
+"""An older last backup is told: a daily one, with two hours to be late."""
+PART = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was proven, and when it was begun."""
+
+    file: str
+    at: Instant
+    entries: int
+    head: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What one run came to."""
+
+    backup: Backup
+    removed: tuple[str, ...]
+    kept: int
+
+
+def back_up(
+    ledger: Path,
+    folder: Path,
+    clock: Callable[[], Instant],
+    *,
+    hourly: int,
+    daily: int,
+    rest: Callable[[float], None] = time.sleep,
+) -> Made:
+    """Copy, prove, name, record, and only then let older ones go. Raises LedgerFault; then no older one is gone."""
+    must_be_there(ledger)
+    with _alone_in(folder, ledger):
+        at = clock()
+        name = _name(ledger, at)
+        part, final = folder / f"{name}{PART}", folder / name
+        if final.exists():
+            raise LedgerFault(f"{final}: is there already; wait a moment, then start again")
+        head = copy_of(ledger, part, rest)
+        try:
+            give(part, ledger)
+            proof = _proven(part, head)
+            into_place(part, final)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        backup = Backup(str(final.absolute()), at, proof.entries, proof.head, proof.bytes)
+        _remember(ledger, backup)
+        return Made(backup, *_rotate(ledger, folder, final, hourly, daily))
+
+
+def _proven(part: Path, head: bytes) -> Inspected:
+    """What a copy is. Raises LedgerFault for one that does not hold what the ledger held when it was begun."""
+    found = inspect(part)
+    if found.head != head.hex():
+        raise LedgerFault(f"{part}: the copy ends with another entry than the ledger did; start again")
+    return found
+
+
+@contextmanager
+def _alone_in(folder: Path, ledger: Path) -> Iterator[None]:
+    """Nobody else makes or removes backups there meanwhile; what an earlier run left half made is removed."""
+    if folder.exists() and not folder.is_dir():
+        itself = " (it is the ledger itself)" if ledger.exists() and folder.samefile(ledger) else ""
+        raise LedgerFault(f"{folder}: is a file{itself}; name a folder for backups")
+    try:
+        if not folder.exists():
+            folder.mkdir(parents=True, mode=0o700)
+            give(folder, ledger.parent)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise LedgerFault(
+            f"{folder}: cannot be used for backups ({error.strerror}); check its rights, or name another folder"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for each in folder.iterdir():
+            left = re.sub(rf"{re.escape(PART)}(-journal|-wal|-shm)?$", "", each.name)
+            if left != each.name and _moment(ledger, left) is not None:
+                each.unlink(missing_ok=True)
+        yield
+    except BlockingIOError:
+        raise LedgerFault(f"{folder}: another backup is being made there; let it end") from None
+    finally:
+        os.close(descriptor)
+
+
+def _name(ledger: Path, at: Instant) -> str:
+    return f"{ledger.stem}-{format_instant(at).translate(str.maketrans('', '', ':-'))}.db"
+
+
+def _moment(ledger: Path, name: str) -> Instant | None:
+    """When a backup of this ledger was begun, by its name; None for what is not named like one."""
+    shape = re.escape(ledger.stem) + r"-(\d{4})(\d\d)(\d\d)(T\d\d)(\d\d)(\d\d(?:\.\d{3})?Z)\.db"
+    found = re.fullmatch(shape, name, re.ASCII)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = found.groups()
+    with suppress(ValueError):
+        return parse_instant(f"{year}-{month}-{day}{hour}:{minute}:{second}")
+    return None
+
+
+def _rotate(ledger: Path, folder: Path, newest: Path, hourly: int, daily: int) -> tuple[tuple[str, ...], int]:
+    """Names of those removed, and how many are left. Only what bears our name and our mark is ever touched."""
+    ours = {
+        moment: each
+        for each in folder.iterdir()
+        if (moment := _moment(ledger, each.name)) is not None and not each.is_symlink() and made_by_us(each)
+    }
+    going = sorted(ours[each] for each in surplus(ours, hourly, daily) if ours[each] != newest)
+    for each in going:
+        try:
+            each.unlink()
+        except OSError as error:
+            raise LedgerFault(
+                f"{each}: is not kept any longer and cannot be removed ({error.strerror}); the new backup is sound"
+            ) from error
+    return tuple(each.name for each in going), len(ours) - len(going)
+
+
+def _record_of(ledger: Path) -> Path:
+    return ledger.with_name(f"{ledger.name}.backup.json")
+
+
+def _remember(ledger: Path, backup: Backup) -> None:
+    """Write down which backup was the last good one, beside the ledger, wherever that backup is."""
+    record = _record_of(ledger)
+    part = record.with_name(record.name + PART)
+    try:
+        descriptor = os.open(
+            part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(backup))
+            file.flush()
+            os.fsync(file.fileno())
+        give(part, ledger)
+    except OSError as error:
+        raise LedgerFault(
+            f"{record}: cannot be written ({error.strerror}); the backup {backup.file} is sound"
+        ) from error
+    into_place(part, record)
+
+
+def last_backup(ledger: Path) -> Backup | None:
+    """The last good backup of a ledger; None where there was none, or where its record cannot be read."""
+    try:
+        return msgspec.json.decode(_record_of(ledger).read_bytes(), type=Backup)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def overdue(backup: Backup | None, now: Instant, began: Instant | None) -> str | None:
+    """What is wrong with the age of the last good backup, in one sentence; None: nothing.
+
+    ``began``: when the ledger's oldest entry was written; None where it holds none. A young ledger needs no backup yet.
+    """
+    if backup is None:
+        late = began is not None and now - began > OVERDUE_MS
+        return "no backup was ever made; run: reconcilerd backup" if late else None
+    if now - backup.at > OVERDUE_MS:
+        hours = (now - backup.at) // HOUR_MS
+        return f"the last good backup is {hours} h old ({backup.file}); run: reconcilerd backup"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Where a backup was put, what it is, and where the ledger went that was there."""
+
+    ledger: str
+    replaced: str | None
+    what: Inspected
+
+
+def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: bool) -> Restored:
+    """Put a proven copy of a backup in a ledger's place, under its lock.
+
+    The ledger that is there goes aside, whole, under another name; without ``replace`` it is refused. Raises
+    LedgerLocked where a daemon holds the ledger, LedgerFault otherwise; then what was there is as it was.
+    """
+    if not file.is_file():
+        raise LedgerFault(f"{file}: there is no such file")
+    if ledger.exists() and file.samefile(ledger):
+        raise LedgerFault(f"{file}: is the ledger itself; name a backup")
+    try:
+        ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = take_lock(ledger, 0)
+    except OSError as error:
+        raise LedgerFault(f"{ledger.parent}: cannot be written to ({error.strerror})") from error
+    try:
+        if ledger.exists() and not replace:
+            raise LedgerFault(
+                f"{ledger}: there is a ledger already; --replace puts it aside, under another name beside it"
+            )
+        part = ledger.with_name(f"{ledger.name}.restoring")
+        part.unlink(missing_ok=True)  # of a run that was cut short; the lock is ours
+        head = copy_of(file, part, lambda _: None)
+        try:
+            give(part, ledger if ledger.exists() else ledger.parent)
+            found = _proven(part, head)
+            aside = _put_aside(ledger, clock()) if ledger.exists() else None
+            _replace(ledger, part, aside)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        return Restored(str(ledger), None if aside is None else str(aside), found)
+    finally:
+        os.close(lock)
+
+
+def _replace(ledger: Path, made: Path, aside: Path | None) -> None:
+    """Put a file in a ledger's place, whose log must be gone first: SQLite would fold it into whatever is there."""
+    log = ledger.with_name(ledger.name + "-wal")
+    for each in (log, ledger.with_name(ledger.name + "-shm")):
+        each.unlink(missing_ok=True)
+    try:
+        into_place(made, ledger)
+    except BaseException:
+        if aside is not None:
+            kept = aside.with_name(aside.name + "-wal")
+            if kept.exists():
+                kept.rename(log)
+            aside.unlink()  # it is the ledger itself, by another name
+        raise
+
+
+def _put_aside(ledger: Path, at: Instant) -> Path:
+    """A second name for the ledger and its log, so that there is no moment without one. Raises LedgerFault."""
+    aside = ledger.with_name(f"{ledger.name}.replaced-{_name(ledger, at).removeprefix(ledger.stem + '-')}")
+    try:
+        log = ledger.with_name(ledger.name + "-wal")
+        if log.exists():
+            os.link(log, aside.with_name(aside.name + "-wal"))
+        os.link(ledger, aside)
+    except OSError as error:
+        raise LedgerFault(
+            f"{aside}: the ledger cannot be put aside there ({error.strerror}); move it yourself, then start again"
+        ) from error
+    return aside

@@ -1,0 +1,153 @@
+"""A copy of a ledger's file: how one is made beside a running writer, and what one is."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconcilerd.domain.names import Instant
+from reconcilerd.errors import LedgerFault
+from reconcilerd.ledger.disk import room
+from reconcilerd.ledger.migrations import applied_to, newer_than_ours, programs_of
+from reconcilerd.ledger.reader import Reader, faults, read_only
+
+STEP_PAGES = 256
+"""Pages copied at once: a megabyte."""
+STEP_PAUSE_S = 0.005
+"""Between two steps the disk is the writer's."""
+SPARE_BYTES = 16 * 1024 * 1024
+"""A copy leaves at least so much of the disk."""
+APPLICATION = 0x52434E42
+"""Stands in the head of each file that ``copy_of`` made, so that nothing else is ever deleted for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What a proven ledger file is. ``at``: of its last entry; None where it has none."""
+
+    entries: int
+    head: str
+    at: Instant | None
+    anchor: int
+    """Entries up to this one were compacted away; 0: none."""
+    bytes: int
+    schema: tuple[str, ...]
+    program: str | None
+    """The last version of this program that opened it for writing, where that was written down."""
+
+
+def inspect(path: Path) -> Inspected:
+    """What a file is, all of it proven. Raises LedgerFault with what is wrong with it."""
+    if not path.is_file():
+        raise LedgerFault(f"{path}: there is no such file")
+    with faults(path), closing(read_only(path)) as connection:
+        newer = newer_than_ours(connection)
+        if newer:
+            raise LedgerFault(f"{path}: {newer}")
+        sound(path, connection)
+        reader = Reader(path, connection)
+        proof = reader.verify()
+        if not proof.ok:
+            raise LedgerFault(f"{path}: broken at entry {proof.first_bad}: {proof.why}")
+        last = connection.execute("select at from entries order by seq desc limit 1").fetchone()
+        programs = programs_of(connection)
+        return Inspected(
+            entries=proof.entries,
+            head=proof.head,
+            at=Instant(last[0]) if last else None,
+            anchor=proof.anchor,
+            bytes=path.stat().st_size,
+            schema=applied_to(connection),
+            program=programs[-1] if programs else None,
+        )
+
+
+def sound(path: Path, connection: sqlite3.Connection) -> None:
+    """Whether SQLite finds its own structures whole. Raises LedgerFault."""
+    with faults(path):
+        (word,) = connection.execute("pragma integrity_check(1)").fetchone()
+    if word != "ok":
+        raise LedgerFault(f"{path}: the file is damaged ({str(word)[:200]})")
+
+
+def copy_of(ledger: Path, target: Path, rest: Callable[[float], None]) -> bytes:
+    """Copy one moment of a ledger to a file that does not exist yet; returns the hash of its last entry then.
+
+    The copy is ours alone (0600) before it holds a byte, one file without a log beside it, and on the disk when this
+    returns. Whoever writes the ledger meanwhile goes on; only its log grows until the copy is done. ``rest`` is given
+    seconds to sleep between steps. Raises LedgerFault; then nothing is left of the copy.
+    """
+    must_be_there(ledger)
+    _must_fit(ledger, target)
+    try:
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise LedgerFault(f"{target}: cannot be created ({error.strerror}); check the folder") from error
+    try:
+        with faults(ledger), closing(read_only(ledger)) as source:
+            # One moment of it: a copy in steps would begin anew with every commit of another process.
+            source.execute("begin")
+            head = Reader(ledger, source).head_hash
+            _pages(source, target, rest)
+        _to_disk(target)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise LedgerFault(f"{target}: cannot be written ({error.strerror})") from error
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return head
+
+
+def must_be_there(ledger: Path) -> None:
+    """Raises LedgerFault where there is no ledger."""
+    if not ledger.is_file():
+        raise LedgerFault(f"{ledger}: there is no ledger yet; start the daemon first")
+
+
+def _pages(source: sqlite3.Connection, target: Path, rest: Callable[[float], None]) -> None:
+    with faults(target), closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        copy.execute("pragma synchronous = off")  # it is brought to the disk once, at the end
+        source.backup(copy, pages=STEP_PAGES, progress=lambda *_: rest(STEP_PAUSE_S))
+        copy.execute("pragma journal_mode = delete")
+        copy.execute(f"pragma application_id = {APPLICATION}")
+
+
+def _to_disk(path: Path) -> None:
+    for each, flags in ((path, os.O_RDWR), (path.parent, os.O_RDONLY)):
+        descriptor = os.open(each, flags | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def into_place(made: Path, final: Path) -> None:
+    """Give a file its final name, in one step, on the disk. Raises LedgerFault."""
+    try:
+        made.replace(final)
+        _to_disk(final)
+    except OSError as error:
+        raise LedgerFault(f"{final}: cannot be put there ({error.strerror})") from error
+
+
+def made_by_us(path: Path) -> bool:
+    """Whether the head of a file says that ``copy_of`` made it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(72)
+    except OSError:
+        return False
+    return head[:16] == b"SQLite format 3\0" and head[68:72] == APPLICATION.to_bytes(4, "big")
+
+
+def _must_fit(ledger: Path, target: Path) -> None:
+    takes, there = room(ledger), room(target)
+    needed = takes.database + takes.log + SPARE_BYTES
+    if there.free < needed:
+        raise LedgerFault(
+            f"{target.parent}: {there.free >> 20} MiB are free and a copy takes {needed >> 20}; "
+            "free space, or name another folder"
+        )

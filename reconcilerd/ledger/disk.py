@@ -1,0 +1,47 @@
+"""How much room there is, and how much of it a ledger takes."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconcilerd.errors import LedgerFault
+
+LOW_PERCENT = 5
+"""Below this part of a disk free, somebody should know."""
+WAL_BYTES = 64 * 1024 * 1024
+"""What is left of the log after it was written back into the file; it grows beyond only under a long reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes of the disk that a path is on (those that we may use), and of the ledger there."""
+
+    total: int
+    free: int
+    database: int
+    log: int
+
+    @property
+    def low(self) -> bool:
+        return self.free * 100 < self.total * LOW_PERCENT
+
+
+def room(ledger: Path) -> Room:
+    """What a ledger takes, and what is left beside it. Raises LedgerFault where its folder cannot be asked."""
+    try:
+        disk = os.statvfs(ledger.parent)
+    except OSError as error:
+        raise LedgerFault(f"{ledger.parent}: cannot be asked for its room ({error.strerror})") from error
+    return Room(
+        total=disk.f_blocks * disk.f_frsize,
+        free=disk.f_bavail * disk.f_frsize,
+        database=_size(ledger),
+        log=_size(ledger.with_name(ledger.name + "-wal")),
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

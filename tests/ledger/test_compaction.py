@@ -1,0 +1,314 @@
+"""What compaction takes away, and what it must not: the state, the book, the proof, and young records."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DataObject
+
+from reconcilerd.cli.render import history
+from reconcilerd.daemon.keeper import Terms, let_go
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import DecisionRecorded, Fact, LedgerAnchored
+from reconcilerd.domain.names import Instant
+from reconcilerd.domain.policy import Mode
+from reconcilerd.domain.record import replay
+from reconcilerd.errors import LedgerFault
+from reconcilerd.ledger import store
+from reconcilerd.ledger.fold import Held, SetDigest
+from reconcilerd.ledger.reader import open_reader
+from reconcilerd.ledger.store import Ledger
+from reconcilerd.ledger.writer import Writer
+from reconcilerd.trial.stage import START
+from tests.ledger.test_ledger import stock
+from tests.near_misses.samples import FACTS
+from tests.plans.stage import Shop, opened
+from tests.plans.test_replay import check
+from tests.world.stage import policy, shop
+
+LATE = Instant(START + 30 * 86_400_000)
+
+
+@cache
+def traded() -> bytes:
+    """A ledger of an hour of trade, as the bytes of its file."""
+
+    async def hour(one: Shop) -> None:
+        await one.ask("approve", id="held", reason="go on")
+        await shop(one.stage, 40, 1.0, 3, ("a", "b"))
+        chance = Random(1)
+        for _ in range(4):
+            item = chance.choice(one.stage.world.items_of("a"))
+            one.stage.world.set_quantity(item, chance.randint(0, 60), one.stage.clock())
+            await anyio.sleep(200)
+        one.stage.world.receive("b", 1, 30, one.stage.clock())
+        await one.ask("reconcile", skus=["b"], fresh=True)
+        await one.apply(await one.plan(sku="b"))
+        await one.ask("freeze", channel="shop-eu", reason="a stock-take")
+        await anyio.sleep(60)
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "l.db"
+        opened(path, hour, mode=Mode.GUARDED)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("pragma wal_checkpoint(truncate)")
+        return path.read_bytes()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "l.db"
+    path.write_bytes(traded())
+    return path
+
+
+def without_anchor(ledger: Ledger) -> list[Fact]:
+    return [fact for fact in ledger.everything() if not isinstance(fact, LedgerAnchored)]
+
+
+def loaded(facts: list[Fact]) -> Book:
+    book = Book(policy(split=True), awake_since=LATE)
+    book.load(facts, LATE)
+    return book
+
+
+def writing(path: Path, at: Instant = LATE) -> Ledger:
+    return Ledger.open(path, clock=lambda: at, durable=False)
+
+
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_a_compacted_ledger_gives_the_same_state_and_book_as_the_whole_one_and_so_does_its_rebuild(
+    data: DataObject,
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "l.db"
+        path.write_bytes(traded())
+        with writing(path) as ledger:
+            # One of every kind too: open intents, latches, approvals in force, plans that were applied.
+            for fact in data.draw(st.permutations([each for each in FACTS if each.kind != "anchor"])):
+                ledger.append([fact, stock("more", 1, 1)])
+            whole, last = without_anchor(ledger), ledger.latest_seq
+            kinds = {fact.kind for fact in whole}
+            assert {
+                "envelope",
+                "freeze",
+                "applied",
+                "correction",
+                "sent",
+                "order",
+                "slot",
+                "stock",
+                "inferred",
+            } <= kinds
+            book = loaded(whole)
+            for upto in sorted(data.draw(st.lists(st.integers(1, last), min_size=1, max_size=4))):
+                while ledger.compact(Instant(LATE + 1), upto):
+                    pass
+                assert without_anchor(ledger) == whole
+                if data.draw(st.booleans()):
+                    ledger.drop_records(LATE)
+                ledger.rebuild_state()
+                assert without_anchor(ledger) == whole
+                assert loaded(list(ledger.everything())) == book
+                assert ledger.verify().ok
+                assert min(entry.seq for entry in ledger.entries()) == upto + 1
+                (oldest,) = ledger._connection.execute("select min(seq) from records").fetchone()
+                assert oldest is None or oldest > upto, "a record without its entry"
+
+
+def test_a_daemon_goes_on_from_a_compacted_ledger_and_decides_by_what_can_be_proven(path: Path) -> None:
+    with writing(path, Instant(START + 3_600_000)) as ledger:
+        upto = ledger.latest_seq - 40
+        while ledger.compact(LATE, upto):
+            pass
+        cut = ledger.latest_seq
+
+    async def on(one: Shop) -> None:
+        told = await one.ask("history", sku="a", limit=500)
+        ends = history(told, 80).splitlines()[-2:]
+        assert f"#{told['compacted']} were compacted away" in " ".join(ends)
+        await one.ask("unfreeze", channel="shop-eu")
+        await shop(one.stage, 20, 1.0, 4, ("a", "b"))
+
+    opened(path, on, start=Instant(START + 3_600_000))
+    with writing(path) as ledger:
+        assert ledger.latest_seq > cut + 20
+        assert ledger.verify().ok
+    assert check(path) > 0
+
+
+def decisions(ledger: Ledger) -> Iterator[tuple[int, DecisionRecorded]]:
+    for entry in ledger.entries():
+        for fact in entry.facts:
+            if isinstance(fact, DecisionRecorded):
+                yield entry.seq, fact
+
+
+def test_what_decisions_looked_at_goes_before_their_entries_and_only_that(path: Path) -> None:
+    with writing(path) as ledger:
+        state, before = without_anchor(ledger), list(decisions(ledger))
+        times = {entry.seq: entry.at for entry in ledger.entries()}
+        middle = before[len(before) // 2][0]
+        entries = ledger.latest_seq
+        while ledger.drop_records(times[middle]):
+            pass
+        assert ledger.verify().ok
+        assert without_anchor(ledger) == state
+        assert ledger.latest_seq > entries
+        for (seq, made), (_, now) in zip(before, decisions(ledger), strict=True):
+            named = ledger.entry_naming(made.id)
+            assert named is not None
+            assert now in named.facts
+            if times[seq] < times[middle]:
+                with pytest.raises(ValueError, match="not kept any longer"):
+                    list(replay(now))
+            else:
+                assert now == made
+                assert all(each.identical for each in replay(now))
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("delete from records where seq = ?", "is missing"),
+        ("update records set packed = packed || 'x' where seq = ?", "not what was written"),
+    ],
+)
+def test_a_record_that_is_gone_too_early_or_spoilt_is_found(path: Path, sql: str, why: str) -> None:
+    with writing(path) as ledger:
+        seq = next(decisions(ledger))[0]
+    with closing(sqlite3.connect(path)) as other:
+        with pytest.raises(sqlite3.IntegrityError):
+            other.execute(sql, (seq,))
+        other.executescript("drop trigger records_stay; drop trigger records_never_change")
+        other.execute(sql, (seq,))
+        other.commit()
+    reader = open_reader(path)
+    found = reader.verify()
+    reader.close()
+    assert (found.ok, found.first_bad) == (False, seq)
+    assert why in found.why
+
+
+def test_large_records_stand_beside_the_chain_and_not_in_it(path: Path) -> None:
+    with writing(path) as ledger:
+        largest = max(len(made.packed) for _, made in decisions(ledger))
+        bodies = ledger._connection.execute(
+            "select max(length(body)) from entries where instr(body, '\"decision\"')"
+        ).fetchone()[0]
+        assert largest > 500
+        for seq, made in decisions(ledger):
+            (body,) = ledger._connection.execute("select body from entries where seq = ?", (seq,)).fetchone()
+            assert made.packed.encode() not in bytes(body)
+        assert bodies
+
+
+@pytest.mark.parametrize("steps", [(2, 5_000), (256, 30)])
+async def test_a_day_of_compaction_goes_in_steps_that_let_writers_in(
+    path: Path, monkeypatch: pytest.MonkeyPatch, steps: tuple[int, int]
+) -> None:
+    monkeypatch.setattr("reconcilerd.daemon.keeper.REST_S", 0.0)
+    monkeypatch.setattr(store, "STEP_ENTRIES", steps[0])
+    monkeypatch.setattr(store, "STEP_ROWS", steps[1])
+    sizes: list[int] = []
+
+    with writing(path) as ledger:
+        compact, last = ledger.compact, ledger.latest_seq
+
+        def counted(before: Instant, upto: int) -> int:
+            sizes.append(compact(before, upto))
+            return sizes[-1]
+
+        monkeypatch.setattr(ledger, "compact", counted)
+        async with Writer(ledger) as writer, anyio.create_task_group() as group:
+
+            async def trade() -> None:
+                for number in range(20):
+                    await writer.append([stock("new", number, int(LATE) + number)])
+
+            group.start_soon(trade)
+            gone, _ = await let_go(writer, ledger, LATE, Terms(0, 0))
+        assert gone == sum(sizes) == last
+        assert len(sizes) > 8
+        assert max(sizes) <= steps[0]
+        found = ledger.verify()
+        assert (found.ok, found.anchor) == (True, last)
+
+
+def test_what_is_younger_than_asked_stays(path: Path) -> None:
+    with writing(path) as ledger:
+        times = [entry.at for entry in ledger.entries()]
+        middle = sorted(times)[len(times) // 2]
+        upto = ledger.latest_seq
+        while ledger.compact(middle, upto):
+            pass
+        assert min(entry.at for entry in ledger.entries()) == middle
+
+
+def test_a_step_that_fails_takes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with writing(path) as ledger:
+        entries, head = ledger.latest_seq, ledger.head_hash
+
+        def full(*_: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(ledger, "_fold_into_base", full)
+        with pytest.raises(LedgerFault, match="disk is full"):
+            ledger.compact(LATE, entries)
+        assert (ledger.latest_seq, ledger.head_hash, ledger.anchor) == (entries, head, None)
+        assert ledger.append([stock("a", 1, 1)]) == entries + 1
+        assert ledger.verify().ok
+
+
+def test_what_went_gives_its_room_back(path: Path) -> None:
+    before = path.stat().st_size
+    with writing(path) as ledger:
+        assert ledger.shrink() == 0
+        upto = ledger.latest_seq
+        while ledger.compact(LATE, upto):
+            pass
+        assert ledger.shrink() > 0
+        assert ledger.verify().ok
+    assert path.stat().st_size < before * 0.8
+
+
+def test_a_backup_of_a_compacted_ledger_is_proven_like_any_other(path: Path, tmp_path: Path) -> None:
+    from reconcilerd.ledger.backups import back_up, restore
+
+    with writing(path) as ledger:
+        ledger.compact(LATE, 10)
+        made = back_up(path, tmp_path / "b", lambda: LATE, hourly=1, daily=1)
+        restore(Path(made.backup.file), tmp_path / "new.db", lambda: LATE, replace=False)
+        with writing(tmp_path / "new.db") as restored:
+            assert without_anchor(restored) == without_anchor(ledger)
+            assert restored.anchor == ledger.anchor
+
+
+rows = st.dictionaries(
+    st.tuples(st.sampled_from(["a", "b\0"]), st.text(max_size=2)),
+    st.builds(Held, st.integers(1, 9), st.integers(0, 9), st.integers(0, 9), st.binary(max_size=3)),
+    max_size=5,
+)
+
+
+@given(rows, rows)
+def test_the_digest_of_a_set_is_kept_up_row_by_row_and_tells_sets_apart(
+    one: dict[tuple[str, str], Held], other: dict[tuple[str, str], Held]
+) -> None:
+    digest = SetDigest.of(one.items())
+    assert SetDigest.read(digest.text) == digest
+    for key, held in one.items():
+        digest.remove(key, held)
+    for key, held in reversed(list(other.items())):
+        digest.add(key, held)
+    assert digest == SetDigest.of(other.items())
+    assert (SetDigest.of(one.items()) == digest) == (one == other)
