@@ -67,8 +67,9 @@ def test_killed_at_random_moments_it_loses_nothing_and_goes_on(tenant: Path) -> 
         done = run(tenant.parent, "ledger", "verify", "--config", str(tenant))
         assert done.returncode == 0, done.stdout + done.stderr
         now = int(done.stdout.split(": ")[1].split(" ")[0])
-        assert now > entries
+        assert now >= entries, "on a busy machine it may be killed before its first entry"
         entries = now
+    assert entries
     with running(tenant.parent, "run", "--config", str(tenant)) as daemon:
         wait_until("the daemon to read everything", lambda: is_up(tenant))
         code, sheet = ask(tenant, "reconcile", "--sku", "85123A")
