@@ -103,6 +103,19 @@ def run(config: Path) -> int:
     return run_daemon(config)
 
 
+@cli.command()
+@config_option
+@json_option
+def reload(config: Path, as_json: bool) -> int:
+    """Have the running daemon take over the changed configuration, as SIGHUP does, and say what came of it.
+
+    Policy, limits and guards are swapped, all or nothing; systems, paths and credentials take a restart (exit code 2).
+    """
+    from reconcilerd.cli.socket_client import ask_daemon
+
+    return _show(ask_daemon(config, {"op": "reload"}), as_json, render.reloaded)
+
+
 @cli.command("check-config")
 @config_option
 @click.option("--defaults", is_flag=True, help="Print every key with unit, default and reason.")

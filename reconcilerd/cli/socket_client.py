@@ -45,10 +45,21 @@ def answer(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     return answer_offline(config, request)
 
 
-def ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
+    """From the daemon that a config names, and from nobody else; where none runs, an error with exit code 8."""
+    path = socket_path(config)
+    try:
+        if path is None:
+            raise NotReachable(f"{config} names no control socket, or cannot be read")
+        return ask(path, request, patience_s)
+    except NotReachable as nobody:
+        return {"error": {"message": f"no daemon answers: {nobody}", "exit_code": 8}, "exit_code": 8}
+
+
+def ask(path: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
     """Send one request, return the answer. Raises NotReachable if nobody listens there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(PATIENCE_S)
+        connection.settimeout(patience_s)
         try:
             connection.connect(str(path))
             connection.sendall(json.dumps(request).encode() + b"\n")

@@ -72,6 +72,8 @@ class Answers:
         self._channels = channels
         self._history = history
         self._carry = carry
+        self.reload: Callable[[], Awaitable[dict[str, Any]]] = _nothing_runs
+        """Takes over a changed configuration; a daemon that runs has one."""
         hands = Hands(self._sku, self._read, carry, self._must_be_read)
         self._plans = None if archive is None else Plans(daemon, archive, hands)
 
@@ -86,6 +88,7 @@ class Answers:
             "freeze": self.freeze,
             "unfreeze": self.freeze,
             "breaker": self.breaker,
+            "reload": lambda _request, _by: self.reload(),
             **(self._plans.requests() if self._plans else {}),
         }
         op = ops.get(str(request.get("op")))
@@ -436,6 +439,10 @@ class Answers:
                 # Readings closer together would count as one.
                 await anyio.sleep(book.policy.limits.confirm_gap_ms / 1000)
             await self._read(skus)
+
+
+async def _nothing_runs() -> dict[str, Any]:
+    return error("no daemon runs; its next start reads the configuration as it is then", 8)
 
 
 def _only(channel: str, sheet: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class Circuits:
     """One breaker a channel. In memory: an open one ends by itself, a restart begins to count anew."""
 
     def __init__(self, limits: Limits, clock: Callable[[], Instant]) -> None:
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self.known: dict[ChannelName, Circuit] = {}
 
@@ -24,7 +24,7 @@ class Circuits:
 
         def told(answered: bool) -> None:
             before = self.known.get(channel, Circuit())
-            after = self.known[channel] = heard(before, self._clock(), answered, self._limits)
+            after = self.known[channel] = heard(before, self._clock(), answered, self.limits)
             if (before.open_until is None) != (after.open_until is None):
                 closed = after.open_until is None
                 event = "circuit_closed" if closed else "circuit_opened"

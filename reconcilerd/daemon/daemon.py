@@ -5,7 +5,7 @@ means nothing before its SKU is known; then everything runs at once.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
@@ -33,7 +33,9 @@ from reconcilerd.domain.circuit import half_fail
 from reconcilerd.domain.facts import CorrectionPlanned
 from reconcilerd.domain.guards import Closed, Rails
 from reconcilerd.domain.names import ChannelName, FeedName, Instant
+from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.survey import is_dark
+from reconcilerd.transport.progress import rest
 
 log = structlog.get_logger("reconcilerd.daemon")
 
@@ -70,7 +72,7 @@ class Daemon:
         """``recent``: the corrections of the last window, so that a restart does not reset a rail."""
         self.desk = desk
         self._plugs = plugs
-        self._drain_s = drain_s
+        self.drain_s = drain_s
         self.executors: dict[ChannelName, Executor] = {
             name: Executor(channel, desk, self._stopped, self._on_denied, self._barred)
             for name, channel in plugs.channels.items()
@@ -81,9 +83,32 @@ class Daemon:
         for correction in recent:
             self.windows.spend(correction)
         self.new_id = plugs.new_id
+        self.watch = desk.watch
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
         self.health = health(desk, self.passes)
         self.started = anyio.Event()
+        self._outdated: frozenset[str] = frozenset()
+        """Corrections that were decided, and perhaps not sent, when the present policy came."""
+
+    def turn_to(
+        self,
+        policy: Policy,
+        closed: Callable[[Instant], tuple[Closed, ...]],
+        spent: Iterable[CorrectionPlanned],
+    ) -> None:
+        """Decide by another policy of the same systems from here on. No await: nobody sees half of it.
+
+        What was decided by the policy before and has not left does not leave. ``spent``: the corrections of the last
+        window, which may be longer now.
+        """
+        limits = policy.limits
+        tracks = self.desk.book.slots.values()
+        self._outdated = frozenset(each.write.id for each in tracks if each.write is not None)
+        self.desk.book.turn_to(policy)
+        self._plugs = replace(self._plugs, closed=closed)
+        self.circuits.limits = limits
+        self.windows.resize(limits.window_ms, limits.zeros_window_ms, spent)
+        self.passes.turn_to_policy()
 
     def rails(self) -> Rails:
         """A person's words as they stand now."""
@@ -110,7 +135,7 @@ class Daemon:
         """Run until ``stop`` is set; then let the executors finish within the deadline."""
         async with anyio.create_task_group() as outer:
             for name, executor in self.executors.items():
-                outer.start_soon(keep_alive, f"executor {name}", executor.run)
+                outer.start_soon(keep_alive, f"executor {name}", executor.run, self.watch)
             async with anyio.create_task_group() as inner:
                 inner.start_soon(self._everything)
                 await stop.wait()
@@ -120,7 +145,7 @@ class Daemon:
 
     async def drain(self) -> None:
         """Wait for the executors to empty their queues, at most ``drain_s``."""
-        with anyio.move_on_after(self._drain_s) as scope:
+        with anyio.move_on_after(self.drain_s) as scope:
             for executor in self.executors.values():
                 await executor.drained()
         log.info("drained", complete=not scope.cancelled_caught)
@@ -131,14 +156,15 @@ class Daemon:
         One that the ledger holds is good enough to lower by, whatever state Extensiv is in.
         """
         fresh = [FeedName(each) for each in CATALOGUE if FeedName(each) not in self.desk.book.sweeps]
-        for feed in fresh:
-            await self._until_read(feed)
+        with self.watch.task("catalogue"):
+            for feed in fresh:
+                await self._until_read(feed)
         self.desk.everybody()
         async with anyio.create_task_group() as group:
             self._start_readers(group, fresh)
-            group.start_soon(keep_alive, "passes", self.passes.run)
-            group.start_soon(keep_alive, "restless", self.passes.keep_looking)
-            group.start_soon(keep_alive, "health", self.health.run)
+            group.start_soon(keep_alive, "passes", self.passes.run, self.watch)
+            group.start_soon(keep_alive, "restless", self.passes.keep_looking, self.watch)
+            group.start_soon(keep_alive, "health", self.health.run, self.watch)
             self.started.set()
 
     async def _until_read(self, feed: FeedName) -> None:
@@ -149,7 +175,7 @@ class Daemon:
             if complete:
                 return
             await self.health.check()
-            await anyio.sleep(pause)
+            await rest(pause)
             pause = min(60.0, pause * 2)
 
     def _start_readers(self, group: TaskGroup, read_already: Collection[FeedName]) -> None:
@@ -167,13 +193,17 @@ class Daemon:
                     self.health.on_trouble,
                     read_already=feed in read_already,
                 )
-                group.start_soon(keep_alive, f"poll {feed}", reader)
-        group.start_soon(keep_alive, "stock reader", partial(read_wanted_stock, plugs.stock, self.desk))
+                group.start_soon(keep_alive, f"poll {feed}", reader, self.watch)
+        group.start_soon(
+            keep_alive, "stock reader", partial(read_wanted_stock, plugs.stock, self.desk), self.watch
+        )
         hungry = self.passes.standing.hungry
-        group.start_soon(keep_alive, "hungry", partial(feed_the_hungry, hungry, self.desk, HUNGRY_EVERY_MS))
+        group.start_soon(
+            keep_alive, "hungry", partial(feed_the_hungry, hungry, self.desk, HUNGRY_EVERY_MS), self.watch
+        )
         for name, channel in plugs.channels.items():
             reader = partial(read_wanted_slots, channel, self.desk)
-            group.start_soon(keep_alive, f"slot reader {name}", reader)
+            group.start_soon(keep_alive, f"slot reader {name}", reader, self.watch)
 
     def _stopped(self, channel: str) -> str | None:
         """Why nothing may be written now, if so: asked before every call."""
@@ -188,7 +218,9 @@ class Daemon:
         )
 
     def _barred(self, correction: CorrectionPlanned) -> str | None:
-        """Why this one may not be written now though others may: a freeze window that opened meanwhile."""
+        """Why this one may not be written now though others may: a freeze window that opened, or another policy."""
+        if correction.id in self._outdated:
+            return "it was planned by the policy before"
         lowers = correction.target < correction.read or bool(correction.under)
         barred = any(
             each.bars(correction.slot.channel, lowers=lowers, cures=correction.cures)

@@ -19,6 +19,7 @@ from reconcilerd.domain.invariants import breach_of, check_write
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import Wants
 from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdError, Refused
+from reconcilerd.transport.progress import heard, idle, rest
 
 log = structlog.get_logger("reconcilerd.executors")
 
@@ -83,10 +84,12 @@ class Executor:
         while True:
             if not self._queue:
                 self._filled = anyio.Event()
+                idle()
                 await self._filled.wait()
+            heard()
             await self.work_once()
             if self._denied:
-                await anyio.sleep(DENIED_REST_S)
+                await rest(DENIED_REST_S)
                 self._denied = False
 
     async def work_once(self) -> None:

@@ -41,6 +41,7 @@ from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.record import Order, PutBack, decide, record
 from reconcilerd.domain.room import Room
 from reconcilerd.domain.survey import Surveyor, Weather, weather_of
+from reconcilerd.transport.progress import heard, idle, rest
 
 log = structlog.get_logger("reconcilerd.passes")
 
@@ -207,15 +208,24 @@ class Passes:
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
+            idle()
             groups = await self._desk.groups(SLICE_GROUPS)
+            heard()
             await self.one_pass(groups)
             # One checkpoint a pass: readings, answers and signals go first.
             await anyio.lowlevel.checkpoint()
 
+    def turn_to_policy(self) -> None:
+        """The book goes by another policy: nothing that was worked out before holds any more."""
+        self._surveyor = Surveyor(self._desk.book)
+        self._plans.clear()
+        self.changed_policy.begin_anew()
+        self._desk.everybody()
+
     async def keep_looking(self) -> None:
         """Readings that were asked for may never come, and time alone ends some holds: look again."""
         for turn in count(1):
-            await anyio.sleep(RESTLESS_S)
+            await rest(RESTLESS_S)
             self._desk.ask_again()
             if turn % WHOLE_TURN == 0:
                 self._desk.look_again(round(LOOKED_LATELY_S * 1000))
@@ -257,6 +267,7 @@ class Passes:
             groups = groups[done:]
             plans.extend(slice_plans)
             await self._carry(slice_plans, facts, first, word.order if word else None)
+            heard()
             await anyio.lowlevel.checkpoint()
         await self.changed_policy.settle()
         return tuple(plans)
