@@ -37,6 +37,18 @@ class Awaits(Flag):
     """Time alone, by little and little: looked at now and then."""
 
 
+def spelled(book: Book, sku: Sku) -> str:
+    """A SKU as people write it."""
+    product = book.products.get(sku)
+    return product.shown_sku if product is not None else sku
+
+
+def sku_on(book: Book, slot: SlotKey) -> str | None:
+    """What a slot sells, as people write it; None while that is not known."""
+    sku = book.joins().sku_of.get(slot)
+    return None if sku is None else spelled(book, sku)
+
+
 class Journal(Protocol):
     """Where facts are made durable; returns once they are."""
 

@@ -13,7 +13,7 @@ import structlog
 
 from reconcilerd.connectors.port import Channel, WriteAnswer
 from reconcilerd.daemon.canaries import Canaries
-from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.desk import Desk, sku_on
 from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, InvariantBroken, Outcome
 from reconcilerd.domain.invariants import breach_of, check_write
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
@@ -149,6 +149,7 @@ class Executor:
             log.info(
                 "correction_answered",
                 id=fact.id,
+                sku=sku_on(self._desk.book, fact.slot),
                 channel=fact.slot.channel,
                 slot=fact.slot.path,
                 outcome=fact.outcome,

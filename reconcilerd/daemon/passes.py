@@ -15,7 +15,7 @@ import anyio.lowlevel
 import structlog
 
 from reconcilerd import __version__
-from reconcilerd.daemon.desk import Awaits, Desk
+from reconcilerd.daemon.desk import Awaits, Desk, sku_on, spelled
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.trips import ChangedPolicy, zeros_tripped
 from reconcilerd.daemon.windows import Windows
@@ -423,7 +423,7 @@ class Passes:
         for each in fresh:
             log.warning(
                 "large_order",
-                sku=each.component,
+                sku=spelled(self._desk.book, each.component),
                 channel=each.channel,
                 order=each.order,
                 units=each.units,
@@ -441,10 +441,12 @@ class Passes:
         return bool(held - before)
 
     def _tell(self, plans: list[GroupPlan], made: PlanMade, ended: list[tuple[SlotKey, int]]) -> None:
+        book = self._desk.book
         for entry in (e for plan in plans for e in plan.sends):
             log.info(
                 "correction_planned",
-                sku=entry.sku,
+                sku=spelled(book, entry.sku),
+                channel=entry.slot.channel,
                 slot=entry.slot.path,
                 shown=entry.current,
                 target=entry.target,
@@ -452,7 +454,9 @@ class Passes:
                 because=entry.because,
             )
         for slot, age_ms in ended:
-            log.info("drift_cured", slot=slot.path, age_ms=age_ms)
+            log.info(
+                "drift_cured", sku=sku_on(book, slot), channel=slot.channel, slot=slot.path, age_ms=age_ms
+            )
         if made.slots:
             log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
 
