@@ -116,6 +116,19 @@ def reload(config: Path, as_json: bool) -> int:
     return _show(ask_daemon(config, {"op": "reload"}), as_json, render.reloaded)
 
 
+@cli.command()
+@config_option
+@json_option
+def audit(config: Path, as_json: bool) -> int:
+    """Have the running daemon read everything anew, whole, and compare every SKU. It shares the daemon's rate limits.
+
+    Exit code 0: all in step; 3: differences; 5: something could not be read; 8: no daemon runs.
+    """
+    from reconcilerd.cli.socket_client import AUDIT_S, ask_daemon
+
+    return _show(ask_daemon(config, {"op": "audit"}, AUDIT_S), as_json, render.audited)
+
+
 @cli.command("check-config")
 @config_option
 @click.option("--defaults", is_flag=True, help="Print every key with unit, default and reason.")

@@ -60,6 +60,16 @@ def tripped(answer: dict[str, Any], columns: int) -> str:
     return "\n".join(lines)
 
 
+def audited(answer: dict[str, Any], columns: int) -> str:
+    """``audit``: what differs after everything was read, and what could not be read."""
+    lines = [sheets(answer, columns)]
+    for feed, why in sorted(answer["unread"].items()):
+        lines += textwrap.wrap(
+            f"NOT READ {feed}: {why}", columns, subsequent_indent="  ", break_long_words=False
+        )
+    return "\n".join(lines)
+
+
 def reloaded(answer: dict[str, Any], columns: int) -> str:
     """What a reload put in force, and what it cannot."""
     before, policy = answer["before"], answer["policy"]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 600.0
+AUDIT_S = 6 * 3600.0
+"""A whole reading of a large catalogue takes as long as the rate limits have it take."""
 DEFAULT = "reconcilerd.sock"
 """As in the settings, which take too long to import here; a test holds the two together."""
 

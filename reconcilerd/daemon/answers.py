@@ -88,6 +88,7 @@ class Answers:
             "freeze": self.freeze,
             "unfreeze": self.freeze,
             "breaker": self.breaker,
+            "audit": self.audit,
             "reload": lambda _request, _by: self.reload(),
             **(self._plans.requests() if self._plans else {}),
         }
@@ -202,6 +203,16 @@ class Answers:
             "skus": sheets,
             "exit_code": 7 if apply and held and code == 3 else code,
         }
+
+    async def audit(self, _request: dict[str, Any], by: str) -> dict[str, Any]:
+        """Every feed read whole, then every SKU compared; ``unread``: feeds that could not be, and why (code 5)."""
+        if not self._daemon.started.is_set():
+            raise NeverRead(
+                "the daemon is still reading the catalogue; ask again once status names no feed unread"
+            )
+        unread = await self._daemon.read_everything()
+        told = await self.reconcile({"all": True}, by)
+        return {**told, "unread": unread, "exit_code": 5 if unread else told["exit_code"]}
 
     def _must_be_read(self) -> None:
         """Raises Denied or NeverRead where nobody can say which SKUs and listings there are."""

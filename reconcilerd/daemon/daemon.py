@@ -27,6 +27,7 @@ from reconcilerd.daemon.pollers import (
     read_wanted_slots,
     read_wanted_stock,
 )
+from reconcilerd.daemon.rereads import Rereads
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.circuit import half_fail
@@ -41,6 +42,8 @@ log = structlog.get_logger("reconcilerd.daemon")
 
 CATALOGUE = ("extensiv.products", "extensiv.listings", "extensiv.warehouses", "extensiv.channels")
 HUNGRY_EVERY_MS = 60_000
+LOOKED_AT_S = 60.0
+"""Where there is always news, not everything is ever looked at: after so long it has to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Daemon:
             self.windows.spend(correction)
         self.new_id = plugs.new_id
         self.watch = desk.watch
+        self.rereads = Rereads()
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
         self.health = health(desk, self.passes)
         self.started = anyio.Event()
@@ -143,6 +147,20 @@ class Daemon:
             await self.drain()
             outer.cancel_scope.cancel()
 
+    async def read_everything(self) -> dict[FeedName, str]:
+        """Have every feed read whole by its poller, and everything looked at; what could not be read, and why."""
+        feeds = [feed for source in self._sources() for feed in source.feeds]
+        asked = [self.rereads.ask(feed) for feed in feeds]
+        for each in asked:
+            await each.done.wait()
+        with anyio.move_on_after(LOOKED_AT_S):
+            while self.desk.busy:
+                await anyio.sleep(0.1)
+        return {each.feed: each.why for each in asked if each.why}
+
+    def _sources(self) -> list[Source]:
+        return [self._plugs.stock, *self._plugs.channels.values()]
+
     async def drain(self) -> None:
         """Wait for the executors to empty their queues, at most ``drain_s``."""
         with anyio.move_on_after(self.drain_s) as scope:
@@ -180,8 +198,7 @@ class Daemon:
 
     def _start_readers(self, group: TaskGroup, read_already: Collection[FeedName]) -> None:
         plugs = self._plugs
-        sources: list[Source] = [plugs.stock, *plugs.channels.values()]
-        for source in sources:
+        for source in self._sources():
             for feed in source.feeds:
                 reader = partial(
                     poll,
@@ -191,6 +208,7 @@ class Daemon:
                     self.desk,
                     plugs.chance,
                     self.health.on_trouble,
+                    self.rereads,
                     read_already=feed in read_already,
                 )
                 group.start_soon(keep_alive, f"poll {feed}", reader, self.watch)

@@ -12,6 +12,7 @@ import structlog
 
 from reconcilerd.connectors.port import Channel, Source, StockSource
 from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.rereads import Rereads
 from reconcilerd.daemon.sweeping import Sweeping
 from reconcilerd.domain.facts import SweepRead
 from reconcilerd.domain.names import FeedName, Instant, Sku, SlotKey
@@ -49,6 +50,7 @@ async def poll(
     desk: Desk,
     chance: Random,
     on_trouble: OnTrouble,
+    rereads: Rereads,
     *,
     read_already: bool = False,
 ) -> None:
@@ -57,20 +59,23 @@ async def poll(
     whole_at: Instant | None = None
     if read_already:
         whole_at = desk.clock()
-        await rest(pace.every_s)
+        await rereads.rest(feed, pace.every_s)
     while True:
         began = desk.clock()
-        whole = whole_at is None or began - whole_at >= pace.whole_every_s * 1000
+        asked = rereads.take(feed)
+        whole = whole_at is None or began - whole_at >= pace.whole_every_s * 1000 or bool(asked)
         complete, error = await read_once(source, feed, desk, whole=whole)
         if complete and whole:
             whole_at = began
+        for each in asked:
+            each.finish("" if complete else str(error)[:300])
         await on_trouble(feed, error)
         failures = 0 if error is None else failures + 1
         spent = (desk.clock() - began) / 1000
         pause = pace.every_s if not failures else min(BACKOFF_CAP_S, max(1.0, pace.every_s / 4) * 2**failures)
         if isinstance(error, TryLater) and error.after_ms is not None:
             pause = max(pause if failures > 1 else 0.0, min(BACKOFF_CAP_S, error.after_ms / 1000))
-        await rest(max(0.05, (pause - spent) * (1 + pace.jitter * (2 * chance.random() - 1))))
+        await rereads.rest(feed, max(0.05, (pause - spent) * (1 + pace.jitter * (2 * chance.random() - 1))))
 
 
 async def read_once(
