@@ -129,6 +129,38 @@ def audit(config: Path, as_json: bool) -> int:
     return _show(ask_daemon(config, {"op": "audit"}, AUDIT_S), as_json, render.audited)
 
 
+@cli.command("install-systemd")
+@click.option("--dry-run", is_flag=True, help="Print every file and where it belongs; write nothing.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("/"),
+    show_default=True,
+    help="Install under another root: an image, a package.",
+)
+@click.option(
+    "--bin", "programs", type=click.Path(path_type=Path), help="Where reconcilerd is (default: here)."
+)
+def install_systemd(dry_run: bool, root: Path, programs: Path | None) -> int:
+    """Install the systemd units of this program: daemon, tenants, failure notice, audit, backup, digest."""
+    from reconcilerd.cli.install_systemd import install
+
+    return install(root, programs, dry_run=dry_run)
+
+
+@cli.command("notify-failure")
+@config_option
+@click.argument("unit")
+def notify_failure(unit: str, config: Path) -> int:
+    """Tell people that a UNIT failed; systemd runs it when the daemon cannot be kept running.
+
+    Exit code 0: told, or nobody is to be; 2: a receiver will never take it; 5: one could not be reached.
+    """
+    from reconcilerd.cli.last_word import notify_failure as tell
+
+    return tell(config, unit)
+
+
 @cli.command("check-config")
 @config_option
 @click.option("--defaults", is_flag=True, help="Print every key with unit, default and reason.")

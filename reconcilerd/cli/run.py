@@ -1,6 +1,7 @@
 """``run``: the daemon until SIGTERM or SIGINT, with its ledger, alerts, socket and word to systemd."""
 
 import faulthandler
+import os
 import signal
 import socket as sockets
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 
 import anyio
 import structlog
+from anyio import to_thread
 
 from reconcilerd.alerting.receivers import PagerDuty, Slack
 from reconcilerd.alerting.router import Receiver, Router
 from reconcilerd.assemble import Assembled, assemble
+from reconcilerd.cli.last_word import recovered
 from reconcilerd.cli.reload import Reload
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
@@ -104,6 +107,7 @@ async def _live(
         notify("READY=1", status(status_line(built.daemon)))
         group.start_soon(_tell_systemd, built, stop)
         group.start_soon(hang_up.reload_by, answers.reload)
+        group.start_soon(_close_incident, config)
         log.info(
             "daemon_started",
             mode=plan.settings.limits.mode,
@@ -170,6 +174,13 @@ async def _signals(
                 at_once.cancel()
             else:
                 stop.set()
+
+
+async def _close_incident(config: Path) -> None:
+    """That our unit had failed was told by the unit itself; that it runs again, only we can."""
+    unit = os.environ.get("RECONCILERD_UNIT")
+    if unit:
+        await to_thread.run_sync(recovered, config, unit, abandon_on_cancel=True)
 
 
 async def _tell_systemd(built: Assembled, stop: anyio.Event) -> None:
