@@ -1,53 +1,22 @@
 """What a unit that failed says, and to whom, whatever state its configuration is in."""
 
-import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typing_extensions import override
 
 from reconcilerd.cli.last_word import happened, is_daemon, key_of, notify_failure, post, recovered
+from tests.cli.ears import Ears, listening
 
 HOOK = "the-hook-that-nobody-may-see"
 KEY = "the-key-that-nobody-may-see"
 UNIT = "reconcilerd.service"
 
 
-@dataclass
-class Ears:
-    """Slack and PagerDuty at one address; ``says`` is what they answer by the first part of the path."""
-
-    port: int = 0
-    heard: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    says: dict[str, tuple[int, str]] = field(default_factory=lambda: {"hook": (200, "ok"), "v2": (202, "{}")})
-
-
 @pytest.fixture
 def ears() -> Iterator[Ears]:
-    made = Ears()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            made.heard.append((self.path, body))
-            status, said = made.says[self.path.split("/")[1]]
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(said.encode())
-
-        @override
-        def log_message(self, *_: Any) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.port = server.server_port
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with listening() as made:
         yield made
-        server.shutdown()
 
 
 def tenant(folder: Path, ears: Ears, config: str | None = None) -> tuple[Path, dict[str, str]]:

@@ -7,6 +7,7 @@ import anyio
 import pytest
 from typing_extensions import override
 
+from reconcilerd.cli import run
 from reconcilerd.connectors.port import Channel
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.names import ChannelName, Sku
@@ -18,6 +19,7 @@ from tests.world.stage import Journal, Stage, play, policy, shop, small_world
 
 LONGEST_S = 2 * WORK_S + SLACK_S
 UK = ChannelName("shop-uk")
+WATCHDOG_S = 60.0
 
 
 async def for_ever(*_args: Any, **_more: Any) -> Any:
@@ -106,3 +108,26 @@ def test_each_task_that_hangs_is_found_by_name(hang: Callable[[Stage], None], na
         assert name in await found(stage, 600 + LONGEST_S)
 
     play(small_world(WorldConfig(seed=5), split=False), policy(split=False), scene, journal=Stuck())
+
+
+def test_while_a_task_hangs_systemd_hears_that_it_does_and_no_ping(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stage: Stage) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(run._tell_systemd, stage.built, anyio.Event())
+            await anyio.sleep(600)
+            well = list(said)
+            _health(stage)
+            await anyio.sleep(600 + LONGEST_S)
+            said.clear()
+            await anyio.sleep(600)
+            group.cancel_scope.cancel()
+        assert sum("WATCHDOG=1" in each for each in well) >= 600 / WATCHDOG_S
+        assert not any("HANGS" in each for each in well)
+        assert said
+        assert all("STATUS=HANGS: health" in each and "WATCHDOG" not in each for each in said)
+
+    said: list[str] = []
+    monkeypatch.setenv("WATCHDOG_USEC", str(round(WATCHDOG_S * 1_000_000)))
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    monkeypatch.setattr(run, "notify", lambda *lines: said.append("\n".join(lines)))
+    play(small_world(WorldConfig(seed=5), split=False), policy(split=False), scene)
