@@ -18,13 +18,15 @@ FOLDERS: Final = {
 }
 NEXT: Final = """\
 next:
-  systemd-sysusers && systemd-tmpfiles --create
-  systemctl daemon-reload
-  put the configuration into /etc/reconcilerd/config.toml (0640 root:reconcilerd), credentials into
-    /etc/reconcilerd/credentials/, those of alerts into /etc/reconcilerd/alert-credentials/, one file each
-  systemctl enable --now reconcilerd.service reconcilerd-audit.timer reconcilerd-backup.timer reconcilerd-digest.timer
-several tenants, each with /etc/reconcilerd/NAME/ and these folders in it (a NAME has at most 19 characters):
-  systemctl enable --now reconcilerd@NAME.service reconcilerd-audit@NAME.timer reconcilerd-backup@NAME.timer"""
+  systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload
+  the configuration goes to /etc/reconcilerd/config.toml (0640 root:reconcilerd),
+  credentials, one file each, to /etc/reconcilerd/credentials/, and those of
+  alerts to /etc/reconcilerd/alert-credentials/
+  systemctl enable --now reconcilerd.service
+  systemctl enable --now reconcilerd-{audit,backup,digest}.timer
+several tenants: the same under /etc/reconcilerd/NAME/ (at most 19 characters),
+  systemctl enable --now reconcilerd@NAME.service
+  systemctl enable --now reconcilerd-{audit,backup,digest}@NAME.timer"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,8 @@ class Daemon:
         self._plugs = replace(self._plugs, closed=closed)
         self.circuits.limits = limits
         self.windows.resize(limits.window_ms, limits.zeros_window_ms, spent)
-        self.passes.turn_to_policy()
+        self.passes.changed_policy.begin_anew()
+        self.desk.everybody()
 
     def rails(self) -> Rails:
         """A person's words as they stand now."""

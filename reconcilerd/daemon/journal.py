@@ -51,13 +51,13 @@ _NO_FIELD: Final = re.compile("[^A-Z0-9_]")
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
-def is_ours(stream: int, env: Mapping[str, str] = os.environ) -> bool:
-    """Whether a file descriptor is the one that systemd connected to the journal: then the journal reads us anyway."""
+def is_ours(stream: TextIO, env: Mapping[str, str] = os.environ) -> bool:
+    """Whether a stream is the one that systemd connected to the journal: then the journal reads us anyway."""
     said = env.get("JOURNAL_STREAM", "")
     try:
-        found = os.fstat(stream)
-    except OSError:
-        return False
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False  # no file is behind it
     return said == f"{found.st_dev}:{found.st_ino}"
 
 

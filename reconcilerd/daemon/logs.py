@@ -39,7 +39,7 @@ def configure(
         lambda _logger, _method, event: _clean(event, redact),
     ]
     out = stream or sys.stderr
-    journal = Journal() if stream is None and is_ours(out.fileno()) else None
+    journal = Journal() if stream is None and is_ours(out) else None
     if journal is None:
         processors.append(lambda _logger, _method, event: msgspec.json.encode(event, enc_hook=str).decode())
     else:

@@ -215,13 +215,6 @@ class Passes:
             # One checkpoint a pass: readings, answers and signals go first.
             await anyio.lowlevel.checkpoint()
 
-    def turn_to_policy(self) -> None:
-        """The book goes by another policy: nothing that was worked out before holds any more."""
-        self._surveyor = Surveyor(self._desk.book)
-        self._plans.clear()
-        self.changed_policy.begin_anew()
-        self._desk.everybody()
-
     async def keep_looking(self) -> None:
         """Readings that were asked for may never come, and time alone ends some holds: look again."""
         for turn in count(1):

@@ -136,10 +136,11 @@ def test_a_journal_that_does_not_read_holds_nobody_up(tmp_path: Path, journal: s
 def test_it_is_spoken_only_where_standard_error_is_the_journals(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w", encoding="utf-8") as file:
         found = os.fstat(file.fileno())
-        assert is_ours(file.fileno(), {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"})
-        assert not is_ours(file.fileno(), {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino + 1}"})
-        assert not is_ours(file.fileno(), {"JOURNAL_STREAM": "nonsense"})
-        assert not is_ours(file.fileno(), {})
+        assert is_ours(file, {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"})
+        assert not is_ours(file, {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino + 1}"})
+        assert not is_ours(file, {"JOURNAL_STREAM": "nonsense"})
+        assert not is_ours(file, {})
+    assert not is_ours(io.StringIO(), {"JOURNAL_STREAM": "1:1"})
 
 
 LOGS = """

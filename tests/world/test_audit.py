@@ -32,6 +32,7 @@ def test_what_no_poll_has_seen_yet_is_found_since_every_feed_is_read_whole() -> 
         began = stage.clock()
         told = await audit(stage)
         assert [each["sku"] for each in told["skus"]] == ["a", "b"]
+        assert stage.clock() - began < SLOW_S * 1000 / 10, "it waited for a poll that comes of itself"
         assert (told["exit_code"], told["unread"]) == (3, {})
         ended = [each for each in stage.journal.facts if isinstance(each, SweepRead) and each.ended >= began]
         whole = {each.feed for each in ended if each.full and each.complete}
