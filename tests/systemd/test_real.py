@@ -321,6 +321,11 @@ def test_tenants_run_beside_one_another_and_see_nothing_of_each_other(scene: Sce
         wait_until("its standing", lambda: "3 channels" in scene.status("reconcilerd@one.service"))
         here.do("systemctl start reconcilerd-audit@one.service", timeout_s=300)
         assert here.show("reconcilerd-audit@one.service", "Result") == {"Result": "success"}
+        told = len(scene.events("trigger"))
+        here.do("systemctl stop reconcilerd@one.service; rm /etc/reconcilerd/one/credentials/*")
+        assert here.run("systemctl", "start", "reconcilerd@one.service").returncode != 0
+        wait_until("the last word", lambda: len(scene.events("trigger")) > told)
+        assert scene.events("trigger")[-1].endswith("/reconcilerd@one.service")
     finally:
         for name in names:
             here.do(f"systemctl stop reconcilerd@{name}.service")

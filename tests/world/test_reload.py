@@ -138,6 +138,41 @@ def test_a_large_change_waits_for_a_person_and_taken_back_it_waits_no_more() -> 
     play(world, rules, scene)
 
 
+def test_what_a_policy_would_have_changed_is_not_held_against_the_one_after_it() -> None:
+    """The second comes while the first has been looked at, and not judged yet."""
+    world, rules = _settled(config_change_slots=1)
+    much = replace(rules, revision="much", default_sku=SkuRule(safety_stock=10))
+
+    async def scene(stage: Stage) -> None:
+        daemon = stage.built.daemon
+        await anyio.sleep(900)
+        turn_to(stage, much)
+        weather = weather_of(daemon.desk.book, stage.clock())
+        for group in daemon.desk.book.joins().groups.members:
+            plan = make_plan(position_of(daemon.desk.book, group, weather), daemon.rails())
+            assert plan.entries, "it changes nothing: the test proves nothing"
+            daemon.passes.changed_policy.look(plan)
+        turn_to(stage, replace(rules, revision="nothing"))
+        await anyio.sleep(900)
+        assert daemon.desk.book.adopted == "nothing"
+        assert LATCH not in daemon.desk.book.latches.known
+
+    play(world, rules, scene)
+
+
+def test_a_refused_reload_is_an_alert_until_one_is_taken_over() -> None:
+    async def scene(stage: Stage) -> None:
+        fires: list[bool] = []
+        for why in (None, "limits.mode: no such mode", None):
+            stage.built.daemon.health.reload_refused = why
+            await anyio.sleep(60)
+            fires.append("config_refused" in {kind for kind, _, _ in stage.alerts.raised})
+        assert fires == [False, True, False]
+
+    world, rules = _settled()
+    play(world, rules, scene)
+
+
 def test_what_the_policy_before_had_planned_does_not_leave_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mode goes to observe in the moment in which corrections are handed over: no store hears of one of them."""
     world, rules = _settled()
