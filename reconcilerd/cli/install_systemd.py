@@ -19,9 +19,9 @@ FOLDERS: Final = {
 NEXT: Final = """\
 next:
   systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload
-  the configuration goes to /etc/reconcilerd/config.toml (0640 root:reconcilerd),
-  credentials, one file each, to /etc/reconcilerd/credentials/, and those of
-  alerts to /etc/reconcilerd/alert-credentials/
+  configuration: /etc/reconcilerd/config.toml (0640 root:reconcilerd)
+  credentials, one file each: /etc/reconcilerd/credentials/, those of alerts:
+    /etc/reconcilerd/alert-credentials/
   systemctl enable --now reconcilerd.service
   systemctl enable --now reconcilerd-{audit,backup,digest}.timer
 several tenants: the same under /etc/reconcilerd/NAME/ (at most 19 characters),
