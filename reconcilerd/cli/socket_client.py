@@ -55,7 +55,8 @@ def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIEN
             raise NotReachable(f"{config} names no control socket, or cannot be read")
         return ask(path, request, patience_s)
     except NotReachable as nobody:
-        return {"error": {"message": f"no daemon answers: {nobody}", "exit_code": 8}, "exit_code": 8}
+        message = f"no daemon answers: {nobody}; start it: systemctl start reconcilerd, or reconcilerd run"
+        return {"error": {"message": message, "exit_code": 8}, "exit_code": 8}
 
 
 def ask(path: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
