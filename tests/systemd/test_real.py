@@ -28,6 +28,7 @@ RESTARTS = int(os.environ.get("RECONCILERD_RESTARTS", "3"))
 UNIT = "reconcilerd.service"
 CONFIG = "/etc/reconcilerd/config.toml"
 WATCHDOG_S = 6
+LARGE = 500_000
 CREDENTIALS = {"extensiv-client-id": "simulator", "extensiv-client-secret": "simulator-secret"}
 
 pytestmark = pytest.mark.timeout(900 + 60 * RESTARTS)
@@ -187,6 +188,13 @@ def test_the_journal_has_a_field_for_each_key(scene: Scene) -> None:
     assert entry["MESSAGE"].startswith("correction_planned ")
     assert f"sku={sku}" in here.journal(f"RECONCILER_SKU={sku}")
     wait_until("its answer", lambda: "correction_answered" in here.journal(f"RECONCILER_SKU={sku}"))
+
+
+def test_the_journal_takes_an_entry_that_no_datagram_could_hold(scene: Scene) -> None:
+    here = scene.machine
+    write = f"Journal().write([('MESSAGE', 'x' * {LARGE}), ('RECONCILER_SKU', 'LARGE')])"
+    here.do(f"{BIN}/python -c {shlex.quote(f'from reconcilerd.daemon.journal import Journal; {write}')}")
+    wait_until("the entry", lambda: here.journal("--all", "RECONCILER_SKU=LARGE").strip() == "x" * LARGE)
 
 
 def test_without_a_credential_it_ends_at_once_and_people_are_told_until_it_runs_again(scene: Scene) -> None:
