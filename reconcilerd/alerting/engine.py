@@ -36,7 +36,7 @@ from reconcilerd.domain.alerts import (
     silenced_by,
     turns_at,
 )
-from reconcilerd.domain.facts import AlertChanged, AlertTold, PastEpisode, SilenceSet, Transition
+from reconcilerd.domain.facts import AlertChanged, AlertStage, AlertTold, PastEpisode, SilenceSet, Transition
 from reconcilerd.domain.names import Instant, after
 
 log = structlog.get_logger("reconcilerd.alerts")
@@ -205,8 +205,10 @@ class Engine:
         if before is not None and (before.number, before.stage) == (episode.number, episode.stage):
             return
         await self._journal([fact_of(known)])
-        event = log.warning if episode.firing else log.info
-        event("alert_changed", key=episode.key, stage=episode.stage, summary=episode.summary)
+        if episode.stage is AlertStage.FIRING:
+            log.warning("alert_raised", key=episode.key, summary=episode.summary)
+        elif episode.stage is AlertStage.RESOLVED:
+            log.info("alert_resolved", key=episode.key, summary=episode.summary)
         self._wake()
         self._turn.set()
 

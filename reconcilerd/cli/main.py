@@ -1,37 +1,31 @@
 """``reconcilerd``: the commands, their options and exit codes. What a command does is imported when it runs."""
 
 import json
-import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
 
 import click
-from typing_extensions import override
 
 from reconcilerd import __version__
 from reconcilerd.cli import render
+from reconcilerd.cli.options import config_option, json_option
+from reconcilerd.cli.pretend import demo, simulate, simulator
 from reconcilerd.cli.reconcile_entry import EXITS
 from reconcilerd.cli.socket_client import answer
 
 P = ParamSpec("P")
-
-config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path(os.environ.get("RECONCILERD_CONFIG", "config.toml")),
-    show_default=True,
-    help="The configuration file (also RECONCILERD_CONFIG).",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 
 
 @click.group(epilog=EXITS)
 @click.version_option(__version__, prog_name="reconcilerd")
 def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
+
+
+for each in (demo, simulator, simulate):
+    cli.add_command(each)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -76,31 +70,70 @@ def main(argv: list[str] | None = None) -> int:
 
 
 @cli.command()
-@click.option(
-    "--seconds",
-    type=click.IntRange(5, 3600),
-    default=60,
-    show_default=True,
-    help="How long it trades; starting and draining take some 15 s more.",
-)
-@click.option("--seed", type=int, default=1, show_default=True, help="Which drifts, lags and visitors.")
-@click.option("--orders", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="An orders CSV.")
-@json_option
-def demo(seconds: int, seed: int, orders: Path | None, as_json: bool) -> int:
-    """Watch the daemon find and cure drift in a simulated business, over real HTTP."""
-    click.echo("reconcilerd demo: starting a simulated business on this machine ...", err=as_json)
-    from reconcilerd.cli.demo.run import run_demo
-
-    return run_demo(seconds, seed, orders, as_json=as_json)
-
-
-@cli.command()
 @config_option
 def run(config: Path) -> int:
     """Run the daemon until SIGTERM or SIGINT."""
     from reconcilerd.cli.run import run_daemon
 
     return run_daemon(config)
+
+
+@cli.command()
+@config_option
+@json_option
+def reload(config: Path, as_json: bool) -> int:
+    """Have the running daemon take over the changed configuration, as SIGHUP does, and say what came of it.
+
+    Policy, limits and guards are swapped, all or nothing; systems, paths and credentials take a restart (exit code 2).
+    """
+    from reconcilerd.cli.socket_client import ask_daemon
+
+    return _show(ask_daemon(config, {"op": "reload"}), as_json, render.reloaded)
+
+
+@cli.command()
+@config_option
+@json_option
+def audit(config: Path, as_json: bool) -> int:
+    """Have the running daemon read everything anew, whole, and compare every SKU. It shares the daemon's rate limits.
+
+    Exit code 0: all in step; 3: differences; 5: something could not be read; 8: no daemon runs.
+    """
+    from reconcilerd.cli.socket_client import AUDIT_S, ask_daemon
+
+    return _show(ask_daemon(config, {"op": "audit"}, AUDIT_S), as_json, render.audited)
+
+
+@cli.command("install-systemd")
+@click.option("--dry-run", is_flag=True, help="Print every file and where it belongs; write nothing.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("/"),
+    show_default=True,
+    help="Install under another root: an image, a package.",
+)
+@click.option(
+    "--bin", "programs", type=click.Path(path_type=Path), help="Where reconcilerd is (default: here)."
+)
+def install_systemd(dry_run: bool, root: Path, programs: Path | None) -> int:
+    """Install the systemd units of this program: daemon, tenants, failure notice, audit, backup."""
+    from reconcilerd.cli.install_systemd import install
+
+    return install(root, programs, dry_run=dry_run)
+
+
+@cli.command("notify-failure")
+@config_option
+@click.argument("unit")
+def notify_failure(unit: str, config: Path) -> int:
+    """Tell people that a UNIT failed; systemd runs it when the daemon cannot be kept running.
+
+    Exit code 0: told, or nobody is to be; 2: a receiver will never take it; 5: one could not be reached.
+    """
+    from reconcilerd.cli.last_word import notify_failure as tell
+
+    return tell(config, unit)
 
 
 @cli.command("check-config")
@@ -423,109 +456,6 @@ def compact(before: str | None, config: Path, as_json: bool) -> int:
     from reconcilerd.cli.ledger_check import compact_ledger
 
     return compact_ledger(config, before, as_json=as_json)
-
-
-@cli.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--orders", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="An orders CSV.")
-@click.option(
-    "--faults",
-    default="none",
-    show_default=True,
-    help="How the vendors' APIs fail: none, mild, hostile; or as simulate takes it.",
-)
-@click.option(
-    "--demo",
-    "as_demo",
-    is_flag=True,
-    help="The demo's business: packs of 6 on shop-us, drift put in. Needs the demo's rules.",
-)
-def simulator(port: int, seed: int, orders: Path | None, faults: str, as_demo: bool) -> int:
-    """Serve a simulated business that trades: Extensiv and three Shopify stores, on loopback.
-
-    config.toml fits it as it stands. GET /scene/truth tells what is really so.
-    """
-    from reconcilerd.cli.simulator import serve_simulator
-
-    return serve_simulator(port, seed, orders, faults, demo=as_demo)
-
-
-MAX_SEEDS = 100_000
-
-
-class _Seeds(click.ParamType[range]):
-    """``A..B``: both ends included."""
-
-    name = "A..B"
-
-    @override
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> range:
-        """Raises UsageError for what is no such span."""
-        first, dots, last = str(value).partition("..")
-        if not dots or not all(re.fullmatch("[0-9]{1,18}", each) for each in (first, last)):
-            self.fail(f"{str(value)[:60]!r} is no span of seeds; write it like 1..20", param, ctx)
-        if not 0 <= int(last) - int(first) < MAX_SEEDS:
-            self.fail(
-                f"{value!r} is no span of seeds: from the smaller to the larger, at most {MAX_SEEDS}",
-                param,
-                ctx,
-            )
-        return range(int(first), int(last) + 1)
-
-
-@cli.command()
-@click.option("--days", type=click.FloatRange(0.01, 366), default=1.0, show_default=True)
-@click.option("--seed", type=click.IntRange(0), help="One seed (default: 1).")
-@click.option("--seeds", type=_Seeds(), help="Several, on all processors.")
-@click.option("--skus", type=click.IntRange(1, 2000), default=12, show_default=True)
-@click.option(
-    "--channels", type=click.IntRange(1, 12), default=3, show_default=True, help="Without --policy: how many."
-)
-@click.option(
-    "--policy",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A configuration whose channels, pools, rules and limits are tried.",
-)
-@click.option(
-    "--faults",
-    default="none",
-    show_default=True,
-    metavar="WHAT",
-    help="none, mild, hostile (all of them), names or NAME:RATE a request, joined by +; @FILE: a record; list.",
-)
-@click.option(
-    "--record",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write down what struck which request; --faults @FILE strikes the same again.",
-)
-@click.option(
-    "--orders",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Replay the last days of an orders CSV; --skus of its best sellers.",
-)
-@json_option
-def simulate(
-    days: float,
-    seed: int | None,
-    seeds: range | None,
-    skus: int,
-    channels: int,
-    policy: Path | None,
-    faults: str,
-    record: Path | None,
-    orders: Path | None,
-    as_json: bool,
-) -> int:
-    """What would this policy have done? The whole daemon against a pretend business, in virtual time."""
-    if seed is not None and seeds is not None:
-        raise click.UsageError("--seed and --seeds exclude each other")
-    from reconcilerd.cli.simulate import Ask, print_menu, run_simulate
-
-    if faults == "list":
-        return print_menu()
-    ask = Ask(days, skus, channels, policy, faults, orders, record)
-    return run_simulate(ask, list(seeds) if seeds is not None else [seed or 1], as_json=as_json)
 
 
 @cli.command(

@@ -60,6 +60,31 @@ def tripped(answer: dict[str, Any], columns: int) -> str:
     return "\n".join(lines)
 
 
+def audited(answer: dict[str, Any], columns: int) -> str:
+    """``audit``: what differs after everything was read, and what could not be read."""
+    lines = [sheets(answer, columns)]
+    for feed, why in sorted(answer["unread"].items()):
+        lines += textwrap.wrap(
+            f"NOT READ {feed}: {why}", columns, subsequent_indent="  ", break_long_words=False
+        )
+    return "\n".join(lines)
+
+
+def reloaded(answer: dict[str, Any], columns: int) -> str:
+    """What a reload put in force, and what it cannot."""
+    before, policy = answer["before"], answer["policy"]
+    same = f"the same policy, {policy}" if before == policy else f"policy {before} -> {policy}"
+    said = f"reloaded: {same}, mode {answer['mode']}"
+    if before != policy:
+        said += (
+            "; it is looked at first and goes by itself only if it changes little (reconcilerd breaker list)"
+        )
+    lines = textwrap.wrap(said, columns, break_long_words=False)
+    for key in answer["changed"]:
+        lines.append(f"  {key}")
+    return "\n".join([*lines, *textwrap.wrap(answer["note"], columns, break_long_words=False)])
+
+
 def sheet(one: dict[str, Any], answer: dict[str, Any], columns: int) -> str:
     """One SKU: heading, supply, channels, what would be done."""
     done = "read now" if answer["fresh"] else "as last read"

@@ -1,5 +1,7 @@
 """``run``: the daemon until SIGTERM or SIGINT, with its ledger, alerts, socket and word to systemd."""
 
+import faulthandler
+import os
 import signal
 import socket as sockets
 from collections.abc import Sequence
@@ -10,11 +12,14 @@ from typing import Any
 
 import anyio
 import structlog
+from anyio import to_thread
 
 from reconcilerd.alerting.engine import Engine, Receiver
 from reconcilerd.alerting.pagerduty import PagerDuty
 from reconcilerd.alerting.slack import Slack
 from reconcilerd.assemble import Assembled, assemble
+from reconcilerd.cli.last_word import recovered
+from reconcilerd.cli.reload import Reload
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, terms_of, wire
 from reconcilerd.config.secret import redact
@@ -22,7 +27,8 @@ from reconcilerd.daemon.answers import Answers
 from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.keeper import keep
 from reconcilerd.daemon.logs import configure
-from reconcilerd.daemon.notify import notify
+from reconcilerd.daemon.notify import extend, notify, ping_every_s, status
+from reconcilerd.daemon.status_line import status_line
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.domain.facts import AlertChanged, AlertTold, SilenceSet
 from reconcilerd.errors import LedgerFault
@@ -34,15 +40,22 @@ from reconcilerd.transport.post import Poster
 log = structlog.get_logger("reconcilerd.run")
 LOCK_WAIT_S = 60.0
 STATUS_EVERY_S = 5.0
+READING_S = 600.0
+"""How long the ledger may take to be read at a start."""
+DRAIN_SLACK_S = 15.0
+"""What closing takes beyond the drain."""
 
 
 def run_daemon(config: Path) -> int:
     """Run until told to stop. Raises ConfigFault, LedgerFault."""
     plan = wire(config)
     configure(plan.settings.daemon.log_level, now, redact)
+    # The watchdog's SIGABRT then tells where every thread stood.
+    faulthandler.enable()
+    notify(status("waiting for the ledger"), extend(LOCK_WAIT_S + READING_S))
     with Ledger.open(plan.ledger, clock=now, wait_s=LOCK_WAIT_S) as ledger:
         try:
-            anyio.run(_run, plan, ledger)
+            anyio.run(_run, plan, ledger, config)
         except ExceptionGroup as group:
             fault = _ledger_fault(group)
             if fault is None:
@@ -61,11 +74,26 @@ def _ledger_fault(group: BaseExceptionGroup[BaseException]) -> LedgerFault | Non
     return None
 
 
-async def _run(plan: Plan, ledger: Ledger) -> None:
-    stop = anyio.Event()
+async def _run(plan: Plan, ledger: Ledger, config: Path) -> None:
+    stop, at_once, hang_up = anyio.Event(), anyio.CancelScope(), _HangUp()
+    async with anyio.create_task_group() as group:
+        # Handlers before anything else, and until the end: no signal must kill us half started or half closed.
+        await group.start(_signals, stop, at_once, hang_up)
+        await _live(plan, ledger, config, stop, at_once, hang_up)
+        group.cancel_scope.cancel()
+    log.info("daemon_stopped", ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}")
+
+
+async def _live(
+    plan: Plan,
+    ledger: Ledger,
+    config: Path,
+    stop: anyio.Event,
+    at_once: anyio.CancelScope,
+    hang_up: "_HangUp",
+) -> None:
     async with Writer(ledger) as writer, anyio.create_task_group() as group:
-        # Handlers before anything else: a signal that comes early must not kill us half started.
-        await group.start(_signals, stop)
+        notify(status("reading the ledger"), extend(READING_S))
 
         async def journal(facts: Sequence[AlertChanged | AlertTold | SilenceSet]) -> None:
             await writer.append(facts, "alert")
@@ -83,26 +111,29 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
         answers = answers_of(built, reader)
+        answers.reload = Reload(config, plan, built, reader)
         group.start_soon(keep_alive, "alerts", alerts.run)
         group.start_soon(keep_alive, "keeper", partial(keep, writer, ledger, now, terms_of(plan.settings)))
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
-        notify("READY=1")
+        notify("READY=1", status(status_line(built.daemon)))
         group.start_soon(_tell_systemd, built, stop)
+        group.start_soon(hang_up.reload_by, answers.reload)
+        group.start_soon(_close_incident, config)
         log.info(
             "daemon_started",
             mode=plan.settings.limits.mode,
             policy=plan.wiring.policy.revision,
             ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}",
         )
-        await built.daemon.run(stop)
+        with at_once:
+            await built.daemon.run(stop)
         group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             for client in built.clients.values():
                 await client.aclose()
             await poster.aclose()
         reader.close()
-    log.info("daemon_stopped", ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}")
 
 
 def answers_of(built: Assembled, reader: Reader) -> Answers:
@@ -115,36 +146,77 @@ def answers_of(built: Assembled, reader: Reader) -> Answers:
     return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader)
 
 
-async def _signals(stop: anyio.Event, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:
+class _HangUp:
+    """SIGHUP asks for a reload. One that comes before the daemon is ready is heeded then; several are one."""
+
+    def __init__(self) -> None:
+        self._came = anyio.Event()
+
+    def came(self) -> None:
+        self._came.set()
+
+    async def reload_by(self, reload: Reload) -> None:
+        """Reload whenever it came, until cancelled."""
+        while True:
+            await self._came.wait()
+            self._came = anyio.Event()
+            try:
+                await reload()
+            except Exception:
+                # A bug in a reload is no reason to end what runs.
+                log.exception("reload_broke")
+
+
+async def _signals(
+    stop: anyio.Event,
+    at_once: anyio.CancelScope,
+    hang_up: _HangUp,
+    *,
+    task_status: Any = anyio.TASK_STATUS_IGNORED,
+) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         task_status.started()
         async for number in signals:
             log.info("signal_received", signal=signal.Signals(number).name)
             if number == signal.SIGHUP:
-                log.warning("reload_refused", do="restart: a stop drains, and nothing is lost")
+                hang_up.came()
+            elif stop.is_set():
+                # What is under way is left as it is: its intent is written down, and the next start reads it back.
+                log.warning("stopped_at_once")
+                at_once.cancel()
             else:
                 stop.set()
 
 
+async def _close_incident(config: Path) -> None:
+    """That our unit had failed was told by the unit itself; that it runs again, only we can."""
+    unit = os.environ.get("RECONCILERD_UNIT")
+    if unit:
+        await to_thread.run_sync(recovered, config, unit, abandon_on_cancel=True)
+
+
 async def _tell_systemd(built: Assembled, stop: anyio.Event) -> None:
-    """Say how it stands every few seconds; and at once, that it stops."""
-    while not stop.is_set():
-        notify(f"STATUS={_standing(built)}")
-        with anyio.move_on_after(STATUS_EVERY_S):
-            await stop.wait()
-    notify("STOPPING=1", "STATUS=draining")
-
-
-def _standing(built: Assembled) -> str:
-    if not built.daemon.started.is_set():
-        return "reading the catalogue"
-    standing, rails = built.daemon.passes.standing, built.daemon.rails()
-    paused = "STOPPED by file. " if rails.stop else "FROZEN. " if rails.frozen else ""
-    paused = "STOPPED by a broken invariant. " if rails.breach else paused
-    return (
-        f"{paused}{len(standing.drifts)} pool groups differ, "
-        f"{sum(standing.exposed.values())} units exposed, {sum(standing.hidden.values())} hidden"
-    )
+    """Say how it stands every few seconds, that it lives while every task gets on, and at once that it stops."""
+    ping_s, watch, hung = ping_every_s(), built.daemon.watch, list[str]()
+    every_s = min(STATUS_EVERY_S, ping_s or STATUS_EVERY_S)
+    told_stop = False
+    while True:
+        hanging = watch.hanging()
+        if hanging and hanging != hung:
+            log.critical("task_hangs", tasks=hanging, do="the watchdog restarts us; report this with the log")
+        hung = hanging
+        lines = [status(f"HANGS: {', '.join(hanging)}" if hanging else status_line(built.daemon))]
+        if not hanging and ping_s is not None:
+            lines.append("WATCHDOG=1")
+        if stop.is_set():
+            queued = sum(each.queued for each in built.daemon.executors.values())
+            lines[0] = status(f"draining, {queued} corrections wait")
+            if not told_stop:
+                lines = ["STOPPING=1", *lines, extend(built.daemon.drain_s + DRAIN_SLACK_S)]
+            told_stop = True
+        notify(*lines)
+        with anyio.move_on_after(every_s):
+            await (anyio.sleep_forever() if told_stop else stop.wait())
 
 
 def _receivers(plan: Plan, poster: Poster) -> list[Receiver]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 600.0
+AUDIT_S = 6 * 3600.0
+"""A whole reading of a large catalogue takes as long as the rate limits have it take."""
 DEFAULT = "reconcilerd.sock"
 """As in the settings, which take too long to import here; a test holds the two together."""
 
@@ -45,10 +47,22 @@ def answer(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     return answer_offline(config, request)
 
 
-def ask(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
+    """From the daemon that a config names, and from nobody else; where none runs, an error with exit code 8."""
+    path = socket_path(config)
+    try:
+        if path is None:
+            raise NotReachable(f"{config} names no control socket, or cannot be read")
+        return ask(path, request, patience_s)
+    except NotReachable as nobody:
+        message = f"no daemon answers: {nobody}; start it: systemctl start reconcilerd, or reconcilerd run"
+        return {"error": {"message": message, "exit_code": 8}, "exit_code": 8}
+
+
+def ask(path: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
     """Send one request, return the answer. Raises NotReachable if nobody listens there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(PATIENCE_S)
+        connection.settimeout(patience_s)
         try:
             connection.connect(str(path))
             connection.sendall(json.dumps(request).encode() + b"\n")

@@ -15,6 +15,8 @@ BUILT_IN_ID: Final = "simulator"
 BUILT_IN_SECRET: Final = "simulator-secret"  # noqa: S105 - valid on loopback only, against the simulator
 MAX_BYTES: Final = 65_536
 
+_PREFIXES: Final = ("", "reconcilerd_", "alerts_")
+"""What systemd puts before the names of credentials that it loads from a whole folder, as our units have it do."""
 _ANYONE_ELSE: Final = stat.S_IRWXG | stat.S_IRWXO
 _STRANGERS: Final = stat.S_IRWXO
 """In $CREDENTIALS_DIRECTORY the group's bits are the mask of the access list by which systemd lets us in."""
@@ -67,8 +69,9 @@ def resolve(name: str, env: Mapping[str, str], where: str, faults: list[str]) ->
     if name.startswith("file:"):
         return _from_file(Path(name[5:]), _ANYONE_ELSE, where, faults)
     folder = env.get("CREDENTIALS_DIRECTORY")
-    if folder and os.path.lexists(Path(folder) / name):
-        return _from_file(Path(folder) / name, _STRANGERS, where, faults)
+    for known in (f"{folder}/{prefix}{name}" for prefix in _PREFIXES if folder):
+        if os.path.lexists(known):
+            return _from_file(Path(known), _STRANGERS, where, faults)
     looked = f"{folder}/{name}" if folder else "$CREDENTIALS_DIRECTORY (not set)"
     upper = name.upper().replace("-", "_").replace(".", "_")
     missing = (

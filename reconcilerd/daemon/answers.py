@@ -75,6 +75,8 @@ class Answers:
         self._history = history
         self._carry = carry
         self._archive = archive
+        self.reload: Callable[[], Awaitable[dict[str, Any]]] = _nothing_runs
+        """Takes over a changed configuration; a daemon that runs has one."""
         hands = Hands(self._sku, self._read, carry, self._must_be_read)
         self._plans = None if archive is None else Plans(daemon, archive, hands)
 
@@ -89,6 +91,8 @@ class Answers:
             "freeze": self.freeze,
             "unfreeze": self.freeze,
             "breaker": self.breaker,
+            "audit": self.audit,
+            "reload": lambda _request, _by: self.reload(),
             **(self._plans.requests() if self._plans else {}),
         }
         op = ops.get(str(request.get("op")))
@@ -203,6 +207,16 @@ class Answers:
             "skus": sheets,
             "exit_code": 7 if apply and held and code == 3 else code,
         }
+
+    async def audit(self, _request: dict[str, Any], by: str) -> dict[str, Any]:
+        """Every feed read whole, then every SKU compared; ``unread``: feeds that could not be, and why (code 5)."""
+        if not self._daemon.started.is_set():
+            raise NeverRead(
+                "the daemon is still reading the catalogue; ask again once status names no feed unread"
+            )
+        unread = await self._daemon.read_everything()
+        told = await self.reconcile({"all": True}, by)
+        return {**told, "unread": unread, "exit_code": 5 if unread else told["exit_code"]}
 
     def _must_be_read(self) -> None:
         """Raises Denied or NeverRead where nobody can say which SKUs and listings there are."""
@@ -442,6 +456,10 @@ class Answers:
                 # Readings closer together would count as one.
                 await anyio.sleep(book.policy.limits.confirm_gap_ms / 1000)
             await self._read(skus)
+
+
+async def _nothing_runs() -> dict[str, Any]:
+    return error("no daemon runs; its next start reads the configuration as it is then", 8)
 
 
 def _only(channel: str, sheet: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Circuits:
     def __init__(
         self, limits: Limits, clock: Callable[[], Instant], latched: Iterable[RailLatched] = ()
     ) -> None:
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._news: list[RailLatched] = []
         self.known: dict[ChannelName, Circuit] = {}
@@ -39,7 +39,7 @@ class Circuits:
 
         def told(answered: bool) -> None:
             before, now = self.known.get(channel, Circuit()), self._clock()
-            after = self.known[channel] = heard(before, now, answered, self._limits)
+            after = self.known[channel] = heard(before, now, answered, self.limits)
             opened = after.open_until is not None
             if opened != (before.open_until is not None):
                 event = "circuit_opened" if opened else "circuit_closed"

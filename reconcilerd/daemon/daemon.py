@@ -5,7 +5,7 @@ means nothing before its SKU is known; then everything runs at once.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
@@ -27,18 +27,23 @@ from reconcilerd.daemon.pollers import (
     read_wanted_slots,
     read_wanted_stock,
 )
+from reconcilerd.daemon.rereads import Rereads
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.circuit import half_fail
 from reconcilerd.domain.facts import CorrectionPlanned
 from reconcilerd.domain.guards import Closed, Rails
 from reconcilerd.domain.names import ChannelName, FeedName, Instant
+from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.survey import is_dark
+from reconcilerd.transport.progress import rest
 
 log = structlog.get_logger("reconcilerd.daemon")
 
 CATALOGUE = ("extensiv.products", "extensiv.listings", "extensiv.warehouses", "extensiv.channels")
 HUNGRY_EVERY_MS = 60_000
+LOOKED_AT_S = 60.0
+"""Where there is always news, not everything is ever looked at: after so long it has to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class Daemon:
         """``recent``: the corrections of the last window, so that a restart does not reset a rail."""
         self.desk = desk
         self._plugs = plugs
-        self._drain_s = drain_s
+        self.drain_s = drain_s
         self.executors: dict[ChannelName, Executor] = {
             name: Executor(channel, desk, self._stopped, self._on_denied, self._barred)
             for name, channel in plugs.channels.items()
@@ -81,9 +86,34 @@ class Daemon:
         for correction in recent:
             self.windows.spend(correction)
         self.new_id = plugs.new_id
+        self.watch = desk.watch
+        self.rereads = Rereads()
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
         self.health = health(desk, self.passes)
         self.started = anyio.Event()
+        self._outdated: frozenset[str] = frozenset()
+        """Corrections that were decided, and perhaps not sent, when the present policy came."""
+
+    def turn_to(
+        self,
+        policy: Policy,
+        closed: Callable[[Instant], tuple[Closed, ...]],
+        spent: Iterable[CorrectionPlanned],
+    ) -> None:
+        """Decide by another policy of the same systems from here on. No await: nobody sees half of it.
+
+        What was decided by the policy before and has not left does not leave. ``spent``: the corrections of the last
+        window, which may be longer now.
+        """
+        limits = policy.limits
+        tracks = self.desk.book.slots.values()
+        self._outdated = frozenset(each.write.id for each in tracks if each.write is not None)
+        self.desk.book.turn_to(policy)
+        self._plugs = replace(self._plugs, closed=closed)
+        self.circuits.limits = limits
+        self.windows.resize(limits.window_ms, limits.zeros_window_ms, spent)
+        self.passes.changed_policy.begin_anew()
+        self.desk.everybody()
 
     def rails(self) -> Rails:
         """A person's words as they stand now."""
@@ -107,7 +137,7 @@ class Daemon:
         """Run until ``stop`` is set; then let the executors finish within the deadline."""
         async with anyio.create_task_group() as outer:
             for name, executor in self.executors.items():
-                outer.start_soon(keep_alive, f"executor {name}", executor.run)
+                outer.start_soon(keep_alive, f"executor {name}", executor.run, self.watch)
             async with anyio.create_task_group() as inner:
                 inner.start_soon(self._everything)
                 await stop.wait()
@@ -115,9 +145,23 @@ class Daemon:
             await self.drain()
             outer.cancel_scope.cancel()
 
+    async def read_everything(self) -> dict[FeedName, str]:
+        """Have every feed read whole by its poller, and everything looked at; what could not be read, and why."""
+        feeds = [feed for source in self._sources() for feed in source.feeds]
+        asked = [self.rereads.ask(feed) for feed in feeds]
+        for each in asked:
+            await each.done.wait()
+        with anyio.move_on_after(LOOKED_AT_S):
+            while self.desk.busy:
+                await anyio.sleep(0.1)
+        return {each.feed: each.why for each in asked if each.why}
+
+    def _sources(self) -> list[Source]:
+        return [self._plugs.stock, *self._plugs.channels.values()]
+
     async def drain(self) -> None:
         """Wait for the executors to empty their queues, at most ``drain_s``."""
-        with anyio.move_on_after(self._drain_s) as scope:
+        with anyio.move_on_after(self.drain_s) as scope:
             for executor in self.executors.values():
                 await executor.drained()
         log.info("drained", complete=not scope.cancelled_caught)
@@ -128,14 +172,15 @@ class Daemon:
         One that the ledger holds is good enough to lower by, whatever state Extensiv is in.
         """
         fresh = [FeedName(each) for each in CATALOGUE if FeedName(each) not in self.desk.book.sweeps]
-        for feed in fresh:
-            await self._until_read(feed)
+        with self.watch.task("catalogue"):
+            for feed in fresh:
+                await self._until_read(feed)
         self.desk.everybody()
         async with anyio.create_task_group() as group:
             self._start_readers(group, fresh)
-            group.start_soon(keep_alive, "passes", self.passes.run)
-            group.start_soon(keep_alive, "restless", self.passes.keep_looking)
-            group.start_soon(keep_alive, "health", self.health.run)
+            group.start_soon(keep_alive, "passes", self.passes.run, self.watch)
+            group.start_soon(keep_alive, "restless", self.passes.keep_looking, self.watch)
+            group.start_soon(keep_alive, "health", self.health.run, self.watch)
             self.started.set()
 
     async def _until_read(self, feed: FeedName) -> None:
@@ -146,13 +191,12 @@ class Daemon:
             if complete:
                 return
             await self.health.check()
-            await anyio.sleep(pause)
+            await rest(pause)
             pause = min(60.0, pause * 2)
 
     def _start_readers(self, group: TaskGroup, read_already: Collection[FeedName]) -> None:
         plugs = self._plugs
-        sources: list[Source] = [plugs.stock, *plugs.channels.values()]
-        for source in sources:
+        for source in self._sources():
             for feed in source.feeds:
                 reader = partial(
                     poll,
@@ -162,18 +206,21 @@ class Daemon:
                     self.desk,
                     plugs.chance,
                     self.health.on_trouble,
+                    self.rereads,
                     read_already=feed in read_already,
                 )
-                group.start_soon(keep_alive, f"poll {feed}", reader)
-        group.start_soon(keep_alive, "stock reader", partial(read_wanted_stock, plugs.stock, self.desk))
+                group.start_soon(keep_alive, f"poll {feed}", reader, self.watch)
+        group.start_soon(
+            keep_alive, "stock reader", partial(read_wanted_stock, plugs.stock, self.desk), self.watch
+        )
         standing = self.passes.standing
         feeder = partial(
             feed_the_hungry, standing.hungry, standing.lively, self.desk, every_ms=HUNGRY_EVERY_MS
         )
-        group.start_soon(keep_alive, "hungry", feeder)
+        group.start_soon(keep_alive, "hungry", feeder, self.watch)
         for name, channel in plugs.channels.items():
             reader = partial(read_wanted_slots, channel, self.desk)
-            group.start_soon(keep_alive, f"slot reader {name}", reader)
+            group.start_soon(keep_alive, f"slot reader {name}", reader, self.watch)
 
     def _stopped(self, channel: str) -> str | None:
         """Why nothing may be written now, if so: asked before every call."""
@@ -186,7 +233,9 @@ class Daemon:
         )
 
     def _barred(self, correction: CorrectionPlanned) -> str | None:
-        """Why this one may not be written now though others may: a freeze window that opened meanwhile."""
+        """Why this one may not be written now though others may: a freeze window that opened, or another policy."""
+        if correction.id in self._outdated:
+            return "it was planned by the policy before"
         lowers = correction.target < correction.read or bool(correction.under)
         barred = any(
             each.bars(correction.slot.channel, lowers=lowers, cures=correction.cures)

@@ -17,6 +17,7 @@ from reconcilerd.domain.facts import Fact, StockObserved, SweepRead
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED
 from reconcilerd.domain.names import Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Wants
+from reconcilerd.transport.progress import Watch
 
 log = structlog.get_logger("reconcilerd.desk")
 
@@ -34,6 +35,18 @@ class Awaits(Flag):
     """A stock row that is read again: it proves shipments."""
     TIME = auto()
     """Time alone, by little and little: looked at now and then."""
+
+
+def spelled(book: Book, sku: Sku) -> str:
+    """A SKU as people write it."""
+    product = book.products.get(sku)
+    return product.shown_sku if product is not None else sku
+
+
+def sku_on(book: Book, slot: SlotKey) -> str | None:
+    """What a slot sells, as people write it; None while that is not known."""
+    sku = book.joins().sku_of.get(slot)
+    return None if sku is None else spelled(book, sku)
 
 
 class Journal(Protocol):
@@ -64,6 +77,8 @@ class Desk:
         self.broken: str | None = None
         """The last fact that met a bug, and which."""
         self._latest = clock()
+        self.watch = Watch()
+        """Every task that must get on, the ledger's writer among them."""
 
     async def page(self, page: Page) -> None:
         """Fold one page and make its news durable."""
@@ -72,9 +87,7 @@ class Desk:
     async def take(self, facts: Iterable[Fact], note: str = "") -> None:
         """Fold facts; what is news, and what follows from it, is one ledger entry."""
         self._look_at_the_clock()
-        news = self.fold(facts)
-        if news:
-            await self._journal.append(news, note)
+        await self.keep(self.fold(facts), note)
 
     def _look_at_the_clock(self) -> None:
         """Notice a clock that was set back, before anything is compared by it."""
@@ -119,7 +132,8 @@ class Desk:
     async def keep(self, facts: Sequence[Fact], note: str = "") -> None:
         """Make facts durable that are folded already."""
         if facts:
-            await self._journal.append(facts, note)
+            with self.watch.step("ledger writer"):
+                await self._journal.append(facts, note)
 
     def mark(self, skus: Iterable[Sku]) -> None:
         """Have the pool groups of these SKUs looked at again."""

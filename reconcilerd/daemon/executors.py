@@ -13,12 +13,13 @@ import structlog
 
 from reconcilerd.connectors.port import Channel, WriteAnswer
 from reconcilerd.daemon.canaries import Canaries
-from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.desk import Desk, sku_on
 from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, InvariantBroken, Outcome
 from reconcilerd.domain.invariants import breach_of, check_write
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import Wants
 from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdError, Refused
+from reconcilerd.transport.progress import heard, idle, rest
 
 log = structlog.get_logger("reconcilerd.executors")
 
@@ -83,10 +84,12 @@ class Executor:
         while True:
             if not self._queue:
                 self._filled = anyio.Event()
+                idle()
                 await self._filled.wait()
+            heard()
             await self.work_once()
             if self._denied:
-                await anyio.sleep(DENIED_REST_S)
+                await rest(DENIED_REST_S)
                 self._denied = False
 
     async def work_once(self) -> None:
@@ -146,6 +149,7 @@ class Executor:
             log.info(
                 "correction_answered",
                 id=fact.id,
+                sku=sku_on(self._desk.book, fact.slot),
                 channel=fact.slot.channel,
                 slot=fact.slot.path,
                 outcome=fact.outcome,

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Protocol
 
-import anyio
-
 from reconcilerd.daemon.breakers import Tripped, tripped
 from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.desk import Desk
@@ -20,6 +18,7 @@ from reconcilerd.domain.names import ChannelName, FeedName, after
 from reconcilerd.domain.registry import RESETS
 from reconcilerd.domain.verdicts import LATCHED
 from reconcilerd.errors import Denied, ReconcilerdError
+from reconcilerd.transport.progress import rest
 
 CHECK_EVERY_S = 15.0
 EXPOSURE_AFTER_MS = 120_000
@@ -93,6 +92,8 @@ class Health:
         """Those that were resolved already and have not fired since."""
         self._spoken: set[tuple[str, str]] = set()
         """Every (kind, subject) that a look at everything speaks for."""
+        self.reload_refused: str | None = None
+        """Why the configuration as it stands on disk is not in force, if so."""
         self._large: dict[str, LargeOrder] = {}
         """Large orders that people were told of, by subject."""
         passes.announce = self.announce
@@ -100,8 +101,17 @@ class Health:
     async def run(self) -> None:
         """Check until cancelled."""
         while True:
-            await anyio.sleep(CHECK_EVERY_S)
+            await rest(CHECK_EVERY_S)
             await self.check()
+
+    def watches(self, feed: FeedName) -> bool:
+        """Whether a reading of this feed may be too old."""
+        return feed in self._feeds
+
+    def judge_by(self, max_age_ms: int, drift_after_ms: int) -> None:
+        """How old the last complete reading of any feed, and a drift, may be from here on."""
+        self._feeds = dict.fromkeys(self._feeds, max_age_ms)
+        self._drift_after_ms = drift_after_ms
 
     async def on_trouble(self, feed: FeedName, error: ReconcilerdError | None) -> None:
         """A reading of a feed succeeded (None) or failed. Only refused credentials alert at once."""
@@ -143,6 +153,7 @@ class Health:
         await self._broken()
         await self._bugs()
         await self._clock()
+        await self._reload()
         if first:
             # What fired before this start for something that is no more: a channel taken out, a bug mended.
             await self._alerts.keep_only(self._spoken)
@@ -329,6 +340,16 @@ class Health:
         on = since is not None and self._desk.clock() - since < CLOCK_ALERT_MS
         text = "the clock of this machine went back; nothing is raised until everything is read again"
         await self._say(on, "clock_went_back", "clock", "error", text)
+
+    async def _reload(self) -> None:
+        """Somebody changed the configuration and thinks that it is in force."""
+        why = self.reload_refused
+        text = "the changed configuration is not in force; the one before is kept"
+        details = {
+            "why": (why or "")[:500],
+            "do": "correct it and reload, or restart; reconcilerd check-config",
+        }
+        await self._say(why is not None, "config_refused", "config", "error", text, details)
 
     async def _broken(self) -> None:
         """A bug of ours, caught before it was sent. Nothing is written until a person lifts it, restarted or not."""

@@ -15,7 +15,7 @@ import anyio.lowlevel
 import structlog
 
 from reconcilerd import __version__
-from reconcilerd.daemon.desk import Awaits, Desk
+from reconcilerd.daemon.desk import Awaits, Desk, sku_on, spelled
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.trips import ChangedPolicy, zeros_tripped
 from reconcilerd.daemon.windows import Windows
@@ -41,6 +41,7 @@ from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.record import Order, PutBack, decide, record
 from reconcilerd.domain.room import Room
 from reconcilerd.domain.survey import Surveyor, Weather, weather_of
+from reconcilerd.transport.progress import heard, idle, rest
 
 log = structlog.get_logger("reconcilerd.passes")
 
@@ -214,7 +215,9 @@ class Passes:
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
+            idle()
             groups = await self._desk.groups(SLICE_GROUPS)
+            heard()
             await self.one_pass(groups)
             # One checkpoint a pass: readings, answers and signals go first.
             await anyio.lowlevel.checkpoint()
@@ -222,7 +225,7 @@ class Passes:
     async def keep_looking(self) -> None:
         """Readings that were asked for may never come, and time alone ends some holds: look again."""
         for turn in count(1):
-            await anyio.sleep(RESTLESS_S)
+            await rest(RESTLESS_S)
             self._desk.ask_again()
             if turn % WHOLE_TURN == 0:
                 self._desk.look_again(round(LOOKED_LATELY_S * 1000))
@@ -264,6 +267,7 @@ class Passes:
             groups = groups[done:]
             plans.extend(slice_plans)
             await self._carry(slice_plans, facts, first, word.order if word else None)
+            heard()
             await anyio.lowlevel.checkpoint()
         await self.changed_policy.settle()
         return tuple(plans)
@@ -418,7 +422,7 @@ class Passes:
         for each in fresh:
             log.warning(
                 "large_order",
-                sku=each.component,
+                sku=spelled(self._desk.book, each.component),
                 channel=each.channel,
                 order=each.order,
                 units=each.units,
@@ -436,10 +440,12 @@ class Passes:
         return bool(held - before)
 
     def _tell(self, plans: list[GroupPlan], made: PlanMade, ended: list[tuple[SlotKey, int]]) -> None:
+        book = self._desk.book
         for entry in (e for plan in plans for e in plan.sends):
             log.info(
                 "correction_planned",
-                sku=entry.sku,
+                sku=spelled(book, entry.sku),
+                channel=entry.slot.channel,
                 slot=entry.slot.path,
                 shown=entry.current,
                 target=entry.target,
@@ -447,7 +453,9 @@ class Passes:
                 because=entry.because,
             )
         for slot, age_ms in ended:
-            log.info("drift_cured", slot=slot.path, age_ms=age_ms)
+            log.info(
+                "drift_cured", sku=sku_on(book, slot), channel=slot.channel, slot=slot.path, age_ms=age_ms
+            )
         if made.slots:
             log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
 

@@ -8,17 +8,18 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 
-import anyio
 import structlog
 
 from reconcilerd.connectors.port import Channel, Source, StockSource
 from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.rereads import Rereads
 from reconcilerd.daemon.sweeping import Sweeping
 from reconcilerd.domain.facts import SweepRead
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.names import FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Wants
 from reconcilerd.errors import Denied, LedgerFault, MalformedReply, ReconcilerdError, TryLater
+from reconcilerd.transport.progress import heard, idle, rest
 
 log = structlog.get_logger("reconcilerd.pollers")
 
@@ -52,6 +53,7 @@ async def poll(
     desk: Desk,
     chance: Random,
     on_trouble: OnTrouble,
+    rereads: Rereads,
     *,
     read_already: bool = False,
 ) -> None:
@@ -60,20 +62,23 @@ async def poll(
     whole_at: Instant | None = None
     if read_already:
         whole_at = desk.clock()
-        await anyio.sleep(pace.every_s)
+        await rereads.rest(feed, pace.every_s)
     while True:
         began = desk.clock()
-        whole = whole_at is None or began - whole_at >= pace.whole_every_s * 1000
+        asked = rereads.take(feed)
+        whole = whole_at is None or began - whole_at >= pace.whole_every_s * 1000 or bool(asked)
         complete, error = await read_once(source, feed, desk, whole=whole)
         if complete and whole:
             whole_at = began
+        for each in asked:
+            each.finish("" if complete else str(error)[:300])
         await on_trouble(feed, error)
         failures = 0 if error is None else failures + 1
         spent = (desk.clock() - began) / 1000
         pause = pace.every_s if not failures else min(BACKOFF_CAP_S, max(1.0, pace.every_s / 4) * 2**failures)
         if isinstance(error, TryLater) and error.after_ms is not None:
             pause = max(pause if failures > 1 else 0.0, min(BACKOFF_CAP_S, error.after_ms / 1000))
-        await anyio.sleep(max(0.05, (pause - spent) * (1 + pace.jitter * (2 * chance.random() - 1))))
+        await rereads.rest(feed, max(0.05, (pause - spent) * (1 + pace.jitter * (2 * chance.random() - 1))))
 
 
 async def read_once(
@@ -130,8 +135,9 @@ async def read_wanted_stock(source: StockSource, desk: Desk) -> None:
 
 async def _until_wanted(desk: Desk) -> None:
     """Wait for a wish, and a little longer: one seldom comes alone, and one call serves many."""
+    idle()
     await desk.wanted()
-    await anyio.sleep(READ_TICK_S)
+    await rest(READ_TICK_S)
 
 
 async def read_wanted_slots(channel: Channel, desk: Desk) -> None:
@@ -146,18 +152,19 @@ async def read_wanted_slots(channel: Channel, desk: Desk) -> None:
 
 async def _quietly(reading: Awaitable[None], of: str, count: int) -> None:
     try:
+        heard()
         await reading
     except LedgerFault:
         raise
     except Denied as error:
         log.warning("targeted_read_denied", of=of, why=str(error)[:300])
-        await anyio.sleep(30)
+        await rest(30)
     except Exception as error:
         if not isinstance(error, ReconcilerdError):
             log.exception("targeted_read_bug", of=of)
         # Whoever needs the reading still holds for it and will ask again.
         log.warning("targeted_read_failed", of=of, count=count, why=str(error)[:300])
-        await anyio.sleep(READ_TICK_S)
+        await rest(READ_TICK_S)
 
 
 async def feed_the_hungry(
@@ -187,4 +194,4 @@ async def feed_the_hungry(
             )
         )
         desk.want(Wants(stock=old, slots=frozenset(oldest)))
-        await anyio.sleep(every_ms / 8000)
+        await rest(every_ms / 8000)

@@ -1,11 +1,14 @@
-"""Keeps tasks alive: one that breaks is started again, later each time. Only the ledger's faults end the daemon."""
+"""Keeps tasks alive: one that breaks is started again, later each time. Only the ledger's faults end the daemon.
+
+The watch hears of each while it gets on; see ``transport.progress``.
+"""
 
 from collections.abc import Awaitable, Callable
 
-import anyio
 import structlog
 
 from reconcilerd.errors import LedgerFault
+from reconcilerd.transport.progress import Watch, heard, rest
 
 log = structlog.get_logger("reconcilerd.supervisor")
 
@@ -13,17 +16,21 @@ FIRST_S = 1.0
 CAP_S = 60.0
 
 
-async def keep_alive(name: str, work: Callable[[], Awaitable[None]]) -> None:
+async def keep_alive(name: str, work: Callable[[], Awaitable[None]], watch: Watch | None = None) -> None:
     """Run ``work`` until it returns, is cancelled, or the ledger fails."""
+    if watch is not None:
+        with watch.task(name):
+            return await keep_alive(name, work)
     pause = FIRST_S
     while True:
         try:
+            heard()
             await work()
         except LedgerFault:
             raise
         except Exception:
             log.exception("task_broke", task=name, again_in_s=pause)
-            await anyio.sleep(pause)
+            await rest(pause)
             pause = min(CAP_S, pause * 2)
         else:
-            return
+            return None

@@ -58,15 +58,24 @@ class ChangedPolicy:
             waits = entry.unexplained and entry.verdict in WOULD_CHANGE
             (self._would.add if waits else self._would.discard)(entry.slot)
 
+    def begin_anew(self) -> None:
+        """Another policy came: what was counted for the one before says nothing of it."""
+        self._would.clear()
+        self._looked_at.clear()
+
     async def settle(self) -> None:
         """Once everything was looked at: adopt it, or ask a person. The first policy ever is adopted as it is."""
         book, at = self._desk.book, self._desk.clock()
+        latch = book.latches.known.get(LATCH)
         if book.adopted == book.policy.revision:
+            if latch is not None and latch.on:
+                # The policy that a person was asked about was taken back.
+                back = RailLatched(LATCH, False, "reconcilerd", "the policy before is in force again", at)
+                await self._desk.take((back,), note="policy")
             return
         # Where there is always news, every group was planned long before there is none.
         if self._desk.busy and not self._looked_at >= book.joins().groups.members.keys():
             return
-        latch = book.latches.known.get(LATCH)
         asked = latch is not None and latch.reason.startswith(book.policy.revision)
         if latch is not None and latch.on and asked:
             return
@@ -84,6 +93,5 @@ class ChangedPolicy:
             reason = f"{book.policy.revision} follows {book.adopted}"
             facts = [RailLatched(LATCH, True, "reconcilerd", reason, at, evidence)]
         log.info("policy_changed", revision=book.policy.revision, before=book.adopted, listings=count)
-        self._would.clear()
-        self._looked_at.clear()
+        self.begin_anew()
         await self._desk.take(facts, note="policy")

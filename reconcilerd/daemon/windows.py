@@ -4,7 +4,7 @@ Kept in memory and refilled from the ledger's recent intents at start, so that a
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconcilerd.domain.change import Rails, Spent
@@ -25,6 +25,15 @@ class Windows:
         """Count a correction that goes out, or that went out before this start."""
         if correction.unexplained:
             self._changes.setdefault(correction.slot.channel, deque()).append(correction)
+
+    def resize(self, window_ms: int, zeros_ms: int, before: Iterable[CorrectionPlanned]) -> None:
+        """Look back so far from here on. ``before``: what went out in the longer time, part of which was let go."""
+        self.window_ms, self.zeros_ms = window_ms, zeros_ms
+        known = {each.id: each for changes in self._changes.values() for each in changes}
+        known |= {each.id: each for each in before}
+        self._changes.clear()
+        for each in sorted(known.values(), key=lambda one: (one.at, one.id)):
+            self.spend(each)
 
     def onto(self, rails: Rails, now: Instant) -> Rails:
         """The rails with what these windows have seen."""

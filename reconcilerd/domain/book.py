@@ -251,6 +251,11 @@ class Book:
         for channel in self.policy.channels:
             self._expire(channel, again=True)
 
+    def turn_to(self, policy: Policy) -> None:
+        """Go by another policy of the same channels from here on. Facts stay; what hangs together may change."""
+        self.policy = policy
+        self._remap()
+
     def turn_back(self, now: Instant) -> None:
         """The clock went back to ``now``: what is stamped later must not pass for fresh, nor keep newer news out.
 

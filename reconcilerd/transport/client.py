@@ -32,6 +32,7 @@ from reconcilerd.errors import (
 )
 from reconcilerd.transport.lane import Lane, Priority
 from reconcilerd.transport.library_logs import redact_library_logs
+from reconcilerd.transport.progress import SLACK_S, heard
 from reconcilerd.transport.replies import Reply, body_of, excerpt_of, retry_after_ms
 
 log = structlog.get_logger("reconcilerd.transport")
@@ -224,6 +225,7 @@ class Client:
                 wait_s=round(wait_s, 3),
                 why=str(error.error)[:EXCERPT],
             )
+            heard(wait_s + SLACK_S)
             return wait_s
 
         tries: list[_Again] = []

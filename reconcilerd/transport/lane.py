@@ -15,6 +15,7 @@ from aiolimiter import AsyncLimiter
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Refused
+from reconcilerd.transport.progress import SLACK_S, WORK_S, Task, current, heard
 
 MAX_GATE_MS = 300_000
 
@@ -43,6 +44,7 @@ class _Ticket:
     priority: int
     number: int
     turn: anyio.Event = field(compare=False, default_factory=anyio.Event)
+    task: Task | None = field(compare=False, default_factory=current)
 
 
 class Lane:
@@ -73,6 +75,11 @@ class Lane:
         elapsed_s = max(0, self._clock() - self._left_at) / 1000
         return min(self._size, self._left + self._rate * elapsed_s)
 
+    @property
+    def _refill_s(self) -> float:
+        """The longest that whoever is first waits for the bucket."""
+        return self._size / self._rate
+
     async def acquire(
         self, priority: Priority, cost: float = 1, door: Callable[[], Awaitable[object]] | None = None
     ) -> None:
@@ -86,6 +93,7 @@ class Lane:
         await self._turn(priority)
         try:
             await self._take(cost)
+            heard()
             if door is not None:
                 await door()
                 if self._closed_until_s > anyio.current_time():
@@ -115,10 +123,12 @@ class Lane:
         """Tokens of the bucket that is in force, with the gate open, at the moment of having them."""
         while True:
             while (closed_s := self._closed_until_s - anyio.current_time()) > 0:
+                heard(closed_s + SLACK_S)
                 await anyio.sleep(closed_s)
             # The bucket may have shrunk since this call queued.
             self._refuse_oversize(cost)
             bucket = self._bucket
+            heard(self._refill_s + SLACK_S)
             if self._born_full:
                 # The other side's is not full. A new bucket holds this at once, without waiting.
                 self._born_full = False
@@ -139,6 +149,7 @@ class Lane:
         self._numbers += 1
         ticket = _Ticket(priority, self._numbers)
         heapq.heappush(self._queue, ticket)
+        self._wait(ticket)
         try:
             await ticket.turn.wait()
         except BaseException:
@@ -149,8 +160,15 @@ class Lane:
                 heapq.heapify(self._queue)
             raise
 
+    def _wait(self, ticket: _Ticket) -> None:
+        """Whoever waits is heard of whenever the lane moves: whoever is first may take so long."""
+        if ticket.task is not None:
+            ticket.task.heard(2 * self._refill_s + MAX_GATE_MS / 1000 + WORK_S + SLACK_S)
+
     def _pass_on(self) -> None:
         if self._queue:
+            for ticket in self._queue:
+                self._wait(ticket)
             heapq.heappop(self._queue).turn.set()
         else:
             self._held = False

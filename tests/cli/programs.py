@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from reconcilerd.cli.demo.tenant import write_tenant
 from reconcilerd.simulator.shoppers import busy_hour, read_invoices
@@ -38,11 +39,18 @@ def run(folder: Path, *args: str, timeout_s: float = 170) -> subprocess.Complete
 
 
 @contextmanager
-def running(folder: Path, *args: str, log: str = "log") -> Iterator[subprocess.Popen[str]]:
+def running(
+    folder: Path, *args: str, log: str = "log", env: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[subprocess.Popen[str]]:
     """A command that goes on; whatever happens, it is ended. Its log is a file in the folder."""
     with (folder / log).open("a", encoding="utf-8") as file:
         process = subprocess.Popen(
-            _command(*args), cwd=folder, env=_env(folder), stdout=subprocess.PIPE, stderr=file, text=True
+            _command(*args),
+            cwd=folder,
+            env=_env(folder) | dict(env),
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
         )
     try:
         yield process

@@ -82,12 +82,17 @@ def intents(config: Path) -> dict[tuple[str, str, int], list[int]]:
 def check_door(scene: Scene) -> int:
     """I18: each write at the door has an intent of its own, written down before. How many there were."""
     written = scene.ask("/door")["written"]
-    planned = intents(scene.config)
+    check_written(written, scene.config)
+    return len(written)
+
+
+def check_written(written: list[dict[str, Any]], config: Path) -> None:
+    """Each of these writes has an intent of its own in the ledger beside the configuration, from before."""
+    planned = intents(config)
     for each in sorted(written, key=lambda one: one["at"]):
         mine = planned[each["store"], each["item"], each["quantity"]]
         assert mine, f"nobody meant to write {each}"
         assert mine.pop(0) <= each["at"], f"written before it was meant: {each}"
-    return len(written)
 
 
 def up(config: Path) -> bool:

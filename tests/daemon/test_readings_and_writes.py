@@ -13,6 +13,7 @@ from reconcilerd.connectors.port import Emit, Page
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import DENIED_REST_S, Executor
 from reconcilerd.daemon.pollers import BACKOFF_CAP_S, Pace, poll, read_once
+from reconcilerd.daemon.rereads import Rereads
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import Fact, SweepRead
 from reconcilerd.domain.names import FeedName, Instant
@@ -197,7 +198,7 @@ def test_a_source_that_asks_for_a_week_is_asked_again_within_minutes() -> None:
         clock = VirtualClock(Instant(1_000_000))
         desk = Desk(Book(Policy("test", MappingProxyType({}), MappingProxyType({}))), Nowhere(), clock)
         with anyio.move_on_after(BACKOFF_CAP_S * 1.2):
-            await poll(Source(), Source.feeds[0], Pace(60), desk, Random(1), trouble)
+            await poll(Source(), Source.feeds[0], Pace(60), desk, Random(1), trouble, Rereads())
 
     run_virtual(main)
     assert len(asked) >= 2

@@ -26,7 +26,7 @@ TRIED: Final = {
         "transport/replies.py": "json_of retry_after_ms learn",
         "ledger/codec.py": "decode decode_body",
         "simulator/shoppers.py": "read_invoices",
-        "cli/main.py": "convert",
+        "cli/pretend.py": "convert",
     },
     "requests": {"daemon/requests.py": "parse"},
 }

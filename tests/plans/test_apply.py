@@ -45,7 +45,9 @@ def test_a_write_that_is_taken_and_has_no_effect_is_not_confirmed(tmp_path: Path
 
     async def scene(shop: Shop) -> None:
         plan = await shop.plan(sku="a")
-        await anyio.sleep(1)  # at one moment, what was read before a write is not told from what was read after it
+        await anyio.sleep(
+            1
+        )  # at one moment, what was read before a write is not told from what was read after it
         faults.arm("shop-uk", Fault.NOT_APPLIED)
         told = await shop.apply(plan)
         assert {each["channel"]: (each["to"], each["shows"], each["outcome"]) for each in told["sent"]} == {

@@ -1,0 +1,138 @@
+"""What a unit that failed says, and to whom, whatever state its configuration is in."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconcilerd.cli.last_word import happened, incident_of, is_daemon, notify_failure, post, recovered
+from tests.cli.ears import Ears, listening
+
+HOOK = "the-hook-that-nobody-may-see"
+KEY = "the-key-that-nobody-may-see"
+UNIT = "reconcilerd.service"
+
+
+@pytest.fixture
+def ears() -> Iterator[Ears]:
+    with listening() as made:
+        yield made
+
+
+def tenant(folder: Path, ears: Ears, config: str | None = None) -> tuple[Path, dict[str, str]]:
+    """A configuration and the environment of a unit that was given the alert credentials as a folder."""
+    credentials = folder / "credentials"
+    credentials.mkdir()
+    for name, value in (
+        ("alerts_slack-webhook", f"http://127.0.0.1:{ears.port}/hook/{HOOK}"),
+        ("alerts_pagerduty-routing-key", KEY),
+    ):
+        (credentials / name).write_text(value, "utf-8")
+        (credentials / name).chmod(0o440)
+    text = config or (
+        f'[alerts]\nslack_webhook = "slack-webhook"\npagerduty_routing_key = "pagerduty-routing-key"\n'
+        f'pagerduty_url = "http://127.0.0.1:{ears.port}"\n'
+    )
+    (folder / "config.toml").write_text(text, "utf-8")
+    return folder / "config.toml", {"CREDENTIALS_DIRECTORY": str(credentials)}
+
+
+def test_everybody_is_told_what_failed_how_and_what_to_do(tmp_path: Path, ears: Ears) -> None:
+    config, env = tenant(tmp_path, ears)
+    env |= {"MONITOR_UNIT": UNIT, "MONITOR_SERVICE_RESULT": "watchdog", "MONITOR_EXIT_STATUS": "ABRT"}
+    assert notify_failure(config, "whatever", env) == 0
+    told = dict(ears.heard)
+    assert set(told) == {f"/hook/{HOOK}", "/v2/enqueue"}
+    for text in (told[f"/hook/{HOOK}"]["text"], told["/v2/enqueue"]["payload"]["summary"]):
+        for part in (UNIT, "watchdog", "ABRT", f"journalctl -u {UNIT}", f"systemctl start {UNIT}"):
+            assert part in text
+    assert told["/v2/enqueue"]["event_action"] == "trigger"
+
+
+def test_its_incident_is_closed_by_the_key_that_opened_it(tmp_path: Path, ears: Ears) -> None:
+    config, env = tenant(tmp_path, ears)
+    notify_failure(config, UNIT, env)
+    notify_failure(config, UNIT, env)
+    recovered(config, UNIT, env)
+    events = [body for path, body in ears.heard if path == "/v2/enqueue"]
+    assert [each["event_action"] for each in events] == ["trigger", "trigger", "resolve"]
+    assert {(each["dedup_key"], each["routing_key"]) for each in events} == {(incident_of(UNIT), KEY)}
+    assert incident_of(UNIT) != incident_of("reconcilerd@other.service")
+
+
+@pytest.mark.parametrize("broken", ["not = = toml", "alerts = 7", "[alerts]\nslack_webhook = 5\n"])
+def test_a_configuration_that_ended_the_daemon_does_not_silence_it(
+    tmp_path: Path, ears: Ears, broken: str
+) -> None:
+    config, env = tenant(tmp_path, ears, broken)
+    notify_failure(config, UNIT, env)
+    config.unlink()
+    (tmp_path / "credentials" / "alerts_pagerduty-routing-key").unlink()
+    assert notify_failure(config, UNIT, env) == 0
+    assert f"/hook/{HOOK}" in dict(ears.heard)
+
+
+@pytest.mark.parametrize(
+    ("says", "code"),
+    [
+        ({"hook": (503, "")}, 5),
+        ({"hook": (429, "")}, 5),
+        ({"hook": (404, "no_service")}, 2),
+        ({"hook": (200, "invalid_token")}, 2),
+        ({"v2": (400, "")}, 2),
+        ({"v2": (500, "")}, 5),
+        ({"v2": (500, ""), "hook": (404, "")}, 5),
+    ],
+)
+def test_who_did_not_take_it_is_tried_again_unless_that_is_useless(
+    tmp_path: Path, ears: Ears, says: dict[str, tuple[int, str]], code: int
+) -> None:
+    ears.says |= says
+    config, env = tenant(tmp_path, ears)
+    assert notify_failure(config, UNIT, env) == code
+    assert len(ears.heard) == 2, "one that refuses must not silence the other"
+
+
+def test_no_receiver_is_no_failure_and_a_lost_credential_is(
+    tmp_path: Path, ears: Ears, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, env = tenant(tmp_path, ears, '[alerts]\nslack_webhook = ""\n')
+    assert notify_failure(config, UNIT, env) == 0
+    assert "nobody is to be told" in capsys.readouterr().err
+    config.write_text('[alerts]\nslack_webhook = "hook-of-yore"\n', "utf-8")
+    assert notify_failure(config, UNIT, env) == 2
+    assert "hook-of-yore" in capsys.readouterr().err
+
+
+def test_nothing_it_prints_holds_a_secret(
+    tmp_path: Path, ears: Ears, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, env = tenant(tmp_path, ears)
+    port, ears.port = ears.port, 1  # where nobody listens
+    for number, text in enumerate(
+        ("", f"http://127.0.0.1:{port}/hook/{HOOK}", f"ftp://host/{HOOK}", f"//{HOOK}")
+    ):
+        (tmp_path / "credentials" / "alerts_slack-webhook").chmod(0o600)
+        (tmp_path / "credentials" / "alerts_slack-webhook").write_text(text or f"http://127.0.0.1:1/{HOOK}")
+        ears.says["hook"] = (500, f"no such thing as {text}" if number % 2 else "")
+        notify_failure(config, UNIT, env)
+    said = "".join(capsys.readouterr())
+    assert said
+    assert HOOK not in said
+    assert KEY not in said
+
+
+@pytest.mark.parametrize("url", ["http://example.com/x", "ftp://127.0.0.1/x", "file:///etc/passwd", "x"])
+def test_a_secret_goes_nowhere_but_over_https(url: str) -> None:
+    with pytest.raises(ValueError, match="https"):
+        post(url, {})
+
+
+def test_only_a_daemon_that_is_down_keeps_nothing_in_step() -> None:
+    for unit, down in (
+        (UNIT, True),
+        ("reconcilerd@shop.service", True),
+        ("reconcilerd-backup.service", False),
+    ):
+        assert is_daemon(unit) is down
+        assert ("in step" in happened(unit, {})) is down
