@@ -4,6 +4,7 @@ A receiver that fails keeps what it has not heard in its outbox and gets it agai
 up the caller. Of one alert only the newest change is told.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -68,6 +69,23 @@ class Router:
             for receiver in receivers
         }
         self._filled = {each.name: anyio.Event() for each in receivers}
+        self.deliveries: Counter[tuple[str, str]] = Counter(
+            {(each.name, result): 0 for each in receivers for result in ("ok", "failed", "refused")}
+        )
+        """How often each receiver was told something, by what came of it."""
+
+    @property
+    def severities(self) -> Counter[str]:
+        """How many alerts fire, by severity."""
+        return Counter(each.severity for each in self._firing.values())
+
+    @property
+    def oldest_unheard(self) -> Instant | None:
+        """When the oldest change was that some receiver has not heard of."""
+        return min(
+            (message.alert.at for outbox in self._outboxes.values() for message in outbox.values()),
+            default=None,
+        )
 
     @property
     def firing(self) -> frozenset[str]:
@@ -126,12 +144,16 @@ class Router:
             try:
                 await receiver.tell(alert, message.details)
             except Permanent as refused:
+                self.deliveries[receiver.name, "refused"] += 1
                 log.error("alert_refused", receiver=receiver.name, key=alert.key, why=str(refused))
             except Exception as error:
+                self.deliveries[receiver.name, "failed"] += 1
                 log.warning("alert_not_delivered", receiver=receiver.name, why=type(error).__name__)
                 await anyio.sleep(pause)
                 pause = min(RETRY_CAP_S, pause * 2)
                 continue
+            else:
+                self.deliveries[receiver.name, "ok"] += 1
             pause = RETRY_S
             if outbox.get(alert.key) is message:
                 del outbox[alert.key]

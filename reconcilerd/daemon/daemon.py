@@ -72,7 +72,7 @@ class Daemon:
         self._plugs = plugs
         self._drain_s = drain_s
         self.executors: dict[ChannelName, Executor] = {
-            name: Executor(channel, desk, self._stopped, self._on_denied, self._barred)
+            name: Executor(channel, desk, self.stopped, self._on_denied, self._barred)
             for name, channel in plugs.channels.items()
         }
         limits = desk.book.policy.limits
@@ -84,6 +84,12 @@ class Daemon:
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
         self.health = health(desk, self.passes)
         self.started = anyio.Event()
+
+    @property
+    def feeds(self) -> list[FeedName]:
+        """Everything that is read again and again."""
+        sources: list[Source] = [self._plugs.stock, *self._plugs.channels.values()]
+        return [feed for source in sources for feed in source.feeds]
 
     def rails(self) -> Rails:
         """A person's words as they stand now."""
@@ -175,8 +181,8 @@ class Daemon:
             reader = partial(read_wanted_slots, channel, self.desk)
             group.start_soon(keep_alive, f"slot reader {name}", reader)
 
-    def _stopped(self, channel: str) -> str | None:
-        """Why nothing may be written now, if so: asked before every call."""
+    def stopped(self, channel: str) -> str | None:
+        """Why nothing may be written to a channel now, if so: asked before every call."""
         frozen = self.desk.book.frozen.get(""), self.desk.book.frozen.get(channel)
         now = self.desk.clock()
         held = any(each is not None and each.holds(now) for each in frozen)

@@ -6,11 +6,13 @@ import anyio
 import structlog
 
 from reconcilerd.errors import LedgerFault
+from reconcilerd.tally import Histogram
 
 log = structlog.get_logger("reconcilerd.supervisor")
 
 FIRST_S = 1.0
 CAP_S = 60.0
+TICK_S = 1.0
 
 
 async def keep_alive(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -27,3 +29,11 @@ async def keep_alive(name: str, work: Callable[[], Awaitable[None]]) -> None:
             pause = min(CAP_S, pause * 2)
         else:
             return
+
+
+async def watch_the_loop(lag: Histogram) -> None:
+    """Count how much later than due the loop wakes a sleeper: what stalls it delays everything."""
+    while True:
+        due = anyio.current_time() + TICK_S
+        await anyio.sleep(TICK_S)
+        lag.observe(anyio.current_time() - due)

@@ -15,6 +15,7 @@ from aiolimiter import AsyncLimiter
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Refused
+from reconcilerd.tally import Histogram
 
 MAX_GATE_MS = 300_000
 
@@ -52,6 +53,8 @@ class Lane:
         self.spec = spec
         self.sent = 0
         self.throttled = 0
+        self.waited = Histogram()
+        """Seconds from asking for tokens to being let through."""
         self._clock = clock
         self._bucket = AsyncLimiter(spec.burst, spec.burst / spec.rate_per_s)
         self._size, self._rate = spec.burst, spec.rate_per_s
@@ -82,12 +85,14 @@ class Lane:
         for afterwards, a stall would gather callers who hold tokens and then send all at once.
         """
         self._refuse_oversize(cost)
+        began_s = anyio.current_time()
         await self._turn(priority)
         try:
             await self._take(cost)
             if door is not None:
                 await door()
             self.sent += 1
+            self.waited.observe(anyio.current_time() - began_s)
         finally:
             self._pass_on()
 
