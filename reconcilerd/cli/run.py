@@ -2,7 +2,12 @@
 
 import signal
 import socket as sockets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -11,20 +16,23 @@ import structlog
 from reconcilerd.alerting.receivers import PagerDuty, Slack
 from reconcilerd.alerting.router import Receiver, Router
 from reconcilerd.assemble import Assembled, assemble
+from reconcilerd.cli.page import start_page
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
-from reconcilerd.daemon.answers import Answers
+from reconcilerd.daemon.answers import Answers, Handler
 from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import notify
-from reconcilerd.daemon.supervisor import keep_alive
+from reconcilerd.daemon.supervisor import keep_alive, watch_the_loop
 from reconcilerd.domain.facts import AlertChanged, AlertTold
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 from reconcilerd.transport.post import Poster
+from reconcilerd.web.meters import on_socket
+from reconcilerd.web.sources import Sources
 
 log = structlog.get_logger("reconcilerd.run")
 LOCK_WAIT_S = 60.0
@@ -35,7 +43,14 @@ def run_daemon(config: Path) -> int:
     """Run until told to stop. Raises ConfigFault, LedgerFault."""
     plan = wire(config)
     configure(plan.settings.daemon.log_level, now, redact)
-    with Ledger.open(plan.ledger, clock=now, wait_s=LOCK_WAIT_S) as ledger:
+    url = plan.settings.tracing.otlp_url
+    with ExitStack() as last, Ledger.open(plan.ledger, clock=now, wait_s=LOCK_WAIT_S) as ledger:
+        if url is not None:
+            from reconcilerd.web.tracing import traced_to
+
+            tracer, end = traced_to(url)
+            last.callback(end)
+            plan = replace(plan, wiring=replace(plan.wiring, tracer=tracer))
         try:
             anyio.run(_run, plan, ledger)
         except ExceptionGroup as group:
@@ -71,11 +86,14 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
         )
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
-        answers = answers_of(built, reader)
+        sources = Sources(built.daemon, built.clients, alerts, plan.ledger, writer.commits)
+        answers = answers_of(built, reader, {"metrics": on_socket(sources)})
         group.start_soon(keep_alive, "alerts", alerts.run)
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1")
+        start_page(group, plan, sources)
+        group.start_soon(keep_alive, "loop", partial(watch_the_loop, built.daemon.desk.counts.loop_lag))
         group.start_soon(_tell_systemd, built, stop)
         log.info(
             "daemon_started",
@@ -93,14 +111,16 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
     log.info("daemon_stopped", ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}")
 
 
-def answers_of(built: Assembled, reader: Reader) -> Answers:
+def answers_of(
+    built: Assembled, reader: Reader, more: Mapping[str, Handler] = MappingProxyType({})
+) -> Answers:
     """Answers from a daemon that runs: its own executors carry out what an answer queues."""
 
     async def carry() -> None:
         for executor in built.daemon.executors.values():
             await executor.drained()
 
-    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader)
+    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader, more)
 
 
 async def _signals(stop: anyio.Event, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:
