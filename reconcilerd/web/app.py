@@ -7,6 +7,7 @@ import hmac
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Final
 
 import structlog
@@ -119,7 +120,8 @@ class _Walled:
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                date = formatdate(self._wall.clock() / 1000, usegmt=True)
+                MutableHeaders(scope=message).update({**HEADERS, "Date": date})
             await send(message)
 
         refused = self._wall.refusal(scope["method"], scope["path"], Headers(scope=scope))

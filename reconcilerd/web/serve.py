@@ -66,6 +66,7 @@ async def _serve_on(listener: socket.socket, app: ASGIApp) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,
         proxy_headers=False,
         h11_max_incomplete_event_size=MAX_HEADER,
         limit_concurrency=MAX_CLIENTS,
@@ -87,7 +88,11 @@ async def _serve_on(listener: socket.socket, app: ASGIApp) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Signals stay the daemon's."""
+    """Signals stay the daemon's. So does the processor: the library would look ten times a second whether to stop."""
+
+    @override
+    async def main_loop(self) -> None:
+        await anyio.sleep_forever()
 
     @override
     @contextmanager

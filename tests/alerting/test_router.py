@@ -30,13 +30,16 @@ class FakePagerDuty:
     def __init__(self, failures: list[int]) -> None:
         self.open: set[str] = set()
         self.failures = failures
+        self.took = self.failed = 0
 
     async def post(self, url: str, body: object) -> tuple[int, str]:
         assert isinstance(body, Mapping)
         if self.failures:
             status = self.failures.pop()
             if status != 202:
+                self.failed += 1
                 return status, ""
+        self.took += 1
         (self.open.add if body["event_action"] == "trigger" else self.open.discard)(str(body["dedup_key"]))
         return 202, "{}"
 
@@ -55,6 +58,10 @@ def test_open_pages_are_the_alerts_that_fire(changes: list[tuple[bool, str]], fa
             await anyio.sleep(10_000)
             group.cancel_scope.cancel()
         assert fake.open == router.firing
+        assert router.severities["critical"] == len(router.firing)
+        assert router.oldest_unheard is None
+        told = {result: router.deliveries["pagerduty", result] for result in ("ok", "failed", "refused")}
+        assert told == {"ok": fake.took, "failed": fake.failed, "refused": 0}
 
     run_virtual(main)
 

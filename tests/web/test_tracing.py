@@ -1,9 +1,11 @@
 """Passes and calls become spans as OpenTelemetry names them; none holds a secret, and nobody pays who does not ask."""
 
+import gzip
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import anyio
@@ -142,16 +144,46 @@ def test_what_breaks_under_a_span_leaves_its_kind_and_not_its_words() -> None:
 
 def test_a_collector_that_is_away_does_not_keep_us_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "FLUSH_S", 0.05)
-    never = threading.Event()
+    never, gone = threading.Event(), threading.Event()
 
     class Stuck(SimpleSpanProcessor):
         @override
         def shutdown(self) -> None:
-            never.wait(30)
+            never.wait(5)
+            gone.set()
 
     _, end = tracing.traced_by(Stuck(InMemorySpanExporter()))
     end()
+    assert not gone.is_set()
     never.set()
+
+
+def test_spans_arrive_at_a_collector() -> None:
+    arrived: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            arrived.append((self.path, gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body))
+            self.send_response(200)
+            self.end_headers()
+
+        @override
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        tracer, end = tracing.traced_to(f"http://127.0.0.1:{server.server_port}/v1/traces")
+        with tracer("a pass of the test", "internal", {"pass.groups": 7}):
+            pass
+        end()
+        server.shutdown()
+        thread.join(10)
+    ((path, body),) = arrived
+    assert path == "/v1/traces"
+    assert b"a pass of the test" in body
+    assert b"pass.groups" in body
 
 
 def test_who_does_not_trace_imports_nothing_of_it() -> None:
