@@ -10,7 +10,10 @@ from typing import Final
 SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Bounds for calls and steps of work: marketplaces are slow."""
 
-MINUTES: Final = (10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 14_400.0, 86_400.0)
+WAITS: Final = (0.05, 0.5, 2.5, 10.0, 60.0)
+"""Bounds for waiting for a turn: how many wait long matters, not how long to the tenth of a second."""
+
+MINUTES: Final = (30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0)
 """Bounds in seconds for what takes readings and writes to end."""
 
 

@@ -15,7 +15,7 @@ from aiolimiter import AsyncLimiter
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Refused
-from reconcilerd.tally import Histogram
+from reconcilerd.tally import WAITS, Histogram
 
 MAX_GATE_MS = 300_000
 
@@ -53,7 +53,7 @@ class Lane:
         self.spec = spec
         self.sent = 0
         self.throttled = 0
-        self.waited = Histogram()
+        self.waited = Histogram(WAITS)
         """Seconds from asking for tokens to being let through."""
         self._clock = clock
         self._bucket = AsyncLimiter(spec.burst, spec.burst / spec.rate_per_s)

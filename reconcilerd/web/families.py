@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import (
 
 from reconcilerd import __version__
 from reconcilerd.daemon.breakers import tripped
-from reconcilerd.domain.facts import EXTENSIV, CorrectionEnd, FindingKind, Outcome
+from reconcilerd.domain.facts import EXTENSIV, CorrectionEnd, Outcome
 from reconcilerd.domain.guards import GOES, Verdict
 from reconcilerd.domain.names import FeedName, Instant
 from reconcilerd.domain.policy import Mode
@@ -368,12 +368,6 @@ def _records(sources: Sources, found: Survey) -> Iterator[Metric]:
         "Rows that cannot be read, so that nobody knows what they say.",
         ("source",),
         [((name,), found.unreadable[name]) for name in (EXTENSIV, *channels)],
-    )
-    yield _gauge(
-        "findings",
-        "Things for a person to see, by kind.",
-        ("kind",),
-        [((each,), found.findings[each]) for each in FindingKind],
     )
 
 

@@ -40,7 +40,6 @@ class Survey:
     exposed_skus: Counter[str] = field(default_factory=Counter)
     hidden_units: Counter[str] = field(default_factory=Counter)
     """By pool."""
-    findings: Counter[FindingKind] = field(default_factory=Counter)
     unmapped: Counter[str] = field(default_factory=Counter)
     unreadable: Counter[str] = field(default_factory=Counter)
     differing: Counter[str] = field(default_factory=Counter)
@@ -66,7 +65,6 @@ async def survey(daemon: Daemon) -> Survey:
     async for finding in _steps(book.findings.values()):
         if finding.cleared:
             continue
-        found.findings[finding.what] += 1
         system = finding.subject.partition(":")[0]
         if finding.what is FindingKind.UNMAPPED_SKU:
             found.unmapped[system] += 1

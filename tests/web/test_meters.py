@@ -27,6 +27,8 @@ from tests.world.stage import Journal, Stage, play, policy, shop, small_world
 
 NINE = tuple(ChannelName(f"shop-{number}") for number in range(9))
 SKUS = tuple(Sku(f"hostile-sku-{number}") for number in range(50_000))
+ANSWERS = ((200, ""), (429, "throttled"), (401, "denied"), (503, "try_later"), (None, "try_later"))
+"""What a bad day brings every operation of every system."""
 MAY_COME_LATER = {"reconcilerd_api_requests_total", "reconcilerd_token_expiry_timestamp_seconds"}
 """Errors that nobody expects, and the life of a token that is not in hand yet."""
 
@@ -38,6 +40,10 @@ async def test_fifty_thousand_skus_on_nine_channels_are_few_series_and_hold_up_n
     clock = VirtualClock(START)
     wiring = wire(rules, clock, lambda: in_process_transport(None))  # type: ignore[arg-type]
     built = assemble(wiring, Journal(), Told())  # type: ignore[arg-type]
+    for client in built.clients.values():
+        for operation in client.traffic.took:
+            for status, error in ANSWERS:
+                client.traffic.tried(operation, status, error, 1)
     standing, book = built.daemon.passes.standing, built.daemon.desk.book
     for number, sku in enumerate(SKUS):
         drifts = [
