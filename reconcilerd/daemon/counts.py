@@ -23,6 +23,7 @@ from reconcilerd.tally import MINUTES, Histogram
 Phase = Literal["read", "plan", "record", "write"]
 PassResult = Literal["ok", "partial", "held"]
 Surface = Literal["page", "socket"]
+CORRECTIONS = (CorrectionPlanned, CorrectionSent, CorrectionSettled)
 
 
 @dataclass(slots=True)
@@ -58,14 +59,16 @@ class Counts:
         self.cured.setdefault(channel, Histogram(MINUTES)).observe(age_ms / 1000)
 
     def note(self, news: Iterable[Fact]) -> None:
-        """Count the corrections among news."""
+        """Count the corrections among news: a first reading has a million facts, and none of them is one."""
         for fact in news:
-            match fact:
-                case CorrectionPlanned():
-                    self.planned[fact.slot.channel] += 1
-                case CorrectionSent():
-                    self.answered[fact.slot.channel, fact.outcome] += 1
-                case CorrectionSettled():
-                    self.settled[fact.slot.channel, fact.end] += 1
-                case _:
-                    pass
+            if isinstance(fact, CORRECTIONS):
+                self._count(fact)
+
+    def _count(self, fact: CorrectionPlanned | CorrectionSent | CorrectionSettled) -> None:
+        match fact:
+            case CorrectionPlanned():
+                self.planned[fact.slot.channel] += 1
+            case CorrectionSent():
+                self.answered[fact.slot.channel, fact.outcome] += 1
+            case CorrectionSettled():
+                self.settled[fact.slot.channel, fact.end] += 1

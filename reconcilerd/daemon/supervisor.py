@@ -12,7 +12,7 @@ log = structlog.get_logger("reconcilerd.supervisor")
 
 FIRST_S = 1.0
 CAP_S = 60.0
-TICK_S = 1.0
+TICK_S = 2.0
 
 
 async def keep_alive(name: str, work: Callable[[], Awaitable[None]]) -> None:
