@@ -25,6 +25,7 @@ from reconcilerd.transport.pool import network_transport
 
 T = TypeVar("T")
 LONGEST_SOCKET = 107
+SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,7 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
     policy = _or_faults(lambda: policy_of(settings, folder, now() if strict else None), faults)
     pairs = _or_faults(lambda: credentials(settings, os.environ), faults)
     alerts = _alerts(settings.alerts, faults)
-    token = settings.web.read_token
-    web_token = resolve(token, os.environ, "web.read_token", faults) if token else None
+    web_token = _web_token(settings.web.read_token, faults)
     if settings.tracing.otlp_url is not None and not _can_trace():
         faults.append(
             "tracing.otlp_url: OpenTelemetry is not installed; run: pip install 'reconcilerd[otel]'"
@@ -101,6 +101,16 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
         alerts,
         web_token,
     )
+
+
+def _web_token(name: str, faults: list[str]) -> Secret | None:
+    token = resolve(name, os.environ, "web.read_token", faults) if name else None
+    if token is not None and (len(token.reveal()) < SHORTEST_TOKEN or not token.reveal().isascii()):
+        faults.append(
+            f"web.read_token: at least {SHORTEST_TOKEN} letters and digits, or it can be guessed; make one with: "
+            "openssl rand -hex 32"
+        )
+    return token
 
 
 def _can_trace() -> bool:
