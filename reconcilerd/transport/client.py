@@ -296,7 +296,8 @@ class Client:
                 raise OutcomeUnknown(f"{why}, after {failed} tries") if failed else Withheld(why)
             self.traffic.sent += 1
             request = self._request(call)
-            with self._tracer(call.method, "client", self._known(call, request, failed)) as span:
+            name = f"{call.method} {call.operation}".rstrip()
+            with self._tracer(name, "client", self._known(call, request, failed)) as span:
                 return await self._try(call, lane, request, failed, span)
         finally:
             self._gate.release_on_behalf_of(seat)

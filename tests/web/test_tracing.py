@@ -77,7 +77,7 @@ def told(span: ReadableSpan) -> Mapping[str, object]:
 
 def test_a_call_is_told_as_the_conventions_for_clients_say() -> None:
     (span,) = spans_of(lambda _request: httpx.Response(200))
-    assert (span.name, span.kind) == ("GET", SpanKind.CLIENT)
+    assert (span.name, span.kind) == ("GET /v1/orders", SpanKind.CLIENT)
     assert {key: value for key, value in told(span).items() if key != "url.full"} == {
         "http.request.method": "GET",
         "server.address": "shop.example",
