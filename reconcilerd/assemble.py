@@ -9,11 +9,13 @@ from random import Random
 import httpx
 
 from reconcilerd.config.secret import Secret
+from reconcilerd.connectors.extensiv.client import OPERATIONS as EXTENSIV_OPERATIONS
 from reconcilerd.connectors.extensiv.client import Extensiv
 from reconcilerd.connectors.extensiv.walk import LANES
 from reconcilerd.connectors.port import Channel
 from reconcilerd.connectors.shopify.client import Shopify
 from reconcilerd.connectors.shopify.graphql import LANE
+from reconcilerd.connectors.shopify.graphql import OPERATIONS as SHOPIFY_OPERATIONS
 from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.daemon import Daemon, Plugs
 from reconcilerd.daemon.desk import Desk, Journal
@@ -25,6 +27,7 @@ from reconcilerd.domain.change import Closed
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind, OrderObserved, OrderStatus
 from reconcilerd.domain.names import ChannelName, FeedName, Instant
 from reconcilerd.domain.policy import Policy
+from reconcilerd.spans import Tracer, no_spans
 from reconcilerd.transport.client import Client, RetryRule
 from reconcilerd.transport.credentials import ClientCredentials, StaticToken, TokenHeader, TokenRequest
 from reconcilerd.transport.lane import Lane, LaneSpec
@@ -58,6 +61,7 @@ class Wiring:
     drift_after_ms: int = 900_000
     closed: Callable[[Instant], tuple[Closed, ...]] = lambda _: ()
     """The freeze windows that are open at a moment."""
+    tracer: Tracer = no_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,9 @@ def assemble(
     def health(desk: Desk, passes: Passes) -> Health:
         return Health(desk, passes, alerts, limits, wiring.drift_after_ms, circuits)
 
-    return Assembled(Daemon(desk, plugs, health, wiring.drain_s, recent), stock, channels, clients)
+    daemon = Daemon(desk, plugs, health, wiring.drain_s, recent)
+    daemon.passes.tracer = wiring.tracer
+    return Assembled(daemon, stock, channels, clients)
 
 
 def _watched(channels: Mapping[ChannelName, Channel]) -> list[FeedName]:
@@ -172,11 +178,11 @@ def _duplicates(book: Book, channel: ChannelName) -> frozenset[str]:
 
 
 def _extensiv_client(wiring: Wiring) -> Client:
-    return _client("extensiv", wiring.extensiv, LANES, TokenHeader(), wiring)
+    return _client("extensiv", wiring.extensiv, LANES, TokenHeader(), wiring, EXTENSIV_OPERATIONS)
 
 
 def _shopify_client(name: str, endpoint: Endpoint, wiring: Wiring, heard: Callable[[bool], None]) -> Client:
-    return _client(name, endpoint, [LANE], SHOPIFY_TOKEN, wiring, heard)
+    return _client(name, endpoint, [LANE], SHOPIFY_TOKEN, wiring, SHOPIFY_OPERATIONS, heard)
 
 
 def _client(
@@ -185,6 +191,7 @@ def _client(
     lanes: Sequence[LaneSpec],
     header: TokenHeader,
     wiring: Wiring,
+    operations: Sequence[str],
     heard: Callable[[bool], None] = lambda _: None,
 ) -> Client:
     return client_of(
@@ -196,6 +203,8 @@ def _client(
         clock=wiring.clock,
         seed=wiring.seed,
         heard=heard,
+        operations=operations,
+        tracer=wiring.tracer,
     )
 
 
@@ -209,6 +218,8 @@ def client_of(
     clock: Clock,
     seed: int = 0,
     heard: Callable[[bool], None] = lambda _: None,
+    operations: Sequence[str] = (),
+    tracer: Tracer = no_spans,
 ) -> Client:
     """A client of one system that asks for its own tokens, through the transport it sends by."""
     made: list[Client] = []
@@ -227,6 +238,8 @@ def client_of(
         clock=clock,
         retry=RetryRule(seed=seed),
         heard=heard,
+        operations=operations,
+        tracer=tracer,
     )
     made.append(client)
     return client

@@ -4,6 +4,7 @@ What must be told is worked out anew from how alerts stand and what was told (``
 happened to be in memory. A receiver that fails holds up nobody: not the caller, and no other receiver.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from random import Random
@@ -128,6 +129,20 @@ class Engine:
         self._news = {name: anyio.Event() for name in self._receivers}
         self._turn = anyio.Event()
         self._trouble: dict[str, str] = {}
+        self.deliveries: Counter[tuple[str, str]] = Counter(
+            {(name, result): 0 for name in self._receivers for result in ("ok", "failed", "refused")}
+        )
+        """How often each receiver was told something, by what came of it."""
+
+    @property
+    def severities(self) -> Counter[str]:
+        """How many alerts are open, by severity."""
+        return Counter(each.severity for each in self._open())
+
+    @property
+    def oldest_unheard(self) -> Instant | None:
+        """When the oldest news was that some receiver has not heard of."""
+        return min((each.due for name in self._receivers for each in self._owed(name)[0]), default=None)
 
     @property
     def firing(self) -> frozenset[str]:
@@ -327,17 +342,21 @@ class Engine:
             references.update(await receiver.tell(message))
         except Permanent as refused:
             transition = Transition.REFUSED
+            self.deliveries[name, "refused"] += 1
             self._trouble[name] = str(refused)
             log.error("alert_refused", receiver=name, keys=_keys(message), why=str(refused))
         except NotTaken as later:
+            self.deliveries[name, "failed"] += 1
             self._trouble[name] = str(later)
             log.warning("alert_not_delivered", receiver=name, why=str(later))
             return later.after_s or 0.0
         except Exception as error:
+            self.deliveries[name, "failed"] += 1
             self._trouble[name] = type(error).__name__
             log.warning("alert_not_delivered", receiver=name, why=type(error).__name__)
             return 0.0
         else:
+            self.deliveries[name, "ok"] += 1
             self._trouble.pop(name, None)
         now, last = self._clock(), {each.episode.key: each for each in message}
         await self._note(

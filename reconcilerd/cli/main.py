@@ -155,6 +155,36 @@ def status(config: Path, as_json: bool) -> int:
 
 
 @cli.command()
+@click.option(
+    "--textfile",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write it there for a node_exporter, at once or not at all.",
+)
+@config_option
+def metrics(textfile: Path | None, config: Path) -> int:
+    """What the running daemon measures, in Prometheus' text format."""
+    from reconcilerd.cli.metrics import print_metrics
+
+    return print_metrics(config, textfile)
+
+
+@cli.group()
+def export() -> None:
+    """Write out what ships with the program."""
+
+
+@export.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--force", is_flag=True, help="Write over files that are there already.")
+def monitoring(folder: Path, force: bool) -> int:
+    """Rules for Prometheus with their tests, a dashboard for Grafana, and the goals behind them."""
+    from reconcilerd.cli.export import export_monitoring
+
+    return export_monitoring(folder, force=force)
+
+
+@cli.command()
 @click.option("--sku", required=True)
 @click.option("--channel")
 @click.option("--want", metavar="N|+N", help="What would have to change for it to show N units, or N more.")

@@ -4,10 +4,13 @@ import faulthandler
 import os
 import signal
 import socket as sockets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -19,23 +22,28 @@ from reconcilerd.alerting.pagerduty import PagerDuty
 from reconcilerd.alerting.slack import Slack
 from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.last_word import recovered
+from reconcilerd.cli.page import start_page
 from reconcilerd.cli.reload import Reload
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, terms_of, wire
 from reconcilerd.config.secret import redact
-from reconcilerd.daemon.answers import Answers
+from reconcilerd.daemon.answers import Answers, Handler
 from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.keeper import keep
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import extend, notify, ping_every_s, status
 from reconcilerd.daemon.status_line import status_line
-from reconcilerd.daemon.supervisor import keep_alive
+from reconcilerd.daemon.supervisor import keep_alive, watch_the_loop
 from reconcilerd.domain.facts import AlertChanged, AlertTold, SilenceSet
+from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
+from reconcilerd.ledger.backups import last_backup
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 from reconcilerd.transport.post import Poster
+from reconcilerd.web.meters import on_socket
+from reconcilerd.web.sources import Sources
 
 log = structlog.get_logger("reconcilerd.run")
 LOCK_WAIT_S = 60.0
@@ -53,7 +61,14 @@ def run_daemon(config: Path) -> int:
     # The watchdog's SIGABRT then tells where every thread stood.
     faulthandler.enable()
     notify(status("waiting for the ledger"), extend(LOCK_WAIT_S + READING_S))
-    with Ledger.open(plan.ledger, clock=now, wait_s=LOCK_WAIT_S) as ledger:
+    url = plan.settings.tracing.otlp_url
+    with ExitStack() as last, Ledger.open(plan.ledger, clock=now, wait_s=LOCK_WAIT_S) as ledger:
+        if url is not None:
+            from reconcilerd.web.tracing import traced_to
+
+            tracer, end = traced_to(url)
+            last.callback(end)
+            plan = replace(plan, wiring=replace(plan.wiring, tracer=tracer))
         try:
             anyio.run(_run, plan, ledger, config)
         except ExceptionGroup as group:
@@ -110,13 +125,18 @@ async def _live(
         )
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
-        answers = answers_of(built, reader)
+        sources = Sources(
+            built.daemon, built.clients, alerts, plan.ledger, writer.commits, partial(_backed_up, plan.ledger)
+        )
+        answers = answers_of(built, reader, {"metrics": on_socket(sources)})
         answers.reload = Reload(config, plan, built, reader)
         group.start_soon(keep_alive, "alerts", alerts.run)
         group.start_soon(keep_alive, "keeper", partial(keep, writer, ledger, now, terms_of(plan.settings)))
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1", status(status_line(built.daemon)))
+        start_page(group, plan, sources)
+        group.start_soon(keep_alive, "loop", partial(watch_the_loop, built.daemon.desk.counts.loop_lag))
         group.start_soon(_tell_systemd, built, stop)
         group.start_soon(hang_up.reload_by, answers.reload)
         group.start_soon(_close_incident, config)
@@ -136,14 +156,22 @@ async def _live(
         reader.close()
 
 
-def answers_of(built: Assembled, reader: Reader) -> Answers:
+def _backed_up(ledger: Path) -> Instant | None:
+    """When the last good backup was made."""
+    backup = last_backup(ledger)
+    return None if backup is None else backup.at
+
+
+def answers_of(
+    built: Assembled, reader: Reader, more: Mapping[str, Handler] = MappingProxyType({})
+) -> Answers:
     """Answers from a daemon that runs: its own executors carry out what an answer queues."""
 
     async def carry() -> None:
         for executor in built.daemon.executors.values():
             await executor.drained()
 
-    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader)
+    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader, more)
 
 
 class _HangUp:

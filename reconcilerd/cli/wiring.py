@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from reconcilerd.transport.pool import network_transport
 T = TypeVar("T")
 LONGEST_SOCKET = 107
 DAY_MS = 86_400_000
+SHORTEST_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Plan:
     stop_file: Path
     alerts: Mapping[str, Secret]
     """Secrets of the receivers that are configured, by the key that names them."""
+    web_token: Secret | None = None
+    """What readers of the page must send, if they must."""
 
     def recent(self, ledger: Reader) -> list[CorrectionPlanned]:
         """The corrections of the longest sliding window."""
@@ -72,6 +76,11 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
     policy = _or_faults(lambda: policy_of(settings, folder, now() if strict else None), faults)
     pairs = _or_faults(lambda: credentials(settings, os.environ), faults)
     alerts = _alerts(settings.alerts, faults)
+    web_token = _web_token(settings.web.read_token, faults)
+    if settings.tracing.otlp_url is not None and not _can_trace():
+        faults.append(
+            "tracing.otlp_url: OpenTelemetry is not installed; run: pip install 'reconcilerd[otel]'"
+        )
     socket = folder / settings.daemon.control_socket
     if len(os.fsencode(socket)) > LONGEST_SOCKET:
         faults.append(
@@ -104,7 +113,25 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
         socket,
         stop_file,
         alerts,
+        web_token,
     )
+
+
+def _web_token(name: str, faults: list[str]) -> Secret | None:
+    token = resolve(name, os.environ, "web.read_token", faults) if name else None
+    if token is not None and (len(token.reveal()) < SHORTEST_TOKEN or not token.reveal().isascii()):
+        faults.append(
+            f"web.read_token: at least {SHORTEST_TOKEN} letters and digits, or it can be guessed; make one with: "
+            "openssl rand -hex 32"
+        )
+    return token
+
+
+def _can_trace() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _or_faults(make: Callable[[], T], faults: list[str]) -> T | None:

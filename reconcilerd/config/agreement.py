@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
-from reconcilerd.config.fields import LOOPBACK, WORKING
+from reconcilerd.config.fields import LOOPBACK, WORKING, address_of
 from reconcilerd.config.settings import (
     AgesSection,
     Auth,
@@ -23,6 +23,7 @@ from reconcilerd.config.settings import (
     LedgerSection,
     PoolSection,
     SentinelSection,
+    WebSection,
 )
 
 PRODUCTION: Final = frozenset({"api.skubana.com", "app.skubana.com"})
@@ -56,6 +57,7 @@ class Parts:
     all_channels: bool
     """Whether ``channels`` is all of them."""
     demand: Sequence[tuple[int, DemandSection]] = ()
+    web: WebSection | None = None
 
 
 def place_of(loc: Loc) -> str:
@@ -84,6 +86,8 @@ def disagreements(parts: Parts) -> Iterator[str]:
     if parts.environment is not None:
         yield from _hosts(parts.environment, parts)
         yield from _credentials(parts.environment, parts)
+    if parts.web is not None:
+        yield from _served(parts.web)
     if parts.environment == "live" and parts.ledger is not None:
         yield from _lasting(parts.ledger)
 
@@ -109,6 +113,18 @@ def _rules_of(where: str, channel: ChannelSection) -> Iterator[str]:
     if (channel.cost_oversold is None) != (channel.cost_hidden_day is None):
         missing = "cost_oversold" if channel.cost_oversold is None else "cost_hidden_day"
         yield f"{where}.{missing}: is missing; only the ratio of both costs says anything"
+
+
+def _served(web: WebSection) -> Iterator[str]:
+    """Quantities, orders and names of SKUs are nobody's business who does not know the token."""
+    if not web.listen or web.read_token:
+        return
+    host, port = address_of(web.listen)
+    if host not in LOOPBACK and not host.startswith("127."):
+        yield (
+            f"web.listen: {web.listen} can be reached from other machines: name the secret of a token in "
+            f'web.read_token, or keep it here with "127.0.0.1:{port}"'
+        )
 
 
 def _twice(table: str, key: str, values: Sequence[tuple[int, object]]) -> Iterator[str]:

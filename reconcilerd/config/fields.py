@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from ipaddress import ip_address
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -13,6 +15,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _STATUS: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 ENDED: Final = frozenset({"SHIPPED", "CANCELLED", "FULFILLED", "PROCESSED_OUTSIDE_OF_SKUBANA"})
@@ -64,6 +67,34 @@ def _url(value: str) -> str:
     if parts.scheme == "http" and host not in LOOPBACK:
         raise ValueError(f"http:// is refused off loopback; use https://{parts.netloc}{parts.path}")
     return value
+
+
+def address_of(value: str) -> tuple[str, int]:
+    """``127.0.0.1:9641`` or ``[::1]:9641``: host and port. Raises ValueError."""
+    host, _, port = value.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65_535:
+        with suppress(ValueError):
+            if bare != "localhost":
+                ip_address(bare)
+            if (":" in bare) == (bare != host):
+                return bare, int(port)
+    raise ValueError(
+        f"an IP address (or localhost), a colon and a port, like 127.0.0.1:9641 (got {value[:80]!a})"
+    )
+
+
+def _address(value: str) -> str:
+    if value:
+        address_of(value)
+    return value
+
+
+def _host_name(value: str) -> str:
+    """A name as a browser puts it into ``Host``, without a port."""
+    if not _HOST.fullmatch(value):
+        raise ValueError(f"a host name without scheme and port, like stock.example.com (got {value[:80]!a})")
+    return value.casefold()
 
 
 def _secret_name(value: str) -> str:
@@ -176,6 +207,8 @@ Cron = Annotated[str, Field(max_length=200), AfterValidator(_cron), Unit("cron")
 Name = Annotated[str, AfterValidator(_name), Unit("name")]
 Warehouse = Annotated[str, AfterValidator(warehouse_id), Unit("id")]
 OrderPattern = Annotated[str, Field(max_length=200), AfterValidator(_order_pattern), Unit("regex")]
+Address = Annotated[str, AfterValidator(_address), Unit("host:port")]
+HostName = Annotated[str, AfterValidator(_host_name), Unit("host")]
 Url = Annotated[str, Field(max_length=2_000), AfterValidator(_url), Unit("URL")]
 SecretName = Annotated[str, AfterValidator(_secret_name), Unit("name of a secret")]
 FilePath = Annotated[str, Field(max_length=4_000), AfterValidator(_path), Unit("path")]

@@ -1,6 +1,7 @@
 """Reads the configuration whole: every fault at once, with its place and, where it helps, what was meant.
 
-Never repeats a value that could be a secret: those stand under ``auth`` and ``alerts``, and tables are not shown.
+Never repeats a value that could be a secret: those stand under ``auth``, ``alerts`` and
+``read_token``, and tables are not shown.
 """
 
 import re
@@ -28,12 +29,13 @@ from reconcilerd.config.settings import (
     Section,
     SentinelSection,
     Settings,
+    WebSection,
 )
 from reconcilerd.errors import ConfigFault
 
 MAX_FAULTS: Final = 50
 MAX_BYTES: Final = 1_000_000
-_SHY: Final = frozenset({"auth", "alerts"})
+_SHY: Final = frozenset({"auth", "alerts", "read_token"})
 
 RENAMED: Final = {
     "scarcity_switch": 'did you mean mode = "adaptive"? It is shared and turns split while nearly sold out; '
@@ -193,6 +195,7 @@ def _parts(content: Mapping[str, Any]) -> Parts:
         ledger=_section(LedgerSection, content.get("ledger", {})),
         sentinels=_all_sound(SentinelSection, _tables(content, "sentinels")),
         freeze=_all_sound(FreezeSection, _tables(content, "freeze")),
+        web=_section(WebSection, content.get("web", {})),
         all_channels=bool(channels) and len(sound) == len(channels),
         demand=[
             (number, demand)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from reconcilerd.config.fields import (
+    Address,
     Cost,
     Count,
     Cron,
@@ -16,6 +17,7 @@ from reconcilerd.config.fields import (
     Eaches,
     FilePath,
     FinePercentage,
+    HostName,
     Lag,
     Money,
     Name,
@@ -340,6 +342,29 @@ class AlertsSection(Section):
     unresolved_drift_s: Seconds = Field(900, description="a drift this old is an alert")
 
 
+class WebSection(Section):
+    """Metrics, health and the status page, to be read only."""
+
+    listen: Address = Field(
+        "127.0.0.1:9641",
+        description="where it is served; empty: nowhere. On this machine it is on from the start, since what is wrong "
+        "is looked for when nobody has time to switch it on",
+    )
+    read_token: SecretName = Field(
+        "", description="name of the secret that readers send as Bearer; needed off this machine"
+    )
+    hosts: list[HostName] = Field(
+        [], description="other names by which it may be asked for, as behind a proxy; others are turned away"
+    )
+
+
+class TracingSection(Section):
+    otlp_url: Url | None = Field(
+        None,
+        description="where OpenTelemetry spans go, like http://127.0.0.1:4318/v1/traces; needs reconcilerd[otel]",
+    )
+
+
 class Settings(Section):
     """The whole file. ``environment`` says what is forbidden.
 
@@ -363,6 +388,8 @@ class Settings(Section):
     ledger: LedgerSection = LedgerSection()
     alerts: AlertsSection = AlertsSection()
     velocity: VelocitySection = VelocitySection()
+    web: WebSection = WebSection()
+    tracing: TracingSection = TracingSection()
     demand: list[DemandSection] = Field([], description="one table for each status that is not firm")
     rules_csv: FilePath = Field("", description="rules for single SKUs, beside the config")
     reserves_csv: FilePath = Field("", description="units held for a purpose until a date, beside the config")

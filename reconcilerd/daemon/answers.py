@@ -5,8 +5,9 @@ Every answer is a plain value ready for JSON with an ``exit_code``; an error is 
 
 import json
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ import anyio.lowlevel
 from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.approvals import Archive
 from reconcilerd.daemon.breakers import matching, release, told, tripped
+from reconcilerd.daemon.counts import Counts
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
@@ -52,6 +54,10 @@ History = Callable[[str, str, int], list[tuple[int, Instant, Fact]]]
 """(kind, about, limit) -> (entry, when written, fact), newest first."""
 
 
+Handler = Callable[[dict[str, Any], str], Awaitable[dict[str, Any]]]
+"""(request, by whom) -> its answer."""
+
+
 class Answers:
     """Serves one request at a time from the daemon's own desk, passes and connectors."""
 
@@ -63,10 +69,11 @@ class Answers:
         history: History,
         carry: Callable[[], Awaitable[None]],
         archive: Archive | None = None,
+        more: Mapping[str, Handler] = MappingProxyType({}),
     ) -> None:
         """``carry`` waits until the executors have done (or, without a daemon, does) what is queued.
 
-        ``archive``: the ledger's entries, for requests about plans.
+        ``archive``: the ledger's entries, for requests about plans. ``more``: what other rooms answer.
         """
         self._daemon = daemon
         self._desk = daemon.desk
@@ -78,11 +85,16 @@ class Answers:
         self.reload: Callable[[], Awaitable[dict[str, Any]]] = _nothing_runs
         """Takes over a changed configuration; a daemon that runs has one."""
         hands = Hands(self._sku, self._read, carry, self._must_be_read)
+        self._more = more
         self._plans = None if archive is None else Plans(daemon, archive, hands)
+
+    @property
+    def counts(self) -> Counts:
+        return self._desk.counts
 
     async def answer(self, request: dict[str, Any], by: str) -> dict[str, Any]:
         """Answer one request; unknown or malformed ones get an error. Raises LedgerFault, which ends the daemon."""
-        ops: dict[str, Callable[[dict[str, Any], str], Awaitable[dict[str, Any]]]] = {
+        ops: dict[str, Handler] = {
             "status": self.status,
             "reconcile": self.reconcile,
             "explain": self.explain,
@@ -94,6 +106,7 @@ class Answers:
             "audit": self.audit,
             "reload": lambda _request, _by: self.reload(),
             **(self._plans.requests() if self._plans else {}),
+            **self._more,
         }
         op = ops.get(str(request.get("op")))
         if op is None:

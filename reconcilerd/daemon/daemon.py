@@ -77,7 +77,7 @@ class Daemon:
         self._plugs = plugs
         self.drain_s = drain_s
         self.executors: dict[ChannelName, Executor] = {
-            name: Executor(channel, desk, self._stopped, self._on_denied, self._barred)
+            name: Executor(channel, desk, self.stopped, self._on_denied, self._barred)
             for name, channel in plugs.channels.items()
         }
         limits = desk.book.policy.limits
@@ -114,6 +114,12 @@ class Daemon:
         self.windows.resize(limits.window_ms, limits.zeros_window_ms, spent)
         self.passes.changed_policy.begin_anew()
         self.desk.everybody()
+
+    @property
+    def feeds(self) -> list[FeedName]:
+        """Everything that is read again and again."""
+        sources: list[Source] = [self._plugs.stock, *self._plugs.channels.values()]
+        return [feed for source in sources for feed in source.feeds]
 
     def rails(self) -> Rails:
         """A person's words as they stand now."""
@@ -222,8 +228,8 @@ class Daemon:
             reader = partial(read_wanted_slots, channel, self.desk)
             group.start_soon(keep_alive, f"slot reader {name}", reader, self.watch)
 
-    def _stopped(self, channel: str) -> str | None:
-        """Why nothing may be written now, if so: asked before every call."""
+    def stopped(self, channel: str) -> str | None:
+        """Why nothing may be written to a channel now, if so: asked before every call."""
         words = self.desk.book.words
         return stop_reason(
             stop=self._plugs.stop_file(),

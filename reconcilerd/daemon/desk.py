@@ -12,6 +12,7 @@ import anyio
 import structlog
 
 from reconcilerd.connectors.port import Page
+from reconcilerd.daemon.counts import Counts
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import Fact, StockObserved, SweepRead
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED
@@ -61,6 +62,7 @@ class Desk:
     def __init__(self, book: Book, journal: Journal, clock: Callable[[], Instant]) -> None:
         self.book = book
         self.clock = clock
+        self.counts = Counts()
         self._journal = journal
         self._dirty: dict[Sku, None] = {}
         self._awaiting: dict[Sku, Awaits] = {}
@@ -125,6 +127,7 @@ class Desk:
         if everybody:
             dirty.update(self.book.joins().groups.of)
         self.changed += len(news)
+        self.counts.note(news)
         # A set's order differs from process to process; the order of work must not.
         self.mark(sorted(dirty))
         return news
@@ -187,6 +190,11 @@ class Desk:
             case _:
                 what = Awaits.REREAD
         return [sku for sku in touched if self._awaiting.get(sku, Awaits.NOTHING) & what]
+
+    @property
+    def waiting(self) -> int:
+        """How many pool groups wait to be looked at."""
+        return len(self._dirty)
 
     @property
     def busy(self) -> bool:

@@ -198,7 +198,9 @@ class Executor:
 
     async def _write(self, fit: Sequence[CorrectionPlanned]) -> tuple[WriteAnswer, ...]:
         try:
+            began = self._desk.clock()
             answers = await self._channel.write(fit, fit[0].id, lambda: self._withheld(fit))
+            self._desk.counts.spent("write", self._desk.clock() - began)
             await self._on_denied(self._channel.name, None)
             return answers
         except LedgerFault:

@@ -78,7 +78,7 @@ class Health:
         self._alerts = alerts
         self._feeds = feeds
         self._drift_after_ms = drift_after_ms
-        self._began = desk.clock()
+        self.began = desk.clock()
         self._exposed_since: int | None = None
         self._denied: dict[str, dict[str, str]] = {}
         """By system: which of its readings or writes are refused, and why."""
@@ -126,6 +126,19 @@ class Health:
         else:
             refused[what] = why
         await self._credentials(system)
+
+    @property
+    def limits(self) -> Mapping[FeedName, int]:
+        """How old (ms) the last complete reading of each watched feed may be."""
+        return self._feeds
+
+    def stale(self) -> dict[FeedName, int]:
+        """The watched feeds whose last complete reading is older than that, with its age (ms); since our own start
+        where there was none.
+        """
+        now, sweeps = self._desk.clock(), self._desk.book.sweeps
+        ages = {feed: now - (sweeps[feed].began if feed in sweeps else self.began) for feed in self._feeds}
+        return {feed: age for feed, age in ages.items() if age > self._feeds[feed]}
 
     def refused(self, system: str) -> str | None:
         """Why a system refuses our credentials, if it does."""
@@ -190,7 +203,7 @@ class Health:
         now = self._desk.clock()
         for feed, limit_ms in self._feeds.items():
             read = self._desk.book.sweeps.get(feed)
-            age = now - (read.began if read else self._began)
+            age = now - (read.began if read else self.began)
             if age <= limit_ms and ("stale_source", feed) in self._calm:
                 continue
             tried = self._desk.book.tried.get(feed)

@@ -7,7 +7,7 @@ overlook them, and are durable before an executor sees them.
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import chain, count
 from typing import TypeVar
 
 import anyio
@@ -41,11 +41,14 @@ from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.record import Order, PutBack, decide, record
 from reconcilerd.domain.room import Room
 from reconcilerd.domain.survey import Surveyor, Weather, weather_of
+from reconcilerd.spans import Tracer, no_spans
 from reconcilerd.transport.progress import heard, idle, rest
 
 log = structlog.get_logger("reconcilerd.passes")
 
 V = TypeVar("V")
+Held = tuple[SlotKey, int, int, str]
+"""A slot, what it shows, what it should show, and why that waits."""
 
 SLICE_GROUPS = 2_000
 SLICE_MS = 20
@@ -201,11 +204,12 @@ class Passes:
         """The newest plan with a correction that waits for a person."""
         self.watch: Callable[[GroupPlan, Rails], None] = lambda _plan, _rails: None
         """Is shown every plan, with the rails it was judged by."""
+        self.tracer: Tracer = no_spans
         self.broken: dict[Sku, str] = {}
         """Pool groups whose last plan met a bug, and which."""
         self.announce: Callable[[Sequence[LargeOrder]], Awaitable[None]] = _tell_nobody
         """Told of large orders before anything is handed over that lowers their channels."""
-        self._held: dict[Sku, frozenset[tuple[SlotKey, int, int, str]]] = {}
+        self._held: dict[Sku, frozenset[Held]] = {}
         """What the last plan of each pool group held, so that only news of it is written down."""
         self._groups: Groups | None = None
         self._surveyor = Surveyor(desk.book)
@@ -234,6 +238,13 @@ class Passes:
 
     async def one_pass(self, groups: list[Sku], word: Word | None = None) -> tuple[GroupPlan, ...]:
         """Plan these groups in slices; make intents durable; hand them over. ``word``: as a person ordered."""
+        with self.tracer("pass", "internal", {"pass.groups": len(groups)}) as span:
+            plans = await self._one_pass(groups, word)
+            span.set("pass.sent", sum(len(plan.sends) for plan in plans))
+            span.set("pass.drifts", sum(len(plan.drifts) for plan in plans))
+        return tuple(plans)
+
+    async def _one_pass(self, groups: list[Sku], word: Word | None) -> list[GroupPlan]:
         plans: list[GroupPlan] = []
         self._regroup()
         if sum(self._windows.listings.values()) != len(self._desk.book.slots):
@@ -266,11 +277,12 @@ class Passes:
                     break
             groups = groups[done:]
             plans.extend(slice_plans)
+            self._desk.counts.spent("plan", self._desk.clock() - began)
             await self._carry(slice_plans, facts, first, word.order if word else None)
             heard()
             await anyio.lowlevel.checkpoint()
         await self.changed_policy.settle()
-        return tuple(plans)
+        return plans
 
     def _short(self, groups: list[Sku]) -> bool:
         """Whether the windows may be too full for all that these groups could want: then the order matters."""
@@ -397,12 +409,16 @@ class Passes:
             tuple(sorted((str(verdict), count) for verdict, count in verdicts.items())),
             tuple(_held_of(each) for each in held[:MAX_HELD_LISTED]),
         )
-        news = [self._holds_anew(plan) for plan in plans]
+        anew = [self._held_anew(plan) for plan in plans]
+        news = [bool(each) for each in anew]
+        self._count(anew, ended)
         if facts or any(news):
             told = [plan for plan, new in zip(plans, news, strict=True) if new or plan.sends]
             revision = self._desk.book.policy.revision
             basis = [record(made.id, at, revision, __version__, rails, order, told)] if told else []
+            began = self._desk.clock()
             await self._desk.keep([*facts, made, *basis], note="plan")
+            self._desk.counts.spent("record", self._desk.clock() - began)
             if any(e.verdict in NEEDS_A_PERSON for e in held):
                 self.latest_held = made
         await self._announce(plans)
@@ -431,13 +447,22 @@ class Passes:
         if fresh:
             await self.announce(fresh[:MAX_ANNOUNCED])
 
-    def _holds_anew(self, plan: GroupPlan) -> bool:
-        """Whether a plan holds something else than the last one of its group."""
+    def _count(self, anew: Sequence[Collection[Held]], ended: Sequence[tuple[SlotKey, int]]) -> None:
+        counts = self._desk.counts
+        for _, _, _, verdict in chain.from_iterable(anew):
+            counts.holds[Verdict(verdict)] += 1
+        for slot, age_ms in ended:
+            counts.cure(slot.channel, age_ms)
+        counts.passes["partial" if self.broken else "held" if any(anew) else "ok"] += 1
+        counts.last_pass = self._desk.clock()
+
+    def _held_anew(self, plan: GroupPlan) -> frozenset[Held]:
+        """What a plan holds that the last one of its group did not."""
         held = frozenset(_held_of(entry) for entry in plan.entries if entry.verdict not in GOES)
         before = self._held.pop(plan.position.group, frozenset())
         if held:
             self._held[plan.position.group] = held
-        return bool(held - before)
+        return held - before
 
     def _tell(self, plans: list[GroupPlan], made: PlanMade, ended: list[tuple[SlotKey, int]]) -> None:
         book = self._desk.book
@@ -464,7 +489,7 @@ async def _tell_nobody(orders: Sequence[LargeOrder]) -> None:
     del orders
 
 
-def _held_of(entry: Entry) -> tuple[SlotKey, int, int, str]:
+def _held_of(entry: Entry) -> Held:
     return entry.slot, entry.current, entry.desired, str(entry.verdict)
 
 

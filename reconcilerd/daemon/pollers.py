@@ -100,10 +100,13 @@ async def read_once(
     except Exception as bug:
         error = bug if isinstance(bug, ReconcilerdError) else _bug(feed, bug)
         failed = SweepRead(feed, began, desk.clock(), False, 0, desk.changed - before, str(error)[:300])
+        desk.counts.sweeps[feed, False] += 1
         await desk.take((failed,))
         log.warning("sweep_failed", feed=feed, error=type(error).__name__, why=str(error)[:300])
         return False, error
     sweep = await reading.end(sweep)
+    desk.counts.sweeps[feed, sweep.complete] += 1
+    desk.counts.spent("read", desk.clock() - began)
     event = log.info if sweep.complete else log.warning
     event(
         "sweep_read",

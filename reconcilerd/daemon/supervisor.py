@@ -5,15 +5,18 @@ The watch hears of each while it gets on; see ``transport.progress``.
 
 from collections.abc import Awaitable, Callable
 
+import anyio
 import structlog
 
 from reconcilerd.errors import LedgerFault
+from reconcilerd.tally import Histogram
 from reconcilerd.transport.progress import Watch, heard, rest
 
 log = structlog.get_logger("reconcilerd.supervisor")
 
 FIRST_S = 1.0
 CAP_S = 60.0
+TICK_S = 2.0
 
 
 async def keep_alive(name: str, work: Callable[[], Awaitable[None]], watch: Watch | None = None) -> None:
@@ -34,3 +37,11 @@ async def keep_alive(name: str, work: Callable[[], Awaitable[None]], watch: Watc
             pause = min(CAP_S, pause * 2)
         else:
             return None
+
+
+async def watch_the_loop(lag: Histogram) -> None:
+    """Count how much later than due the loop wakes a sleeper: what stalls it delays everything."""
+    while True:
+        due = anyio.current_time() + TICK_S
+        await anyio.sleep(TICK_S)
+        lag.observe(anyio.current_time() - due)

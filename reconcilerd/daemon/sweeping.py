@@ -26,6 +26,7 @@ class Sweeping:
     async def page(self, page: Page) -> None:
         """Fold a page, after the suspicion it arouses."""
         book = self._desk.book
+        self._desk.counts.pages[page.feed] += 1
         look(self._seen, book, page.feed, page.facts, self._desk.clock())
         found = suspicion(self._seen, book, self._feed) if page.feed == self._feed else None
         await self._desk.take((*self._trip(found), *page.facts))

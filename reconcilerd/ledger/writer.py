@@ -11,6 +11,7 @@ from anyio import to_thread
 from reconcilerd.domain.facts import Fact
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.store import Ledger
+from reconcilerd.tally import Histogram
 
 MAX_BATCH = 64
 T = TypeVar("T")
@@ -34,6 +35,8 @@ class Writer:
         self._waiting: list[_Waiting] = []
         self._busy = anyio.Lock()
         self._broken: LedgerFault | None = None
+        self.commits = Histogram()
+        """Seconds that each transaction took."""
         self._thread = anyio.CapacityLimiter(1)
 
     async def __aenter__(self) -> Self:
@@ -82,6 +85,7 @@ class Writer:
                 await self._commit(batch)
 
     async def _commit(self, batch: list[_Waiting]) -> None:
+        began_s = anyio.current_time()
         try:
             if self._broken is not None:
                 raise self._broken  # these queued while the commit before them failed
@@ -100,6 +104,7 @@ class Writer:
             if not isinstance(error, Exception):
                 raise
         finally:
+            self.commits.observe(anyio.current_time() - began_s)
             for each in batch:
                 each.done.set()
 

@@ -4,9 +4,10 @@ No redirects, no proxies from the environment, https only except on loopback. Er
 """
 
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -30,6 +31,8 @@ from reconcilerd.errors import (
     TryLater,
     Withheld,
 )
+from reconcilerd.spans import Span, Tracer, Value, no_spans
+from reconcilerd.tally import Histogram
 from reconcilerd.transport.lane import Lane, Priority
 from reconcilerd.transport.library_logs import redact_library_logs
 from reconcilerd.transport.progress import SLACK_S, heard
@@ -43,6 +46,18 @@ TOKEN_BYTES = 2**20
 CLOSE_S = 5.0
 DEFAULT_GATE_MS = 1_000
 MOST_URLS = 64
+MOST_OPERATIONS = 64
+"""More are counted as one: no mistake of a connector may make their number grow without end."""
+COMMON_ANSWERS = (("2xx", ""), ("4xx", "throttled"), ("5xx", "try_later"), ("none", "try_later"))
+ERROR_TYPES: Mapping[type[ReconcilerdError], str] = MappingProxyType(
+    {
+        TryLater: "try_later",
+        OutcomeUnknown: "outcome_unknown",
+        Denied: "denied",
+        Refused: "refused",
+        MalformedReply: "malformed_reply",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,8 @@ class Call:
     idempotent: bool = True
     timeout_s: float = 30.0
     withheld: Callable[[], str | None] | None = None
+    operation: str = ""
+    """What is counted under: a template like ``/v1/orders`` or a document's name, never a text with ids in it."""
 
     @property
     def writes(self) -> bool:
@@ -85,13 +102,33 @@ class RetryRule:
 
 @dataclass(slots=True)
 class Traffic:
-    """Counts for status and summaries."""
+    """Counts for status, summaries and metrics."""
 
     sent: int = 0
     throttled: int = 0
     failed: int = 0
     milliseconds: int = 0
     by_status: dict[int, int] = field(default_factory=dict)
+    answers: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """Tries by operation, class of status (``2xx``, ... or ``none``) and kind of error (empty: none)."""
+    took: dict[str, Histogram] = field(default_factory=dict)
+    """Seconds from asking to the end of the answer, or to giving up, by operation."""
+    retries: dict[str, int] = field(default_factory=lambda: {"failed": 0, "throttled": 0})
+
+    def expect(self, operations: Iterable[str]) -> None:
+        """Begin to count for these: a count that begins with its first event hides that event from rates."""
+        for operation in operations:
+            self.took.setdefault(operation, Histogram())
+            for status, error in COMMON_ANSWERS:
+                self.answers.setdefault((operation, status, error), 0)
+
+    def tried(self, operation: str, status: int | None, error: str, ms: int) -> None:
+        """Count one try that left."""
+        if operation not in self.took and len(self.took) >= MOST_OPERATIONS:
+            operation = "other"
+        self.took.setdefault(operation, Histogram()).observe(ms / 1000)
+        answer = operation, "none" if status is None else f"{status // 100}xx", error
+        self.answers[answer] = self.answers.get(answer, 0) + 1
 
 
 @dataclass(slots=True, eq=False)
@@ -151,19 +188,27 @@ class Client:
         gate: int = 4,
         max_body_bytes: int = 32 * 2**20,
         heard: Callable[[bool], None] = lambda _: None,
+        operations: Iterable[str] = (),
+        tracer: Tracer = no_spans,
     ) -> None:
-        """``heard``: told after each try whether the other side answered; a limit or a refusal is an answer too."""
+        """``heard``: told after each try whether the other side answered; a limit or a refusal is an answer too.
+
+        ``operations``: those that will be asked for, to count them from the start.
+        """
         check_url(name, base_url)
         redact_library_logs()
         self.name = name
         self.traffic = Traffic()
+        self.traffic.expect(operations)
+        self._tracer = tracer
+        self._server = _server_of(base_url)
         self._lanes = {lane.spec.name: lane for lane in lanes}
         self._clock = clock
         self._retry = retry or RetryRule()
         self._chance = Random(self._retry.seed)
         self._gate = anyio.CapacityLimiter(gate)
         self._max = max_body_bytes
-        self._auth = auth
+        self.auth = auth
         self._heard = heard
         self._base = base_url.rstrip("/")
         self._urls: dict[str, httpx.URL] = {}
@@ -182,6 +227,10 @@ class Client:
 
     def lane(self, name: str) -> Lane:
         return self._lanes[name]
+
+    @property
+    def lanes(self) -> Mapping[str, Lane]:
+        return self._lanes
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -240,6 +289,7 @@ class Client:
                 with attempt:
                     for broke in begun[len(tries) :]:
                         raise broke
+                    self.traffic.retries["throttled" if tries[-1].throttled else "failed"] += 1
                     return await self._once(call, len(tries))
         except _Again as last:
             self.traffic.failed += 1
@@ -261,32 +311,58 @@ class Client:
             if call.withheld is not None and (why := call.withheld()):
                 # A try that broke before may have had its effect.
                 raise OutcomeUnknown(f"{why}, after {failed} tries") if failed else Withheld(why)
-            asked = self._clock()
             self.traffic.sent += 1
             request = self._request(call)
-            try:
-                with _Border(self, call, request, failed):
-                    with anyio.fail_after(call.timeout_s):
-                        response = await self._http.send(request, auth=self._auth, stream=True)
-                        try:
-                            body = await body_of(self._where(call), response, self._max)
-                        finally:
-                            await _close(response)
-                    answered = self._clock()
-                    self.traffic.milliseconds += answered - asked
-                    self.traffic.by_status[response.status_code] = (
-                        self.traffic.by_status.get(response.status_code, 0) + 1
-                    )
-                    self._sort(call, lane, response, body, failed)
-            except (_Again, ReconcilerdError) as error:
-                throttled = isinstance(error, _Again) and error.throttled
-                self._heard(throttled or isinstance(error, Refused | Denied))
-                raise
-            self._heard(True)
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status_code, headers, body, asked, answered, failed)
+            name = f"{call.method} {call.operation}".rstrip()
+            with self._tracer(name, "client", self._known(call, request, failed)) as span:
+                return await self._try(call, lane, request, failed, span)
         finally:
             seat.leave()
+
+    async def _try(self, call: Call, lane: Lane, request: httpx.Request, failed: int, span: Span) -> Reply:
+        """Send a request and read its answer; what came of it is counted, whatever it is."""
+        asked, status, trouble = self._clock(), None, "cancelled"
+        try:
+            with _Border(self, call, request, failed):
+                with anyio.fail_after(call.timeout_s):
+                    response = await self._http.send(request, auth=self.auth, stream=True)
+                    status = response.status_code
+                    try:
+                        body = await body_of(self._where(call), response, self._max)
+                    finally:
+                        await _close(response)
+                answered = self._clock()
+                self.traffic.milliseconds += answered - asked
+                self.traffic.by_status[status] = self.traffic.by_status.get(status, 0) + 1
+                span.set("http.response.status_code", status)
+                self._sort(call, lane, response, body, failed)
+            trouble = ""
+        except (_Again, ReconcilerdError) as error:
+            throttled = isinstance(error, _Again) and error.throttled
+            trouble = _type_of(error)
+            span.set("error.type", trouble)
+            self._heard(throttled or isinstance(error, Refused | Denied))
+            raise
+        finally:
+            self.traffic.tried(call.operation or "other", status, trouble, self._clock() - asked)
+        self._heard(True)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(status, headers, body, asked, answered, failed)
+
+    def _known(self, call: Call, request: httpx.Request, failed: int) -> dict[str, Value]:
+        """What is told of a request to whoever traces."""
+        if self._tracer is no_spans:
+            return {}
+        host, port = self._server
+        told: dict[str, Value] = {
+            "http.request.method": call.method,
+            "server.address": host,
+            "server.port": port,
+            "url.full": redact(str(request.url)),
+            "url.template": call.operation or "other",
+            "reconcilerd.system": self.name,
+        }
+        return told | ({"http.request.resend_count": failed} if failed else {})
 
     def _request(self, call: Call) -> httpx.Request:
         """What ``build_request`` of the library makes of a call, without merging what is always the same."""
@@ -402,6 +478,18 @@ SENT = "reconcilerd.sent"
 async def _mark_sent(request: httpx.Request) -> None:
     """Called by httpx when credentials are in hand: from here on a request may have had its effect."""
     request.extensions[SENT] = True
+
+
+def _type_of(error: Exception) -> str:
+    """The kind of an error, from a closed set of words."""
+    if isinstance(error, _Again):
+        return "throttled" if error.throttled else _type_of(error.error)
+    return next((word for kind, word in ERROR_TYPES.items() if isinstance(error, kind)), "other")
+
+
+def _server_of(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def check_url(name: str, url: str) -> None:

@@ -92,6 +92,8 @@ class ClientCredentials(httpx.Auth):
         self._refresh_at: Instant | None = None
         self._ends_at: Instant | None = None
         self._generation = 0
+        self.refreshes = {"ok": 0, "refused": 0, "failed": 0}
+        """How often a token was asked for, by what came of it."""
         self._one = anyio.Lock()
         self._failures = 0
         self._failed: tuple[type[ReconcilerdError], str] | None = None
@@ -106,6 +108,11 @@ class ClientCredentials(httpx.Auth):
         await self._refresh(generation)
         self._sign(request)
         yield request
+
+    @property
+    def ends_at(self) -> Instant | None:
+        """When the token in hand expires, if it does."""
+        return self._ends_at
 
     def _sign(self, request: httpx.Request) -> None:
         assert self._token is not None
@@ -133,7 +140,9 @@ class ClientCredentials(httpx.Auth):
                 raise kind(text)
             try:
                 self._keep(await self._ask_for_token())
+                self.refreshes["ok"] += 1
             except ReconcilerdError as error:
+                self.refreshes["refused" if isinstance(error, Denied | Refused) else "failed"] += 1
                 self._failures += 1
                 self._failed = type(error), str(error)
                 raise

@@ -15,6 +15,7 @@ from aiolimiter import AsyncLimiter
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Refused
+from reconcilerd.tally import WAITS, Histogram
 from reconcilerd.transport.progress import SLACK_S, WORK_S, Task, current, heard
 
 MAX_GATE_MS = 300_000
@@ -54,6 +55,8 @@ class Lane:
         self.spec = spec
         self.sent = 0
         self.throttled = 0
+        self.waited = Histogram(WAITS)
+        """Seconds from asking for tokens to being let through."""
         self._clock = clock
         self._bucket = AsyncLimiter(spec.burst, spec.burst / spec.rate_per_s)
         self._size, self._rate = spec.burst, spec.rate_per_s
@@ -90,6 +93,7 @@ class Lane:
         door may have been passed.
         """
         self._refuse_oversize(cost)
+        began_s = anyio.current_time()
         await self._turn(priority)
         try:
             await self._take(cost)
@@ -100,6 +104,7 @@ class Lane:
                     # The gate closed meanwhile. Tokens of before count no more: others come back while it is closed.
                     await self._take(cost)
             self.sent += 1
+            self.waited.observe(anyio.current_time() - began_s)
         finally:
             self._pass_on()
 

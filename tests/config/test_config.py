@@ -305,6 +305,45 @@ def test_the_list_of_faults_has_an_end() -> None:
     assert told[-1] == "config.toml: ... and 10 more"
 
 
+@pytest.mark.parametrize("listen", ["", "127.0.0.1:9641", "127.0.0.2:0", "localhost:80", "[::1]:9641"])
+def test_the_page_is_served_on_this_machine_or_nowhere_without_more_words(listen: str) -> None:
+    changed = content()
+    put("web", "listen", value=listen)(changed)
+    assert parse(changed, "config.toml").web.listen == listen
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:9641", "[::]:9641", "10.0.0.1:9641", "[2001:db8::1]:1"])
+def test_whoever_reaches_the_page_from_elsewhere_needs_a_token(listen: str) -> None:
+    changed = content()
+    put("web", "listen", value=listen)(changed)
+    (fault,) = faults_of(changed)
+    assert fault.startswith(f"config.toml: web.listen: {listen} can be reached from other machines")
+    assert "web.read_token" in fault
+    put("web", "read_token", value="web-token")(changed)
+    assert parse(changed, "config.toml").web.read_token == "web-token"
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["9641", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:9641", "[::1]", "[127.0.0.1]:1", "example.com:1", ":1",
+     "127.0.0.1:٣", "http://127.0.0.1:1", "127.0.0.1:-1", "127.0.0.1:" + "9" * 5000, "256.0.0.1:1"],
+)  # fmt: skip
+def test_what_is_no_address_is_told_with_one_that_is(listen: str) -> None:
+    changed = content()
+    put("web", "listen", value=listen)(changed)
+    (fault,) = faults_of(changed)
+    assert "web.listen" in fault
+    assert "like 127.0.0.1:9641" in fault
+
+
+@pytest.mark.parametrize("host", ["", "https://a.example", "a.example:80", "a b", "-a", "*"])
+def test_a_host_is_a_name_and_nothing_else(host: str) -> None:
+    changed = content()
+    put("web", "hosts", value=[host])(changed)
+    (fault,) = faults_of(changed)
+    assert "web.hosts[0]" in fault
+
+
 def test_every_key_has_a_unit_and_a_reason() -> None:
     rows = list(describe())
     assert [row.key for row in rows if not row.unit or not row.reason] == []

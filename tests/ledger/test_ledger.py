@@ -213,6 +213,14 @@ def test_verify_judges_one_moment_while_another_writes(tmp_path: Path) -> None:
         reader.close()
 
 
+async def test_every_transaction_is_timed(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        async with Writer(ledger) as writer:
+            for number in range(5):
+                await writer.append([stock("a", number, number)])
+        assert writer.commits.count == 5
+
+
 async def test_an_entry_that_cannot_be_written_fails_all_of_its_batch_and_ends_the_writer(
     tmp_path: Path,
 ) -> None:

@@ -17,6 +17,7 @@ from reconcilerd.connectors.extensiv.walk import (
     LISTINGS,
     MAX_PAGES,
     ORDERS,
+    PAGINGS,
     PRODUCTS,
     STOCK,
     TOTALS,
@@ -38,6 +39,8 @@ from reconcilerd.domain.facts import (
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku
 
 WHOLE: Final[Mapping[FeedName, str]] = {WAREHOUSES: "/v1/warehouses", CHANNELS: "/v1/saleschannels"}
+OPERATIONS: Final = (*(each.path for each in PAGINGS.values()), *WHOLE.values())
+"""Every path that is asked for."""
 _NONE: Final[Mapping[ChannelName, str]] = MappingProxyType({})
 
 

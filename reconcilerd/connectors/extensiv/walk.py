@@ -228,12 +228,20 @@ class Walker:
 
     async def whole(self, path: str) -> Sequence[Wire]:
         """A list that comes in one piece."""
-        reply = await self._client.send(Call("GET", path, "read", Priority.STOCK))
+        reply = await self._client.send(Call("GET", path, "read", Priority.STOCK, operation=path))
         return json_of(reply, list[Wire], f"extensiv {path}")
 
     async def _page(self, paging: Paging, number: int) -> Asked:
         query = (*paging.query, ("page", str(number)), ("limit", str(paging.limit)))
-        call = Call("GET", paging.path, paging.lane, paging.priority, query, timeout_s=paging.timeout_s)
+        call = Call(
+            "GET",
+            paging.path,
+            paging.lane,
+            paging.priority,
+            query,
+            timeout_s=paging.timeout_s,
+            operation=paging.path,
+        )
         reply = await self._client.send(call)
         told_of = self.skew.learn(reply)
         return json_of(reply, list[Wire], f"extensiv {paging.path} page {number}"), told_of

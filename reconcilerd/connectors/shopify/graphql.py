@@ -21,6 +21,16 @@ PATH: Final = f"/admin/api/{VERSION}/graphql.json"
 LANE: Final = LaneSpec("graphql", rate_per_s=100, burst=2000, model="cost")
 """The smallest plan's bucket; the first reply tells the real one."""
 
+OPERATIONS: Final = (
+    "inventory_items",
+    "items_by_id",
+    "item_levels",
+    "orders",
+    "order_lines",
+    "set_quantities",
+)
+"""Every document that is run, fragments apart."""
+
 FRAGMENTS: Final = {"ItemFields": "item_fields", "LevelFields": "level_fields", "LineFields": "line_fields"}
 """Each before those that it uses itself."""
 
@@ -82,6 +92,7 @@ class GraphQL:
                 json={"query": document(name), "variables": dict(variables)},
                 cost=self._cost.get(name, min(guess, lane.size)),
                 withheld=withheld,
+                operation=name,
             )
             reply = await self._client.send(call)
             self._check_version(reply, where)

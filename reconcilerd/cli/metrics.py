@@ -1,0 +1,51 @@
+"""``metrics``: what a running daemon measures, to the terminal or into a file that a node_exporter collects."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from reconcilerd.cli.socket_client import NotReachable, ask, socket_path
+from reconcilerd.errors import ConfigFault
+
+SUFFIX = ".prom"
+
+
+def print_metrics(config: Path, textfile: Path | None) -> int:
+    """Exit code 8 where no daemon answers; then a file stays as it is, and its age tells. Raises ConfigFault."""
+    if textfile is not None and textfile.suffix != SUFFIX:
+        raise ConfigFault((f"--textfile {textfile}: node_exporter reads only files that end with {SUFFIX}",))
+    path = socket_path(config)
+    try:
+        if path is None:
+            raise NotReachable(f"{config} names no control socket")
+        answer = ask(path, {"op": "metrics"})
+    except NotReachable as nobody:
+        click.echo(f"reconcilerd: no daemon to ask: {nobody}; start it, or check --config", err=True)
+        return 8
+    if "error" in answer:
+        click.echo(f"reconcilerd: {answer['error']['message']}", err=True)
+        return int(answer["exit_code"])
+    if textfile is None:
+        click.echo(answer["text"], nl=False)
+    else:
+        replace(textfile, answer["text"])
+    return 0
+
+
+def replace(file: Path, text: str) -> None:
+    """Put the text where a reader finds the old one or the new one, never a part. Raises ConfigFault."""
+    try:
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        try:
+            with open(handle, "w", encoding="utf-8") as new:
+                # Whoever collects it is another user.
+                os.fchmod(handle, 0o644)
+                new.write(text)
+            os.replace(name, file)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ConfigFault((f"--textfile {file}: cannot be written: {error.strerror or error}",)) from None

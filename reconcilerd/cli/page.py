@@ -1,0 +1,28 @@
+"""Serves the page and the metrics of a daemon that runs, as its configuration says."""
+
+from functools import partial
+
+from anyio.abc import TaskGroup
+
+from reconcilerd.cli.wiring import Plan
+from reconcilerd.config.fields import address_of
+from reconcilerd.daemon.supervisor import keep_alive
+from reconcilerd.web import meters, standing
+from reconcilerd.web.app import Wall, build
+from reconcilerd.web.serve import serve
+from reconcilerd.web.sources import Sources
+
+
+def start_page(group: TaskGroup, plan: Plan, sources: Sources) -> None:
+    """Serve in this group, unless the configuration says nowhere."""
+    web, desk = plan.settings.web, sources.daemon.desk
+    if not web.listen:
+        return
+    host, port = address_of(web.listen)
+
+    def turned_away() -> None:
+        desk.counts.turned_away["page"] += 1
+
+    wall = Wall(desk.clock, host, frozenset(web.hosts), plan.web_token, turned_away)
+    app = build([*meters.routes(sources), *standing.routes(sources)], wall)
+    group.start_soon(keep_alive, "page", partial(serve, app, host, port))

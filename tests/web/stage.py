@@ -1,0 +1,59 @@
+"""What the web room looks at, made of a daemon that plays; and what it says, read back as numbers."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reconcilerd.assemble import Assembled
+from reconcilerd.domain.names import Instant
+from reconcilerd.tally import Histogram
+from reconcilerd.web.exposition import text
+from reconcilerd.web.sources import Sources
+
+SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+Series = tuple[str, frozenset[tuple[str, str]]]
+
+
+@dataclass
+class Told:
+    """Alerts as a test says they are."""
+
+    severities: Mapping[str, int] = field(default_factory=dict)
+    deliveries: Mapping[tuple[str, str], int] = field(default_factory=Counter)
+    oldest_unheard: Instant | None = None
+
+
+def sources_of(built: Assembled, ledger: Path = Path("nowhere.db")) -> Sources:
+    return Sources(built.daemon, built.clients, Told(), ledger, Histogram())
+
+
+async def scrape(sources: Sources) -> dict[Series, float]:
+    """Every series with its value. Fails for a line that is none, and for a series that is told twice."""
+    found: dict[Series, float] = {}
+    for line in (await text(sources)).decode().splitlines():
+        if line.startswith("#"):
+            continue
+        sample = SAMPLE.match(line)
+        assert sample is not None, line
+        series = sample["name"], frozenset(LABEL.findall(sample["labels"] or ""))
+        assert series not in found, line
+        found[series] = float(sample["value"])
+    return found
+
+
+def total(found: Mapping[Series, float], name: str, **labels: str) -> float:
+    """The sum over all series of a name with these labels. Fails if there is none: that would prove nothing."""
+    wanted = frozenset(labels.items())
+    values = [
+        value for (each, has), value in found.items() if each == f"reconcilerd_{name}" and wanted <= has
+    ]
+    assert values, (name, labels)
+    return sum(values)
+
+
+def with_backup(sources: Sources, at: Instant) -> Sources:
+    return replace(sources, last_backup=lambda: at)
