@@ -134,6 +134,12 @@ class Engine:
         """The keys of alerts that are open."""
         return frozenset(key for key, each in self._known.items() if each.now.firing)
 
+    @property
+    def unheard(self) -> str:
+        """Which receivers do not take alerts, and why; empty if all do."""
+        failing = [f"{name}: {why}" for name in self._receivers if (why := self._failing(name))]
+        return f"alerts are not taken by {', '.join(failing)}" if failing else ""
+
     def seen(self) -> list[Seen]:
         """Every alert that is open or waits to be, the worst first."""
         now, open_ = self._clock(), self._open()

@@ -1,7 +1,6 @@
 """``run``: the daemon until SIGTERM or SIGINT, with its ledger, alerts, socket and word to systemd."""
 
 import signal
-import socket as sockets
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -10,10 +9,9 @@ from typing import Any
 import anyio
 import structlog
 
-from reconcilerd.alerting.engine import Engine, Receiver
-from reconcilerd.alerting.pagerduty import PagerDuty
-from reconcilerd.alerting.slack import Slack
+from reconcilerd.alerting.engine import Engine
 from reconcilerd.assemble import Assembled, assemble
+from reconcilerd.cli.receivers import heartbeat_of, receivers_of
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
@@ -70,7 +68,7 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
 
         poster = Poster()
         alerts = Engine(
-            _receivers(plan, poster),
+            receivers_of(plan.settings.alerts, plan.alerts, poster.post, now),
             journal,
             now,
             ledger.state(AlertChanged),
@@ -82,6 +80,13 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
         reader = open_reader(plan.ledger)
         answers = answers_of(built, reader)
         group.start_soon(keep_alive, "alerts", alerts.run)
+
+        def why_not() -> str:
+            return built.daemon.health.why_not() or alerts.unheard
+
+        heartbeat = heartbeat_of(plan.alerts, poster.post, why_not)
+        if heartbeat is not None:
+            group.start_soon(keep_alive, "heartbeat", heartbeat.run)
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1")
@@ -142,15 +147,3 @@ def _standing(built: Assembled) -> str:
         f"{paused}{len(standing.drifts)} pool groups differ, "
         f"{sum(standing.exposed.values())} units exposed, {sum(standing.hidden.values())} hidden"
     )
-
-
-def _receivers(plan: Plan, poster: Poster) -> list[Receiver]:
-    made: list[Receiver] = []
-    if "slack_webhook" in plan.alerts:
-        made.append(Slack(plan.alerts["slack_webhook"].reveal(), poster.post))
-    if "pagerduty_routing_key" in plan.alerts:
-        names = ("pagerduty_routing_key", "pagerduty_old_routing_key")
-        keys = [plan.alerts[name].reveal() for name in names if name in plan.alerts]
-        url = plan.settings.alerts.pagerduty_url
-        made.append(PagerDuty(url, keys, sockets.gethostname(), poster.post))
-    return made

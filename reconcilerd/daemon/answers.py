@@ -106,6 +106,10 @@ class Answers:
         except (KeyError, TypeError, ValueError) as malformed:
             return error(f"malformed request: {malformed}", 2)
 
+    def probed(self, how: str) -> None:
+        """Somebody who may not ask tried to."""
+        self._daemon.health.surroundings.probed("control socket", how)
+
     async def status(self, _request: dict[str, Any], _by: str) -> dict[str, Any]:
         """How everything stands, in a few figures."""
         book, now, standing = self._desk.book, self._desk.clock(), self._daemon.passes.standing

@@ -66,6 +66,7 @@ async def _serve_one(stream: SocketStream, answers: Answers, turn: anyio.Lock) -
     uid = _peer(stream.extra(SocketAttribute.raw_socket))
     if uid not in {os.getuid(), 0}:
         log.warning("control_refused", uid=uid)
+        answers.probed(f"uid {uid}")
         await _send(stream, error("this socket belongs to another user", 4))
         return
     line = bytearray()

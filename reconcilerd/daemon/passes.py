@@ -193,6 +193,10 @@ class Passes:
         self.watch: Callable[[GroupPlan, Rails], None] = lambda _plan, _rails: None
         """Is shown every plan, with the rails it was judged by."""
         self.violations: list[Violation] = []
+        self.finished = desk.clock()
+        """When a pass last came to its end."""
+        self.under_way: Instant | None = None
+        """When the pass that is not at its end yet began."""
         self.broken: dict[Sku, str] = {}
         """Pool groups whose last plan met a bug, and which."""
         self.announce: Callable[[Sequence[LargeOrder]], Awaitable[None]] = _tell_nobody
@@ -225,6 +229,7 @@ class Passes:
     async def one_pass(self, groups: list[Sku], word: Word | None = None) -> tuple[GroupPlan, ...]:
         """Plan these groups in slices; make intents durable; hand them over. ``word``: as a person ordered."""
         plans: list[GroupPlan] = []
+        self.under_way = self._desk.clock()
         self._regroup()
         if sum(self._windows.listings.values()) != len(self._desk.book.slots):
             self._windows.listings = Counter(slot.channel for slot in self._desk.book.slots)
@@ -259,6 +264,7 @@ class Passes:
             await self._carry(slice_plans, facts, first, word.order if word else None)
             await anyio.lowlevel.checkpoint()
         await self.changed_policy.settle()
+        self.finished, self.under_way = self._desk.clock(), None
         return tuple(plans)
 
     def _short(self, groups: list[Sku]) -> bool:

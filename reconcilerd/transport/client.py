@@ -90,6 +90,8 @@ class Traffic:
     sent: int = 0
     throttled: int = 0
     failed: int = 0
+    unanswered: int = 0
+    """Tries that got no answer of use: none at all, or a fault of the other side."""
     milliseconds: int = 0
     by_status: dict[int, int] = field(default_factory=dict)
 
@@ -263,7 +265,9 @@ class Client:
                     self._sort(call, lane, response, body, failed)
             except (_Again, ReconcilerdError) as error:
                 throttled = isinstance(error, _Again) and error.throttled
-                self._heard(throttled or isinstance(error, Refused | Denied))
+                answered_so = throttled or isinstance(error, Refused | Denied)
+                self.traffic.unanswered += not answered_so
+                self._heard(answered_so)
                 raise
             self._heard(True)
             headers = {name.lower(): value for name, value in response.headers.items()}
