@@ -1,10 +1,7 @@
 """``reconcilerd``: the commands, their options and exit codes. What a command does is imported when it runs."""
 
-import json
-import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -12,20 +9,13 @@ import click
 from typing_extensions import override
 
 from reconcilerd import __version__
-from reconcilerd.cli import render
+from reconcilerd.cli import alerts, render
+from reconcilerd.cli.options import config_option, json_option
+from reconcilerd.cli.options import show as _show
 from reconcilerd.cli.reconcile_entry import EXITS
 from reconcilerd.cli.socket_client import answer
 
 P = ParamSpec("P")
-
-config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path(os.environ.get("RECONCILERD_CONFIG", "config.toml")),
-    show_default=True,
-    help="The configuration file (also RECONCILERD_CONFIG).",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 
 
 @click.group(epilog=EXITS)
@@ -358,6 +348,10 @@ def breaker_reset(name: str, reason: str, config: Path, as_json: bool) -> int:
     return _show(told, as_json, lambda a, _: f"reset: {', '.join(a['reset'])}")
 
 
+cli.add_command(alerts.alerts)
+cli.add_command(alerts.runbook)
+
+
 @cli.group()
 def ledger() -> None:
     """The ledger: what was seen, decided and done."""
@@ -496,17 +490,6 @@ def reconcile(args: tuple[str, ...]) -> int:
     from reconcilerd.cli.reconcile_entry import main as reconcile_main
 
     return reconcile_main(list(args))
-
-
-def _show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], int], str]) -> int:
-    if "error" in answer:
-        message = json.dumps(answer) if as_json else f"reconcilerd: {answer['error']['message']}"
-        click.echo(message, err=True)
-    elif as_json:
-        click.echo(json.dumps(answer, indent=2))
-    else:
-        click.echo(text(answer, render.width()))
-    return int(answer["exit_code"])
 
 
 def _frozen(answer: dict[str, Any], _columns: int) -> str:

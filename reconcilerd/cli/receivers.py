@@ -3,10 +3,11 @@
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from random import Random
 
 from reconcilerd.alerting.alertmanager import PACE as ALERTMANAGER_PACE
 from reconcilerd.alerting.alertmanager import Alertmanager
-from reconcilerd.alerting.engine import Receiver
+from reconcilerd.alerting.engine import Engine, Journal, Receiver
 from reconcilerd.alerting.heartbeat import Heartbeat
 from reconcilerd.alerting.mail import Mail, Server
 from reconcilerd.alerting.outbox import Pace
@@ -14,11 +15,15 @@ from reconcilerd.alerting.pagerduty import PACE as PAGERDUTY_PACE
 from reconcilerd.alerting.pagerduty import PagerDuty
 from reconcilerd.alerting.slack import Post, Slack
 from reconcilerd.alerting.webhook import Webhook, key_of_secret
+from reconcilerd.cli.wall import now
 from reconcilerd.config.credentials import resolve
 from reconcilerd.config.fields import LOOPBACK, url_parts
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import AlertsSection, MailSection
+from reconcilerd.daemon.alarms import Alarms
+from reconcilerd.domain.facts import AlertChanged, AlertTold, SilenceSet
 from reconcilerd.domain.names import Instant
+from reconcilerd.ledger.reader import Reader
 from reconcilerd.transport.pool import tls_context
 
 ROUTING_KEY = 32
@@ -134,6 +139,38 @@ def _mail(mail: MailSection, secrets: Mapping[str, Secret], pace: Pace) -> Mail:
     password = secrets["mail.password"].reveal() if "mail.password" in secrets else ""
     server = Server(mail.server, mail.port, mail.user, password, mail.tls)
     return Mail(server, mail.sender, mail.recipients, tls_context(), pace)
+
+
+def engine_of(
+    alerts: AlertsSection, secrets: Mapping[str, Secret], post: Post, journal: Journal, ledger: Reader
+) -> Engine:
+    """The engine as it stands by the ledger."""
+    return Engine(
+        receivers_of(alerts, secrets, post, now),
+        journal,
+        now,
+        ledger.state(AlertChanged),
+        ledger.state(AlertTold),
+        ledger.state(SilenceSet),
+        Random(),
+    )
+
+
+def alarms_of(
+    alerts: AlertsSection,
+    secrets: Mapping[str, Secret],
+    post: Post,
+    engine: Engine,
+    ledger: Reader,
+    *,
+    running: bool,
+) -> Alarms:
+    """Answers about alerts. ``running``: the engine delivers."""
+
+    def make(by: Post) -> list[Receiver]:
+        return receivers_of(alerts, secrets, by, now)
+
+    return Alarms(engine, now, ledger, make, post, running=running)
 
 
 def heartbeat_of(secrets: Mapping[str, Secret], post: Post, why_not: Callable[[], str]) -> Heartbeat | None:

@@ -3,18 +3,17 @@
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import anyio
 import structlog
 
-from reconcilerd.alerting.engine import Engine
 from reconcilerd.assemble import Assembled, assemble
-from reconcilerd.cli.receivers import heartbeat_of, receivers_of
+from reconcilerd.cli.receivers import alarms_of, engine_of, heartbeat_of
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
+from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.daemon.answers import Answers
 from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.logs import configure
@@ -67,24 +66,18 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
             await writer.append(facts, "alert")
 
         poster = Poster()
-        alerts = Engine(
-            receivers_of(plan.settings.alerts, plan.alerts, poster.post, now),
-            journal,
-            now,
-            ledger.state(AlertChanged),
-            ledger.state(AlertTold),
-            ledger.state(SilenceSet),
-            Random(),
-        )
+        section, secrets = plan.settings.alerts, plan.alerts
+        alerts = engine_of(section, secrets, poster.post, journal, ledger)
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
-        answers = answers_of(built, reader)
+        alarms = alarms_of(section, secrets, poster.post, alerts, reader, running=True)
+        answers = answers_of(built, reader, alarms)
         group.start_soon(keep_alive, "alerts", alerts.run)
 
         def why_not() -> str:
             return built.daemon.health.why_not() or alerts.unheard
 
-        heartbeat = heartbeat_of(plan.alerts, poster.post, why_not)
+        heartbeat = heartbeat_of(secrets, poster.post, why_not)
         if heartbeat is not None:
             group.start_soon(keep_alive, "heartbeat", heartbeat.run)
         await group.start(serve_control, plan.socket, answers)
@@ -107,14 +100,14 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
     log.info("daemon_stopped", ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}")
 
 
-def answers_of(built: Assembled, reader: Reader) -> Answers:
+def answers_of(built: Assembled, reader: Reader, alarms: Alarms) -> Answers:
     """Answers from a daemon that runs: its own executors carry out what an answer queues."""
 
     async def carry() -> None:
         for executor in built.daemon.executors.values():
             await executor.drained()
 
-    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader)
+    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader, alarms)
 
 
 async def _signals(stop: anyio.Event, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:

@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 
 from reconcilerd.connectors.port import Channel, StockSource
+from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.daemon.approvals import Archive
 from reconcilerd.daemon.breakers import matching, release, told, tripped
 from reconcilerd.daemon.daemon import Daemon
@@ -61,11 +62,13 @@ class Answers:
         history: History,
         carry: Callable[[], Awaitable[None]],
         archive: Archive | None = None,
+        alarms: Alarms | None = None,
     ) -> None:
         """``carry`` waits until the executors have done (or, without a daemon, does) what is queued.
 
-        ``archive``: the ledger's entries, for requests about plans.
+        ``archive``: the ledger's entries, for requests about plans. ``alarms``: answers about alerts, where there are.
         """
+        self._alarms = alarms
         self._daemon = daemon
         self._desk = daemon.desk
         self._stock = stock
@@ -87,6 +90,7 @@ class Answers:
             "unfreeze": self.freeze,
             "breaker": self.breaker,
             **(self._plans.requests() if self._plans else {}),
+            **(self._alarms.requests() if self._alarms else {}),
         }
         op = ops.get(str(request.get("op")))
         if op is None:
@@ -164,6 +168,7 @@ class Answers:
             "hidden_units": sum(standing.hidden.values()),
             "waiting_for_approval": len(waiting := held_for_a_person(standing)),
             "held_plan": latest.id if waiting and (latest := self._daemon.passes.latest_held) else None,
+            **(self._alarms.standing() if self._alarms else {"alerts": [], "silences": []}),
             "findings": _counted(str(f.what) for f in book.findings.values() if not f.cleared),
             "exit_code": 0,
         }

@@ -89,6 +89,7 @@ KINDS: Mapping[str, AlertKind] = MappingProxyType(
         "reload_failed": _kind("critical", "A new configuration was refused; the old one is in force.", 10),
         "alert_delivery_failing": _kind("error", "A receiver of alerts does not take them."),
         "storage": _kind("critical", "Disk, ledger or backup are not as they should be."),
+        "test": _kind("warning", "Somebody tries whether alerts arrive; nothing is wrong."),
     }
 )
 """Every kind by its name."""
