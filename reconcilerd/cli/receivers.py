@@ -1,12 +1,14 @@
 """Who hears of alerts: receivers and a dead man's switch, from the settings and the secrets that they name."""
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from random import Random
 
+from reconcilerd import __version__
 from reconcilerd.alerting.alertmanager import PACE as ALERTMANAGER_PACE
 from reconcilerd.alerting.alertmanager import Alertmanager
+from reconcilerd.alerting.changes import Changes
 from reconcilerd.alerting.engine import Engine, Journal, Receiver
 from reconcilerd.alerting.heartbeat import Heartbeat
 from reconcilerd.alerting.mail import Mail, Server
@@ -19,9 +21,9 @@ from reconcilerd.cli.wall import now
 from reconcilerd.config.credentials import resolve
 from reconcilerd.config.fields import LOOPBACK, url_parts
 from reconcilerd.config.secret import Secret
-from reconcilerd.config.settings import AlertsSection, MailSection
+from reconcilerd.config.settings import AlertsSection, MailSection, Settings
 from reconcilerd.daemon.alarms import Alarms
-from reconcilerd.domain.facts import AlertChanged, AlertTold, SilenceSet
+from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, SilenceSet
 from reconcilerd.domain.names import Instant
 from reconcilerd.ledger.reader import Reader
 from reconcilerd.transport.pool import tls_context
@@ -171,6 +173,28 @@ def alarms_of(
         return receivers_of(alerts, secrets, by, now)
 
     return Alarms(engine, now, ledger, make, post, running=running)
+
+
+def changes_of(alerts: AlertsSection, secrets: Mapping[str, Secret], post: Post) -> Changes:
+    """Where what changed is told: to whom the pages go."""
+    key = secrets.get("pagerduty_routing_key")
+    revealed = None if key is None else key.reveal()
+    return Changes(alerts.pagerduty_url, revealed, instance_of(alerts), post, now)
+
+
+def started(
+    changes: Changes, settings: Settings, revision: str, decisions: Iterable[DecisionRecorded]
+) -> None:
+    """Say that the daemon started, and what is other than it was at the last decision that is written down."""
+    last = max(decisions, key=lambda each: each.at, default=None)
+    what = f"reconcilerd {__version__} started, mode {settings.limits.mode}"
+    details = {"version": __version__, "policy": revision}
+    if last is not None and last.program != __version__:
+        what += f", upgraded from {last.program}"
+    if last is not None and last.policy != revision:
+        what += ", with another policy"
+        details["policy before"] = last.policy
+    changes.note(what, details)
 
 
 def heartbeat_of(secrets: Mapping[str, Secret], post: Post, why_not: Callable[[], str]) -> Heartbeat | None:

@@ -9,7 +9,7 @@ import anyio
 import structlog
 
 from reconcilerd.assemble import Assembled, assemble
-from reconcilerd.cli.receivers import alarms_of, engine_of, heartbeat_of
+from reconcilerd.cli.receivers import alarms_of, changes_of, engine_of, heartbeat_of, started
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
@@ -19,7 +19,7 @@ from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import notify
 from reconcilerd.daemon.supervisor import keep_alive
-from reconcilerd.domain.facts import AlertChanged, AlertTold, SilenceSet
+from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, SilenceSet
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
@@ -80,6 +80,9 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
         heartbeat = heartbeat_of(secrets, poster.post, why_not)
         if heartbeat is not None:
             group.start_soon(keep_alive, "heartbeat", heartbeat.run)
+        changes = changes_of(section, secrets, poster.post)
+        built.daemon.changed = changes.note
+        group.start_soon(keep_alive, "changes", changes.run)
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1")
@@ -90,6 +93,7 @@ async def _run(plan: Plan, ledger: Ledger) -> None:
             policy=plan.wiring.policy.revision,
             ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}",
         )
+        started(changes, plan.settings, plan.wiring.policy.revision, reader.state(DecisionRecorded))
         await built.daemon.run(stop)
         group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):

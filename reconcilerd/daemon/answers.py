@@ -313,6 +313,7 @@ class Answers:
             until=after(now, ENVELOPE_MS),
         )
         await self._desk.take((envelope,), note="approve")
+        self._daemon.changed(f"{by} approved {len(envelope.skus)} SKUs under {wanted}", {"why": reason})
         return {"envelope": _plain(envelope), "exit_code": 0}
 
     def _held_under(self, wanted: str) -> list[tuple[Sku, int]]:
@@ -352,6 +353,8 @@ class Answers:
             after(now, int(float(for_s) * 1000)) if on and for_s is not None else None,
         )
         await self._desk.take((fact,), note=str(request["op"]))
+        if not on:
+            self._daemon.changed(f"{by} allowed writes to {channel or 'all channels'} again", {})
         return {"frozen": sorted(name or "all" for name in self._daemon.rails().frozen), "exit_code": 0}
 
     async def breaker(self, request: dict[str, Any], by: str) -> dict[str, Any]:
@@ -369,6 +372,7 @@ class Answers:
             return error(f"nothing is tripped under {name!r}; see reconcilerd breaker list ({known})", 6)
         facts = [fact for each in found for fact in release(each, book, circuits, by, reason, now)]
         await self._desk.take(facts, note="breaker reset")
+        self._daemon.changed(f"{by} reset {', '.join(each.name for each in found)}", {"why": reason})
         self._desk.everybody()
         return {"reset": [each.name for each in found], "exit_code": 0}
 

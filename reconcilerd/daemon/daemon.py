@@ -83,7 +83,14 @@ class Daemon:
         self.new_id = plugs.new_id
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
         self.health = health(desk, self.passes)
+        self.changed: Callable[[str, Mapping[str, str]], None] = lambda _what, _details: None
+        """Told what a person or a pass changed at large."""
+        self.passes.large_pass = self._large_pass
         self.started = anyio.Event()
+
+    def _large_pass(self, sent: Mapping[ChannelName, int]) -> None:
+        each = ", ".join(f"{name} {count}" for name, count in sorted(sent.items()))
+        self.changed(f"a pass corrects {sum(sent.values())} listings: {each}", {"see": "reconcilerd passes"})
 
     def rails(self) -> Rails:
         """A person's words as they stand now."""

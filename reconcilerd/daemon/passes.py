@@ -201,6 +201,8 @@ class Passes:
         """Pool groups whose last plan met a bug, and which."""
         self.announce: Callable[[Sequence[LargeOrder]], Awaitable[None]] = _tell_nobody
         """Told of large orders before anything is handed over that lowers their channels."""
+        self.large_pass: Callable[[Mapping[ChannelName, int]], None] = lambda _sent: None
+        """Told of a pass that sends more than goes without a canary: how many of each channel."""
         self._held: dict[Sku, frozenset[tuple[SlotKey, int, int, str]]] = {}
         """What the last plan of each pool group held, so that only news of it is written down."""
         self._groups: Groups | None = None
@@ -264,6 +266,9 @@ class Passes:
             await self._carry(slice_plans, facts, first, word.order if word else None)
             await anyio.lowlevel.checkpoint()
         await self.changed_policy.settle()
+        sent = Counter(entry.slot.channel for plan in plans for entry in plan.sends)
+        if sent.total() > self._desk.book.policy.limits.canary_over:
+            self.large_pass(sent)
         self.finished, self.under_way = self._desk.clock(), None
         return tuple(plans)
 
