@@ -16,6 +16,7 @@ from reconcilerd.alerting.outbox import Pace
 from reconcilerd.alerting.pagerduty import PACE as PAGERDUTY_PACE
 from reconcilerd.alerting.pagerduty import PagerDuty
 from reconcilerd.alerting.slack import Post, Slack
+from reconcilerd.alerting.slack_bot import SlackBot
 from reconcilerd.alerting.webhook import Webhook, key_of_secret
 from reconcilerd.cli.wall import now
 from reconcilerd.config.credentials import resolve
@@ -39,6 +40,7 @@ def secrets_of(alerts: AlertsSection, env: Mapping[str, str], faults: list[str])
     """
     named = {
         "slack_webhook": alerts.slack_webhook,
+        "slack_bot_token": alerts.slack_bot_token,
         "pagerduty_routing_key": alerts.pagerduty_routing_key,
         "pagerduty_old_routing_key": alerts.pagerduty_old_routing_key,
         "webhook_url": alerts.webhook_url,
@@ -84,6 +86,10 @@ def _routing_key(value: str) -> str:
     return "" if sound else f"is no integration key of Events v2: those have {ROUTING_KEY} letters and digits"
 
 
+def _bot_token(value: str) -> str:
+    return "" if value.startswith("xoxb-") else "is no token of a bot: those begin with xoxb-"
+
+
 def _signing(value: str) -> str:
     try:
         key_of_secret(value)
@@ -94,6 +100,7 @@ def _signing(value: str) -> str:
 
 _CHECKS: Mapping[str, Callable[[str], str]] = {
     "slack_webhook": _address,
+    "slack_bot_token": _bot_token,
     "pagerduty_routing_key": _routing_key,
     "pagerduty_old_routing_key": _routing_key,
     "webhook_url": _address,
@@ -121,6 +128,10 @@ def receivers_of(
     if "slack_webhook" in secrets:
         url = secrets["slack_webhook"].reveal()
         made.append(Slack(url, post, replace(pace, least=alerts.slack_least)))
+    if "slack_bot_token" in secrets:
+        bot = secrets["slack_bot_token"].reveal()
+        slack = replace(pace, least=alerts.slack_least)
+        made.append(SlackBot(alerts.slack_api_url, bot, alerts.slack_channel, post, slack))
     if "pagerduty_routing_key" in secrets:
         names = ("pagerduty_routing_key", "pagerduty_old_routing_key")
         keys = [secrets[name].reveal() for name in names if name in secrets]

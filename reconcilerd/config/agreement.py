@@ -352,10 +352,14 @@ def _alerts(alerts: AlertsSection) -> Iterator[str]:
     for key, other, why in (
         ("webhook_url", "webhook_secret", "nobody could tell who sent it"),
         ("webhook_secret", "webhook_url", "there is nothing to sign"),
+        ("slack_bot_token", "slack_channel", "the bot does not know where to speak"),
+        ("slack_channel", "slack_bot_token", "nobody speaks there"),
         ("pagerduty_old_routing_key", "pagerduty_routing_key", "there is no key in use"),
     ):
         if getattr(alerts, key) and not getattr(alerts, other):
             yield f"alerts.{key}: needs alerts.{other} beside it; without, {why}"
+    if alerts.slack_webhook and alerts.slack_bot_token:
+        yield "alerts.slack_bot_token: beside alerts.slack_webhook Slack would be told twice; keep one of them"
     if alerts.mail is None:
         return
     if bool(alerts.mail.user) != bool(alerts.mail.password):

@@ -101,6 +101,12 @@ def _host(value: str) -> str:
     return value
 
 
+def _slack_channel(value: str) -> str:
+    if value and not re.fullmatch("[CG][A-Z0-9]{8,20}", value):
+        raise ValueError("the id of a channel, like C0123ABCD: it is at the end of what 'View details' shows")
+    return value
+
+
 def _mail_address(value: str) -> str:
     """A bare address: what stands in a header must not begin another."""
     if not _MAIL_ADDRESS.fullmatch(value):
@@ -200,6 +206,7 @@ Host = Annotated[str, AfterValidator(_host), Unit("name")]
 Instance = Annotated[str, AfterValidator(lambda value: value and _host(value)), Unit("name")]
 """A name, or empty for that of the machine."""
 MailAddress = Annotated[str, AfterValidator(_mail_address), Unit("address")]
+SlackChannel = Annotated[str, AfterValidator(_slack_channel), Unit("id")]
 Severity = Literal["critical", "error", "warning", "info"]
 Warehouse = Annotated[str, AfterValidator(warehouse_id), Unit("id")]
 OrderPattern = Annotated[str, Field(max_length=200), AfterValidator(_order_pattern), Unit("regex")]

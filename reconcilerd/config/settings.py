@@ -28,6 +28,7 @@ from reconcilerd.config.fields import (
     Seconds,
     SecretName,
     Severity,
+    SlackChannel,
     Status,
     Unit,
     Url,
@@ -345,6 +346,13 @@ class AlertsSection(Section):
         "", description="what this daemon is called there (empty: the host); before it changes, resolve pages"
     )
     slack_webhook: SecretName = Field("", description="name of the secret; empty: no Slack")
+    slack_bot_token: SecretName = Field(
+        "", description="name of the secret, instead of the webhook: messages are changed when they are over"
+    )
+    slack_channel: SlackChannel = Field(
+        "", description="id of the channel that the bot is in, like C0123ABCD"
+    )
+    slack_api_url: Url = Field("https://slack.com/api", description="for the bot; a proxy may have another")
     slack_least: Severity = Field("warning", description="the mildest that Slack hears of")
     pagerduty_routing_key: SecretName = Field("", description="name of the secret; empty: no PagerDuty")
     pagerduty_old_routing_key: SecretName = Field(

@@ -133,6 +133,10 @@ def test_an_address_on_this_machine_may_be_plain() -> None:
         ({"webhook_url": ""}, "alerts.webhook_secret: needs alerts.webhook_url"),
         ({"pagerduty_routing_key": ""}, "alerts.pagerduty_old_routing_key: needs"),
         ({"alertmanager_url": "http://am.example"}, "alerts.alertmanager_url: http:// is refused"),
+        ({"slack_bot_token": "bot", "slack_channel": "C0123ABCD"}, "alerts.slack_bot_token: beside"),
+        ({"slack_webhook": "", "slack_bot_token": "bot"}, "alerts.slack_bot_token: needs"),
+        ({"slack_channel": "C0123ABCD"}, "alerts.slack_channel: needs"),
+        ({"slack_channel": "#stock"}, "alerts.slack_channel: the id of a channel"),
         ({"slack_least": "fatal"}, "alerts.slack_least: "),
         ({"instance": "https://x"}, "alerts.instance: "),
         ({"repeat_s": 60}, "alerts.repeat_s: "),
@@ -178,3 +182,16 @@ def test_a_changed_pace_changes_no_other() -> None:
     plain, slow = made(alerts_of()), made(alerts_of(group_interval_s=900))
     assert replace(slow["mail"].pace, interval_ms=300_000) == plain["mail"].pace
     assert slow["pagerduty"].pace == plain["pagerduty"].pace
+
+
+@pytest.mark.parametrize(("token", "faults"), [("xoxb-1-2-three", 0), ("xoxp-1-2-three", 1)])
+def test_a_bot_speaks_in_place_of_the_webhook(token: str, faults: int) -> None:
+    alerts = alerts_of(
+        slack_webhook="", slack_bot_token="bot", slack_channel="C0123ABCD", slack_least="error"
+    )
+    found: list[str] = []
+    secrets = secrets_of(alerts, SOUND | {"BOT": token}, found)
+    assert len(found) == faults
+    receivers = {each.name: each for each in receivers_of(alerts, secrets, post, clock)}
+    assert type(receivers["slack"]).__name__ == "SlackBot"
+    assert receivers["slack"].pace.least == "error"
