@@ -27,13 +27,13 @@ def listed(told: Answer, columns: int) -> str:
 def _sum(told: Answer) -> str:
     open_ = sum(each["stage"] in {"firing", "keeping"} for each in told["alerts"])
     waits = len(told["alerts"]) - open_
-    pending = f", {waits} not for long enough yet" if waits else ""
+    pending = f", not for long enough yet: {waits}" if waits else ""
     hears = (
         f"told to {', '.join(told['receivers'])}"
         if told["receivers"]
         else "NOBODY IS TOLD: no receiver is configured"
     )
-    return f"{open_} open{pending}, {len(told['silences'])} silences; {hears}."
+    return f"open: {open_}{pending}; silences: {len(told['silences'])}; {hears}."
 
 
 def shown(told: Answer, columns: int) -> str:

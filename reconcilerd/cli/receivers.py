@@ -11,7 +11,6 @@ from reconcilerd.alerting.alertmanager import Alertmanager
 from reconcilerd.alerting.changes import Changes
 from reconcilerd.alerting.engine import Engine, Journal, Receiver
 from reconcilerd.alerting.heartbeat import Heartbeat
-from reconcilerd.alerting.mail import Mail, Server
 from reconcilerd.alerting.outbox import Pace
 from reconcilerd.alerting.pagerduty import PACE as PAGERDUTY_PACE
 from reconcilerd.alerting.pagerduty import PagerDuty
@@ -27,7 +26,6 @@ from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, SilenceSet
 from reconcilerd.domain.names import Instant
 from reconcilerd.ledger.reader import Reader
-from reconcilerd.transport.pool import tls_context
 
 ROUTING_KEY = 32
 Clock = Callable[[], Instant]
@@ -148,7 +146,11 @@ def receivers_of(
     return made
 
 
-def _mail(mail: MailSection, secrets: Mapping[str, Secret], pace: Pace) -> Mail:
+def _mail(mail: MailSection, secrets: Mapping[str, Secret], pace: Pace) -> Receiver:
+    # The library's mail and a TLS context take time that a tenant without mail need not wait for.
+    from reconcilerd.alerting.mail import Mail, Server
+    from reconcilerd.transport.pool import tls_context
+
     password = secrets["mail.password"].reveal() if "mail.password" in secrets else ""
     server = Server(mail.server, mail.port, mail.user, password, mail.tls)
     return Mail(server, mail.sender, mail.recipients, tls_context(), pace)

@@ -294,7 +294,7 @@ def test_every_line_fits_and_every_alert_and_silence_is_there(columns: int) -> N
         assert not [line for line in text.splitlines() if len(line) > columns]
         assert all(f"bug/shop-{number}\n" in text for number in range(13))
         flat = " ".join(text.split())
-        assert "14 open, 1 not for long enough yet, 1 silences; told to slack, pagerduty." in flat
+        assert "open: 14, not for long enough yet: 1; silences: 1; told to slack, pagerduty." in flat
         shown = alert_text.shown(await desk.ask("alert", key="held_plan/shop-2"), columns)
         assert not [line for line in shown.splitlines() if len(line) > columns]
         lines = alert_text.in_status(listed, columns)
@@ -313,6 +313,6 @@ def test_who_is_told_nothing_hears_so() -> None:
         text = alert_text.listed(await desk.ask("alerts"), 80)
         assert text == textwrap.dedent("""\
             NO DAEMON RUNS: this is what the ledger holds, and nobody is told
-            0 open, 0 silences; NOBODY IS TOLD: no receiver is configured.""")
+            open: 0; silences: 0; NOBODY IS TOLD: no receiver is configured.""")
 
     play(scene, Desk((), running=False))
