@@ -5,7 +5,7 @@ A message is changed when what it tells is over, and what is said again goes int
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reconcilerd.alerting.engine import NotTaken, Permanent
 from reconcilerd.alerting.outbox import Notice, Pace
@@ -21,6 +21,14 @@ LATER = frozenset(
 UPDATE = "chat.update"
 UNCHANGEABLE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """Why a message stays as it is."""
+
+About = tuple[str, int]
+"""Key and number of an episode."""
+
+
+def by_episode(notices: Iterable[Notice]) -> dict[About, Notice]:
+    """The last notice of each episode."""
+    return {(each.episode.key, each.episode.number): each for each in notices}
 
 
 class _Unchangeable(Exception):
@@ -38,16 +46,17 @@ class SlackBot:
         self._token = token
         self._channel = channel
         self._post = post
-        self._shown: dict[str, dict[str, Notice]] = {}
-        """By reference: what the message tells of each alert."""
+        self._shown: dict[str, dict[About, Notice]] = {}
+        """By reference: what the message tells of each episode."""
 
     async def tell(self, notices: Sequence[Notice]) -> Mapping[str, str]:
         """Raises Permanent, NotTaken."""
         references: dict[str, str] = {}
-        fresh = [each for each in notices if not each.reference]
+        # Of an episode that nobody heard of, the last word says all: when it began, and when it was over.
+        fresh = by_episode(each for each in notices if not each.reference)
         if fresh:
-            reference = await self._say(fresh)
-            references |= {each.episode.key: reference for each in fresh}
+            reference = await self._say(list(fresh.values()))
+            references |= {key: reference for key, _ in fresh}
             self._keep(reference, fresh)
         answers: dict[str, list[Notice]] = {}
         for each in notices:
@@ -57,8 +66,8 @@ class SlackBot:
             await self._answer(reference, known)
         return references
 
-    def _keep(self, reference: str, notices: Sequence[Notice]) -> None:
-        self._shown[reference] = {each.episode.key: each for each in notices}
+    def _keep(self, reference: str, told: dict[About, Notice]) -> None:
+        self._shown[reference] = told
         while len(self._shown) > MOST_KEPT:
             del self._shown[next(iter(self._shown))]
 
@@ -68,7 +77,7 @@ class SlackBot:
         shown = self._shown.get(reference)
         if over and shown is not None:
             try:
-                await self._change(reference, shown | {each.episode.key: each for each in over})
+                await self._change(reference, shown | by_episode(over))
             except _Unchangeable:
                 del self._shown[reference]
             else:
@@ -83,7 +92,7 @@ class SlackBot:
         told = await self._ask("chat.postMessage", {"channel": channel, "text": text_of(notices), **thread})
         return f"{told.get('channel', channel)}:{told.get('ts', '')}"
 
-    async def _change(self, reference: str, shown: dict[str, Notice]) -> None:
+    async def _change(self, reference: str, shown: dict[About, Notice]) -> None:
         channel, _, ts = reference.partition(":")
         text = text_of(list(shown.values()))
         await self._ask(UPDATE, {"channel": channel, "ts": ts, "text": text})

@@ -5,17 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconcilerd.alerting.engine import NotTaken, Permanent
+from reconcilerd.alerting.engine import Engine, NotTaken, Permanent
 from reconcilerd.alerting.outbox import Notice
 from reconcilerd.alerting.slack import Answer
 from reconcilerd.alerting.slack_bot import LATER, UNCHANGEABLE, SlackBot
 from reconcilerd.domain.alerts import Episode, alert_key
 from reconcilerd.domain.facts import AlertStage, Transition
+from reconcilerd.errors import TryLater
 from reconcilerd.simulator.virtual_time import run_virtual
+from tests.alerting.test_engine import Scene
 from tests.alerting.test_receivers import messages
 from tests.simulator.builders import START
 
@@ -28,6 +31,7 @@ class FakeApi:
     """Slack's Web API as far as a bot that only speaks can tell. ``fails``: what the next calls are answered."""
 
     fails: list[Answer] = field(default_factory=list)
+    down: bool = False
     shown: dict[str, str] = field(default_factory=dict)
     """By stamp: the text as it stands."""
     threads: dict[str, list[str]] = field(default_factory=dict)
@@ -36,6 +40,8 @@ class FakeApi:
     async def post(self, url: str, body: object, headers: Mapping[str, str]) -> Answer:
         assert isinstance(body, dict)
         assert headers == {"authorization": f"Bearer {TOKEN}"}
+        if self.down:
+            raise TryLater("no answer")
         if self.fails:
             return self.fails.pop(0)
         return 200, json.dumps(self._take(url.removeprefix("https://slack.example/api/"), body)), {}
@@ -159,3 +165,32 @@ def test_trouble_that_passes_loses_nothing(fails: list[Answer]) -> None:
             tell(bot, notice("a"))
     tell(bot, notice("a"))
     assert len(api.shown) == 1
+
+
+turns = st.tuples(st.sets(st.sampled_from("abc"), max_size=2), st.sampled_from([20, 200, 900]), st.booleans())
+"""Whose causes turn, for how long (seconds) it goes on, and whether Slack is away meanwhile."""
+
+
+@given(st.lists(turns, max_size=8))
+def test_in_the_end_the_messages_show_what_is_open_and_nothing_else_as_open(
+    script: list[tuple[set[str], int, bool]],
+) -> None:
+    scene, api, causes = Scene(), FakeApi(), set[str]()
+
+    async def main() -> None:
+        engine = Engine([api.bot()], scene.kept.journal, scene.clock)
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.run)
+            for turned, seconds, down in [*script, (set[str](), 4_000, False)]:
+                causes.symmetric_difference_update(turned)
+                api.down = down
+                for name in sorted(causes):
+                    await engine.raise_("bug", name, "error", f"listings of {name} differ", {})
+                await engine.keep_only({("bug", name) for name in causes})
+                await anyio.sleep(seconds)
+            group.cancel_scope.cancel()
+
+    run_virtual(main)
+    for name in "abc":
+        open_ = [text for text in api.shown.values() if f"[ERROR] listings of {name} differ" in text]
+        assert len(open_) == (name in causes), name
