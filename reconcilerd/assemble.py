@@ -22,6 +22,7 @@ from reconcilerd.daemon.desk import Desk, Journal
 from reconcilerd.daemon.health import Alerts, Health
 from reconcilerd.daemon.passes import Passes
 from reconcilerd.daemon.pollers import Pace
+from reconcilerd.daemon.surroundings import Around, Calls, Surroundings
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.change import Closed
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind, OrderObserved, OrderStatus
@@ -62,6 +63,8 @@ class Wiring:
     closed: Callable[[Instant], tuple[Closed, ...]] = lambda _: ()
     """The freeze windows that are open at a moment."""
     tracer: Tracer = no_spans
+    around: Around = Around()
+    """What can be seen of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +138,19 @@ def assemble(
     )
     limits = dict.fromkeys(_watched(channels), wiring.policy.ages.max_age_ms)
 
+    surroundings = Surroundings(wiring.around, lambda: {name: _calls(each) for name, each in clients.items()})
+
     def health(desk: Desk, passes: Passes) -> Health:
-        return Health(desk, passes, alerts, limits, wiring.drift_after_ms, circuits)
+        return Health(desk, passes, alerts, limits, wiring.drift_after_ms, circuits, surroundings)
 
     daemon = Daemon(desk, plugs, health, wiring.drain_s, recent)
     daemon.passes.tracer = wiring.tracer
     return Assembled(daemon, stock, channels, clients)
+
+
+def _calls(client: Client) -> Calls:
+    traffic = client.traffic
+    return Calls(traffic.sent, traffic.unanswered, traffic.throttled)
 
 
 def _watched(channels: Mapping[ChannelName, Channel]) -> list[FeedName]:

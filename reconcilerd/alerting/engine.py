@@ -149,11 +149,27 @@ class Engine:
         """The keys of alerts that are open."""
         return frozenset(key for key, each in self._known.items() if each.now.firing)
 
+    @property
+    def unheard(self) -> str:
+        """Which receivers do not take alerts, and why; empty if all do."""
+        failing = [f"{name}: {why}" for name in self._receivers if (why := self._failing(name))]
+        return f"alerts are not taken by {', '.join(failing)}" if failing else ""
+
     def seen(self) -> list[Seen]:
         """Every alert that is open or waits to be, the worst first."""
         now, open_ = self._clock(), self._open()
         found = [each.now for each in self._known.values() if not each.now.over]
         return [self._seen(each, open_, now) for each in sorted(found, key=_worst_first)]
+
+    def look_up(self, key: str) -> Seen | None:
+        """One alert by its key, over or not; None if it never was there."""
+        known = self._known.get(key)
+        return None if known is None else self._seen(known.now, self._open(), self._clock())
+
+    @property
+    def receivers(self) -> list[str]:
+        """Who is told, by name."""
+        return list(self._receivers)
 
     def silences(self) -> list[SilenceSet]:
         """Those in force."""
@@ -200,10 +216,6 @@ class Engine:
                 heard.pop(key, None)
         self._wake()
         return sorted(again)
-
-    async def test(self, receiver: str, notices: Sequence[Notice]) -> Mapping[str, str]:
-        """Tell one receiver something, whatever else it is told. Raises KeyError, and what ``tell`` raises."""
-        return await self._receivers[receiver].tell(notices)
 
     async def run(self) -> None:
         """Let time pass and deliver until cancelled."""

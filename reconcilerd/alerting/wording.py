@@ -57,7 +57,11 @@ def labelled(episode: Episode, instance: str) -> dict[str, dict[str, str]]:
 
 def runbook(episode: Episode) -> str:
     """The command that says what to do."""
-    return f"reconcilerd runbook {episode.kind}"
+    return runbook_of(episode.kind)
+
+
+def runbook_of(kind: str) -> str:
+    return f"reconcilerd runbook {kind}"
 
 
 def clock_of(at: Instant) -> str:

@@ -1,16 +1,15 @@
 """``reconcilerd``: the commands, their options and exit codes. What a command does is imported when it runs."""
 
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec
 
 import click
 
 from reconcilerd import __version__
-from reconcilerd.cli import render
+from reconcilerd.cli import alerts, render
 from reconcilerd.cli.options import config_option, json_option
+from reconcilerd.cli.options import show as _show
 from reconcilerd.cli.pretend import demo, simulate, simulator
 from reconcilerd.cli.reconcile_entry import EXITS
 from reconcilerd.cli.socket_client import answer
@@ -453,6 +452,10 @@ def restore(file: Path, check: bool, to: Path | None, replace: bool, config: Pat
     return restore_backup(config, file, to, check=check, replace=replace, as_json=as_json)
 
 
+cli.add_command(alerts.alerts)
+cli.add_command(alerts.runbook)
+
+
 @cli.group()
 def ledger() -> None:
     """The ledger: what was seen, decided and done."""
@@ -499,17 +502,6 @@ def reconcile(args: tuple[str, ...]) -> int:
     from reconcilerd.cli.reconcile_entry import main as reconcile_main
 
     return reconcile_main(list(args))
-
-
-def _show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], int], str]) -> int:
-    if "error" in answer:
-        message = json.dumps(answer) if as_json else f"reconcilerd: {answer['error']['message']}"
-        click.echo(message, err=True)
-    elif as_json:
-        click.echo(json.dumps(answer, indent=2))
-    else:
-        click.echo(text(answer, render.width()))
-    return int(answer["exit_code"])
 
 
 def _frozen(answer: dict[str, Any], _columns: int) -> str:

@@ -1,27 +1,33 @@
 """Answers without a daemon: from the ledger alone, or under its lock where something is read or written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 
+from reconcilerd.alerting.engine import Receiver
+from reconcilerd.alerting.slack import Answer, Post
 from reconcilerd.assemble import Assembled, assemble
+from reconcilerd.cli.receivers import alarms_of, engine_of, receivers_of
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
+from reconcilerd.daemon.alarms import Alarms, try_receivers
 from reconcilerd.daemon.answers import Answers
+from reconcilerd.daemon.desk import Journal
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.pollers import read_once
 from reconcilerd.daemon.refusals import error
-from reconcilerd.domain.facts import Fact
+from reconcilerd.domain.facts import AlertChanged, AlertTold, Fact, SilenceSet
 from reconcilerd.errors import ConfigFault, Denied, LedgerFault, LedgerLocked, ReconcilerdError
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
+from reconcilerd.transport.post import Poster
 
-WRITES = frozenset({"approve", "freeze", "unfreeze", "revoke", "unpin"})
+WRITES = frozenset({"approve", "freeze", "unfreeze", "revoke", "unpin", "silence", "unsilence"})
 
 
 def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
@@ -29,6 +35,8 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     try:
         plan = wire(config)
         configure("error", now, redact)
+        if request["op"] == "alert_test":
+            return anyio.run(_try_receivers, plan, request)
         if any(request.get(each) for each in ("fresh", "apply", "reset")) or request["op"] in WRITES:
             with Ledger.open(plan.ledger, clock=now) as ledger:
                 return anyio.run(_under_lock, plan, ledger, request)
@@ -55,7 +63,9 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
 async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> dict[str, Any]:
     built = assemble(plan.wiring, _Nowhere(), Nobody(), reader.everything(), plan.recent(reader))
     await _plan_everything(built)
-    return await _answers(built, reader).answer(request, "the command line")
+    return await _answers(built, reader, _alarms(plan, reader, _Nowhere())).answer(
+        request, "the command line"
+    )
 
 
 async def _under_lock(plan: Plan, ledger: Ledger, request: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +75,9 @@ async def _under_lock(plan: Plan, ledger: Ledger, request: dict[str, Any]) -> di
             if request.get("fresh") or request.get("apply"):
                 await _read_what_is_missing(built)
             await _plan_everything(built)
-            return await _answers(built, ledger).answer(request, "the command line")
+            return await _answers(built, ledger, _alarms(plan, ledger, writer)).answer(
+                request, "the command line"
+            )
         finally:
             with anyio.CancelScope(shield=True):
                 for client in built.clients.values():
@@ -98,13 +110,40 @@ async def _plan_everything(built: Assembled) -> None:
             daemon.passes.changed_policy.look(plan)
 
 
-def _answers(built: Assembled, reader: Reader) -> Answers:
+async def _try_receivers(plan: Plan, request: dict[str, Any]) -> dict[str, Any]:
+    def make(post: Post) -> list[Receiver]:
+        return receivers_of(plan.settings.alerts, plan.alerts, post, now)
+
+    return await try_receivers(make, _post, request, "the command line", now())
+
+
+async def _post(url: str, body: object, headers: Mapping[str, str]) -> Answer:
+    """One post, by a client of its own: most commands send none."""
+    poster = Poster()
+    try:
+        return await poster.post(url, body, headers)
+    finally:
+        await poster.aclose()
+
+
+def _alarms(plan: Plan, ledger: Reader, journal: Journal) -> Alarms:
+    """Alerts as the ledger holds them; nobody is told but by a test."""
+
+    async def keep(facts: Sequence[AlertChanged | AlertTold | SilenceSet]) -> None:
+        await journal.append(facts, "alert")
+
+    section, secrets = plan.settings.alerts, plan.alerts
+    engine = engine_of(section, secrets, _post, keep, ledger)
+    return alarms_of(section, secrets, _post, engine, ledger, running=False)
+
+
+def _answers(built: Assembled, reader: Reader, alarms: Alarms) -> Answers:
     async def carry() -> None:
         for executor in built.daemon.executors.values():
             while not executor.idle:
                 await executor.work_once()
 
-    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader)
+    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader, alarms)
 
 
 class _Nowhere:

@@ -1,9 +1,14 @@
-"""Options that many commands share."""
+"""What commands share: where the configuration is, and an answer as JSON or as text with its exit code."""
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+
+from reconcilerd.cli import render
 
 config_option = click.option(
     "--config",
@@ -13,3 +18,15 @@ config_option = click.option(
     help="The configuration file (also RECONCILERD_CONFIG).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+
+
+def show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], int], str]) -> int:
+    """Print an answer; its exit code. ``text``: the answer within so many columns."""
+    if "error" in answer:
+        message = json.dumps(answer) if as_json else f"reconcilerd: {answer['error']['message']}"
+        click.echo(message, err=True)
+    elif as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        click.echo(text(answer, render.width()))
+    return int(answer["exit_code"])

@@ -299,6 +299,8 @@ def _fact(kind: str, fact: dict[str, Any], slot: str) -> str:
 
 def status(answer: dict[str, Any], columns: int) -> str:
     """The few figures of ``status``."""
+    from reconcilerd.cli.alert_text import in_status
+
     lines = [] if answer["daemon"] else ["NO DAEMON RUNS: this is what the ledger holds"]
     lines.append(f"mode {answer['mode']} · {answer['skus']} SKUs · {answer['at']}")
     if answer["stopped"]:
@@ -318,6 +320,7 @@ def status(answer: dict[str, Any], columns: int) -> str:
     if answer["tripped"]:
         said = f"TRIPPED: {', '.join(answer['tripped'])}; see reconcilerd breaker list"
         lines += textwrap.wrap(said, columns, subsequent_indent="  ", break_long_words=False)
+    lines += in_status(answer, columns)
     lines += table(
         ["channel", "listings", "drifts", "held", "queued"],
         [

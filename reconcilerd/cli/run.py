@@ -3,13 +3,11 @@
 import faulthandler
 import os
 import signal
-import socket as sockets
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from random import Random
 from types import MappingProxyType
 from typing import Any
 
@@ -17,16 +15,16 @@ import anyio
 import structlog
 from anyio import to_thread
 
-from reconcilerd.alerting.engine import Engine, Receiver
-from reconcilerd.alerting.pagerduty import PagerDuty
-from reconcilerd.alerting.slack import Slack
 from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.last_word import recovered
+from reconcilerd.cli.machine import backed_up
 from reconcilerd.cli.page import start_page
+from reconcilerd.cli.receivers import alarms_of, changes_of, engine_of, heartbeat_of, started
 from reconcilerd.cli.reload import Reload
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, terms_of, wire
 from reconcilerd.config.secret import redact
+from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.daemon.answers import Answers, Handler
 from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.keeper import keep
@@ -34,10 +32,8 @@ from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import extend, notify, ping_every_s, status
 from reconcilerd.daemon.status_line import status_line
 from reconcilerd.daemon.supervisor import keep_alive, watch_the_loop
-from reconcilerd.domain.facts import AlertChanged, AlertTold, SilenceSet
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, SilenceSet
 from reconcilerd.errors import LedgerFault
-from reconcilerd.ledger.backups import last_backup
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
@@ -114,24 +110,28 @@ async def _live(
             await writer.append(facts, "alert")
 
         poster = Poster()
-        alerts = Engine(
-            _receivers(plan, poster),
-            journal,
-            now,
-            ledger.state(AlertChanged),
-            ledger.state(AlertTold),
-            ledger.state(SilenceSet),
-            Random(),
-        )
+        section, secrets = plan.settings.alerts, plan.alerts
+        alerts = engine_of(section, secrets, poster.post, journal, ledger)
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
         sources = Sources(
-            built.daemon, built.clients, alerts, plan.ledger, writer.commits, partial(_backed_up, plan.ledger)
+            built.daemon, built.clients, alerts, plan.ledger, writer.commits, partial(backed_up, plan.ledger)
         )
-        answers = answers_of(built, reader, {"metrics": on_socket(sources)})
+        alarms = alarms_of(section, secrets, poster.post, alerts, reader, running=True)
+        answers = answers_of(built, reader, alarms, {"metrics": on_socket(sources)})
         answers.reload = Reload(config, plan, built, reader)
         group.start_soon(keep_alive, "alerts", alerts.run)
         group.start_soon(keep_alive, "keeper", partial(keep, writer, ledger, now, terms_of(plan.settings)))
+
+        def why_not() -> str:
+            return built.daemon.health.why_not() or alerts.unheard
+
+        heartbeat = heartbeat_of(secrets, poster.post, why_not)
+        if heartbeat is not None:
+            group.start_soon(keep_alive, "heartbeat", heartbeat.run)
+        changes = changes_of(section, secrets, poster.post)
+        built.daemon.changed = changes.note
+        group.start_soon(keep_alive, "changes", changes.run)
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1", status(status_line(built.daemon)))
@@ -146,6 +146,7 @@ async def _live(
             policy=plan.wiring.policy.revision,
             ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}",
         )
+        started(changes, plan.settings, plan.wiring.policy.revision, reader.state(DecisionRecorded))
         with at_once:
             await built.daemon.run(stop)
         group.cancel_scope.cancel()
@@ -156,14 +157,8 @@ async def _live(
         reader.close()
 
 
-def _backed_up(ledger: Path) -> Instant | None:
-    """When the last good backup was made."""
-    backup = last_backup(ledger)
-    return None if backup is None else backup.at
-
-
 def answers_of(
-    built: Assembled, reader: Reader, more: Mapping[str, Handler] = MappingProxyType({})
+    built: Assembled, reader: Reader, alarms: Alarms, more: Mapping[str, Handler] = MappingProxyType({})
 ) -> Answers:
     """Answers from a daemon that runs: its own executors carry out what an answer queues."""
 
@@ -171,7 +166,7 @@ def answers_of(
         for executor in built.daemon.executors.values():
             await executor.drained()
 
-    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader, more)
+    return Answers(built.daemon, built.stock, built.channels, reader.history, carry, reader, alarms, more)
 
 
 class _HangUp:
@@ -245,15 +240,3 @@ async def _tell_systemd(built: Assembled, stop: anyio.Event) -> None:
         notify(*lines)
         with anyio.move_on_after(every_s):
             await (anyio.sleep_forever() if told_stop else stop.wait())
-
-
-def _receivers(plan: Plan, poster: Poster) -> list[Receiver]:
-    made: list[Receiver] = []
-    if "slack_webhook" in plan.alerts:
-        made.append(Slack(plan.alerts["slack_webhook"].reveal(), poster.post))
-    if "pagerduty_routing_key" in plan.alerts:
-        names = ("pagerduty_routing_key", "pagerduty_old_routing_key")
-        keys = [plan.alerts[name].reveal() for name in names if name in plan.alerts]
-        url = plan.settings.alerts.pagerduty_url
-        made.append(PagerDuty(url, keys, sockets.gethostname(), poster.post))
-    return made

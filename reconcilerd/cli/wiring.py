@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from reconcilerd.assemble import Endpoint, Wiring
+from reconcilerd.cli.machine import around
+from reconcilerd.cli.receivers import secrets_of
 from reconcilerd.cli.wall import now
 from reconcilerd.config.calendar import Calendar
 from reconcilerd.config.credentials import Pair, credentials, resolve
 from reconcilerd.config.load import load, salvage
 from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import Secret
-from reconcilerd.config.settings import AlertsSection, Auth, Settings
+from reconcilerd.config.settings import Auth, Settings
 from reconcilerd.daemon.keeper import Terms
 from reconcilerd.daemon.pollers import WHOLE_ORDERS_S, Pace
 from reconcilerd.domain.facts import CorrectionPlanned
@@ -75,7 +77,7 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
     folder = config.resolve().parent
     policy = _or_faults(lambda: policy_of(settings, folder, now() if strict else None), faults)
     pairs = _or_faults(lambda: credentials(settings, os.environ), faults)
-    alerts = _alerts(settings.alerts, faults)
+    alerts = secrets_of(settings.alerts, os.environ, faults)
     web_token = _web_token(settings.web.read_token, faults)
     if settings.tracing.otlp_url is not None and not _can_trace():
         faults.append(
@@ -89,7 +91,7 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
         )
     if faults or policy is None or pairs is None:
         raise ConfigFault(tuple(dict.fromkeys(faults)))
-    stop_file = folder / settings.daemon.stop_file
+    ledger, stop_file = folder / settings.ledger.path, folder / settings.daemon.stop_file
     wiring = Wiring(
         policy=policy,
         extensiv=_endpoint(settings.extensiv.base_url, settings.extensiv.auth, pairs["extensiv"]),
@@ -105,11 +107,12 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
         drain_s=settings.daemon.drain_s,
         drift_after_ms=round(settings.alerts.unresolved_drift_s * 1000),
         closed=Calendar(settings.freeze).at,
+        around=around(config, ledger, stop_file, round(settings.alerts.paused_s * 1000)),
     )
     return Plan(
         settings,
         wiring,
-        folder / settings.ledger.path,
+        ledger,
         socket,
         stop_file,
         alerts,
@@ -140,16 +143,6 @@ def _or_faults(make: Callable[[], T], faults: list[str]) -> T | None:
     except ConfigFault as fault:
         faults.extend(fault.faults)
         return None
-
-
-def _alerts(alerts: AlertsSection, faults: list[str]) -> dict[str, Secret]:
-    named = {
-        "slack_webhook": alerts.slack_webhook,
-        "pagerduty_routing_key": alerts.pagerduty_routing_key,
-        "pagerduty_old_routing_key": alerts.pagerduty_old_routing_key,
-    }
-    found = {key: resolve(name, os.environ, f"alerts.{key}", faults) for key, name in named.items() if name}
-    return {key: secret for key, secret in found.items() if secret is not None}
 
 
 def paces(settings: Settings) -> dict[FeedName, Pace]:

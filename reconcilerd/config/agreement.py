@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from reconcilerd.config.fields import LOOPBACK, WORKING, address_of
 from reconcilerd.config.settings import (
     AgesSection,
+    AlertsSection,
     Auth,
     ChannelSection,
     DemandSection,
@@ -58,6 +59,7 @@ class Parts:
     """Whether ``channels`` is all of them."""
     demand: Sequence[tuple[int, DemandSection]] = ()
     web: WebSection | None = None
+    alerts: AlertsSection | None = None
 
 
 def place_of(loc: Loc) -> str:
@@ -83,6 +85,8 @@ def disagreements(parts: Parts) -> Iterator[str]:
     yield from _freezes(parts)
     if parts.ages is not None:
         yield from _ages(parts.ages, parts)
+    if parts.alerts is not None:
+        yield from _alerts(parts.alerts)
     if parts.environment is not None:
         yield from _hosts(parts.environment, parts)
         yield from _credentials(parts.environment, parts)
@@ -358,6 +362,27 @@ def _static_token(where: str, auth: Auth) -> Iterator[str]:
     for key in ("client_id", "client_secret", "token_url"):
         if getattr(auth, key):
             yield f"{where}.auth.{key}: belongs to mode client_credentials; take it out, or set that mode"
+
+
+def _alerts(alerts: AlertsSection) -> Iterator[str]:
+    for key, other, why in (
+        ("webhook_url", "webhook_secret", "nobody could tell who sent it"),
+        ("webhook_secret", "webhook_url", "there is nothing to sign"),
+        ("slack_bot_token", "slack_channel", "the bot does not know where to speak"),
+        ("slack_channel", "slack_bot_token", "nobody speaks there"),
+        ("pagerduty_old_routing_key", "pagerduty_routing_key", "there is no key in use"),
+    ):
+        if getattr(alerts, key) and not getattr(alerts, other):
+            yield f"alerts.{key}: needs alerts.{other} beside it; without, {why}"
+    if alerts.slack_webhook and alerts.slack_bot_token:
+        yield "alerts.slack_bot_token: beside alerts.slack_webhook Slack would be told twice; keep one of them"
+    if alerts.mail is None:
+        return
+    if bool(alerts.mail.user) != bool(alerts.mail.password):
+        missing = "password" if alerts.mail.user else "user"
+        yield f"alerts.mail.{missing}: is missing; a log-in takes both"
+    if not alerts.mail.tls and alerts.mail.server not in LOOPBACK:
+        yield "alerts.mail.tls: false is for a server on this machine; alerts are not sent readable for others"
 
 
 def _lasting(ledger: LedgerSection) -> Iterator[str]:

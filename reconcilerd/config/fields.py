@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from ipaddress import ip_address
-from typing import Annotated, Final
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Literal
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import available_timezones
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
+_MAIL_ADDRESS: Final = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?"
+)
 _STATUS: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 ENDED: Final = frozenset({"SHIPPED", "CANCELLED", "FULFILLED", "PROCESSED_OUTSIDE_OF_SKUBANA"})
 WORKING: Final = frozenset({"AWAITING_SHIPMENT", "AWAITING_3PL_EXPORT", "PENDING_FULFILLMENT", "UNFULFILLED"})
@@ -51,20 +55,26 @@ def _decimals(places: int) -> Callable[[float], float]:
     return check
 
 
-def _url(value: str) -> str:
-    """An address without credentials or query; http only to this machine. The value is told only if harmless."""
+def url_parts(value: str) -> SplitResult:
+    """An address taken apart, host and port included. Raises ValueError, which does not repeat it."""
     try:
         parts = urlsplit(value)
-        host, _port = parts.hostname, parts.port
+        _host_and_port = parts.hostname, parts.port
     except ValueError:
         raise ValueError("is not a URL") from None
+    return parts
+
+
+def _url(value: str) -> str:
+    """An address without credentials or query; http only to this machine. The value is told only if harmless."""
+    parts = url_parts(value)
     if parts.username is not None or parts.password is not None:
         raise ValueError("holds credentials; name them under auth instead")
     if parts.query or parts.fragment:
         raise ValueError("a URL without ? and #")
-    if parts.scheme not in {"https", "http"} or not host or not value.isprintable() or " " in value:
+    if parts.scheme not in {"https", "http"} or not parts.hostname or not value.isprintable() or " " in value:
         raise ValueError(f"{value[:80]!r} is not a URL")
-    if parts.scheme == "http" and host not in LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise ValueError(f"http:// is refused off loopback; use https://{parts.netloc}{parts.path}")
     return value
 
@@ -92,7 +102,7 @@ def _address(value: str) -> str:
 
 def _host_name(value: str) -> str:
     """A name as a browser puts it into ``Host``, without a port."""
-    if not _HOST.fullmatch(value):
+    if not _HOST_NAME.fullmatch(value):
         raise ValueError(f"a host name without scheme and port, like stock.example.com (got {value[:80]!a})")
     return value.casefold()
 
@@ -113,6 +123,25 @@ def _secret_name(value: str) -> str:
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise ValueError(f"1 to 64 of A-Z, a-z, 0-9, - and _, no - or _ in front (got {value[:80]!a})")
+    return value
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("a name of A-Z, a-z, 0-9, dots, - and _; no address with :// or a port")
+    return value
+
+
+def _slack_channel(value: str) -> str:
+    if value and not re.fullmatch("[CG][A-Z0-9]{8,20}", value):
+        raise ValueError("the id of a channel, like C0123ABCD: it is at the end of what 'View details' shows")
+    return value
+
+
+def _mail_address(value: str) -> str:
+    """A bare address: what stands in a header must not begin another."""
+    if not _MAIL_ADDRESS.fullmatch(value):
+        raise ValueError("an address like stock@example.com, and nothing else")
     return value
 
 
@@ -205,6 +234,12 @@ Money = Annotated[
 Zone = Annotated[str, AfterValidator(_zone), Unit("time zone")]
 Cron = Annotated[str, Field(max_length=200), AfterValidator(_cron), Unit("cron")]
 Name = Annotated[str, AfterValidator(_name), Unit("name")]
+Host = Annotated[str, AfterValidator(_host), Unit("name")]
+Instance = Annotated[str, AfterValidator(lambda value: value and _host(value)), Unit("name")]
+"""A name, or empty for that of the machine."""
+MailAddress = Annotated[str, AfterValidator(_mail_address), Unit("address")]
+SlackChannel = Annotated[str, AfterValidator(_slack_channel), Unit("id")]
+Severity = Literal["critical", "error", "warning", "info"]
 Warehouse = Annotated[str, AfterValidator(warehouse_id), Unit("id")]
 OrderPattern = Annotated[str, Field(max_length=200), AfterValidator(_order_pattern), Unit("regex")]
 Address = Annotated[str, AfterValidator(_address), Unit("host:port")]

@@ -20,6 +20,7 @@ from reconcilerd.config.fields import warehouse_id
 from reconcilerd.config.secret import redact
 from reconcilerd.config.settings import (
     AgesSection,
+    AlertsSection,
     ChannelSection,
     DemandSection,
     ExtensivSection,
@@ -196,6 +197,7 @@ def _parts(content: Mapping[str, Any]) -> Parts:
         sentinels=_all_sound(SentinelSection, _tables(content, "sentinels")),
         freeze=_all_sound(FreezeSection, _tables(content, "freeze")),
         web=_section(WebSection, content.get("web", {})),
+        alerts=_section(AlertsSection, content.get("alerts", {})),
         all_channels=bool(channels) and len(sound) == len(channels),
         demand=[
             (number, demand)

@@ -17,8 +17,11 @@ from reconcilerd.config.fields import (
     Eaches,
     FilePath,
     FinePercentage,
+    Host,
     HostName,
+    Instance,
     Lag,
+    MailAddress,
     Money,
     Name,
     OrderPattern,
@@ -27,6 +30,8 @@ from reconcilerd.config.fields import (
     Ratio,
     Seconds,
     SecretName,
+    Severity,
+    SlackChannel,
     Status,
     Unit,
     Url,
@@ -332,14 +337,58 @@ class LedgerSection(Section):
     )
 
 
+class MailSection(Section):
+    """Where alerts are handed in as e-mail."""
+
+    server: Host = Field(description="name of the mail server")
+    port: Annotated[Count, Field(ge=1, le=65_535), Unit("port")] = Field(587, description="for submission")
+    user: Annotated[str, Field(max_length=200), Unit("name")] = Field("", description="empty: no log-in")
+    password: SecretName = Field("", description="name of the secret; goes with user")
+    sender: MailAddress = Field(description="who writes")
+    recipients: Annotated[list[MailAddress], Field(min_length=1, max_length=20), Unit("addresses")] = Field(
+        description="who reads"
+    )
+    tls: bool = Field(True, description="false only for a server on this machine")
+
+
 class AlertsSection(Section):
+    """Who hears of alerts. Addresses that let whoever knows them speak for us are secrets, and named as such."""
+
+    instance: Instance = Field(
+        "", description="what this daemon is called there (empty: the host); before it changes, resolve pages"
+    )
     slack_webhook: SecretName = Field("", description="name of the secret; empty: no Slack")
+    slack_bot_token: SecretName = Field(
+        "", description="name of the secret, instead of the webhook: messages are changed when they are over"
+    )
+    slack_channel: SlackChannel = Field(
+        "", description="id of the channel that the bot is in, like C0123ABCD"
+    )
+    slack_api_url: Url = Field("https://slack.com/api", description="for the bot; a proxy may have another")
+    slack_least: Severity = Field("warning", description="the mildest that Slack hears of")
     pagerduty_routing_key: SecretName = Field("", description="name of the secret; empty: no PagerDuty")
     pagerduty_old_routing_key: SecretName = Field(
         "", description="the key before: an incident is closed by the key that opened it"
     )
     pagerduty_url: Url = Field("https://events.pagerduty.com", description="the EU has another")
+    pagerduty_least: Severity = Field("critical", description="the mildest that somebody is woken for")
+    alertmanager_url: Url | None = Field(None, description="root of a Prometheus Alertmanager")
+    alertmanager_least: Severity = Field("info", description="it sorts them itself")
+    webhook_url: SecretName = Field("", description="name of the secret; its URL gets signed posts")
+    webhook_secret: SecretName = Field("", description="name of the secret that signs: whsec_ and base 64")
+    webhook_least: Severity = Field("warning", description="the mildest that it hears of")
+    mail: MailSection | None = Field(None, description="e-mail")
+    mail_least: Severity = Field("error", description="the mildest that is mailed")
+    heartbeat_url: SecretName = Field(
+        "", description="name of the secret; a dead man's switch, called while everything is read and planned"
+    )
+    group_wait_s: Lag = Field(
+        10, description="from the first news to a message: one cause seldom comes alone"
+    )
+    group_interval_s: Seconds = Field(300, description="from one message about a kind to the next")
+    repeat_s: Annotated[Seconds, Field(ge=600)] = Field(14_400, description="what stays open is said again")
     unresolved_drift_s: Seconds = Field(900, description="a drift this old is an alert")
+    paused_s: Seconds = Field(14_400, description="writes frozen or stopped for so long are an alert")
 
 
 class WebSection(Section):

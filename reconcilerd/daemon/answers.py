@@ -14,6 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from reconcilerd.connectors.port import Channel, StockSource
+from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.daemon.approvals import Archive
 from reconcilerd.daemon.breakers import matching, release, told, tripped
 from reconcilerd.daemon.counts import Counts
@@ -69,12 +70,15 @@ class Answers:
         history: History,
         carry: Callable[[], Awaitable[None]],
         archive: Archive | None = None,
+        alarms: Alarms | None = None,
         more: Mapping[str, Handler] = MappingProxyType({}),
     ) -> None:
         """``carry`` waits until the executors have done (or, without a daemon, does) what is queued.
 
-        ``archive``: the ledger's entries, for requests about plans. ``more``: what other rooms answer.
+        ``archive``: the ledger's entries, for requests about plans. ``alarms``: answers about alerts, where there are.
+        ``more``: what other rooms answer.
         """
+        self._alarms = alarms
         self._daemon = daemon
         self._desk = daemon.desk
         self._stock = stock
@@ -106,6 +110,7 @@ class Answers:
             "audit": self.audit,
             "reload": lambda _request, _by: self.reload(),
             **(self._plans.requests() if self._plans else {}),
+            **(self._alarms.requests() if self._alarms else {}),
             **self._more,
         }
         op = ops.get(str(request.get("op")))
@@ -125,6 +130,10 @@ class Answers:
             return error(str(trouble), 5)
         except (KeyError, TypeError, ValueError) as malformed:
             return error(f"malformed request: {malformed}", 2)
+
+    def probed(self, how: str) -> None:
+        """Somebody who may not ask tried to."""
+        self._daemon.health.surroundings.probed("control socket", how)
 
     async def status(self, _request: dict[str, Any], _by: str) -> dict[str, Any]:
         """How everything stands, in a few figures."""
@@ -181,6 +190,7 @@ class Answers:
             "hidden_units": sum(standing.hidden.values()),
             "waiting_for_approval": len(waiting := held_for_a_person(standing)),
             "held_plan": latest.id if waiting and (latest := self._daemon.passes.latest_held) else None,
+            **(self._alarms.standing() if self._alarms else {"alerts": [], "silences": []}),
             "findings": _counted(str(f.what) for f in book.findings.values() if not f.cleared),
             "exit_code": 0,
         }
@@ -337,6 +347,7 @@ class Answers:
             until=after(now, ENVELOPE_MS),
         )
         await self._desk.take((envelope,), note="approve")
+        self._daemon.changed(f"{by} approved {len(envelope.skus)} SKUs under {wanted}", {"why": reason})
         return {"envelope": _plain(envelope), "exit_code": 0}
 
     def _held_under(self, wanted: str) -> list[tuple[Sku, int]]:
@@ -376,6 +387,8 @@ class Answers:
             after(now, int(for_s * 1000)) if on and for_s is not None else None,
         )
         await self._desk.take((fact,), note=request["op"])
+        if not on:
+            self._daemon.changed(f"{by} allowed writes to {channel or 'all channels'} again", {})
         return {"frozen": sorted(name or "all" for name in self._daemon.rails().frozen), "exit_code": 0}
 
     async def breaker(self, request: dict[str, Any], by: str) -> dict[str, Any]:
@@ -393,6 +406,7 @@ class Answers:
             return error(f"nothing is tripped under {name!r}; see reconcilerd breaker list ({known})", 6)
         facts = [fact for each in found for fact in release(each, book, circuits, by, reason, now)]
         await self._desk.take(facts, note="breaker reset")
+        self._daemon.changed(f"{by} reset {', '.join(each.name for each in found)}", {"why": reason})
         self._desk.everybody()
         return {"reset": [each.name for each in found], "exit_code": 0}
 

@@ -67,6 +67,7 @@ async def _serve_one(stream: SocketStream, answers: Answers, turn: anyio.Lock) -
     if uid not in {os.getuid(), 0}:
         log.warning("control_refused", uid=uid)
         answers.counts.turned_away["socket"] += 1
+        answers.probed(f"uid {uid}")
         await _send(stream, error("this socket belongs to another user", 4))
         return
     line = bytearray()

@@ -90,6 +90,9 @@ class Daemon:
         self.rereads = Rereads()
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
         self.health = health(desk, self.passes)
+        self.changed: Callable[[str, Mapping[str, str]], None] = lambda _what, _details: None
+        """Told what a person or a pass changed at large."""
+        self.passes.large_pass = self._large_pass
         self.started = anyio.Event()
         self._outdated: frozenset[str] = frozenset()
         """Corrections that were decided, and perhaps not sent, when the present policy came."""
@@ -120,6 +123,10 @@ class Daemon:
         """Everything that is read again and again."""
         sources: list[Source] = [self._plugs.stock, *self._plugs.channels.values()]
         return [feed for source in sources for feed in source.feeds]
+
+    def _large_pass(self, sent: Mapping[ChannelName, int]) -> None:
+        each = ", ".join(f"{name} {count}" for name, count in sorted(sent.items()))
+        self.changed(f"a pass corrects {sum(sent.values())} listings: {each}", {"see": "reconcilerd passes"})
 
     def rails(self) -> Rails:
         """A person's words as they stand now."""

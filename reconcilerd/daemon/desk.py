@@ -71,6 +71,8 @@ class Desk:
         self._asking: dict[Sku, None] = {}
         self._stock: dict[Sku, None] = {}
         self._slots: dict[SlotKey, None] = {}
+        self.busy_since = clock()
+        """When work last came where there was none."""
         self._work = anyio.Event()
         self._reading = anyio.Event()
         self.changed = 0
@@ -140,10 +142,12 @@ class Desk:
 
     def mark(self, skus: Iterable[Sku]) -> None:
         """Have the pool groups of these SKUs looked at again."""
-        groups = self.book.joins().groups.of
+        groups, idle = self.book.joins().groups.of, not self._dirty
         for sku in skus:
             self._dirty[groups.get(sku, sku)] = None
         if self._dirty:
+            if idle:
+                self.busy_since = self.clock()
             self._work.set()
 
     def everybody(self) -> None:

@@ -9,12 +9,14 @@ from reconcilerd.daemon.breakers import Tripped, tripped
 from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.passes import Passes, held_for_a_person
+from reconcilerd.daemon.surroundings import Surroundings
+from reconcilerd.domain.alerts import kind_named
 from reconcilerd.domain.announcements import LargeOrder
 from reconcilerd.domain.discrepancies import missing_orders
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
-from reconcilerd.domain.names import ChannelName, FeedName, after
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, after
 from reconcilerd.domain.registry import RESETS
 from reconcilerd.domain.verdicts import LATCHED
 from reconcilerd.errors import Denied, ReconcilerdError
@@ -27,6 +29,8 @@ SOLD_WITHIN_MS = 86_400_000
 READ_WITHIN_MS = 3_600_000
 SEVERITY: Mapping[str, str] = MappingProxyType({TUG: "error", QUARANTINE: "error", CIRCUIT: "error"})
 """Of rails that end by themselves; all others wait for a person."""
+STALLED_MS = 120_000
+"""Whoever looks or plans no more for so long has stopped."""
 
 
 def kind_of(rail: str) -> str:
@@ -71,6 +75,7 @@ class Health:
         feeds: Mapping[FeedName, int],
         drift_after_ms: int,
         circuits: Circuits,
+        surroundings: Surroundings,
     ) -> None:
         """``feeds``: how old (ms) the last complete reading of each feed may be."""
         self._desk = desk
@@ -82,10 +87,14 @@ class Health:
         self._exposed_since: int | None = None
         self._denied: dict[str, dict[str, str]] = {}
         """By system: which of its readings or writes are refused, and why."""
+        self._accepted: set[str] = set()
+        """Systems that took our credentials since the start."""
+        self.surroundings = surroundings
         self._circuits = circuits
         self._tripped_before: set[str] = set()
         """Groups of rails that held at the last look."""
-        self._looked = False
+        self._looked: Instant | None = None
+        """When everything was last looked at."""
         self._findings: dict[FindingKind, list[FindingRaised]] = {}
         """Those that stand, as of the look that is under way."""
         self._calm: set[tuple[str, str]] = set()
@@ -123,6 +132,8 @@ class Health:
         refused = self._denied.setdefault(system, {})
         if why is None:
             refused.pop(what, None)
+            if not refused:
+                self._accepted.add(system)
         else:
             refused[what] = why
         await self._credentials(system)
@@ -144,9 +155,34 @@ class Health:
         """Why a system refuses our credentials, if it does."""
         return next(iter(self._denied.get(system, {}).values()), None)
 
+    def why_not(self) -> str:
+        """Why this moment must not count as alive; empty while everything is read, planned and sound."""
+        now = self._desk.clock()
+        if self._looked is None:
+            return "it starts"
+        if now - self._looked > STALLED_MS:
+            return f"nobody looked for {(now - self._looked) // 1000} s"
+        waits_since = self._passes.under_way or (self._desk.busy_since if self._desk.busy else now)
+        waits = now - max(waits_since, self._passes.finished)
+        if waits > STALLED_MS:
+            return f"nothing was planned for {waits // 1000} s"
+        stale = [feed for feed, limit_ms in self._feeds.items() if self._age(feed, now) > limit_ms]
+        if stale:
+            return f"not read completely for too long: {', '.join(stale)}"
+        if self._desk.book.words.breaches:
+            return "an invariant was broken; nothing is written"
+        if self._passes.broken or self._desk.broken:
+            return "something met a bug and is left out"
+        return ""
+
+    def _age(self, feed: FeedName, now: Instant) -> int:
+        """How old (ms) the last complete reading of a feed is; of one never read, how long we run."""
+        read = self._desk.book.sweeps.get(feed)
+        return now - (read.began if read else self.began)
+
     async def check(self) -> None:
         """One look at everything."""
-        first, self._looked = not self._looked, True
+        first = self._looked is None
         self._findings = {}
         for finding in self._desk.book.findings.values():
             if not finding.cleared:
@@ -167,6 +203,8 @@ class Health:
         await self._bugs()
         await self._clock()
         await self._reload()
+        await self._around()
+        self._looked = self._desk.clock()
         if first:
             # What fired before this start for something that is no more: a channel taken out, a bug mended.
             await self._alerts.keep_only(self._spoken)
@@ -176,9 +214,9 @@ class Health:
         on: bool,
         kind: str,
         subject: str,
-        severity: str,
         summary: str,
         details: Mapping[str, str] = MappingProxyType({}),
+        severity: str | None = None,
     ) -> None:
         about = (kind, subject)
         if not on and about in self._calm:
@@ -186,7 +224,7 @@ class Health:
         self._spoken.add(about)
         if on:
             self._calm.discard(about)
-            await self._alerts.raise_(kind, subject, severity, summary, details)
+            await self._alerts.raise_(kind, subject, severity or kind_named(kind).severity, summary, details)
         else:
             await self._alerts.resolve(kind, subject)
             self._calm.add(about)
@@ -197,19 +235,18 @@ class Health:
             return
         text = f"{system} refuses our credentials for {', '.join(sorted(refused))}; replace them and restart"
         why = next(iter(refused.values()), "")
-        await self._say(bool(refused), "credentials_refused", system, "critical", text, {"why": why})
+        await self._say(bool(refused), "credentials_refused", system, text, {"why": why})
 
     async def _stale(self) -> None:
         now = self._desk.clock()
         for feed, limit_ms in self._feeds.items():
-            read = self._desk.book.sweeps.get(feed)
-            age = now - (read.began if read else self.began)
+            age = self._age(feed, now)
             if age <= limit_ms and ("stale_source", feed) in self._calm:
                 continue
             tried = self._desk.book.tried.get(feed)
             why = tried.why if tried and tried.why else "no complete reading"
             text = f"{feed} was last read completely {age // 1000} s ago (limit {limit_ms // 1000} s): {why}"
-            await self._say(age > limit_ms, "stale_source", feed, "error", text)
+            await self._say(age > limit_ms, "stale_source", feed, text)
 
     async def _exposure(self) -> None:
         now, exposed = self._desk.clock(), self._passes.standing.exposed
@@ -222,7 +259,7 @@ class Health:
         text = (
             f"{sum(exposed.values())} units shown beyond what can ship, on {len(exposed)} SKUs; worst {worst}"
         )
-        await self._say(on, "exposure", "stock", "critical", text)
+        await self._say(on, "exposure", "stock", text)
 
     async def _drift(self) -> None:
         now, standing = self._desk.clock(), self._passes.standing
@@ -233,7 +270,7 @@ class Health:
         for channel in self._desk.book.policy.channels:
             count = old.get(channel, 0)
             text = f"{count} listings of {channel} differ for more than {self._drift_after_ms // 60_000} min"
-            await self._say(count > 0, "unresolved_drift", channel, "error", text)
+            await self._say(count > 0, "unresolved_drift", channel, text)
 
     async def _held(self) -> None:
         held: dict[ChannelName, list[str]] = {}
@@ -243,7 +280,7 @@ class Health:
         for channel in self._desk.book.policy.channels:
             skus = held.get(channel, [])
             text = f"{len(skus)} corrections of {channel} wait for an approval: {', '.join(skus[:5])}"
-            await self._say(bool(skus), "held_plan", channel, "warning", text)
+            await self._say(bool(skus), "held_plan", channel, text)
 
     async def _tripped(self) -> None:
         """One alert a rail that holds (of single listings one a channel), until it is released."""
@@ -262,11 +299,10 @@ class Health:
                 "reset_means": RESETS[first.rail],
                 "do": f"reconcilerd breaker reset {shlex.quote(group)} --reason TEXT",
             }
-            await self._say(
-                True, kind_of(first.rail), group, SEVERITY.get(first.rail, "critical"), text, details
-            )
+            kind = kind_of(first.rail)
+            await self._say(True, kind, group, text, details, SEVERITY.get(first.rail))
         for group in self._tripped_before - groups.keys():
-            await self._say(False, kind_of(group.partition(":")[0]), group, "critical", "")
+            await self._say(False, kind_of(group.partition(":")[0]), group, "")
         self._tripped_before = set(groups)
 
     async def _unmapped(self) -> None:
@@ -280,7 +316,7 @@ class Health:
         for channel in self._desk.book.policy.channels:
             codes = sorted(found.get(channel, []))
             text = f"{len(codes)} listings of {channel} sell and are mapped to no SKU: {', '.join(codes[:5])}"
-            await self._say(bool(codes), "unmapped_sku", channel, "error", text)
+            await self._say(bool(codes), "unmapped_sku", channel, text)
 
     async def _orders_differ(self) -> None:
         """Orders of which Extensiv says more units than their channel ever did, and those that it does not show."""
@@ -292,11 +328,11 @@ class Health:
             said, lost = more.get(channel, []), list(missing_orders(book, channel, now))
             text = f"{len(said)} orders of {channel} have more units in {EXTENSIV_ORDERS} than were ever sold"
             details = {each.subject: each.detail[:200] for each in said[:5]}
-            await self._say(bool(said), "order_differs", channel, "error", text, details)
+            await self._say(bool(said), "order_differs", channel, text, details)
             age = f"{(now - lost[0].placed) // 60_000 if lost else 0} min"
             text = f"{len(lost)} orders of {channel}, up to {age} old, are not in {EXTENSIV_ORDERS}: "
             text += ", ".join(each.order.key.number for each in lost[:5])
-            await self._say(bool(lost), "missing_orders", channel, "error", text)
+            await self._say(bool(lost), "missing_orders", channel, text)
 
     async def announce(self, orders: Sequence[LargeOrder]) -> None:
         """Tell people of large orders at once: their channels are about to be lowered."""
@@ -307,7 +343,7 @@ class Health:
                 f"order {order.order} of {order.channel} takes {order.units} of the {order.available} units of "
                 f"{order.component} that were available; every channel that shares them follows"
             )
-            await self._say(True, "large_order", subject, "warning", text)
+            await self._say(True, "large_order", subject, text)
 
     async def _large_orders(self) -> None:
         """An announcement ends when its order is shipped, cancelled, or large no longer."""
@@ -315,7 +351,7 @@ class Health:
         for subject, order in list(self._large.items()):
             if order.identity not in standing:
                 del self._large[subject]
-                await self._say(False, "large_order", subject, "warning", "")
+                await self._say(False, "large_order", subject, "")
 
     async def _past_zero(self) -> None:
         """Where zero does not stop sales though nobody declared that it should not."""
@@ -333,7 +369,7 @@ class Health:
                 f"{len(codes)} listings of {channel} sell past zero: showing 0 does not stop them. Switch that off in "
                 f"the store, or say preorder = yes in the rules: {', '.join(codes[:5])}"
             )
-            await self._say(bool(codes), "sells_past_zero", channel, "warning", text)
+            await self._say(bool(codes), "sells_past_zero", channel, text)
 
     async def _unreadable(self) -> None:
         """Rows that were there and could not be read lately: what they say is known to nobody."""
@@ -346,13 +382,13 @@ class Health:
             bad = found.get(system, [])
             text = f"{len(bad)} rows of {system} cannot be read"
             details = {each.subject: each.detail[:200] for each in bad[:5]}
-            await self._say(bool(bad), "unreadable_rows", system, "error", text, details)
+            await self._say(bool(bad), "unreadable_rows", system, text, details)
 
     async def _clock(self) -> None:
         since = self._desk.turned_back
         on = since is not None and self._desk.clock() - since < CLOCK_ALERT_MS
         text = "the clock of this machine went back; nothing is raised until everything is read again"
-        await self._say(on, "clock_went_back", "clock", "error", text)
+        await self._say(on, "clock_went_back", "clock", text)
 
     async def _reload(self) -> None:
         """Somebody changed the configuration and thinks that it is in force."""
@@ -362,7 +398,7 @@ class Health:
             "why": (why or "")[:500],
             "do": "correct it and reload, or restart; reconcilerd check-config",
         }
-        await self._say(why is not None, "config_refused", "config", "error", text, details)
+        await self._say(why is not None, "reload_failed", "configuration", text, details)
 
     async def _broken(self) -> None:
         """A bug of ours, caught before it was sent. Nothing is written until a person lifts it, restarted or not."""
@@ -375,7 +411,7 @@ class Health:
             "evidence": f"ledger, breach {first.id}" if first else "",
             "do": "keep the ledger for a report; once you know why: reconcilerd breaker list",
         }
-        await self._say(bool(breaches), "invariant_broken", "plans", "critical", text, details)
+        await self._say(bool(breaches), "invariant_broken", "plans", text, details)
 
     async def _bugs(self) -> None:
         """What met a bug is left out, and everything else goes on: somebody must know."""
@@ -386,4 +422,11 @@ class Health:
             "what": "; ".join(told)[:500],
             "do": "report this with the log; these SKUs are not corrected",
         }
-        await self._say(bool(told), "bug", "daemon", "critical", text, details)
+        await self._say(bool(told), "bug", "daemon", text, details)
+
+    async def _around(self) -> None:
+        """What is around the daemon: the answers of its systems, pauses, files, disk, and who tries to get in."""
+        book, now = self._desk.book, self._desk.clock()
+        changed = {each: why for each in sorted(self._accepted) if (why := self.refused(each)) is not None}
+        for each in self.surroundings.look(now, book.words.freezes.values(), changed):
+            await self._say(each.on, each.kind, each.subject, each.text, {"do": each.do}, each.severity)

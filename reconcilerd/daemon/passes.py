@@ -205,10 +205,16 @@ class Passes:
         self.watch: Callable[[GroupPlan, Rails], None] = lambda _plan, _rails: None
         """Is shown every plan, with the rails it was judged by."""
         self.tracer: Tracer = no_spans
+        self.finished = desk.clock()
+        """When a pass last came to its end."""
+        self.under_way: Instant | None = None
+        """When the pass that is not at its end yet began."""
         self.broken: dict[Sku, str] = {}
         """Pool groups whose last plan met a bug, and which."""
         self.announce: Callable[[Sequence[LargeOrder]], Awaitable[None]] = _tell_nobody
         """Told of large orders before anything is handed over that lowers their channels."""
+        self.large_pass: Callable[[Mapping[ChannelName, int]], None] = lambda _sent: None
+        """Told of a pass that sends more than goes without a canary: how many of each channel."""
         self._held: dict[Sku, frozenset[Held]] = {}
         """What the last plan of each pool group held, so that only news of it is written down."""
         self._groups: Groups | None = None
@@ -246,6 +252,7 @@ class Passes:
 
     async def _one_pass(self, groups: list[Sku], word: Word | None) -> list[GroupPlan]:
         plans: list[GroupPlan] = []
+        self.under_way = self._desk.clock()
         self._regroup()
         if sum(self._windows.listings.values()) != len(self._desk.book.slots):
             self._windows.listings = Counter(slot.channel for slot in self._desk.book.slots)
@@ -282,6 +289,10 @@ class Passes:
             heard()
             await anyio.lowlevel.checkpoint()
         await self.changed_policy.settle()
+        sent = Counter(entry.slot.channel for plan in plans for entry in plan.sends)
+        if sent.total() > self._desk.book.policy.limits.canary_over:
+            self.large_pass(sent)
+        self.finished, self.under_way = self._desk.clock(), None
         return plans
 
     def _short(self, groups: list[Sku]) -> bool:

@@ -57,7 +57,11 @@ KINDS: Mapping[str, AlertKind] = MappingProxyType(
             (*_CHECKED_SINCE, "missing_orders"),
         ),
         "credentials_refused": _kind(
-            "critical", "A system refuses our credentials.", 0, 10, ("channel_errors", "stale_source")
+            "critical",
+            "A system refuses our credentials.",
+            0,
+            10,
+            ("channel_errors", "stale_source", "access_probe"),
         ),
         "channel_errors": _kind("error", "Many calls of a system fail.", 5, 10, ("unresolved_drift",)),
         "rate_limited": _kind("warning", "A system turns many calls away for their number.", 15, 15),
@@ -89,6 +93,7 @@ KINDS: Mapping[str, AlertKind] = MappingProxyType(
         "reload_failed": _kind("critical", "A new configuration was refused; the old one is in force.", 10),
         "alert_delivery_failing": _kind("error", "A receiver of alerts does not take them."),
         "storage": _kind("critical", "Disk, ledger or backup are not as they should be."),
+        "test": _kind("warning", "Somebody tries whether alerts arrive; nothing is wrong."),
     }
 )
 """Every kind by its name."""

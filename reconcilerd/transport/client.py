@@ -107,6 +107,8 @@ class Traffic:
     sent: int = 0
     throttled: int = 0
     failed: int = 0
+    unanswered: int = 0
+    """Tries that got no answer of use: none at all, or a fault of the other side."""
     milliseconds: int = 0
     by_status: dict[int, int] = field(default_factory=dict)
     answers: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -341,7 +343,9 @@ class Client:
             throttled = isinstance(error, _Again) and error.throttled
             trouble = _type_of(error)
             span.set("error.type", trouble)
-            self._heard(throttled or isinstance(error, Refused | Denied))
+            answered_so = throttled or isinstance(error, Refused | Denied)
+            self.traffic.unanswered += not answered_so
+            self._heard(answered_so)
             raise
         finally:
             self.traffic.tried(call.operation or "other", status, trouble, self._clock() - asked)

@@ -205,7 +205,7 @@ def test_what_an_answer_means(answer: Answer, outcomes: Mapping[str, type[Except
 
 
 def test_the_heart_beats_only_while_all_is_well_and_says_once_that_it_is_not() -> None:
-    state, beats = {"why": ""}, list[str]()
+    state, beats = {"why": "it starts"}, list[str]()
 
     async def post(url: str, body: object, headers: Mapping[str, str]) -> Answer:
         del body, headers
@@ -218,7 +218,7 @@ def test_the_heart_beats_only_while_all_is_well_and_says_once_that_it_is_not() -
         heart = Heartbeat("https://hc/uuid", post, lambda: state["why"].removesuffix("unreachable"), 60.0)
         async with anyio.create_task_group() as group:
             group.start_soon(heart.run)
-            for why in ("", "orders are old", "unreachable", ""):
+            for why in ("it starts", "", "orders are old", "unreachable", ""):
                 state["why"] = why
                 await anyio.sleep(180)
             group.cancel_scope.cancel()

@@ -16,7 +16,11 @@ class Answering:
 
     def __init__(self) -> None:
         self.counts = Counts()
+        self.probes: list[str] = []
         self.asked = 0
+
+    def probed(self, how: str) -> None:
+        self.probes.append(how)
 
     async def answer(self, request: dict[str, Any], by: str) -> dict[str, Any]:
         self.asked += 1
@@ -41,3 +45,4 @@ async def test_a_stranger_is_turned_away_and_counted(
         asked,
         1 - asked,
     )
+    assert len(answers.probes) == 1 - asked

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -194,3 +195,21 @@ def test_a_damaged_file_ends_the_start_with_one_sentence(tmp_path: Path) -> None
     ):
         list(ledger.everything())
     assert isinstance(raised.value, LedgerFault)
+
+
+@pytest.mark.parametrize("column", ["previous_hash", "hash", "body", "note", "at"])
+@pytest.mark.parametrize("value", [None, 7.5])
+def test_a_column_of_another_kind_is_found_out(tmp_path: Path, column: str, value: object) -> None:
+    """As a byte that was flipped on the disk makes it: no database would write such a row."""
+    path = tmp_path / "l.db"
+    path.write_bytes(written(flushed=True).database)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("alter table entries rename to strictly")
+        raw.execute("create table entries as select * from strictly")
+        raw.execute("drop table strictly")
+        raw.execute(f"update entries set {column} = ? where seq = 2", (value,))
+    reader = open_reader(path)
+    found = reader.verify()
+    reader.close()
+    assert (found.ok, found.entries) == (False, 1)
+    assert "entry 2 is not what was written" in found.why

@@ -466,3 +466,18 @@ def test_a_span_of_seeds_is_two_whole_numbers_or_refused(text: str) -> None:
     with pytest.raises(click.UsageError, match="seeds"):
         seeds.convert(text, None, None)
     assert seeds.convert("3..5", None, None) == range(3, 6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "5", "h", "2 h", "-2h", "2.5h", "2H", "2w", "1h30m", "1e3s", "٢h", "²h", "0x2h",
+     "2h\0", "2h\n", "9" * 8 + "s", "1_0s"],
+    ids=ascii,
+)  # fmt: skip
+def test_a_span_of_time_is_a_whole_number_with_its_unit_or_refused(text: str) -> None:
+    group = cli.commands["alerts"]
+    assert isinstance(group, click.Group)
+    span = next(each for each in group.commands["silence"].params if "--for" in each.opts).type
+    with pytest.raises(click.UsageError, match="no time"):
+        span.convert(text, None, None)
+    assert [span.convert(each, None, None) for each in ("90s", "30m", "2h", "1d")] == [90, 1800, 7200, 86_400]

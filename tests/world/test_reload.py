@@ -166,7 +166,7 @@ def test_a_refused_reload_is_an_alert_until_one_is_taken_over() -> None:
         for why in (None, "limits.mode: no such mode", None):
             stage.built.daemon.health.reload_refused = why
             await anyio.sleep(60)
-            fires.append("config_refused" in {kind for kind, _, _ in stage.alerts.raised})
+            fires.append("reload_failed" in {kind for kind, _, _ in stage.alerts.raised})
         assert fires == [False, True, False]
 
     world, rules = _settled()

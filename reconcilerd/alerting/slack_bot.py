@@ -1,0 +1,119 @@
+"""Slack by its Web API: what Slack's own app may do and a webhook may not, scope ``chat:write``.
+
+A message is changed when what it tells is over, and what is said again goes into its thread. It is known by
+``channel:ts``. What each message tells is kept in memory: one from before a restart gets the end as an answer.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconcilerd.alerting.engine import NotTaken, Permanent
+from reconcilerd.alerting.outbox import Notice, Pace
+from reconcilerd.alerting.slack import Post, retry_after_s, text_of
+from reconcilerd.domain.facts import Transition
+
+MOST_KEPT = 200
+"""Messages that can still be changed; the oldest are let go."""
+LATER = frozenset(
+    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+)
+"""What Slack says when it may take the same later. All else is for a person: a token, a scope, a channel."""
+UPDATE = "chat.update"
+UNCHANGEABLE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+"""Why a message stays as it is."""
+
+About = tuple[str, int]
+"""Key and number of an episode."""
+
+
+def by_episode(notices: Iterable[Notice]) -> dict[About, Notice]:
+    """The last notice of each episode."""
+    return {(each.episode.key, each.episode.number): each for each in notices}
+
+
+class _Unchangeable(Exception):
+    """The message is gone, or too old."""
+
+
+class SlackBot:
+    """``token``: of a bot; ``channel``: the id of one that it is in."""
+
+    name = "slack"
+
+    def __init__(self, api: str, token: str, channel: str, post: Post, pace: Pace | None = None) -> None:
+        self.pace = pace or Pace()
+        self._api = api.rstrip("/")
+        self._token = token
+        self._channel = channel
+        self._post = post
+        self._shown: dict[str, dict[About, Notice]] = {}
+        """By reference: what the message tells of each episode."""
+
+    async def tell(self, notices: Sequence[Notice]) -> Mapping[str, str]:
+        """Raises Permanent, NotTaken."""
+        references: dict[str, str] = {}
+        # Of an episode that nobody heard of, the last word says all: when it began, and when it was over.
+        fresh = by_episode(each for each in notices if not each.reference)
+        if fresh:
+            reference = await self._say(list(fresh.values()))
+            references |= {key: reference for key, _ in fresh}
+            self._keep(reference, fresh)
+        answers: dict[str, list[Notice]] = {}
+        for each in notices:
+            if each.reference:
+                answers.setdefault(each.reference, []).append(each)
+        for reference, known in answers.items():
+            await self._answer(reference, known)
+        return references
+
+    def _keep(self, reference: str, told: dict[About, Notice]) -> None:
+        self._shown[reference] = told
+        while len(self._shown) > MOST_KEPT:
+            del self._shown[next(iter(self._shown))]
+
+    async def _answer(self, reference: str, notices: Sequence[Notice]) -> None:
+        """Say more of what a message tells: its end in the message itself, where it still can be changed."""
+        over = [each for each in notices if each.transition is Transition.RESOLVED]
+        shown = self._shown.get(reference)
+        if over and shown is not None:
+            try:
+                await self._change(reference, shown | by_episode(over))
+            except _Unchangeable:
+                del self._shown[reference]
+            else:
+                notices = [each for each in notices if each.transition is not Transition.RESOLVED]
+        if notices:
+            await self._say(notices, reference)
+
+    async def _say(self, notices: Sequence[Notice], under: str = "") -> str:
+        """Post a message, or an answer under another one; by what it is known."""
+        thread = {"thread_ts": under.partition(":")[2]} if under else {}
+        channel = under.partition(":")[0] or self._channel
+        told = await self._ask("chat.postMessage", {"channel": channel, "text": text_of(notices), **thread})
+        return f"{told.get('channel', channel)}:{told.get('ts', '')}"
+
+    async def _change(self, reference: str, shown: dict[About, Notice]) -> None:
+        channel, _, ts = reference.partition(":")
+        text = text_of(list(shown.values()))
+        await self._ask(UPDATE, {"channel": channel, "ts": ts, "text": text})
+        self._shown[reference] = shown
+
+    async def _ask(self, method: str, body: Mapping[str, object]) -> dict[str, object]:
+        headers = {"authorization": f"Bearer {self._token}"}
+        status, text, answered = await self._post(f"{self._api}/{method}", body, headers)
+        if status == 429 or status >= 500:
+            raise NotTaken(f"Slack answered {status}", retry_after_s(answered))
+        if status != 200:
+            raise Permanent(f"Slack answered {status} {text[:80]}")
+        try:
+            told = json.loads(text)
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            raise NotTaken("Slack answered something that is no JSON object")
+        if told.get("ok") is True:
+            return told
+        why = str(told.get("error"))[:80]
+        if method == UPDATE and why in UNCHANGEABLE:
+            raise _Unchangeable
+        raise (NotTaken if why in LATER else Permanent)(f"Slack answered {why}")

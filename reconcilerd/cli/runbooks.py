@@ -1,0 +1,29 @@
+"""The runbooks that are shipped with the package: one for each kind of alert."""
+
+from difflib import get_close_matches
+from importlib.resources import files
+
+import click
+
+from reconcilerd.cli import alert_text, render
+from reconcilerd.domain.alerts import KINDS
+
+
+def text_of(kind: str) -> str:
+    """The runbook of a kind. Raises FileNotFoundError."""
+    return (files("reconcilerd") / "runbooks" / f"{kind}.md").read_text("utf-8")
+
+
+def print_runbook(kind: str | None) -> int:
+    """One runbook, or all kinds there are. Exit code 6 for a kind that nobody knows."""
+    if kind is None:
+        rows = [(name, each.severity, each.means) for name, each in sorted(KINDS.items())]
+        click.echo(alert_text.kinds(rows, render.width()))
+        return 0
+    if kind not in KINDS:
+        close = get_close_matches(kind, KINDS, 1)
+        hint = f"; did you mean {close[0]}?" if close else "; reconcilerd runbook lists all"
+        click.echo(f"reconcilerd: no kind of alert is called {kind[:80]!r}{hint}", err=True)
+        return 6
+    click.echo(text_of(kind).rstrip())
+    return 0

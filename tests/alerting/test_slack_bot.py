@@ -1,0 +1,196 @@
+"""Slack's Web API: one message for what belongs together, changed when it is over, answered when it goes on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconcilerd.alerting.engine import Engine, NotTaken, Permanent
+from reconcilerd.alerting.outbox import Notice
+from reconcilerd.alerting.slack import Answer
+from reconcilerd.alerting.slack_bot import LATER, UNCHANGEABLE, SlackBot
+from reconcilerd.domain.alerts import Episode, alert_key
+from reconcilerd.domain.facts import AlertStage, Transition
+from reconcilerd.errors import TryLater
+from reconcilerd.simulator.virtual_time import run_virtual
+from tests.alerting.test_engine import Scene
+from tests.alerting.test_receivers import messages
+from tests.simulator.builders import START
+
+TOKEN = "xoxb-1-2-three"
+CHANNEL = "C0123ABCD"
+
+
+@dataclass
+class FakeApi:
+    """Slack's Web API as far as a bot that only speaks can tell. ``fails``: what the next calls are answered."""
+
+    fails: list[Answer] = field(default_factory=list)
+    down: bool = False
+    shown: dict[str, str] = field(default_factory=dict)
+    """By stamp: the text as it stands."""
+    threads: dict[str, list[str]] = field(default_factory=dict)
+    """By stamp: the answers under it."""
+
+    async def post(self, url: str, body: object, headers: Mapping[str, str]) -> Answer:
+        assert isinstance(body, dict)
+        assert headers == {"authorization": f"Bearer {TOKEN}"}
+        if self.down:
+            raise TryLater("no answer")
+        if self.fails:
+            return self.fails.pop(0)
+        return 200, json.dumps(self._take(url.removeprefix("https://slack.example/api/"), body)), {}
+
+    def _take(self, method: str, body: Mapping[str, Any]) -> dict[str, object]:
+        if body["channel"] != CHANNEL:
+            return {"ok": False, "error": "channel_not_found"}
+        if not 0 < len(body["text"]) <= 13_000:
+            return {"ok": False, "error": "msg_too_long"}
+        if method == "chat.update":
+            if body["ts"] not in self.shown:
+                return {"ok": False, "error": "message_not_found"}
+            self.shown[body["ts"]] = body["text"]
+            return {"ok": True, "channel": CHANNEL, "ts": body["ts"]}
+        assert method == "chat.postMessage"
+        ts = f"{len(self.shown) + sum(map(len, self.threads.values()))}.000100"
+        if "thread_ts" in body:
+            self.threads.setdefault(body["thread_ts"], []).append(body["text"])
+        else:
+            self.shown[ts] = body["text"]
+        return {"ok": True, "channel": CHANNEL, "ts": ts}
+
+    def bot(self) -> SlackBot:
+        return SlackBot("https://slack.example/api/", TOKEN, CHANNEL, self.post)
+
+
+def notice(subject: str, transition: Transition = Transition.FIRED, reference: str = "") -> Notice:
+    stage = AlertStage.RESOLVED if transition is Transition.RESOLVED else AlertStage.FIRING
+    text = f"listings of {subject} differ"
+    episode = Episode(alert_key("bug", subject), 1, stage, "error", text, (), START, START, START)
+    return Notice(transition, episode, START, reference)
+
+
+def tell(bot: SlackBot, *notices: Notice) -> dict[str, str]:
+    return dict(run_virtual(lambda: bot.tell(notices)))
+
+
+@given(messages)
+def test_any_message_is_taken_and_each_alert_is_known_by_it(told: list[Notice]) -> None:
+    api = FakeApi()
+    references = tell(api.bot(), *told)
+    assert set(references) == {each.episode.key for each in told}
+    assert {f"{CHANNEL}:{ts}" for ts in api.shown} == set(references.values())
+    assert len(api.shown) == 1
+    assert not [text for text in api.shown.values() if "<!" in text]
+
+
+def test_a_message_changes_when_what_it_tells_is_over_and_says_the_rest_as_before() -> None:
+    api = FakeApi()
+    bot = api.bot()
+    references = tell(bot, notice("a"), notice("b"))
+    [reference] = set(references.values())
+    assert tell(bot, notice("a", Transition.RESOLVED, reference)) == {}
+    [text] = api.shown.values()
+    assert "[RESOLVED] listings of a differ" in text
+    assert "[ERROR] listings of b differ" in text
+    assert api.threads == {}
+
+
+def test_what_is_open_still_is_said_again_under_its_message() -> None:
+    api = FakeApi()
+    bot = api.bot()
+    [reference] = tell(bot, notice("a")).values()
+    before = dict(api.shown)
+    tell(bot, notice("a", Transition.REPEATED, reference))
+    assert api.shown == before
+    [[text]] = api.threads.values()
+    assert "[STILL ERROR]" in text
+
+
+@pytest.mark.parametrize("forgotten", ["restarted", "deleted"])
+def test_the_end_is_an_answer_where_the_message_cannot_be_changed(forgotten: str) -> None:
+    api = FakeApi()
+    bot = api.bot()
+    [reference] = tell(bot, notice("a")).values()
+    if forgotten == "restarted":
+        bot = api.bot()
+    else:
+        api.shown.clear()
+    tell(bot, notice("a", Transition.RESOLVED, reference))
+    [[text]] = api.threads.values()
+    assert "[RESOLVED]" in text
+
+
+def answered(error: str) -> Answer:
+    return 200, json.dumps({"ok": False, "error": error}), {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        *((answered(each), NotTaken) for each in sorted(LATER)),
+        *((answered(each), Permanent) for each in sorted(UNCHANGEABLE)),
+        *(
+            (answered(each), Permanent)
+            for each in ("invalid_auth", "not_in_channel", "missing_scope", "new_word")
+        ),
+        ((200, "ok", {}), NotTaken),
+        ((200, "[]", {}), NotTaken),
+        ((200, '{"ok": 1}', {}), Permanent),
+        ((429, "", {"retry-after": "7"}), NotTaken),
+        ((503, "", {}), NotTaken),
+        ((403, "no", {}), Permanent),
+    ],
+)
+def test_what_an_answer_means(answer: Answer, outcome: type[Exception]) -> None:
+    with pytest.raises(outcome) as caught:
+        tell(FakeApi([answer]).bot(), notice("a"))
+    assert TOKEN not in str(caught.value)
+    if answer[0] == 429:
+        assert isinstance(caught.value, NotTaken)
+        assert caught.value.after_s == 7.0
+
+
+@given(st.lists(st.sampled_from([answered("internal_error"), (500, "", {})]), max_size=3))
+def test_trouble_that_passes_loses_nothing(fails: list[Answer]) -> None:
+    api = FakeApi(list(fails))
+    bot = api.bot()
+    for _ in fails:
+        with pytest.raises(NotTaken):
+            tell(bot, notice("a"))
+    tell(bot, notice("a"))
+    assert len(api.shown) == 1
+
+
+turns = st.tuples(st.sets(st.sampled_from("abc"), max_size=2), st.sampled_from([20, 200, 900]), st.booleans())
+"""Whose causes turn, for how long (seconds) it goes on, and whether Slack is away meanwhile."""
+
+
+@given(st.lists(turns, max_size=8))
+def test_in_the_end_the_messages_show_what_is_open_and_nothing_else_as_open(
+    script: list[tuple[set[str], int, bool]],
+) -> None:
+    scene, api, causes = Scene(), FakeApi(), set[str]()
+
+    async def main() -> None:
+        engine = Engine([api.bot()], scene.kept.journal, scene.clock)
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.run)
+            for turned, seconds, down in [*script, (set[str](), 4_000, False)]:
+                causes.symmetric_difference_update(turned)
+                api.down = down
+                for name in sorted(causes):
+                    await engine.raise_("bug", name, "error", f"listings of {name} differ", {})
+                await engine.keep_only({("bug", name) for name in causes})
+                await anyio.sleep(seconds)
+            group.cancel_scope.cancel()
+
+    run_virtual(main)
+    for name in "abc":
+        open_ = [text for text in api.shown.values() if f"[ERROR] listings of {name} differ" in text]
+        assert len(open_) == (name in causes), name
