@@ -22,6 +22,7 @@ def start_page(group: TaskGroup, plan: Plan, sources: Sources) -> None:
 
     def turned_away() -> None:
         desk.counts.turned_away["page"] += 1
+        sources.daemon.health.surroundings.probed("page", "a wrong token, or a strange host")
 
     wall = Wall(desk.clock, host, frozenset(web.hosts), plan.web_token, turned_away)
     app = build([*meters.routes(sources), *standing.routes(sources)], wall)

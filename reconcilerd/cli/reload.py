@@ -69,6 +69,9 @@ class Reload:
         daemon.drain_s = plan.wiring.drain_s
         daemon.health.judge_by(policy.ages.max_age_ms, plan.wiring.drift_after_ms)
         daemon.health.reload_refused = None
+        if keys:
+            told = {"keys": ", ".join(keys[:SHOWN]), "before": before.revision, "policy": policy.revision}
+            daemon.changed("a changed configuration is in force", told)
         if plan.settings.daemon.log_level != self._plan.settings.daemon.log_level:
             configure(plan.settings.daemon.log_level, now, redact)
         self._plan = plan

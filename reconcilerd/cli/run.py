@@ -115,7 +115,13 @@ async def _live(
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
         sources = Sources(
-            built.daemon, built.clients, alerts, plan.ledger, writer.commits, partial(backed_up, plan.ledger)
+            built.daemon,
+            built.clients,
+            alerts,
+            plan.ledger,
+            writer.commits,
+            partial(backed_up, plan.ledger),
+            lambda: built.daemon.health.reload_refused is None,
         )
         alarms = alarms_of(section, secrets, poster.post, alerts, reader, running=True)
         answers = answers_of(built, reader, alarms, {"metrics": on_socket(sources)})
