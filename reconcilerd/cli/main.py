@@ -10,6 +10,7 @@ import click
 
 from reconcilerd import __version__
 from reconcilerd.cli import render
+from reconcilerd.cli.examining import doctor
 from reconcilerd.cli.options import config_option, json_option
 from reconcilerd.cli.pretend import demo, simulate, simulator
 from reconcilerd.cli.reconcile_entry import EXITS
@@ -24,7 +25,7 @@ def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
 
 
-for each in (demo, simulator, simulate):
+for each in (demo, simulator, simulate, doctor):
     cli.add_command(each)
 
 

@@ -1,0 +1,22 @@
+"""Commands that look at the installation itself."""
+
+from pathlib import Path
+
+import click
+
+from reconcilerd.cli.options import config_option, json_option
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Ask no other system: only this machine is looked at.")
+@config_option
+@json_option
+def doctor(offline: bool, config: Path, as_json: bool) -> int:
+    """What keeps this installation from working, each with the fix. Changes and sends nothing.
+
+    Exit code 0: nothing, or only warnings; 2: a person must change something; 4: credentials are refused or lack a
+    scope; 5: a system could not be reached.
+    """
+    from reconcilerd.cli.doctor.command import doctor as examine
+
+    return examine(config, offline=offline, as_json=as_json)
