@@ -20,3 +20,19 @@ def doctor(offline: bool, config: Path, as_json: bool) -> int:
     from reconcilerd.cli.doctor.command import doctor as examine
 
     return examine(config, offline=offline, as_json=as_json)
+
+
+@click.group("config")
+def config_group() -> None:
+    """The configuration."""
+
+
+@config_group.command()
+@click.option("--effective", is_flag=True, help="Defaults too: all that is in force.")
+@config_option
+@json_option
+def show(effective: bool, config: Path, as_json: bool) -> int:
+    """What the file says, each with its line, and the policy it comes to. Secrets are shown by name, never by value."""
+    from reconcilerd.cli.effective import show as tell
+
+    return tell(config, whole=effective, as_json=as_json)
