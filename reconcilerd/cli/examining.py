@@ -36,3 +36,22 @@ def show(effective: bool, config: Path, as_json: bool) -> int:
     from reconcilerd.cli.effective import show as tell
 
     return tell(config, whole=effective, as_json=as_json)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> int:
+    """The script that has a shell complete commands and options.
+
+    \b
+    bash: reconcilerd completion bash > /etc/bash_completion.d/reconcilerd
+    zsh:  reconcilerd completion zsh > "${fpath[1]}/_reconcilerd"
+    fish: reconcilerd completion fish > ~/.config/fish/completions/reconcilerd.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    assert made is not None, "click knows the three"
+    click.echo(made(context.find_root().command, {}, "reconcilerd", "_RECONCILERD_COMPLETE").source())
+    return 0

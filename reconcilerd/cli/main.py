@@ -10,7 +10,7 @@ import click
 
 from reconcilerd import __version__
 from reconcilerd.cli import render
-from reconcilerd.cli.examining import config_group, doctor
+from reconcilerd.cli.examining import completion, config_group, doctor
 from reconcilerd.cli.options import config_option, json_option
 from reconcilerd.cli.pretend import demo, simulate, simulator
 from reconcilerd.cli.reconcile_entry import EXITS
@@ -25,7 +25,7 @@ def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
 
 
-for each in (demo, simulator, simulate, doctor, config_group):
+for each in (demo, simulator, simulate, doctor, config_group, completion):
     cli.add_command(each)
 
 

@@ -55,6 +55,7 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
 def _ends(lines: list[str], start: int) -> Iterator[int]:
     """Where a statement may end: with its first line, or where a bracket or a quote closes it."""
     yield start + 1
+    # A brace closes one only by TOML 1.1, which parsers to come read.
     for number in islice(range(len(lines)), start + 1, None):
         if any(mark in lines[number] for mark in ("]", "}", '"""', "'''")):
             yield number + 1
