@@ -6,9 +6,19 @@ from pathlib import Path
 import pytest
 
 from reconcilerd.cli.effective import UNIT, show
+from reconcilerd.cli.main import main
 from reconcilerd.config.defaults import describe
 from reconcilerd.config.load import load
 from reconcilerd.config.places import leaves
+from reconcilerd.errors import (
+    ConfigFault,
+    Denied,
+    LedgerFault,
+    LedgerLocked,
+    ReconcilerdError,
+    Refused,
+    TryLater,
+)
 from tests.cli.programs import run
 
 CONFIG = Path(__file__).parents[2] / "config.toml"
@@ -84,3 +94,35 @@ def test_it_fits_the_terminal(
     monkeypatch.setenv("COLUMNS", str(columns))
     assert show(folder / "config.toml", whole=True, as_json=False) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) <= columns
+
+
+def test_faults_are_told_as_json_to_who_asked_for_json(folder: Path) -> None:
+    config = folder / "config.toml"
+    config.write_text(config.read_text("utf-8").replace("window_slots = 200", "window_slots = 0"), "utf-8")
+    said = run(folder, "config", "show", "--json")
+    assert (said.returncode, said.stdout) == (2, "")
+    answer = json.loads(said.stderr)
+    assert answer["exit_code"] == answer["error"]["exit_code"] == 2
+    assert "window_slots" in answer["error"]["faults"][0]
+    plain = run(folder, "config", "show")
+    assert plain.returncode == 2
+    assert plain.stderr.startswith("reconcilerd: cannot begin")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConfigFault(("a",)), LedgerFault("b"), LedgerLocked("c"), Denied("d"), TryLater("e"), Refused("f")],
+)
+def test_an_error_ends_a_command_with_one_code_whoever_reads_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: ReconcilerdError
+) -> None:
+    def broken(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr("reconcilerd.cli.effective.show", broken)
+    codes = set()
+    for more in ([], ["--json"]):
+        with pytest.raises(SystemExit) as left:
+            main(["config", "show", *more])
+        codes.add(left.value.code)
+    assert codes == {json.loads(capsys.readouterr().err.splitlines()[-1])["exit_code"]}

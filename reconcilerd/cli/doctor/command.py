@@ -10,7 +10,7 @@ import click
 
 from reconcilerd.cli import render
 from reconcilerd.cli.doctor import here, there
-from reconcilerd.cli.doctor.line import Line, Lines, Scene, State
+from reconcilerd.cli.doctor.line import Line, Lines, Scene, State, fail
 from reconcilerd.cli.doctor.text import report
 from reconcilerd.cli.socket_client import ask_daemon
 from reconcilerd.cli.wall import now
@@ -49,10 +49,22 @@ def look_at(config: Path) -> Scene:
 
 def examine(scene: Scene, *, offline: bool) -> list[tuple[str, Line]]:
     """Every finding with the name of its check."""
-    found = [(name, line) for name, check in HERE.items() for line in check(scene)]
+    found = [(name, line) for name, check in HERE.items() for line in _seen(check, scene)]
     if not offline and scene.plan is not None:
         found += anyio.run(there.examine, scene, scene.plan)
     return found
+
+
+def _seen(check: Callable[[Scene], Lines], scene: Scene) -> Lines:
+    """What a check finds; where we may not look, that, so that the other checks still tell."""
+    try:
+        yield from check(scene)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        yield fail(
+            f"{where}cannot be looked at ({error.strerror or error})",
+            "run doctor as the daemon's user, or as root",
+        )
 
 
 def answer_of(found: list[tuple[str, Line]]) -> dict[str, Any]:

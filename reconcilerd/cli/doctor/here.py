@@ -49,8 +49,8 @@ def daemon(scene: Scene) -> Lines:
     if scene.status is None:
         yield warn("no daemon answers", "start it: systemctl start reconcilerd, or reconcilerd run")
     else:
-        yield ok(f"runs, mode {scene.status['mode']}")
-        if tripped := scene.status["tripped"]:
+        yield ok(f"runs, mode {scene.status.get('mode', 'not told')}")
+        if tripped := scene.status.get("tripped"):
             yield warn(f"tripped: {', '.join(tripped)}", "look: reconcilerd breaker list")
     if scene.path(scene.settings.daemon.stop_file).exists():
         stop = scene.path(scene.settings.daemon.stop_file)

@@ -278,7 +278,7 @@ def scopes(name: str, granted: set[str], *, observes: bool) -> Lines:
 def by_daemon(site: Site) -> Lines:
     """How the feeds of a system stand with the running daemon; those it has not come to are told too."""
     assert site.scene.status is not None
-    tried = {each["feed"]: each for each in site.scene.status["feeds"]}
+    tried = {each["feed"]: each for each in site.scene.status.get("feeds", ())}
     for feed in site.plan.wiring.paces:
         if feed.partition(".")[0] == site.name:
             yield told_of(tried.get(feed, {"feed": feed}), site.plan.settings.ages.max_age_s)

@@ -26,12 +26,15 @@ from tests.ledger.test_ledger import stock
 
 CONFIG = Path(__file__).parents[3] / "config.toml"
 AT = Instant(1_700_000_000_000)
+NOBODY = "127.0.0.1:1"
+"""Where nobody listens, whatever else runs on this machine."""
 CANARY = "canary-5f1c90d2"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "config.toml").write_text(CONFIG.read_text("utf-8"), "utf-8")
+    text = CONFIG.read_text("utf-8").replace("127.0.0.1:9641", NOBODY)
+    (tmp_path / "config.toml").write_text(text, "utf-8")
     (tmp_path / "config.toml").chmod(0o640)
     return tmp_path
 
@@ -79,6 +82,20 @@ def test_a_faulty_configuration_does_not_hide_the_rest_of_the_machine(folder: Pa
     written(folder).chmod(0o644)
     found = examine(scene_of(folder, {"window_slots = 200": "window_slots = 0"}), offline=False)
     assert {"config", "files"} <= {name for name, line in found if line.state is State.FAIL}
+
+
+def test_where_nobody_may_look_the_other_checks_still_tell(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hidden(_: Scene) -> Lines:
+        raise PermissionError(13, "Permission denied", "/var/lib/somewhere")
+
+    monkeypatch.setitem(HERE, "daemon", hidden)
+    found = examine(scene_of(folder), offline=True)
+    (line,) = [line for name, line in found if name == "daemon"]
+    assert (line.state, line.exit_code) == (State.FAIL, 2)
+    assert "/var/lib/somewhere" in line.said
+    assert {"files", "disk", "web"} <= {name for name, _ in found}
 
 
 def test_a_daemon_that_is_not_there_or_tripped_or_stopped_is_a_warning(folder: Path) -> None:
@@ -188,7 +205,7 @@ def test_the_page_is_served_or_not_and_its_place_is_not_taken(folder: Path) -> N
     runs = {"mode": "auto", "tripped": []}
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        scene = scene_of(folder, {"127.0.0.1:9641": address})
+        scene = scene_of(folder, {NOBODY: address})
         assert states(here.web(scene)) == [State.FAIL]
         assert states(here.web(scene_of(folder, status=runs))) == [State.OK]
     assert states(here.web(scene)) == [State.OK]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,9 @@ async def test_while_a_daemon_runs_extensiv_is_not_asked(desk: Desk, tmp_path: P
 
 def test_a_business_that_is_well_passes_with_and_without_its_daemon(tmp_path: Path) -> None:
     with trading(tmp_path, harmed=False) as config:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            page = f"127.0.0.1:{free.getsockname()[1]}"
+        config.write_text(config.read_text("utf-8") + f'[web]\nlisten = "{page}"\n', "utf-8")
         named = ("--config", str(config), "--json")
         alone = run(tmp_path, "doctor", *named)
         assert alone.returncode == 0, alone.stdout
