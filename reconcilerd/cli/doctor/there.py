@@ -112,7 +112,7 @@ async def reach(site: Site) -> Line:
         )
     except ssl.SSLError as error:
         return fail(
-            f"{host}: {error.reason or error}",
+            f"{host}: {getattr(error, 'verify_message', '') or error.reason or error}",
             "check base_url, the clock and the trusted authorities",
             site.name,
             5,

@@ -1,12 +1,15 @@
 """What ``doctor`` says of the other systems, asked of the simulator."""
 
+import asyncio
 import json
 import shutil
 import socket
+import ssl
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,6 +145,34 @@ async def test_what_cannot_be_reached_ends_it_with_five_and_nothing_more_is_aske
     found = await there.of_site(replace(ours, endpoint=replace(ours.endpoint, base_url=base)))
     assert [(check, line.exit_code) for check, line in found] == [("network", 5)]
     assert desk.business.stores["uk"].sent == 0
+
+
+@pytest.mark.anyio
+async def test_a_certificate_is_looked_at(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not here, and makes the certificate")
+    made = (
+        "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    )
+    command = ["openssl", *made.split(), "-keyout", "key.pem", "-out", "cert.pem"]
+    await anyio.run_process(command, cwd=tmp_path)
+    serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serves.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=serves)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        ours = site(desk, tmp_path)
+        ours = replace(ours, endpoint=replace(ours.endpoint, base_url=f"https://localhost:{port}"))
+        stranger = await there.reach(ours)
+        assert (stranger.state, stranger.exit_code) == (State.FAIL, 5)
+        assert "self-signed" in stranger.said
+        trusts = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+        monkeypatch.setattr(there, "tls_context", lambda: trusts)
+        assert (await there.reach(ours)).state is State.OK
+        later = Instant(ours.scene.now + 25 * there.DAY_S * 1000)
+        assert (await there.reach(replace(ours, scene=replace(ours.scene, now=later)))).state is State.WARN
 
 
 @pytest.mark.parametrize(
