@@ -8,6 +8,7 @@ import click
 
 from reconcilerd import __version__
 from reconcilerd.cli import alerts, render
+from reconcilerd.cli.examining import completion, config_group, doctor
 from reconcilerd.cli.options import config_option, json_option
 from reconcilerd.cli.options import show as _show
 from reconcilerd.cli.pretend import demo, simulate, simulator
@@ -23,7 +24,7 @@ def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
 
 
-for each in (demo, simulator, simulate):
+for each in (demo, simulator, simulate, doctor, config_group, completion):
     cli.add_command(each)
 
 

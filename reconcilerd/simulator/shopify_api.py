@@ -37,6 +37,7 @@ VERSION = "2026-10"
 PLUS_RATE, PLUS_SIZE = 1000.0, 20_000.0
 MOST_A_CALL = 250
 COSTS_KEPT = 256
+SCOPES = ("read_inventory", "read_locations", "read_orders", "read_products", "write_inventory")
 Node = dict[str, Any]
 Info = GraphQLResolveInfo[Any]
 MOST_UNITS = 1_000_000_000
@@ -121,6 +122,8 @@ class ShopifyApi:
         self._stale_until = Instant(0)
         self._not_applied = False
         self._partial = False
+        self.scopes: tuple[str, ...] = SCOPES
+        """What the app was granted."""
         self.face = Face(store.name, clock, self.tokens, faults)
         self.door: deque[Written] = deque(maxlen=MOST_REMEMBERED)
         """Every write that was let in, the last many."""
@@ -251,6 +254,7 @@ class ShopifyApi:
             "inventoryItems": self._items,
             "inventoryItem": lambda _info, id: self._node(id),  # noqa: A006 - the vendor's argument name
             "nodes": lambda _info, ids: [self._node(each) for each in ids],
+            "currentAppInstallation": lambda _info: self._installation(),
             "orders": self._orders,
             "order": lambda _info, id: self._order_by_id(id),  # noqa: A006 - the vendor's argument name
             "inventorySetQuantities": self._set,
@@ -264,6 +268,14 @@ class ShopifyApi:
         if result.errors:
             answer["errors"] = [{"message": each.message} for each in result.errors]
         return answer
+
+    def _installation(self) -> Node:
+        granted = [{"handle": each} for each in self.scopes]
+        return {
+            "__typename": "AppInstallation",
+            "id": "gid://shopify/AppInstallation/1",
+            "accessScopes": granted,
+        }
 
     def _shown(self, item: Item) -> int:
         now = self._clock()

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from reconcilerd.connectors.extensiv import rows as extensiv
 from reconcilerd.connectors.shopify import rows as shopify
-from reconcilerd.connectors.shopify.graphql import document
+from reconcilerd.connectors.shopify.graphql import OPERATIONS, document
 from reconcilerd.domain.names import ChannelName, Instant
 from reconcilerd.simulator.shopify_api import schema
 
 SPECS = Path(os.environ.get("RECONCILERD_SPECS", Path(__file__).parents[3] / "shared" / "specs"))
-DOCUMENTS = ("inventory_items", "items_by_id", "item_levels", "orders", "order_lines", "set_quantities")
+DOCUMENTS = (*OPERATIONS, "access_scopes")
 AT = Instant(5)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,9 @@ def test_entries_can_be_neither_changed_nor_deleted(tmp_path: Path) -> None:
 def test_verify_names_the_entry_that_was_tampered_with(tmp_path: Path, sql: str) -> None:
     found = tampered(tmp_path / "l.db", sql)
     assert (found.ok, found.first_bad) == (False, 2)
+    with closing(open_reader(tmp_path / "l.db")) as reader:
+        assert (reader.verify_end().ok, reader.verify_end().first_bad) == (False, 2)
+        assert reader.verify_end(1).ok, "of the newest entry alone nothing is wrong"
 
 
 def tampered(path: Path, sql: str) -> Verification:

@@ -12,7 +12,7 @@ from reconcilerd.simulator.shopify_api import ShopifyApi, schema
 from reconcilerd.simulator.shopify_query import NotPlain, Query
 from tests.simulator.builders import START, Desk, world_of
 
-SENT = ("inventory_items", "item_levels", "items_by_id", "order_lines", "orders")
+SENT = ("access_scopes", "inventory_items", "item_levels", "items_by_id", "order_lines", "orders")
 """Every query that the connector sends."""
 
 

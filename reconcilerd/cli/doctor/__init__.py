@@ -1,0 +1,1 @@
+"""``doctor``: what keeps this installation from working, each with the fix."""

@@ -1,0 +1,59 @@
+"""Commands that look at the installation itself."""
+
+from pathlib import Path
+
+import click
+
+from reconcilerd.cli.options import config_option, json_option
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Ask no other system: only this machine is looked at.")
+@config_option
+@json_option
+def doctor(offline: bool, config: Path, as_json: bool) -> int:
+    """What keeps this installation from working, each with the fix. Changes and sends nothing.
+
+    Exit code 0: nothing, or only warnings; 2: a person must change something; 4: credentials are refused or lack a
+    scope; 5: a system could not be reached.
+    """
+    from reconcilerd.cli.doctor.command import doctor as examine
+
+    return examine(config, offline=offline, as_json=as_json)
+
+
+@click.group("config")
+def config_group() -> None:
+    """The configuration."""
+
+
+@config_group.command()
+@click.option("--effective", is_flag=True, help="Defaults too: all that is in force.")
+@config_option
+@json_option
+def show(effective: bool, config: Path, as_json: bool) -> int:
+    """What the file says, each with its line, and the policy it comes to. Secrets are shown by name, never by value."""
+    from reconcilerd.cli.effective import show as tell
+    from reconcilerd.cli.failing import json_errors
+
+    with json_errors(as_json):
+        return tell(config, whole=effective, as_json=as_json)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> int:
+    """The script that has a shell complete commands and options.
+
+    \b
+    bash: reconcilerd completion bash > /etc/bash_completion.d/reconcilerd
+    zsh:  reconcilerd completion zsh > "${fpath[1]}/_reconcilerd"
+    fish: reconcilerd completion fish > ~/.config/fish/completions/reconcilerd.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    assert made is not None, "click knows the three"
+    click.echo(made(context.find_root().command, {}, "reconcilerd", "_RECONCILERD_COMPLETE").source())
+    return 0
