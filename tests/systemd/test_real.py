@@ -72,7 +72,7 @@ class Scene:
             self.machine.write(f"{place}/credentials/{name}", value, "0600")
         hook = f"http://127.0.0.1:{self.ears.port}/hook/x"
         self.machine.write(f"{place}/alert-credentials/slack-webhook", hook, "0600")
-        self.machine.write(f"{place}/alert-credentials/pagerduty-routing-key", "a-routing-key", "0600")
+        self.machine.write(f"{place}/alert-credentials/pagerduty-routing-key", "a0routing0key0of032letters0here0", "0600")
 
     def start(self) -> int:
         """A daemon of this configuration that runs, and its process."""
