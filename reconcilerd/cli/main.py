@@ -14,6 +14,7 @@ from reconcilerd.cli.options import config_option, json_option
 from reconcilerd.cli.pretend import demo, simulate, simulator
 from reconcilerd.cli.reconcile_entry import EXITS
 from reconcilerd.cli.socket_client import answer
+from reconcilerd.domain.visible import LINES, all_visible, visible
 
 P = ParamSpec("P")
 
@@ -503,12 +504,14 @@ def reconcile(args: tuple[str, ...]) -> int:
 
 def _show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], int], str]) -> int:
     if "error" in answer:
-        message = json.dumps(answer) if as_json else f"reconcilerd: {answer['error']['message']}"
+        message = (
+            json.dumps(answer) if as_json else f"reconcilerd: {visible(answer['error']['message'], LINES)}"
+        )
         click.echo(message, err=True)
     elif as_json:
         click.echo(json.dumps(answer, indent=2))
     else:
-        click.echo(text(answer, render.width()))
+        click.echo(text(all_visible(answer), render.width()))
     return int(answer["exit_code"])
 
 
