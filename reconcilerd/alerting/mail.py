@@ -13,6 +13,7 @@ from reconcilerd.alerting.outbox import Notice, Pace
 from reconcilerd.alerting.wording import cut, details_of, headline, runbook, since, within
 from reconcilerd.domain.alerts import SEVERITIES
 from reconcilerd.domain.facts import Transition
+from reconcilerd.domain.visible import visible
 
 PATIENCE_S = 20.0
 BUDGET = 60_000
@@ -82,7 +83,7 @@ def message_of(notices: Sequence[Notice], sender: str, recipients: Sequence[str]
     message = EmailMessage()
     worst = min(notices, key=lambda each: (each.transition is Transition.RESOLVED, _rank(each)))
     more = f" (and {len(notices) - 1} more)" if len(notices) > 1 else ""
-    message["Subject"] = cut(" ".join(headline(worst).split()), SUBJECT) + more
+    message["Subject"] = cut(headline(worst), SUBJECT) + more
     message["From"] = sender
     message["To"] = ", ".join(recipients)
     message.set_content(within([_paragraph(each) for each in notices], BUDGET, MORE))
@@ -94,6 +95,6 @@ def _rank(notice: Notice) -> int:
 
 
 def _paragraph(notice: Notice) -> str:
-    lines = [headline(notice), f"  {since(notice)}, {notice.episode.key}"]
+    lines = [headline(notice), f"  {since(notice)}, {visible(notice.episode.key)}"]
     lines += [f"  {name}: {text}" for name, text in details_of(notice.episode)]
     return "\n".join([*lines, f"  what to do: {runbook(notice.episode)}", ""])

@@ -9,6 +9,7 @@ from reconcilerd.alerting.slack import Post, retry_after_s
 from reconcilerd.alerting.wording import cut, details_of, runbook
 from reconcilerd.domain.facts import Transition
 from reconcilerd.domain.names import format_instant
+from reconcilerd.domain.visible import visible
 
 SUMMARY = 1_024
 DEDUP_KEY = 255
@@ -73,11 +74,11 @@ class PagerDuty:
         if not over:
             event["client"] = self._client
             event["payload"] = {
-                "summary": cut(episode.summary, SUMMARY),
+                "summary": cut(visible(episode.summary), SUMMARY),
                 "source": self._source,
                 "severity": episode.severity,
                 "timestamp": format_instant(episode.began),
-                "component": episode.subject,
+                "component": visible(episode.subject),
                 "class": episode.kind,
                 "custom_details": {**dict(details_of(episode)), "runbook": runbook(episode)},
             }

@@ -6,6 +6,7 @@ from reconcilerd.alerting.engine import NotTaken, Permanent
 from reconcilerd.alerting.outbox import Notice, Pace
 from reconcilerd.alerting.wording import details_of, headline, runbook, since, within
 from reconcilerd.domain.facts import Transition
+from reconcilerd.domain.visible import visible
 
 Answer = tuple[int, str, Mapping[str, str]]
 """Status, body, headers with names in lower case."""
@@ -48,7 +49,10 @@ def text_of(notices: Sequence[Notice]) -> str:
 def _paragraph(notice: Notice) -> str:
     over = notice.transition is Transition.RESOLVED
     mark = ":white_check_mark:" if over else MARKS.get(notice.episode.severity, ":information_source:")
-    lines = [f"{mark} *{escaped(headline(notice))}*", f"{since(notice)} · `{escaped(notice.episode.key)}`"]
+    lines = [
+        f"{mark} *{escaped(headline(notice))}*",
+        f"{since(notice)} · `{escaped(visible(notice.episode.key))}`",
+    ]
     if not over:
         lines += [_detail(name, text) for name, text in details_of(notice.episode)]
         lines.append(f"what to do: `{runbook(notice.episode)}`")

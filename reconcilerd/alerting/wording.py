@@ -9,6 +9,7 @@ from reconcilerd.alerting.outbox import Notice
 from reconcilerd.domain.alerts import Episode
 from reconcilerd.domain.facts import Transition
 from reconcilerd.domain.names import Instant, format_instant
+from reconcilerd.domain.visible import visible
 
 SUMMARY = 400
 DETAIL = 300
@@ -21,7 +22,12 @@ def headline(notice: Notice) -> str:
     episode = notice.episode
     word = "RESOLVED" if notice.transition is Transition.RESOLVED else episode.severity.upper()
     still = "STILL " if notice.transition is Transition.REPEATED else ""
-    return f"[{still}{word}] {cut(episode.summary, SUMMARY)}"
+    return f"[{still}{word}] {summary_of(episode)}"
+
+
+def summary_of(episode: Episode) -> str:
+    """What it is, on one line: a listing may be called anything."""
+    return cut(visible(episode.summary), SUMMARY)
 
 
 def since(notice: Notice) -> str:
@@ -34,7 +40,9 @@ def since(notice: Notice) -> str:
 def details_of(episode: Episode) -> list[tuple[str, str]]:
     """The details that may be told, each on one line."""
     return [
-        (name, cut(" ".join(text.split()), DETAIL)) for name, text in episode.details if name in TOLD and text
+        (name, cut(visible(" ".join(text.split())), DETAIL))
+        for name, text in episode.details
+        if name in TOLD and text
     ]
 
 
@@ -45,10 +53,10 @@ def labelled(episode: Episode, instance: str) -> dict[str, dict[str, str]]:
             "alertname": episode.kind,
             "instance": instance,
             "severity": episode.severity,
-            "subject": cut(episode.subject, SUMMARY),
+            "subject": cut(visible(episode.subject), SUMMARY),
         },
         "annotations": {
-            "summary": cut(episode.summary, SUMMARY),
+            "summary": summary_of(episode),
             "runbook": runbook(episode),
             **dict(details_of(episode)),
         },

@@ -12,6 +12,7 @@ import click
 
 from reconcilerd.cli import plan_text, render
 from reconcilerd.cli.socket_client import answer
+from reconcilerd.domain.visible import LINES, all_visible, visible
 
 MAX_FILE = 30_000_000
 """Bytes; a plan of a hundred thousand corrections is smaller."""
@@ -44,12 +45,14 @@ def make(
             return fail(told, as_json=as_json)
         text = plan_text.markdown(told) if markdown else json.dumps(told["plan"], indent=1) + "\n"
         if output is None and not markdown and not as_json:
-            click.echo(plan_text.plan(told, render.width()))
+            click.echo(plan_text.plan(all_visible(told), render.width()))
         elif output in {None, STDIO}:
             click.echo(text, nl=False)
         else:
             _write(Path(str(output)), text)
-            click.echo(plan_text.written(str(output), told, render.width(), markdown=markdown))
+            click.echo(
+                plan_text.written(visible(str(output)), all_visible(told), render.width(), markdown=markdown)
+            )
     except BadFile as bad:
         click.echo(f"reconcilerd: {bad}", err=True)
         return 2
@@ -70,13 +73,17 @@ def show(told: dict[str, Any], text: Any, *, as_json: bool) -> int:
     """Print an answer; its exit code."""
     if "error" in told:
         return fail(told, as_json=as_json)
-    click.echo(json.dumps(told, indent=2) if as_json else text(told, render.width()))
+    click.echo(json.dumps(told, indent=2) if as_json else text(all_visible(told), render.width()))
     return int(told["exit_code"])
 
 
 def fail(told: dict[str, Any], *, as_json: bool) -> int:
     """Print a refusal."""
-    message = json.dumps(told) if as_json else plan_text.refusal(told["error"]["message"], render.width())
+    message = (
+        json.dumps(told)
+        if as_json
+        else plan_text.refusal(visible(told["error"]["message"], LINES), render.width())
+    )
     click.echo(message, err=True)
     return int(told["exit_code"])
 

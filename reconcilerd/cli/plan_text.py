@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconcilerd.cli.render import number, table
+from reconcilerd.domain.visible import visible
 
 MARK = "<!-- reconcilerd.plan -->"
 ROWS = 500
@@ -133,9 +134,9 @@ def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -
 
 def _cell(value: Any) -> str:
     """One line of bounded width that no Markdown makes anything else of."""
-    text = " ".join(str(value).split())
+    text = " ".join(visible(str(value)).split())
     text = text if len(text) <= CELL else text[: CELL - 1] + "…"
-    for sign in "\\`*_[]<>|#":
+    for sign in "\\`*_~&[]<>|#":
         text = text.replace(sign, f"\\{sign}")
     return text
 

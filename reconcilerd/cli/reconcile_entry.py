@@ -12,6 +12,7 @@ from typing import Any
 
 from reconcilerd.cli import render
 from reconcilerd.cli.socket_client import answer
+from reconcilerd.domain.visible import LINES, all_visible, visible
 
 EXITS = (
     "exit codes: 0 in step, 1 bug, 2 usage or configuration, 3 differences, 4 credentials refused, "
@@ -80,7 +81,7 @@ def _run(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace, answer: dict[str, Any]) -> int:
     if "error" in answer:
         return _fail(args, str(answer["error"]["message"]), int(answer["exit_code"]))
-    print(json.dumps(answer, indent=2) if args.json else render.sheets(answer, render.width()))
+    print(json.dumps(answer, indent=2) if args.json else render.sheets(all_visible(answer), render.width()))
     return int(answer["exit_code"])
 
 
@@ -88,7 +89,7 @@ def _fail(args: argparse.Namespace, message: str, code: int) -> int:
     if args.json:
         print(json.dumps({"error": {"message": message, "exit_code": code}}), file=sys.stderr)
     else:
-        print(f"reconcile: {message}", file=sys.stderr)
+        print(f"reconcile: {visible(message, LINES)}", file=sys.stderr)
     return code
 
 

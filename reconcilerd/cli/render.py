@@ -211,8 +211,8 @@ def _ending(answer: dict[str, Any], columns: int) -> str:
     goes = [each["sku"] for each in answer["skus"] if any(a["verdict"] == "send" for a in each["would_do"])]
     differ = [each["sku"] for each in answer["skus"] if each["would_do"]]
     if answer["exit_code"] == 3 and not answer["applied"] and differ:
-        said = [f"Apply: reconcile --sku {goes[0]} --apply"] if goes else []
-        said.append(f"Why: reconcilerd explain --sku {(goes or differ)[0]}")
+        said = [f"Apply: reconcile --sku {shlex.quote(goes[0])} --apply"] if goes else []
+        said.append(f"Why: reconcilerd explain --sku {shlex.quote((goes or differ)[0])}")
         together = "    ".join(said)
         hints = (together if len(together) <= columns else "\n".join(said)) + "\n"
     ending = f"exit {answer['exit_code']}: {meaning.get(answer['exit_code'], '')}"

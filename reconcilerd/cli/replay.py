@@ -11,6 +11,7 @@ from reconcilerd.config.load import load
 from reconcilerd.domain.facts import DecisionRecorded
 from reconcilerd.domain.names import format_instant
 from reconcilerd.domain.record import Again, first_difference, replay
+from reconcilerd.domain.visible import LINES, visible
 from reconcilerd.ledger.evidence import unproven
 from reconcilerd.ledger.reader import Entry, Reader, open_reader
 
@@ -77,10 +78,10 @@ def _say(told: dict[str, Any], code: int, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({**told, "exit_code": code}), err="error" in told)
     elif "error" in told:
-        click.echo(f"reconcilerd: {told['error']['message']}", err=True)
+        click.echo(f"reconcilerd: {visible(told['error']['message'], LINES)}", err=True)
     else:
         for line in _lines(told):
-            click.echo(line)
+            click.echo(visible(line))
     return code
 
 

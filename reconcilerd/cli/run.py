@@ -164,7 +164,10 @@ async def _live(
 
 
 def answers_of(
-    built: Assembled, reader: Reader, alarms: Alarms, more: Mapping[str, Handler] = MappingProxyType({})
+    built: Assembled,
+    reader: Reader,
+    alarms: Alarms | None,
+    more: Mapping[str, Handler] = MappingProxyType({}),
 ) -> Answers:
     """Answers from a daemon that runs: its own executors carry out what an answer queues."""
 

@@ -159,12 +159,17 @@ def _got(loc: Loc, value: object) -> str:
         case list():
             shown = "an array"
         case str():
-            shown = redact(ascii(value[:80]))
+            shown = _began(ascii(value))
         case int() if not isinstance(value, bool) and abs(value) >= 10**40:
             shown = "a huge number"
         case _:
-            shown = f"{value!r:.80}"
+            shown = _began(repr(value))
     return f" (got {shown})"
+
+
+def _began(text: str) -> str:
+    """The beginning of what was written, redacted before it is cut: half a secret looks like none."""
+    return redact(text)[:80]
 
 
 def _model_at(loc: Loc) -> type[BaseModel] | None:

@@ -40,6 +40,7 @@ from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.quantities import MAX_UNITS
 from reconcilerd.domain.sheet import exit_code_of, heading, sheet_of
 from reconcilerd.domain.survey import position_of, weather_of
+from reconcilerd.domain.visible import visible
 from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError
 from reconcilerd.ledger.standing import standing_of
 
@@ -432,7 +433,9 @@ class Answers:
             and finding.subject.partition(":")[2] == code
         ]
         if unmapped:
-            raise UnknownName(f"{name!r} is no SKU: {'; '.join(sorted(each.detail for each in unmapped))}")
+            raise UnknownName(
+                f"{name!r} is no SKU: {'; '.join(sorted(visible(each.detail) for each in unmapped))}"
+            )
         raise UnknownName(
             f"no SKU or listing {name!r} is known; it may be new, misspelled, or mapped nowhere"
         )

@@ -36,6 +36,7 @@ from reconcilerd.domain.position import Position
 from reconcilerd.domain.record import Only, Order, PutBack, decide
 from reconcilerd.domain.slots import arrived
 from reconcilerd.domain.survey import position_of, weather_of
+from reconcilerd.domain.visible import visible
 
 SLICE_MS = 20
 SETTLE_ROUNDS = 3
@@ -152,7 +153,7 @@ class Plans:
             return error(f"the plan cannot be applied: {bad}", 2)
         why = self._refused(file)
         if why:
-            return error("\n  ".join((f"plan {file.id} is refused:", *why)), 7)
+            return error("\n  ".join((f"plan {file.id} is refused:", *map(visible, why))), 7)
         wanted = [each for each in file.entries if each.written]
         if not wanted:
             held = [_held_line(each.slot, each.verdict) for each in file.entries]

@@ -26,8 +26,9 @@ class Poster:
     async def post(
         self, url: str, body: object, headers: Mapping[str, str] = _NONE
     ) -> tuple[int, str, Mapping[str, str]]:
-        """Post JSON, or bytes as they are: (status, body, headers by their names in lower case).
+        """Post JSON, or bytes as they are: (status, body without secrets, headers by their names in lower case).
 
+        A receiver may quote what it was sent, address and all; whoever keeps a piece of the answer keeps none of it.
         Raises TryLater where nobody answers, MalformedReply for an endless answer.
         """
         host = httpx.URL(url).host
@@ -42,7 +43,7 @@ class Poster:
             text = redact(str(error)) or type(error).__name__
             raise TryLater(f"{host}: no answer to an alert ({text})") from None
         told = {name.lower(): value for name, value in reply.headers.items()}
-        return reply.status_code, raw.decode("utf-8", "replace"), told
+        return reply.status_code, redact(raw.decode("utf-8", "replace")), told
 
     async def aclose(self) -> None:
         await self._http.aclose()

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -32,7 +33,7 @@ from tests.simulator.builders import START
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 24).decode()
 texts = st.text(max_size=700) | st.sampled_from(
-    ["<!channel> & co", "=HYPERLINK(1)", "a\r\nBcc: x@y.z", "`rm`"]
+    ["<!channel> & co", "=HYPERLINK(1)", "a\r\nBcc: x@y.z", "`rm`", "\x1b[2J", "\u202egum\u2028"]
 )
 details = st.dictionaries(st.sampled_from([*sorted(TOLD), "buyer", "address"]), texts, max_size=5)
 notices = st.builds(
@@ -85,6 +86,26 @@ def test_slack_shows_any_message_and_mentions_nobody(told: list[Notice]) -> None
     left = re.search(r"and (\d+) more: `reconcilerd alerts list`$", text)
     shown = len(re.findall(r"^\S+ \*\[", text, re.MULTILINE))
     assert shown >= len(told) - (int(left.group(1)) if left else 0)
+
+
+@given(messages)
+def test_nothing_in_a_message_acts_and_no_line_of_it_is_a_strangers(told: list[Notice]) -> None:
+    mail = message_of(told, "a@b.c", ["d@e.f"])
+    fake = FakePagerDuty(lambda: START)
+    run_virtual(lambda: PagerDuty("https://events", ["k" * 32], "host-1", fake.post).tell(told))
+    events = [each for _, body in fake.taken for each in _texts(body.get("payload", {}))]
+    for text in (text_of(told), str(mail["Subject"]), mail.get_content(), *events):
+        acting = [each for each in text if unicodedata.category(each) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+        assert set(acting) <= {"\n"}
+    known = r"\S+ \*\[|(since|do|evidence|names|reset_means|what|why|what to do)\b|and \d+ more: "
+    assert not [line for line in text_of(told).splitlines() if not re.match(known, line)]
+    assert [name for name, _ in mail.items()].count("Bcc") == 0
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [each for one in value.values() for each in _texts(one)]
+    return [value] if isinstance(value, str) else []
 
 
 @given(messages)

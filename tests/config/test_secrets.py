@@ -223,3 +223,13 @@ def test_secrets_are_equal_by_value_only() -> None:
     assert Secret("one-secret") != Secret("two-secret")
     assert Secret("one-secret") != "one-secret"
     assert len({Secret("ä"), Secret("ä")}) == 1
+
+
+@pytest.mark.parametrize("before", range(0, 80, 4))
+def test_a_value_that_is_shown_in_part_shows_no_part_of_a_secret(before: int) -> None:
+    changed = content()
+    changed["channels"][0]["poll_s"] = f"{'e' * before}https://me:{WORD}@shop.example"
+    with pytest.raises(ConfigFault) as caught:
+        parse(changed, "config.toml")
+    assert "(got '" in str(caught.value)
+    assert WORD[:5] not in str(caught.value)

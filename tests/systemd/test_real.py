@@ -72,7 +72,9 @@ class Scene:
             self.machine.write(f"{place}/credentials/{name}", value, "0600")
         hook = f"http://127.0.0.1:{self.ears.port}/hook/x"
         self.machine.write(f"{place}/alert-credentials/slack-webhook", hook, "0600")
-        self.machine.write(f"{place}/alert-credentials/pagerduty-routing-key", "a0routing0key0of032letters0here0", "0600")
+        self.machine.write(
+            f"{place}/alert-credentials/pagerduty-routing-key", "a0routing0key0of032letters0here0", "0600"
+        )
 
     def start(self) -> int:
         """A daemon of this configuration that runs, and its process."""
@@ -84,7 +86,7 @@ class Scene:
         return [
             body["dedup_key"]
             for path, body in self.ears.heard
-            if path.endswith("/enqueue") and body["event_action"] == action
+            if path.endswith("/v2/enqueue") and body["event_action"] == action
         ]
 
     def status(self, unit: str = UNIT) -> str:
