@@ -7,7 +7,7 @@ from anyio.abc import TaskGroup
 from reconcilerd.cli.wiring import Plan
 from reconcilerd.config.fields import address_of
 from reconcilerd.daemon.supervisor import keep_alive
-from reconcilerd.web import meters, standing
+from reconcilerd.web import meters, pages, standing
 from reconcilerd.web.app import Wall, build
 from reconcilerd.web.serve import serve
 from reconcilerd.web.sources import Sources
@@ -24,5 +24,5 @@ def start_page(group: TaskGroup, plan: Plan, sources: Sources) -> None:
         desk.counts.turned_away["page"] += 1
 
     wall = Wall(desk.clock, host, frozenset(web.hosts), plan.web_token, turned_away)
-    app = build([*meters.routes(sources), *standing.routes(sources)], wall)
+    app = build([*meters.routes(sources), *standing.routes(sources), *pages.routes(sources)], wall)
     group.start_soon(keep_alive, "page", partial(serve, app, host, port))
