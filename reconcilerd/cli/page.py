@@ -6,14 +6,16 @@ from anyio.abc import TaskGroup
 
 from reconcilerd.cli.wiring import Plan
 from reconcilerd.config.fields import address_of
+from reconcilerd.daemon.answers import Answers
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.web import meters, pages, standing
 from reconcilerd.web.app import Wall, build
+from reconcilerd.web.past import past_of
 from reconcilerd.web.serve import serve
 from reconcilerd.web.sources import Sources
 
 
-def start_page(group: TaskGroup, plan: Plan, sources: Sources) -> None:
+def start_page(group: TaskGroup, plan: Plan, sources: Sources, answers: Answers) -> None:
     """Serve in this group, unless the configuration says nowhere."""
     web, desk = plan.settings.web, sources.daemon.desk
     if not web.listen:
@@ -24,5 +26,6 @@ def start_page(group: TaskGroup, plan: Plan, sources: Sources) -> None:
         desk.counts.turned_away["page"] += 1
 
     wall = Wall(desk.clock, host, frozenset(web.hosts), plan.web_token, turned_away)
-    app = build([*meters.routes(sources), *standing.routes(sources), *pages.routes(sources)], wall)
+    looked_at = pages.routes(sources, answers, past_of(plan.ledger))
+    app = build([*meters.routes(sources), *standing.routes(sources), *looked_at], wall)
     group.start_soon(keep_alive, "page", partial(serve, app, host, port))

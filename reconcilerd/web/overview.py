@@ -10,7 +10,7 @@ from reconcilerd.daemon.status_line import writes_of
 from reconcilerd.domain.facts import EXTENSIV
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.latches import INVARIANT
-from reconcilerd.domain.names import format_instant
+from reconcilerd.domain.names import format_second
 from reconcilerd.domain.policy import Mode
 from reconcilerd.web.sources import Sources
 from reconcilerd.web.standing import writes_to
@@ -77,14 +77,14 @@ async def overview(sources: Sources) -> Overview:
     desk, rails = daemon.desk, daemon.rails()
     book, now = desk.book, desk.clock()
     ages = [
-        ((now - book.sweeps[feed].began) // 1000, feed)
+        (max(0, now - book.sweeps[feed].began) // 1000, feed)
         for feed in daemon.feeds
         if feed in book.sweeps and daemon.health.watches(feed)
     ]
     age, feed = max(ages, default=(None, ""))
     severities = sources.alerts.severities
     return Overview(
-        at=format_instant(now),
+        at=format_second(now),
         mode=str(rails.mode),
         policy=book.policy.revision,
         writes=writes_of(rails),
@@ -112,7 +112,7 @@ def banner(daemon: Daemon, rails: Rails) -> Iterable[Note]:
         name, what = each.broken[0]
         yield Note(
             "broken",
-            f"STOPPED: invariant {name} was broken at {format_instant(each.at)} ({each.subject}: {what})",
+            f"STOPPED: invariant {name} was broken at {format_second(each.at)} ({each.subject}: {what})",
             "reconcilerd breaker list",
         )
     yield from _rest("broken", len(breaches), "broken invariants", "reconcilerd breaker list")
@@ -122,7 +122,7 @@ def banner(daemon: Daemon, rails: Rails) -> Iterable[Note]:
         yield Note("paused", "Writes are OFF: mode observe only looks", "set limits.mode, then reload")
     for freeze in book.words.freezes.values():
         if freeze.channel in rails.frozen:
-            until = f" until {format_instant(freeze.until)}" if freeze.until else ", until it is lifted"
+            until = f" until {format_second(freeze.until)}" if freeze.until else ", until it is lifted"
             whose = freeze.channel or "all channels"
             lift = f"--channel {freeze.channel}" if freeze.channel else "--all"
             yield Note(
@@ -156,7 +156,7 @@ def system_row(daemon: Daemon, found: Survey, name: str) -> SystemRow:
     book, now = daemon.desk.book, daemon.desk.clock()
     mine = [feed for feed in daemon.feeds if feed.partition(".")[0] == name]
     watched = [feed for feed in mine if daemon.health.watches(feed)]
-    ages = [(now - book.sweeps[feed].began) // 1000 for feed in watched if feed in book.sweeps]
+    ages = [max(0, now - book.sweeps[feed].began) // 1000 for feed in watched if feed in book.sweeps]
     troubles = [f"{feed}: {tried.why}" for feed in mine if (tried := book.tried.get(feed)) and tried.why]
     drifts = [(state, count) for (channel, state, _), count in found.drifts.items() if channel == name]
     is_channel = name in book.policy.channels

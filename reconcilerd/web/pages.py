@@ -1,16 +1,20 @@
 """The status page: what the views of this room say, as HTML. Works without scripts; nothing on it changes anything."""
 
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from reconcilerd.daemon.answers import Answers
+from reconcilerd.web.chart import HEIGHT, WIDTH
 from reconcilerd.web.overview import overview
+from reconcilerd.web.sku import NotShown, Past, sku_page
 from reconcilerd.web.sources import Sources
 
 if TYPE_CHECKING:
@@ -25,13 +29,32 @@ REFRESH_S: Final = 15
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def routes(sources: Sources) -> list[Route]:
-    """Every page, for the app."""
+def routes(sources: Sources, answers: Answers, past: Past) -> list[Route]:
+    """Every page, for the app. ``past``: what the ledger holds, read beside the loop."""
 
     async def first(_request: Request) -> Response:
         return await shown("overview.html", it=await overview(sources))
 
-    return [Route("/", first), Route("/static/{name}", _static)]
+    async def sku(request: Request) -> Response:
+        name = request.path_params["sku"]
+        try:
+            it = await sku_page(answers, past, name, sources.daemon.desk.clock())
+        except NotShown as why:
+            return await shown("refusal.html", 404 if why.code == 6 else 503, title=name, why=str(why))
+        return await shown("sku.html", it=it, width=WIDTH, height=HEIGHT)
+
+    return [
+        Route("/", first),
+        Route("/sku", _search),
+        Route("/sku/{sku:path}", sku),
+        Route("/static/{name}", _static),
+    ]
+
+
+async def _search(request: Request) -> Response:
+    """What the search form asks for has an address of its own."""
+    wanted = request.query_params.get("sku", "").strip()
+    return RedirectResponse(f"/sku/{quote(wanted, safe='')}" if wanted else "/", 303)
 
 
 async def _static(request: Request) -> Response:
@@ -65,7 +88,7 @@ def _templates() -> "Environment":
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"age": age, "number": number}
+    made.filters |= {"age": age, "number": number, "address": partial(quote, safe="")}
     for name in made.list_templates():
         made.get_template(name)
     return made

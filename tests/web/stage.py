@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reconcilerd.assemble import Assembled
+from reconcilerd.daemon.answers import Answers
 from reconcilerd.domain.names import Instant
 from reconcilerd.tally import Histogram
 from reconcilerd.web.exposition import text
+from reconcilerd.web.sku import Row
 from reconcilerd.web.sources import Sources
+from tests.world.stage import Journal
 
 SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -29,6 +32,25 @@ class Told:
 
 def sources_of(built: Assembled, ledger: Path = Path("nowhere.db")) -> Sources:
     return Sources(built.daemon, built.clients, Told(), ledger, Histogram())
+
+
+def answers_of(built: Assembled, journal: Journal) -> Answers:
+    """Answers whose history is a ledger in memory."""
+
+    async def carry() -> None:
+        raise AssertionError("a page carries nothing out")
+
+    return Answers(built.daemon, built.stock, built.channels, lambda *asked: history(journal, *asked), carry)
+
+
+def history(journal: Journal, kind: str, about: str, limit: int) -> list[Row]:
+    """Newest first. A fact counts as an entry; when it was written is when it was read."""
+    found: list[Row] = []
+    for number, fact in enumerate(journal.facts, 1):
+        if (fact.kind, fact.about) == (kind, about):
+            at = getattr(fact, "at", None) or getattr(fact, "age_of", None)
+            found.append((number, at or Instant(0), fact))
+    return found[::-1][:limit]
 
 
 async def scrape(sources: Sources) -> dict[Series, float]:
