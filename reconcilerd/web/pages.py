@@ -12,10 +12,15 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from reconcilerd.daemon.answers import Answers
+from reconcilerd.domain.facts import EXTENSIV
 from reconcilerd.web.chart import HEIGHT, WIDTH
+from reconcilerd.web.drifts import drift_page
+from reconcilerd.web.heard import alerts_page
+from reconcilerd.web.lists import mapping_page, orders_page, passes_page
 from reconcilerd.web.overview import overview
 from reconcilerd.web.sku import NotShown, Past, sku_page
 from reconcilerd.web.sources import Sources
+from reconcilerd.web.systems import system_page
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,8 +48,38 @@ def routes(sources: Sources, answers: Answers, past: Past) -> list[Route]:
             return await shown("refusal.html", 404 if why.code == 6 else 503, title=name, why=str(why))
         return await shown("sku.html", it=it, width=WIDTH, height=HEIGHT)
 
+    async def drift(request: Request) -> Response:
+        channel = request.query_params.get("channel", "")
+        if channel and channel not in sources.daemon.desk.book.policy.channels:
+            return await _not_found(f"there is no channel {channel}")
+        return await shown("drift.html", it=await drift_page(sources.daemon, channel))
+
+    async def alerts(_request: Request) -> Response:
+        return await shown("alerts.html", it=alerts_page(sources.alerts))
+
+    async def mapping(_request: Request) -> Response:
+        return await shown("mapping.html", it=await mapping_page(sources.daemon))
+
+    async def orders(_request: Request) -> Response:
+        return await shown("orders.html", it=await orders_page(sources.daemon))
+
+    async def passes(_request: Request) -> Response:
+        return await shown("passes.html", it=await passes_page(past))
+
+    async def system(request: Request) -> Response:
+        name = request.path_params["system"]
+        if name not in {EXTENSIV, *sources.daemon.desk.book.policy.channels}:
+            return await _not_found(f"there is no channel {name}")
+        return await shown("system.html", it=await system_page(sources, name))
+
     return [
         Route("/", first),
+        Route("/drift", drift),
+        Route("/alerts", alerts),
+        Route("/mapping", mapping),
+        Route("/orders", orders),
+        Route("/passes", passes),
+        Route("/channels/{system}", system),
         Route("/sku", _search),
         Route("/sku/{sku:path}", sku),
         Route("/static/{name}", _static),

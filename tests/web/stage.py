@@ -2,12 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from reconcilerd.alerting.engine import Seen
 from reconcilerd.assemble import Assembled
 from reconcilerd.daemon.answers import Answers
+from reconcilerd.domain.facts import SilenceSet
 from reconcilerd.domain.names import Instant
 from reconcilerd.tally import Histogram
 from reconcilerd.web.exposition import text
@@ -28,6 +30,14 @@ class Told:
     severities: Mapping[str, int] = field(default_factory=dict)
     deliveries: Mapping[tuple[str, str], int] = field(default_factory=Counter)
     oldest_unheard: Instant | None = None
+    alerts: Sequence[Seen] = ()
+    silenced: Sequence[SilenceSet] = ()
+
+    def seen(self) -> Sequence[Seen]:
+        return self.alerts
+
+    def silences(self) -> Sequence[SilenceSet]:
+        return self.silenced
 
 
 def sources_of(built: Assembled, ledger: Path = Path("nowhere.db")) -> Sources:

@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -14,24 +15,57 @@ import anyio
 import anyio.from_thread
 import pytest
 
-from reconcilerd.domain.facts import FreezeSet
+from reconcilerd.alerting.engine import Seen
+from reconcilerd.domain.alerts import Episode
+from reconcilerd.domain.facts import AlertStage, FreezeSet, SilenceSet
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.truth import WorldConfig
 from reconcilerd.web import pages
 from reconcilerd.web.app import Wall, build
 from reconcilerd.web.serve import serve
 from tests.web.chromium import Tab, program, tab
-from tests.web.stage import sources_of
+from tests.web.stage import Told, sources_of
 from tests.web.test_pages import HOSTILE, HOSTILE_SKU, app_of
 from tests.web.test_serve import free_port
 from tests.world.stage import Stage, play, policy, shop, small_world
 
+TOLD = Told(
+    {"critical": 1},
+    {("slack", "ok"): 12, ("slack", "failed"): 1, ("slack", "refused"): 0},
+    alerts=[
+        Seen(
+            Episode(
+                "reconcilerd/exposure/shop-uk",
+                1,
+                AlertStage.FIRING,
+                "critical",
+                f"12 units of {HOSTILE_SKU} are shown and could not ship",
+                (("do", "reconcilerd runbook exposure"),),
+                Instant(0),
+                Instant(0),
+                Instant(0),
+            ),
+            "reconcilerd/stale_source/shop-uk",
+            "",
+            {"slack": "fired"},
+        )
+    ],
+    silenced=[
+        SilenceSet("s1", True, "held_plan", "shop-*", HOSTILE, "stocktaking", Instant(0), Instant(1000))
+    ],
+)
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 PAGES = {
     "overview": "/",
     "sku": "/sku/a",
     "hostile": f"/sku/{quote(HOSTILE_SKU, safe='')}",
     "unknown": "/sku/none",
+    "drift": "/drift",
+    "alerts": "/alerts",
+    "mapping": "/mapping",
+    "orders": "/orders",
+    "passes": "/passes",
+    "system": "/channels/shop-uk",
 }
 
 
@@ -44,11 +78,12 @@ def played() -> Stage:
         await anyio.sleep(300)
         await shop(stage, 120, 0.5, 1)
         await anyio.sleep(700)
-        await shop(stage, 4, 3, 2)
-        now, desk = stage.clock(), stage.built.daemon.desk
-        until = Instant(now + 3_600_000)
+        desk, until = stage.built.daemon.desk, Instant(stage.clock() + 3_600_000)
+        await desk.take((FreezeSet("shop-uk", True, HOSTILE, "counting the shelves", stage.clock(), until),))
+        stage.world.add_item("shop-eu", "unmapped" + HOSTILE, 7)
+        await shop(stage, 20, 3, 2, ["a", "b", HOSTILE_SKU])
+        now = stage.clock()
         desk.clock = lambda: now
-        await desk.take((FreezeSet("shop-uk", True, HOSTILE, "counting the shelves", now, until),))
 
     skus = ["a", "b", HOSTILE, HOSTILE_SKU]
     return play(small_world(WorldConfig(), split=True, skus=skus), policy(split=True), scene)
@@ -58,7 +93,10 @@ def played() -> Stage:
 def address(played: Stage) -> Iterator[str]:
     """Where the pages are served, behind the wall that the daemon has."""
     port = free_port()
-    app = build(app_of(played, sources_of(played.built)).routes, Wall(played.built.daemon.desk.clock))
+    app = build(
+        app_of(played, replace(sources_of(played.built), alerts=TOLD)).routes,
+        Wall(played.built.daemon.desk.clock),
+    )
     with anyio.from_thread.start_blocking_portal() as portal:
         running = portal.start_task_soon(partial(serve, app, "127.0.0.1", port))
         yield f"http://127.0.0.1:{port}"
