@@ -8,11 +8,12 @@ from reconcilerd.cli.wiring import Plan
 from reconcilerd.config.fields import address_of
 from reconcilerd.daemon.answers import Answers
 from reconcilerd.daemon.supervisor import keep_alive
-from reconcilerd.web import meters, pages, standing
+from reconcilerd.web import api, meters, pages, standing
 from reconcilerd.web.app import Wall, build
 from reconcilerd.web.past import past_of
 from reconcilerd.web.serve import serve
 from reconcilerd.web.sources import Sources
+from reconcilerd.web.views import views_of
 
 
 def start_page(group: TaskGroup, plan: Plan, sources: Sources, answers: Answers) -> None:
@@ -26,6 +27,7 @@ def start_page(group: TaskGroup, plan: Plan, sources: Sources, answers: Answers)
         desk.counts.turned_away["page"] += 1
 
     wall = Wall(desk.clock, host, frozenset(web.hosts), plan.web_token, turned_away)
-    looked_at = pages.routes(sources, answers, past_of(plan.ledger))
-    app = build([*meters.routes(sources), *standing.routes(sources), *looked_at], wall)
+    views = views_of(sources, answers, past_of(plan.ledger))
+    for_people = [*pages.routes(views), *api.routes(views)]
+    app = build([*meters.routes(sources), *standing.routes(sources), *for_people], wall)
     group.start_soon(keep_alive, "page", partial(serve, app, host, port))

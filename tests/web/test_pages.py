@@ -13,11 +13,13 @@ from reconcilerd.domain.facts import FreezeSet, InvariantBroken
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Mode
 from reconcilerd.simulator.truth import WorldConfig
+from reconcilerd.web import api
 from reconcilerd.web.chart import HEIGHT, chart
 from reconcilerd.web.overview import AT_MOST, Overview, overview
 from reconcilerd.web.pages import STATIC, age, number, routes
 from reconcilerd.web.sku import LINES, Row, sku_page
 from reconcilerd.web.sources import Sources
+from reconcilerd.web.views import views_of
 from tests.web.stage import Told, answers_of, history, sources_of
 from tests.world.stage import Stage, play, policy, small_world
 
@@ -28,7 +30,8 @@ def app_of(stage: Stage, sources: Sources) -> Starlette:
     async def past(subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
         return [row for kind, about in subjects for row in history(stage.journal, kind, about, each)]
 
-    return Starlette(routes=routes(sources, answers_of(stage.built, stage.journal), past))
+    views = views_of(sources, answers_of(stage.built, stage.journal), past)
+    return Starlette(routes=[*routes(views), *api.routes(views)])
 
 
 async def get(stage: Stage, path: str, sources: Sources | None = None) -> httpx.Response:
