@@ -1,14 +1,16 @@
 """What can be looked at: one list of views, shown as pages and as JSON."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+import anyio
 from starlette.requests import Request
 
 from reconcilerd.daemon.answers import Answers
 from reconcilerd.domain.facts import EXTENSIV
+from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.web.drifts import DriftPage, drift_page
 from reconcilerd.web.heard import AlertsPage, alerts_page
@@ -30,6 +32,12 @@ UNREADABLE = 5
 """Exit codes of the command line, as ``NotShown`` has them."""
 
 
+RECENT_MS = 2_000
+"""What somebody was just shown is shown to the next one too: many who look cost no more than one."""
+
+Look = Callable[[Request], Awaitable[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One of them. ``kind``: what ``look`` gives, a dataclass. ``page``: where it stands as HTML."""
@@ -37,7 +45,7 @@ class View:
     name: str
     says: str
     kind: type
-    look: Callable[[Request], Awaitable[Any]]
+    look: Look
     page: str
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Of its path and its query, with what each means."""
@@ -77,7 +85,7 @@ def views_of(sources: Sources, answers: Answers, past: Past) -> list[View]:
         return await system_page(sources, name)
 
     channel = {"channel": "Only listings of this channel."}
-    return [
+    views = [
         View("overview", "How everything stands.", Overview, lambda _: overview(sources), "/"),
         View("drift", "Listings that differ, by cause.", DriftPage, drift, "/drift", channel),
         View("alerts", "Alerts, silences, receivers.", AlertsPage, alerts, "/alerts"),
@@ -87,6 +95,25 @@ def views_of(sources: Sources, answers: Answers, past: Past) -> list[View]:
         View("system", "A channel, or extensiv.", SystemPage, system, "/channels/{name}", {"name": "Its name."}),
         View("sku", "One SKU.", SkuPage, sku, "/sku/{sku:path}", {"sku": "Its code, or a listing's code or id."}),
     ]  # fmt: skip
+    return [replace(view, look=shared(view, daemon.desk.clock)) for view in views]
+
+
+def shared(view: View, clock: Callable[[], Instant]) -> Look:
+    """The look of a view, one at a time; whoever asks for the same within ``RECENT_MS`` gets the same."""
+    turn, last = anyio.Lock(), dict[tuple[str | None, ...], tuple[Instant, Any]]()
+
+    async def look(request: Request) -> Any:
+        asked = {**request.query_params, **request.path_params}
+        key = tuple(asked.get(name) for name in view.parameters)
+        async with turn:
+            now = clock()
+            if key in last and 0 <= now - last[key][0] < RECENT_MS:
+                return last[key][1]
+            last.clear()
+            last[key] = now, (told := await view.look(request))
+            return told
+
+    return look
 
 
 async def looked(view: View, request: Request) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from time import monotonic
 from urllib.parse import quote
 
 import anyio
@@ -20,7 +21,7 @@ from reconcilerd.domain.alerts import Episode
 from reconcilerd.domain.facts import AlertStage, FreezeSet, SilenceSet
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.truth import WorldConfig
-from reconcilerd.web import pages
+from reconcilerd.web import pages, views
 from reconcilerd.web.app import Wall, build
 from reconcilerd.web.serve import serve
 from tests.web.chromium import Tab, program, tab
@@ -82,8 +83,8 @@ def played() -> Stage:
         await desk.take((FreezeSet("shop-uk", True, HOSTILE, "counting the shelves", stage.clock(), until),))
         stage.world.add_item("shop-eu", "unmapped" + HOSTILE, 7)
         await shop(stage, 20, 3, 2, ["a", "b", HOSTILE_SKU])
-        now = stage.clock()
-        desk.clock = lambda: now
+        ended, began = stage.clock(), monotonic()
+        desk.clock = lambda: Instant(ended + int((monotonic() - began) * 1000))
 
     skus = ["a", "b", HOSTILE, HOSTILE_SKU]
     return play(small_world(WorldConfig(), split=True, skus=skus), policy(split=True), scene)
@@ -146,6 +147,7 @@ def test_an_open_page_renews_itself_without_losing_what_somebody_types(
     browser: Tab, address: str, played: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "REFRESH_S", 0.2)
+    monkeypatch.setattr(views, "RECENT_MS", 0)
     browser.look_like(*SIZES["desk"], "light")
     browser.open(address)
     browser.value("document.getElementById('sku').value = 'half a na'")
@@ -165,6 +167,7 @@ def test_without_scripts_a_page_renews_itself_whole(
     browser: Tab, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "REFRESH_S", 1)
+    monkeypatch.setattr(views, "RECENT_MS", 0)
     browser.look_like(*SIZES["desk"], "light", scripts=False)
     browser.open(address)
     browser.seen.clear()
