@@ -63,7 +63,8 @@ async def _static(request: Request) -> Response:
 
 async def shown(template: str, status: int = 200, **values: Any) -> Response:
     """A template with its values. The templates are read on a thread, once."""
-    made = await to_thread.run_sync(_templates)
+    read = _templates.cache_info().currsize
+    made = _templates() if read else await to_thread.run_sync(_templates)
     return HTMLResponse(made.get_template(template).render(refresh_s=REFRESH_S, **values), status)
 
 
