@@ -6,14 +6,17 @@ from anyio.abc import TaskGroup
 
 from reconcilerd.cli.wiring import Plan
 from reconcilerd.config.fields import address_of
+from reconcilerd.daemon.answers import Answers
 from reconcilerd.daemon.supervisor import keep_alive
-from reconcilerd.web import meters, standing
+from reconcilerd.web import api, meters, pages, standing
 from reconcilerd.web.app import Wall, build
+from reconcilerd.web.past import past_of
 from reconcilerd.web.serve import serve
 from reconcilerd.web.sources import Sources
+from reconcilerd.web.views import views_of
 
 
-def start_page(group: TaskGroup, plan: Plan, sources: Sources) -> None:
+def start_page(group: TaskGroup, plan: Plan, sources: Sources, answers: Answers) -> None:
     """Serve in this group, unless the configuration says nowhere."""
     web, desk = plan.settings.web, sources.daemon.desk
     if not web.listen:
@@ -25,5 +28,7 @@ def start_page(group: TaskGroup, plan: Plan, sources: Sources) -> None:
         sources.daemon.health.surroundings.probed("page", "a wrong token, or a strange host")
 
     wall = Wall(desk.clock, host, frozenset(web.hosts), plan.web_token, turned_away)
-    app = build([*meters.routes(sources), *standing.routes(sources)], wall)
+    views = views_of(sources, answers, past_of(plan.ledger))
+    for_people = [*pages.routes(views), *api.routes(views)]
+    app = build([*meters.routes(sources), *standing.routes(sources), *for_people], wall)
     group.start_soon(keep_alive, "page", partial(serve, app, host, port))

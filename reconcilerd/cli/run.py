@@ -141,7 +141,7 @@ async def _live(
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1", status(status_line(built.daemon)))
-        start_page(group, plan, sources)
+        start_page(group, plan, sources, answers)
         group.start_soon(keep_alive, "loop", partial(watch_the_loop, built.daemon.desk.counts.loop_lag))
         group.start_soon(_tell_systemd, built, stop)
         group.start_soon(hang_up.reload_by, answers.reload)

@@ -49,6 +49,7 @@ MAX_FREEZE_MS = 7 * 86_400_000
 SETTLE_ROUNDS = 5
 SETTLE_S = 10.0
 CATALOGUE = (FeedName("extensiv.products"), FeedName("extensiv.listings"))
+OF_A_LISTING = ("slot", "correction", "sent", "settled")
 PLANS_BACK = 10_000
 """How many plans back one can still be approved by its id."""
 
@@ -300,14 +301,7 @@ class Answers:
     async def history(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
         """What was read, planned and answered for one SKU, newest first."""
         sku, limit = self._sku(request["sku"]), request.get("limit", 40)
-        book = self._desk.book
-        rows: list[tuple[int, Instant, Fact]] = []
-        for component, _ in book.uses(sku):
-            for place in book.stock_places(component):
-                rows += self._history("stock", f"{component}@{place}", limit)
-        for slot in book.joins().slots_of.get(sku, ()):
-            for kind in ("slot", "correction", "sent", "settled"):
-                rows += self._history(kind, slot.path, limit)
+        rows = [row for kind, about in self.subjects(sku) for row in self._history(kind, about, limit)]
         rows.sort(key=lambda row: (row[1], row[0]), reverse=True)
         anchor = self._archive.anchor if self._archive else None
         return {
@@ -319,6 +313,17 @@ class Answers:
             ],
             "exit_code": 0,
         }
+
+    def subjects(self, name: str) -> list[tuple[str, str]]:
+        """(kind, about) of all that the ledger may hold of one SKU's stock and listings. Raises UnknownName."""
+        sku, book = self._sku(name), self._desk.book
+        found = [
+            ("stock", f"{component}@{place}")
+            for component, _ in book.uses(sku)
+            for place in book.stock_places(component)
+        ]
+        slots = book.joins().slots_of.get(sku, ())
+        return found + [(kind, slot.path) for slot in slots for kind in OF_A_LISTING]
 
     async def approve(self, request: dict[str, Any], by: str) -> dict[str, Any]:
         """Release a plan's held corrections (or one SKU's) as an envelope of two hours."""

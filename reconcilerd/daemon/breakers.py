@@ -7,7 +7,7 @@ from reconcilerd.daemon.circuits import WHY, Circuits
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import BreachLifted, Fact, InvariantBroken, PolicyAdopted, RailLatched
 from reconcilerd.domain.latches import CIRCUIT, CONFIG_CHANGE, INVARIANT, QUARANTINE, TUG, latch_name
-from reconcilerd.domain.names import Instant, format_instant
+from reconcilerd.domain.names import Instant, format_second
 from reconcilerd.domain.registry import RESETS
 
 
@@ -75,16 +75,12 @@ def told(each: Tripped) -> dict[str, Any]:
     """As the answer has it."""
     return {
         "name": each.name,
-        "since": _second(each.since),
-        "until": None if each.until is None else _second(each.until),
+        "since": format_second(each.since),
+        "until": None if each.until is None else format_second(each.until),
         "why": each.why,
         "evidence": each.evidence,
         "reset_means": RESETS[each.rail],
     }
-
-
-def _second(at: Instant) -> str:
-    return format_instant(Instant(at - at % 1000))
 
 
 def matching(name: str, held: list[Tripped]) -> list[Tripped]:

@@ -59,6 +59,11 @@ def format_instant(at: Instant) -> str:
     return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds").replace("+00:00", "Z")
 
 
+def format_second(at: Instant) -> str:
+    """The same to the second, cut."""
+    return format_instant(Instant(at - at % 1000))
+
+
 def after(at: Instant, ms: int) -> Instant:
     """The instant ``ms`` milliseconds later (earlier if negative)."""
     return Instant(at + ms)

@@ -1,11 +1,13 @@
 """What the web room looks at: the running daemon and what was built beside it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from reconcilerd.alerting.engine import Seen
 from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.domain.facts import SilenceSet
 from reconcilerd.domain.names import Instant
 from reconcilerd.tally import Histogram
 from reconcilerd.transport.client import Client
@@ -27,6 +29,14 @@ class AlertFigures(Protocol):
     @property
     def oldest_unheard(self) -> Instant | None:
         """When the oldest change was that some receiver has not heard of."""
+        ...
+
+    def seen(self) -> Sequence[Seen]:
+        """Every alert that is open or waits to be, the worst first."""
+        ...
+
+    def silences(self) -> Sequence[SilenceSet]:
+        """Those in force."""
         ...
 
 

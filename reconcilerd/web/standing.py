@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.domain.names import format_instant
 from reconcilerd.domain.policy import Mode
 from reconcilerd.web.sources import Sources
@@ -22,10 +23,7 @@ def routes(sources: Sources) -> list[Route]:
         desk, mode = daemon.desk, daemon.desk.book.policy.limits.mode
         stale = {feed: age // 1000 for feed, age in daemon.health.stale().items()}
         ready = daemon.started.is_set() and not stale and not desk.book.words.breaches
-        writes = {
-            name: daemon.stopped(name) or ("mode observe only looks" if mode is Mode.OBSERVE else "on")
-            for name in desk.book.policy.channels
-        }
+        writes = {name: writes_to(daemon, name) for name in desk.book.policy.channels}
         told = {
             "schema": "reconcilerd.ready/1",
             "at": format_instant(desk.clock()),
@@ -39,3 +37,9 @@ def routes(sources: Sources) -> list[Route]:
         return JSONResponse(told, 200 if ready else 503)
 
     return [Route(HEALTH, healthz), Route("/readyz", readyz)]
+
+
+def writes_to(daemon: Daemon, channel: str) -> str:
+    """Why nothing is written to a channel, or ``on``."""
+    observes = daemon.desk.book.policy.limits.mode is Mode.OBSERVE
+    return daemon.stopped(channel) or ("mode observe only looks" if observes else "on")

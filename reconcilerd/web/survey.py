@@ -51,18 +51,18 @@ class Survey:
 async def survey(daemon: Daemon) -> Survey:
     """Look at all of it. What changes meanwhile is in it as it was, or as it is."""
     found, book, standing = Survey(), daemon.desk.book, daemon.passes.standing
-    async for group in _steps(standing.drifts.values()):
+    async for group in steps(standing.drifts.values()):
         for drift, verdict in group:
             channel = drift.slot.channel
             direction: Direction = "over" if drift.difference < 0 else "under"
-            found.drifts[channel, _state(verdict), direction] += 1
+            found.drifts[channel, state_of(verdict), direction] += 1
             found.drift_units[channel, direction] += abs(drift.difference)
             found.over_allocated[channel] += max(0, drift.observed - drift.ideal)
-    async for slot, since in _steps(standing.since.items()):
+    async for slot, since in steps(standing.since.items()):
         found.oldest[slot.channel] = min(since, found.oldest.get(slot.channel, since))
     found.exposed_units, found.exposed_skus = await _by_pool(daemon, standing.exposed)
     found.hidden_units, _ = await _by_pool(daemon, standing.hidden)
-    async for finding in _steps(book.findings.values()):
+    async for finding in steps(book.findings.values()):
         if finding.cleared:
             continue
         system = finding.subject.partition(":")[0]
@@ -78,21 +78,22 @@ async def survey(daemon: Daemon) -> Survey:
     return found
 
 
-def _state(verdict: Verdict) -> State:
+def state_of(verdict: Verdict) -> State:
+    """Whether a write is on its way, a reading will tell, or it is held."""
     return "sending" if verdict is Verdict.SEND else "settling" if verdict in SOON else "held"
 
 
 async def _by_pool(daemon: Daemon, units: Mapping[Sku, int]) -> tuple[Counter[str], Counter[str]]:
     """Units, and how many pool groups have any, by the pool that the group's first SKU is in."""
     policy, total, groups = daemon.desk.book.policy, Counter[str](), Counter[str]()
-    async for group, count in _steps(units.items()):
+    async for group, count in steps(units.items()):
         pool = policy.sku_rule(group).pool
         total[pool] += count
         groups[pool] += 1
     return total, groups
 
 
-async def _steps(items: Collection[T]) -> AsyncIterator[T]:
+async def steps(items: Collection[T]) -> AsyncIterator[T]:
     """All that are there now, with a turn for everybody else after each step."""
     for number, item in enumerate(tuple(items), 1):
         yield item

@@ -2,15 +2,20 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from reconcilerd.alerting.engine import Seen
 from reconcilerd.assemble import Assembled
+from reconcilerd.daemon.answers import Answers
+from reconcilerd.domain.facts import SilenceSet
 from reconcilerd.domain.names import Instant
 from reconcilerd.tally import Histogram
 from reconcilerd.web.exposition import text
+from reconcilerd.web.sku import Row
 from reconcilerd.web.sources import Sources
+from tests.world.stage import Journal
 
 SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -25,10 +30,37 @@ class Told:
     severities: Mapping[str, int] = field(default_factory=dict)
     deliveries: Mapping[tuple[str, str], int] = field(default_factory=Counter)
     oldest_unheard: Instant | None = None
+    alerts: Sequence[Seen] = ()
+    silenced: Sequence[SilenceSet] = ()
+
+    def seen(self) -> Sequence[Seen]:
+        return self.alerts
+
+    def silences(self) -> Sequence[SilenceSet]:
+        return self.silenced
 
 
 def sources_of(built: Assembled, ledger: Path = Path("nowhere.db")) -> Sources:
     return Sources(built.daemon, built.clients, Told(), ledger, Histogram())
+
+
+def answers_of(built: Assembled, journal: Journal) -> Answers:
+    """Answers whose history is a ledger in memory."""
+
+    async def carry() -> None:
+        raise AssertionError("a page carries nothing out")
+
+    return Answers(built.daemon, built.stock, built.channels, lambda *asked: history(journal, *asked), carry)
+
+
+def history(journal: Journal, kind: str, about: str, limit: int) -> list[Row]:
+    """Newest first. A fact counts as an entry; when it was written is when it was read."""
+    found: list[Row] = []
+    for number, fact in enumerate(journal.facts, 1):
+        if (fact.kind, fact.about) == (kind, about):
+            at = getattr(fact, "at", None) or getattr(fact, "age_of", None)
+            found.append((number, at or Instant(0), fact))
+    return found[::-1][:limit]
 
 
 async def scrape(sources: Sources) -> dict[Series, float]:

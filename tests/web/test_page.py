@@ -11,7 +11,7 @@ from reconcilerd.cli.page import start_page
 from reconcilerd.cli.wiring import SHORTEST_TOKEN, Plan, wire
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.errors import ConfigFault
-from tests.web.stage import sources_of
+from tests.web.stage import answers_of, sources_of
 from tests.web.test_serve import free_port
 from tests.world.stage import Journal
 
@@ -35,11 +35,12 @@ async def test_the_token_and_the_names_of_the_configuration_hold(
     port = free_port()
     web = f'listen = "127.0.0.1:{port}"\nread_token = "web-token"\nhosts = ["stock.example.com"]'
     plan = plan_of(tmp_path, web)
-    sources = sources_of(assemble(plan.wiring, Journal(), Nobody()))
+    built = assemble(plan.wiring, Journal(), Nobody())
+    sources = sources_of(built)
     base = f"http://127.0.0.1:{port}"
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     async with anyio.create_task_group() as group, httpx.AsyncClient(base_url=base) as client:
-        start_page(group, plan, sources)
+        start_page(group, plan, sources, answers_of(built, Journal()))
         with anyio.fail_after(20):
             while True:
                 try:
@@ -63,8 +64,9 @@ async def test_the_token_and_the_names_of_the_configuration_hold(
 
 async def test_who_wants_no_page_has_none(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, 'listen = ""')
+    built = assemble(plan.wiring, Journal(), Nobody())
     async with anyio.create_task_group() as group:
-        start_page(group, plan, sources_of(assemble(plan.wiring, Journal(), Nobody())))
+        start_page(group, plan, sources_of(built), answers_of(built, Journal()))
 
 
 @pytest.mark.parametrize("token", ["x" * (SHORTEST_TOKEN - 1), "ü" * SHORTEST_TOKEN])

@@ -1,0 +1,102 @@
+"""The status page: what the views of this room say, as HTML. Works without scripts; nothing on it changes anything."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from reconcilerd.web.chart import HEIGHT, WIDTH
+from reconcilerd.web.sku import NotShown
+from reconcilerd.web.views import View, looked, status_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HERE: Final = Path(__file__).parent
+STATIC: Final = {"page.css": "text/css", "refresh.js": "text/javascript"}
+"""What pages load, and its type."""
+REFRESH_S: Final = 15
+"""Seconds between two looks of a page that is left open."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def routes(views: Iterable[View]) -> list[Route]:
+    """Every page, for the app."""
+    return [
+        *(Route(view.page, _page(view)) for view in views),
+        Route("/sku", _search),
+        Route("/static/{name}", _static),
+    ]
+
+
+def _page(view: View) -> Handler:
+    async def page(request: Request) -> Response:
+        try:
+            return await shown(f"{view.name}.html", it=await looked(view, request))
+        except NotShown as why:
+            return await shown("refusal.html", status_of(why), title="Not shown", why=str(why))
+
+    return page
+
+
+async def _search(request: Request) -> Response:
+    """What the search form asks for has an address of its own."""
+    wanted = request.query_params.get("sku", "").strip()
+    return RedirectResponse(f"/sku/{quote(wanted, safe='')}" if wanted else "/", 303)
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in STATIC:
+        return await shown("refusal.html", 404, title="Not shown", why="there is no such file")
+    # Read while somebody waits: it is small, and a page that is never opened keeps nothing in memory.
+    text = await to_thread.run_sync((HERE / "static" / name).read_bytes)
+    return Response(text, media_type=STATIC[name])
+
+
+async def shown(template: str, status: int = 200, **values: Any) -> Response:
+    """A template with its values. The templates are read on a thread, once."""
+    read = _templates.cache_info().currsize
+    made = _templates() if read else await to_thread.run_sync(_templates)
+    return HTMLResponse(made.get_template(template).render(refresh_s=REFRESH_S, **values), status)
+
+
+@cache
+def _templates() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {"age": age, "number": number, "address": partial(quote, safe="")}
+    made.globals |= {"width": WIDTH, "height": HEIGHT}
+    for name in made.list_templates():
+        made.get_template(name)
+    return made
+
+
+def age(seconds: int | None) -> str:
+    """``42 s``, ``7 min``, ``3 h``, ``2 d``; None was never read."""
+    if seconds is None:
+        return "never"
+    for size, unit, below in ((1, "s", 120), (60, "min", 120 * 60), (3_600, "h", 48 * 3_600)):
+        if seconds < below:
+            return f"{seconds // size} {unit}"
+    return f"{seconds // 86_400} d"
+
+
+def number(value: int | None) -> str:
+    """``12,345``; what is unknown is ``?``, never 0."""
+    return "?" if value is None else f"{value:,}"

@@ -1,0 +1,28 @@
+"""What a ledger holds of some subjects, read on a thread and a connection of its own beside the daemon that writes."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from anyio import CapacityLimiter, to_thread
+
+from reconcilerd.ledger.reader import open_reader
+from reconcilerd.web.sku import Past, Row
+
+
+def past_of(ledger: Path) -> Past:
+    """One reading at a time, however many ask."""
+    one = CapacityLimiter(1)
+
+    async def past(subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
+        return await to_thread.run_sync(partial(_read, ledger, subjects, each), limiter=one)
+
+    return past
+
+
+def _read(ledger: Path, subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
+    reader = open_reader(ledger)
+    try:
+        return [row for kind, about in subjects for row in reader.history(kind, about, each)]
+    finally:
+        reader.close()

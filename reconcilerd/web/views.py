@@ -1,0 +1,129 @@
+"""What can be looked at: one list of views, shown as pages and as JSON."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import anyio
+from starlette.requests import Request
+
+from reconcilerd.daemon.answers import Answers
+from reconcilerd.domain.facts import EXTENSIV
+from reconcilerd.domain.names import Instant
+from reconcilerd.errors import LedgerFault
+from reconcilerd.web.drifts import DriftPage, drift_page
+from reconcilerd.web.heard import AlertsPage, alerts_page
+from reconcilerd.web.lists import (
+    MappingPage,
+    OrdersPage,
+    PassesPage,
+    mapping_page,
+    orders_page,
+    passes_page,
+)
+from reconcilerd.web.overview import Overview, overview
+from reconcilerd.web.sku import NotShown, Past, SkuPage, sku_page
+from reconcilerd.web.sources import Sources
+from reconcilerd.web.systems import SystemPage, system_page
+
+UNKNOWN = 6
+UNREADABLE = 5
+"""Exit codes of the command line, as ``NotShown`` has them."""
+
+
+RECENT_MS = 2_000
+"""What somebody was just shown is shown to the next one too: many who look cost no more than one."""
+
+Look = Callable[[Request], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One of them. ``kind``: what ``look`` gives, a dataclass. ``page``: where it stands as HTML."""
+
+    name: str
+    says: str
+    kind: type
+    look: Look
+    page: str
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Of its path and its query, with what each means."""
+
+    @property
+    def json(self) -> str:
+        """Where it stands as JSON."""
+        return f"/api/v1/{self.name}" if self.page == "/" else f"/api/v1{self.page}"
+
+
+def views_of(sources: Sources, answers: Answers, past: Past) -> list[View]:
+    """Every view. They raise NotShown. ``past``: what the ledger holds, read beside the loop."""
+    daemon = sources.daemon
+
+    async def drift(request: Request) -> DriftPage:
+        channel = request.query_params.get("channel", "")
+        if channel and channel not in daemon.desk.book.policy.channels:
+            raise NotShown(f"there is no channel {channel}", UNKNOWN)
+        return await drift_page(daemon, channel)
+
+    async def alerts(_request: Request) -> AlertsPage:
+        return alerts_page(sources.alerts)
+
+    async def orders(_request: Request) -> OrdersPage:
+        return await orders_page(daemon)
+
+    async def mapping(_request: Request) -> MappingPage:
+        return await mapping_page(daemon)
+
+    async def sku(request: Request) -> SkuPage:
+        return await sku_page(answers, past, request.path_params["sku"], daemon.desk.clock())
+
+    async def system(request: Request) -> SystemPage:
+        name = request.path_params["name"]
+        if name not in {EXTENSIV, *daemon.desk.book.policy.channels}:
+            raise NotShown(f"there is no channel {name}", UNKNOWN)
+        return await system_page(sources, name)
+
+    channel = {"channel": "Only listings of this channel."}
+    views = [
+        View("overview", "How everything stands.", Overview, lambda _: overview(sources), "/"),
+        View("drift", "Listings that differ, by cause.", DriftPage, drift, "/drift", channel),
+        View("alerts", "Alerts, silences, receivers.", AlertsPage, alerts, "/alerts"),
+        View("orders", "Orders of which two sides tell differently.", OrdersPage, orders, "/orders"),
+        View("mapping", "What is mapped to nothing, or twice.", MappingPage, mapping, "/mapping"),
+        View("passes", "The latest passes.", PassesPage, lambda _: passes_page(past), "/passes"),
+        View("system", "A channel, or extensiv.", SystemPage, system, "/channels/{name}", {"name": "Its name."}),
+        View("sku", "One SKU.", SkuPage, sku, "/sku/{sku:path}", {"sku": "Its code, or a listing's code or id."}),
+    ]  # fmt: skip
+    return [replace(view, look=shared(view, daemon.desk.clock)) for view in views]
+
+
+def shared(view: View, clock: Callable[[], Instant]) -> Look:
+    """The look of a view, one at a time; whoever asks for the same within ``RECENT_MS`` gets the same."""
+    turn, last = anyio.Lock(), dict[tuple[str | None, ...], tuple[Instant, Any]]()
+
+    async def look(request: Request) -> Any:
+        asked = {**request.query_params, **request.path_params}
+        key = tuple(asked.get(name) for name in view.parameters)
+        async with turn:
+            now = clock()
+            if key in last and 0 <= now - last[key][0] < RECENT_MS:
+                return last[key][1]
+            last.clear()
+            last[key] = now, (told := await view.look(request))
+            return told
+
+    return look
+
+
+async def looked(view: View, request: Request) -> Any:
+    """What a view gives. Raises NotShown for a ledger that cannot be read, too: that ends no daemon."""
+    try:
+        return await view.look(request)
+    except LedgerFault as fault:
+        raise NotShown(str(fault), UNREADABLE) from fault
+
+
+def status_of(why: NotShown) -> int:
+    """The HTTP status of what is not shown."""
+    return 404 if why.code == UNKNOWN else 503

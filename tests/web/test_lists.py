@@ -1,0 +1,138 @@
+"""Lists are bounded and say what they leave out; each cause and each kind comes with the one thing to do."""
+
+from collections.abc import Sequence
+from random import Random
+
+import anyio
+
+from reconcilerd.domain.drift import Cause, Drift
+from reconcilerd.domain.facts import FindingKind, FindingRaised, PlanMade
+from reconcilerd.domain.guards import MEANS, Verdict
+from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
+from reconcilerd.simulator.truth import WorldConfig
+from reconcilerd.web import drifts, lists
+from reconcilerd.web.drifts import FIXES, drift_page
+from reconcilerd.web.lists import mapping_page, orders_page, passes_page
+from reconcilerd.web.sku import Row
+from reconcilerd.web.systems import calls_of
+from tests.web.test_pages import HOSTILE, get
+from tests.world.stage import Stage, play, policy, small_world
+
+
+def test_every_cause_has_its_fix() -> None:
+    assert FIXES.keys() == set(Cause)
+    assert len(set(FIXES.values())) == len(Cause)
+
+
+async def quiet(stage: Stage) -> None:
+    """Long enough to know everything."""
+    await anyio.sleep(60)
+
+
+def test_drift_shows_the_worst_of_each_cause_and_counts_the_rest() -> None:
+    async def look() -> None:
+        chance = Random(1)
+        standing = stage.built.daemon.passes.standing
+        made: list[Drift] = []
+        for number in range(10 * drifts.ROWS):
+            slot = SlotKey(ChannelName(chance.choice(["shop-uk", "shop-eu"])), str(number))
+            cause = chance.choice([Cause.LAG, Cause.FOREIGN_WRITER])
+            drift = Drift(slot, Sku(f"s{number}"), chance.randrange(99), chance.randrange(99), 0, cause)
+            made.append(drift)
+            standing.drifts[drift.sku] = ((drift, Verdict.HOLD_FROZEN),)
+        for channel in ("", "shop-eu"):
+            mine = [each for each in made if channel in {"", each.slot.channel}]
+            seen = await drift_page(stage.built.daemon, channel)
+            assert seen.listings == len(mine)
+            assert {group.cause for group in seen.groups} == {"lag", "foreign_writer"}
+            for group in seen.groups:
+                here = [each for each in mine if each.cause == group.cause]
+                worst = sorted((each.observed - each.desired for each in here), reverse=True)[: drifts.ROWS]
+                assert group.listings == group.held == len(here)
+                assert group.units_over == sum(max(0, each.observed - each.desired) for each in here)
+                assert group.units_under == sum(max(0, each.desired - each.observed) for each in here)
+                assert [-row.difference for row in group.rows] == worst
+                assert group.rows[0].why == MEANS[Verdict.HOLD_FROZEN]
+                text = (await get(stage, f"/drift?channel={channel}")).text
+                assert f"and {group.listings - drifts.ROWS} more" in text
+        assert (await get(stage, f"/drift?channel={HOSTILE}")).status_code == 404
+
+    # Once the daemon has stopped, nothing looks again at what is made up here.
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), quiet)
+    anyio.run(look)
+
+
+def test_findings_are_grouped_bounded_and_gone_once_cleared() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(60)
+        daemon = stage.built.daemon
+        assert (await mapping_page(daemon)).groups == ()
+        kind, at = FindingKind.UNMAPPED_SKU, stage.clock()
+        raised = [
+            FindingRaised(kind, f"shop-uk:{HOSTILE}{number:04}", "it is in no listing", at)
+            for number in range(lists.ROWS + 3)
+        ]
+        await daemon.desk.take(raised)
+        (group,) = (await mapping_page(daemon)).groups
+        assert (group.kind, group.total, len(group.rows)) == ("unmapped_sku", lists.ROWS + 3, lists.ROWS)
+        text = (await get(stage, "/mapping")).text
+        assert "and 3 more" in text
+        assert HOSTILE not in text
+        gone = [FindingRaised(kind, each.subject, each.detail, at, cleared=True) for each in raised[1:]]
+        await daemon.desk.take(gone)
+        (group,) = (await mapping_page(daemon)).groups
+        assert group.total == 1
+
+    play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+
+
+def test_an_order_that_extensiv_lacks_is_on_the_page_of_orders() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(120)
+        seen = await orders_page(stage.built.daemon)
+        assert (seen.differing.total, seen.missing) == (0, ())
+        assert "tell the same" in (await get(stage, "/orders")).text
+        stage.world.place_order("shop-uk", "4711", [("a", 1)], stage.clock())
+        await anyio.sleep(1_500)
+        (group,) = (await orders_page(stage.built.daemon)).missing
+        assert (group.channel, group.total) == ("shop-uk", 1)
+        assert [row.number for row in group.rows] == ["4711"]
+        assert "4711" in (await get(stage, "/orders")).text
+
+    rarely = WorldConfig(import_ms=(10**9, 10**9))
+    play(small_world(rarely, split=True), policy(split=True), scene)
+
+
+async def test_a_pass_tells_what_it_sent_and_why_it_held_the_rest() -> None:
+    verdicts = ((str(Verdict.SEND), 4), (str(Verdict.HOLD_FROZEN), 1), (str(Verdict.HOLD_DARK), 2))
+    made = PlanMade("an-id", Instant(1_500), 7, verdicts, ())
+
+    async def past(subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
+        assert (list(subjects), each) == ([("plan", "plan")], lists.PASSES)
+        return [(12, Instant(1_500), made)]
+
+    (row,) = (await passes_page(past)).passes
+    assert (row.at, row.entry, row.sent, row.held) == ("1970-01-01T00:00:01Z", 12, 4, 3)
+    assert row.why == ((MEANS[Verdict.HOLD_DARK], 2), (MEANS[Verdict.HOLD_FROZEN], 1))
+
+
+def test_calls_are_summed_by_operation_and_those_never_tried_left_out() -> None:
+    rows = calls_of(
+        {("b", "2xx", ""): 3, ("b", "none", "timeout"): 2, ("a", "2xx", ""): 1, ("c", "2xx", ""): 0}
+    )
+    assert [(row.operation, row.tries, row.errors) for row in rows] == [("a", 1, 0), ("b", 5, 2)]
+    assert rows[1].classes == (("2xx", 3), ("none", 2))
+
+
+def test_a_system_has_a_page_and_nobody_else() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(60)
+        for name in ("extensiv", "shop-uk"):
+            text = (await get(stage, f"/channels/{name}")).text
+            feeds = [feed for feed in stage.built.daemon.feeds if feed.startswith(f"{name}.")]
+            assert feeds
+            assert all(feed in text for feed in feeds)
+        assert (await get(stage, "/channels/shop-x")).status_code == 404
+        assert (await get(stage, "/alerts")).text.count("Nobody is told") == 1
+
+    play(small_world(WorldConfig(), split=True), policy(split=True), scene)
