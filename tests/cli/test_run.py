@@ -108,7 +108,7 @@ def test_what_is_asked_while_it_runs_fits_the_terminal(tenant: Path) -> None:
         assert stopped(daemon) == 0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_without_a_daemon_it_reads_and_corrects_by_itself(tenant: Path) -> None:
     code, sheet = ask(tenant, "reconcile", "--sku", "22086", "--fresh")
     assert code in {0, 3}, sheet

@@ -171,10 +171,13 @@ def test_a_backup_is_none_yet_or_late_or_there(folder: Path) -> None:
     assert states(here.backup(scene_of(folder, now=Instant(seen.now + OVERDUE_MS + 60_000)))) == [State.WARN]
 
 
+ROUTING_KEY = "c4n4ry" * 5 + "00"
+
+
 def test_receivers_are_named_and_nobody_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert states(here.alerts(scene_of(folder))) == [State.WARN]
     monkeypatch.setenv("SLACK_WEBHOOK", f"https://hooks.slack.com/services/{CANARY}")
-    monkeypatch.setenv("PAGERDUTY_ROUTING_KEY", CANARY)
+    monkeypatch.setenv("PAGERDUTY_ROUTING_KEY", ROUTING_KEY)
     both = {"# slack_webhook": "slack_webhook", "# pagerduty_routing_key": "pagerduty_routing_key"}
     (line,) = here.alerts(scene_of(folder, both))
     assert (line.state, line.said) == (State.OK, "pagerduty, slack")
