@@ -1,5 +1,7 @@
 """Joins grown slot by slot are the joins made at once, in whatever order the slots were read."""
 
+from dataclasses import replace
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -7,6 +9,7 @@ from reconcilerd.domain.bundles import group
 from reconcilerd.domain.facts import ListingDeclared, ProductObserved, ProductType
 from reconcilerd.domain.joins import Joins, join
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
+from tests.domain.books import shop_book
 
 CHANNELS = {1: ChannelName("uk"), 2: ChannelName("eu")}
 SKUS = ("a", "b", "set", "tower")
@@ -112,3 +115,13 @@ def test_a_bundle_that_is_read_late_ties_its_components_together() -> None:
     assert joins.groups.members.keys() == {"a", "b"}
     joins.add(SlotKey(CHANNELS[1], "1", "p"), "set")
     assert joins.groups.members == {"a": ("a", "b")}
+
+
+def test_another_policy_changes_what_hangs_together_and_no_fact() -> None:
+    book = shop_book(0)
+    before, stock = book.shape, dict(book.stock)
+    policy = replace(book.policy, revision="another")
+    book.turn_to(policy)
+    assert book.policy is policy
+    assert book.shape != before
+    assert book.stock == stock

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.bundles import BundleLoop, explode, group
 from reconcilerd.domain.facts import ProductObserved, ProductType
-from reconcilerd.domain.names import Instant, Sku, format_instant, instant_of, parse_instant, sku_of
+from reconcilerd.domain.names import (
+    Instant,
+    Sku,
+    format_instant,
+    format_second,
+    instant_of,
+    parse_instant,
+    sku_of,
+)
 from reconcilerd.domain.quantities import Gone, Known, Rate, Unknown, Why, expected, total
 
 
@@ -78,3 +86,8 @@ def test_a_bundle_that_contains_itself_is_refused() -> None:
 def test_groups_do_not_depend_on_the_order_of_ties(ties: list[list[Sku]], chance: object) -> None:
     shuffled = [list(reversed(tie)) for tie in reversed(ties)]
     assert group(ties) == group(shuffled)
+
+
+def test_a_moment_to_the_second_is_cut_never_rounded() -> None:
+    assert format_second(Instant(1_999)) == "1970-01-01T00:00:01Z"
+    assert format_second(Instant(2_000)) == "1970-01-01T00:00:02Z"
