@@ -430,8 +430,6 @@ class Book:
         if news or kept is None or (kept.ended_at is None and kept.status in _DONE):
             for component in dirty:
                 self.ordered[component] = self.ordered.get(component, 0) + 1
-        else:
-            dirty.clear()  # read again, as most orders are most of the time: it claims what it claimed
         return Taken(news, tuple(found), frozenset(dirty), instead=kept if kept != fact else None)
 
     def _differing(self, fact: OrderObserved) -> Iterable[Fact]:
