@@ -30,7 +30,8 @@ for each in (demo, simulator, simulate, doctor, config_group, completion):
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; every error of ours becomes one sentence and its exit code."""
-    from reconcilerd.errors import ConfigFault, Denied, LedgerFault, LedgerLocked, ReconcilerdError
+    from reconcilerd.cli.failing import code_of
+    from reconcilerd.errors import ConfigFault, ReconcilerdError
 
     try:
         code = cli.main(argv, prog_name="reconcilerd", standalone_mode=False)
@@ -53,19 +54,10 @@ def main(argv: list[str] | None = None) -> int:
         click.echo(f"reconcilerd: cannot begin, {count} fault{'s' if count > 1 else ''}:", err=True)
         for fault in faults.faults:
             click.echo(f"  {fault}", err=True)
-        code = 2
-    except LedgerLocked as locked:
-        click.echo(f"reconcilerd: {locked}", err=True)
-        code = 8
-    except LedgerFault as broken:
-        click.echo(f"reconcilerd: {broken}", err=True)
-        code = 2
-    except Denied as denied:
-        click.echo(f"reconcilerd: {denied}", err=True)
-        code = 4
+        code = code_of(faults)
     except ReconcilerdError as trouble:
         click.echo(f"reconcilerd: {trouble}", err=True)
-        code = 5
+        code = code_of(trouble)
     return sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -121,8 +121,7 @@ class Daemon:
     @property
     def feeds(self) -> list[FeedName]:
         """Everything that is read again and again."""
-        sources: list[Source] = [self._plugs.stock, *self._plugs.channels.values()]
-        return [feed for source in sources for feed in source.feeds]
+        return [feed for source in self._sources() for feed in source.feeds]
 
     def _large_pass(self, sent: Mapping[ChannelName, int]) -> None:
         each = ", ".join(f"{name} {count}" for name, count in sorted(sent.items()))
@@ -160,8 +159,7 @@ class Daemon:
 
     async def read_everything(self) -> dict[FeedName, str]:
         """Have every feed read whole by its poller, and everything looked at; what could not be read, and why."""
-        feeds = [feed for source in self._sources() for feed in source.feeds]
-        asked = [self.rereads.ask(feed) for feed in feeds]
+        asked = [self.rereads.ask(feed) for feed in self.feeds]
         for each in asked:
             await each.done.wait()
         with anyio.move_on_after(LOOKED_AT_S):

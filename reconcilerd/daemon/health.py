@@ -147,8 +147,8 @@ class Health:
         """The watched feeds whose last complete reading is older than that, with its age (ms); since our own start
         where there was none.
         """
-        now, sweeps = self._desk.clock(), self._desk.book.sweeps
-        ages = {feed: now - (sweeps[feed].began if feed in sweeps else self.began) for feed in self._feeds}
+        now = self._desk.clock()
+        ages = {feed: self._age(feed, now) for feed in self._feeds}
         return {feed: age for feed, age in ages.items() if age > self._feeds[feed]}
 
     def refused(self, system: str) -> str | None:
@@ -166,7 +166,7 @@ class Health:
         waits = now - max(waits_since, self._passes.finished)
         if waits > STALLED_MS:
             return f"nothing was planned for {waits // 1000} s"
-        stale = [feed for feed, limit_ms in self._feeds.items() if self._age(feed, now) > limit_ms]
+        stale = self.stale()
         if stale:
             return f"not read completely for too long: {', '.join(stale)}"
         if self._desk.book.words.breaches:

@@ -11,6 +11,8 @@ from typing_extensions import override
 
 from reconcilerd.domain.facts import FreezeSet
 from reconcilerd.domain.names import Instant, after, format_instant
+from reconcilerd.ledger.backups import OVERDUE_MS
+from reconcilerd.ledger.disk import LOW_PERCENT
 
 WINDOW_MS = 600_000
 """Calls of so long are judged together."""
@@ -21,8 +23,6 @@ FAILING_PERCENT = 20
 THROTTLED_PERCENT = 10
 PROBED_MS = 600_000
 """An attempt to get in is told for so long; the alert's own time to stay comes on top."""
-DISK_PERCENT = 5
-BACKUP_MS = 26 * 3_600_000
 """A day, and two hours for a backup that runs late."""
 
 
@@ -211,7 +211,7 @@ class Surroundings:
         free = self._around.free_percent()
         text = f"the disk of the ledger has {free or 0:.1f} % left; a full one ends the daemon"
         do = "df -h; free or add space: the ledger is never cut by itself"
-        yield Word(free is not None and free < DISK_PERCENT, "storage", "disk", text, do)
+        yield Word(free is not None and free < LOW_PERCENT, "storage", "disk", text, do)
 
     def _backup(self, now: Instant, began: Instant) -> Iterator[Word]:
         if self._around.last_backup is None:
@@ -222,4 +222,4 @@ class Surroundings:
         if last is None:
             text = "there is no backup of the ledger"
         do = "systemctl status reconcilerd-backup.timer, and its log"
-        yield Word(late > BACKUP_MS, "storage", "backup", text, do)
+        yield Word(late > OVERDUE_MS, "storage", "backup", text, do)

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.daemon.surroundings import (
-    BACKUP_MS,
     PROBED_MS,
     WINDOW_MS,
     Around,
@@ -20,6 +19,7 @@ from reconcilerd.daemon.surroundings import (
 from reconcilerd.domain.alerts import KINDS
 from reconcilerd.domain.facts import FreezeSet
 from reconcilerd.domain.names import Instant
+from reconcilerd.ledger.backups import OVERDUE_MS as BACKUP_MS
 from reconcilerd.trial.stage import START
 
 HOUR_MS = 3_600_000
