@@ -80,7 +80,7 @@ class Alarms:
 
     async def alert(self, request: Request, _by: str) -> dict[str, Any]:
         """One alert by its key (its beginning may be left out), open or not, and how it changed."""
-        key = _key(str(request["key"]))
+        key = _key(request["key"])
         seen = self._engine.look_up(key)
         if seen is None:
             return self._unknown(key)
@@ -103,9 +103,8 @@ class Alarms:
 
     async def silence(self, request: Request, by: str) -> dict[str, Any]:
         """Tell nobody anything new of some alerts for a while; who, why and until when is kept."""
-        reason = str(request.get("reason") or "").strip()
-        kinds, subjects = str(request["kinds"]), str(request.get("subjects") or "*")
-        for_s = float(request["for_s"])
+        reason = request.get("reason", "").strip()
+        kinds, subjects, for_s = request["kinds"], request.get("subjects", "*"), request["for_s"]
         if not reason:
             return error("a silence needs a reason: --reason TEXT", 2)
         if not 0 < for_s * 1000 <= MAX_SILENCE_MS:
@@ -137,11 +136,11 @@ class Alarms:
 
     async def unsilence(self, request: Request, by: str) -> dict[str, Any]:
         """Lift a silence by its id: what it covers and is open still is told then."""
-        wanted = str(request["id"])
+        wanted = request["id"]
         found = {each.id: each for each in self._engine.silences()}.get(wanted)
         if found is None:
             return error(f"no silence {wanted!r} is in force; see reconcilerd alerts list", 6)
-        reason = str(request.get("reason") or "").strip()
+        reason = request.get("reason", "").strip()
         lifted = SilenceSet(found.id, False, found.kinds, found.subjects, by, reason, self._clock())
         await self._engine.silence(lifted)
         return {"schema": "reconcilerd.unsilence/1", "lifted": _silence(found), "exit_code": 0}
@@ -151,7 +150,7 @@ class Alarms:
         if not self._running:
             return error("no daemon runs, so nothing is sent; what is open is told once it does", 8)
         key = request.get("key")
-        keys = None if key is None else [_key(str(key))]
+        keys = None if key is None else [_key(key)]
         sent = await self._engine.resend(keys)
         if keys is not None and not sent:
             return error(f"no alert {_short(keys[0])!r} is open; see reconcilerd alerts list", 6)

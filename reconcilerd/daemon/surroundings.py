@@ -210,7 +210,7 @@ class Surroundings:
     def _disk(self) -> Iterator[Word]:
         free = self._around.free_percent()
         text = f"the disk of the ledger has {free or 0:.1f} % left; a full one ends the daemon"
-        do = "df -h; free or add space: the ledger is never cut by itself"
+        do = "df -h; free or add space, or keep less: ledger.keep_days, reconcilerd ledger compact"
         yield Word(free is not None and free < LOW_PERCENT, "storage", "disk", text, do)
 
     def _backup(self, now: Instant, began: Instant) -> Iterator[Word]:

@@ -124,11 +124,11 @@ def banner(daemon: Daemon, rails: Rails) -> Iterable[Note]:
         if freeze.channel in rails.frozen:
             until = f" until {format_second(freeze.until)}" if freeze.until else ", until it is lifted"
             whose = freeze.channel or "all channels"
-            lift = f"--channel {freeze.channel}" if freeze.channel else "--all"
+            of_channel = f" --channel {freeze.channel}" if freeze.channel else ""
             yield Note(
                 "paused",
                 f"FROZEN: {whose}, by {freeze.by}{until}: {freeze.reason}",
-                f"reconcilerd unfreeze {lift}",
+                f"reconcilerd unfreeze{of_channel}",
             )
     for window in rails.closed:
         lets = ", ".join(sorted(window.allow)) or "nothing"

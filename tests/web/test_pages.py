@@ -21,6 +21,7 @@ from reconcilerd.web.pages import STATIC, age, number, routes
 from reconcilerd.web.sku import LINES, Row, sku_page
 from reconcilerd.web.sources import Sources
 from reconcilerd.web.views import views_of
+from tests.cli.test_runbooks import fault_of
 from tests.web.stage import Told, answers_of, history, sources_of
 from tests.world.stage import Stage, play, policy, small_world
 
@@ -56,6 +57,9 @@ def test_paused_looks_paused_whatever_pauses_it() -> None:
         await desk.take((FreezeSet("shop-uk", True, HOSTILE, "a sale", stage.clock(), until),))
         seen = await overview(sources)
         assert levels(seen) == ["paused"]
+        await desk.take((FreezeSet("", True, "ops", "stock-take", stage.clock(), until),))
+        assert [fault_of(note.do) for note in (await overview(sources)).banner] == ["", ""]
+        await desk.take((FreezeSet("", False, "ops", "done", stage.clock()),))
         assert {row.name: row.writes for row in seen.systems if row.is_channel} == {
             "shop-uk": "writes are frozen",
             "shop-eu": "on",
