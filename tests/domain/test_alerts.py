@@ -85,6 +85,13 @@ def test_a_new_episode_has_the_next_number_and_one_that_comes_back_in_time_is_th
     assert begun(over, over.key, "error", "again", (), Instant(10**7)).number == 2
 
 
+def test_a_cause_that_went_before_its_time_was_told_to_nobody() -> None:
+    kind = next(name for name in sorted(KINDS) if KINDS[name].for_ms)
+    pending = begun(None, alert_key(kind, "x"), "error", "text", (), Instant(0))
+    passed = ended(pending, Instant(1))
+    assert (pending.stage, passed.stage, passed.told_by) == (AlertStage.PENDING, AlertStage.PASSED, False)
+
+
 def test_no_stage_is_left_out_and_none_follows_but_as_the_table_says() -> None:
     assert set(NEXT) == set(AlertStage)
     episode = opened("bug")

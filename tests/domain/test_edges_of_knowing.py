@@ -110,6 +110,31 @@ def test_a_reading_that_comes_twice_confirms_nothing_the_second_time() -> None:
         assert [each.id for each in book.slots[SLOT].open] == ["second"]
 
 
+def test_a_late_answer_to_an_older_write_leaves_the_newer_as_it_was() -> None:
+    """What was answered may have left at any moment until then."""
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    book.take(intent("first", 40, 50, 1_000))
+    under = tuple((o.id, o.target, o.before, o.based_on, o.sent) for o in book.slots[SLOT].open)
+    book.take(replace(intent("second", 30, 50, 1_000), under=under, at=Instant(1_200)))
+    book.take(CorrectionSent("first", SLOT, Outcome.ACCEPTED, "", Instant(1_100), Instant(1_300)))
+    assert [(each.id, each.answered, each.sent) for each in book.slots[SLOT].open] == [
+        ("first", True, 1_300),
+        ("second", False, 1_200),
+    ]
+
+
+def test_a_reading_begun_before_a_write_left_ends_it_neither_way() -> None:
+    """It shows the very number that is being written, and that of long before, and tells nothing of the write."""
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    book.take(intent("w", 40, 50, 1_000))
+    book.take(CorrectionSent("w", SLOT, Outcome.UNKNOWN, "", Instant(2_000), Instant(2_100)))
+    for shown in (40, 50):
+        see(book, shown, 1_900)
+        assert [each.id for each in book.slots[SLOT].open] == ["w"]
+
+
 def test_an_answer_says_less_than_a_reading_begun_after_it() -> None:
     book = shop_book(1_000)
     see(book, 50, 1_000)
