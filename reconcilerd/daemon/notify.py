@@ -11,6 +11,9 @@ from collections.abc import Mapping
 PINGS = 3
 """How often within the watchdog's time we say that we live: one may be late."""
 LONGEST_STATUS = 400
+TURNING_POINTS = frozenset({"READY=1", "RELOADING=1", "STOPPING=1"})
+"""Said once: for these we wait while the manager's queue is full."""
+PATIENCE_S = 1.0
 
 
 def notify(*lines: str, env: Mapping[str, str] = os.environ) -> None:
@@ -21,8 +24,8 @@ def notify(*lines: str, env: Mapping[str, str] = os.environ) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
-        # A manager that does not read must not hold us up; what it missed is said again.
-        connection.setblocking(False)
+        # A manager that does not read must not hold us up; what else it missed is said again.
+        connection.settimeout(0.0 if TURNING_POINTS.isdisjoint(lines) else PATIENCE_S)
         try:
             connection.sendto("\n".join(lines).encode(), address)
         except OSError:

@@ -36,12 +36,13 @@ class Manager:
     here: socket.socket
     heard: list[tuple[float, dict[str, str]]] = field(default_factory=list)
 
-    def listen(self) -> None:
+    def listen(self) -> bool:
+        """Take in what came. It holds ten datagrams, and what comes beyond them is lost. Always True."""
         while True:
             try:
                 datagram = self.here.recv(65_536)
             except BlockingIOError:
-                return
+                return True
             lines = (line.partition("=") for line in datagram.decode().splitlines())
             self.heard.append((time.monotonic(), {name: value for name, _, value in lines}))
 
@@ -168,7 +169,10 @@ def test_a_second_signal_stops_at_once_whatever_is_under_way(
         port = int(simulator.stdout.readline().rsplit(":", 1)[1])
         config = write_tenant(folder, port, busy_hour(read_invoices(None)))
         with running(folder, "run", "--config", str(config), env=env(tmp_path)) as daemon:
-            wait_until("something to be written", lambda: "correction_answered" in events(config, "log"))
+            wait_until(
+                "something to be written",
+                lambda: manager.listen() and "correction_answered" in events(config, "log"),
+            )
             simulator.send_signal(signal.SIGSTOP)
             time.sleep(1)  # what was answered before
             daemon.terminate()

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,23 @@ def test_a_manager_that_is_away_or_does_not_read_holds_nobody_up(tmp_path: Path)
         manager.bind(name)
         for _ in range(5_000):  # far more than its queue holds
             notify("WATCHDOG=1", env={"NOTIFY_SOCKET": name})
+
+
+def test_what_is_said_once_waits_until_a_full_queue_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconcilerd.daemon.notify.PATIENCE_S", 60.0)
+    name = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, ThreadPoolExecutor(1) as pool:
+        manager.bind(name)
+        manager.settimeout(20)
+        for _ in range(5_000):
+            notify("WATCHDOG=1", env={"NOTIFY_SOCKET": name})
+        told = pool.submit(notify, "STOPPING=1", env={"NOTIFY_SOCKET": name})
+        with pytest.raises(TimeoutError):
+            told.result(0.2)
+        while (said := manager.recv(4096)) != b"STOPPING=1":
+            assert said == b"WATCHDOG=1"
 
 
 @given(st.text())
