@@ -68,7 +68,14 @@ MAX_ANNOUNCED = 20
 """Large orders that are told one by one in a pass; all are logged."""
 
 MOVING = frozenset(
-    {ClaimKind.SHIPPED, ClaimKind.INFERRED, ClaimKind.BURIED, ClaimKind.DARK, ClaimKind.IN_FLIGHT}
+    {
+        ClaimKind.SHIPPED,
+        ClaimKind.INFERRED,
+        ClaimKind.UNSETTLED,
+        ClaimKind.BURIED,
+        ClaimKind.DARK,
+        ClaimKind.IN_FLIGHT,
+    }
 )
 """Claims that end by a reading or by time."""
 

@@ -15,7 +15,7 @@ from reconcilerd.domain.orders import Order, Stage, stage_of
 from reconcilerd.domain.policy import AfterDark, LocationRule
 from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView, StockView
 from reconcilerd.domain.quantities import expected
-from reconcilerd.domain.slots import buried_units, open_units
+from reconcilerd.domain.slots import buried_units, open_units, unsettled_units
 from reconcilerd.domain.stock import StockTrack
 
 DEFAULT_IMPORT_MAX_MS = 1_800_000
@@ -323,18 +323,19 @@ def ended(order: OrderObserved) -> Instant:
 
 
 def inferred_claims(book: Book, offer: OfferView) -> Iterator[Claim]:
-    """Falls of a slot that no order explains yet."""
+    """Falls of a slot that no order explains yet: up to what demand allows for all, beyond it against raises only.
+
+    A fall too large to be inferred may yet be one large order: until its orders are known, nobody gets its units.
+    """
     for fall in book.slots[offer.slot].inferred:
-        units = open_units(fall, book.orders, offer.code)
-        for component, count in offer.uses if units else ():
-            yield Claim(
-                ClaimKind.INFERRED,
-                component,
-                units * count,
-                offer.locations,
-                offer.slot.channel,
-                offer.slot.path,
-            )
+        for kind, units in (
+            (ClaimKind.INFERRED, open_units(fall, book.orders, offer.code)),
+            (ClaimKind.UNSETTLED, unsettled_units(fall, book.orders, offer.code)),
+        ):
+            for component, count in offer.uses if units else ():
+                yield Claim(
+                    kind, component, units * count, offer.locations, offer.slot.channel, offer.slot.path
+                )
 
 
 def buried_claims(book: Book, offer: OfferView, now: Instant, *, compare_and_set: bool) -> Iterator[Claim]:

@@ -21,7 +21,7 @@ from reconcilerd.domain.terms import ours, rule_in_force
 State = tuple[Position, Rails]
 MOST = 1_000_000
 """The largest change that is looked at."""
-DOUBTS = (ClaimKind.INFERRED, ClaimKind.BURIED, ClaimKind.DARK, ClaimKind.DARK_STOCK)
+DOUBTS = (ClaimKind.INFERRED, ClaimKind.UNSETTLED, ClaimKind.BURIED, ClaimKind.DARK, ClaimKind.DARK_STOCK)
 
 
 @dataclass(frozen=True, slots=True)

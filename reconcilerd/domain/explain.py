@@ -26,6 +26,7 @@ _CLAIMS = {
     ClaimKind.RESERVED: "reserved",
     ClaimKind.DARK_STOCK: "not offered any more, because nobody could count them for too long",
     ClaimKind.BURIED: "possibly sold unseen (kept back from raises only)",
+    ClaimKind.UNSETTLED: "in a large fall, perhaps one order, until its orders are known (kept back from raises only)",
     ClaimKind.DOUBTED: "only in the larger of a doubtful reading and the one before (kept back from raises only)",
     ClaimKind.UNHEARD: "in orders far beyond any that their channel has told, until it was heard (kept back from raises"
     " only)",

@@ -203,16 +203,6 @@ def fresh_peers(change: Change, rails: Rails) -> Verdict | None:
     return Verdict.HOLD_PEER_STALE if stale_peers(change.position, change.offer) else None
 
 
-def settled_falls(change: Change, rails: Rails) -> Verdict | None:
-    """A fall too large to be inferred may yet be one large order: until its orders are known, nobody gets its units."""
-    mine = {component for component, _ in change.offer.uses}
-    unsettled = any(
-        offer.unsettled and not mine.isdisjoint(component for component, _ in offer.uses)
-        for offer in change.position.offers
-    )
-    return Verdict.HOLD_UNSETTLED if unsettled else None
-
-
 def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
     """Listings of living channels in a split pool whose reading is too old, or known to be wrong, for a raise.
 
@@ -254,7 +244,6 @@ RAISES: tuple[Guard, ...] = (
     fresh_stock,
     fresh_own_reading,
     fresh_peers,
-    settled_falls,
     comparable_reading,
 )
 

@@ -14,7 +14,7 @@ from reconcilerd.domain.facts import SlotState
 from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey, after, format_instant, parse_instant
 from reconcilerd.domain.plan import Entry, GroupPlan
-from reconcilerd.domain.position import ORDERED, Claim, ClaimKind, Position
+from reconcilerd.domain.position import KEPT_FROM_RAISES, ORDERED, Claim, Position
 
 SCHEMA = "reconcilerd.plan"
 VERSION = 1
@@ -103,7 +103,7 @@ def _claimed(claims: Sequence[Claim]) -> list[tuple[str, int]]:
             "ordered"
             if claim.kind in ORDERED
             else "kept back"
-            if claim.kind is ClaimKind.BURIED
+            if claim.kind in KEPT_FROM_RAISES
             else claim.kind
         )
         found[name.replace("_", " ")] = found.get(name.replace("_", " "), 0) + claim.units

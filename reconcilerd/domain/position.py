@@ -32,12 +32,14 @@ class ClaimKind(StrEnum):
     BURIED = "buried"
     DOUBTED = "doubted"
     """Units by which a doubtful reading and the one before it differ: not there for raises, there for lowers."""
+    UNSETTLED = "unsettled"
+    """What fell further than demand allows, perhaps in one order: not there for raises until its orders are known."""
     UNHEARD = "unheard"
     """Of an order that its channel has not told yet, what is far beyond anything it sells: not there for raises."""
 
 
 OPEN = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED})
-KEPT_FROM_RAISES = frozenset({ClaimKind.BURIED, ClaimKind.DOUBTED, ClaimKind.UNHEARD})
+KEPT_FROM_RAISES = frozenset({ClaimKind.BURIED, ClaimKind.UNSETTLED, ClaimKind.DOUBTED, ClaimKind.UNHEARD})
 """Never counted against lowers."""
 ORDERED = frozenset({ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED, ClaimKind.SHIPPED})
 
@@ -155,8 +157,6 @@ class OfferView:
     """``read`` is what the channel answered to our last write; no reading has shown it yet."""
     surprise: int = 0
     """Units by which somebody else moved the number since our last write (channel units)."""
-    unsettled: int = 0
-    """Units it fell by beyond what may be inferred, in windows whose orders are not all known (channel units)."""
     sells_past_zero: bool = False
     price: int = 0
     """What one sale is worth, in hundredths of the currency; 0: not known."""

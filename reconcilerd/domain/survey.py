@@ -38,7 +38,7 @@ from reconcilerd.domain.position import (
     StockView,
 )
 from reconcilerd.domain.quantities import Rate
-from reconcilerd.domain.slots import SlotTrack, unsettled_units
+from reconcilerd.domain.slots import SlotTrack
 from reconcilerd.domain.stock import StockTrack
 from reconcilerd.domain.suspicion import doubted_feeds
 
@@ -409,8 +409,6 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
     rate = book.rate(slot.channel, seen.listing_sku, now, place.prior)
     write = track.write.target if track.write else None
     replaced = max(each.target for each in track.replaced) if track.replaced else 0
-    falls = track.inferred
-    unsettled = sum(unsettled_units(fall, book.orders, track.code) for fall in falls) if falls else 0
     suspect = track.suspect_since is not None
     only_answered = seen.as_of < track.firm_since
     feed = slots_feed(slot.channel)
@@ -430,7 +428,6 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         write,
         replaced,
         track.overtaken,
-        unsettled,
         suspect,
         only_answered,
         before,
@@ -472,7 +469,6 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
         code=code,
         last_written=track.last_written,
         rate=rate,
-        unsettled=unsettled,
         sells_past_zero=seen.sells_past_zero,
         pushed=place.pushed,
         price=place.price,

@@ -51,7 +51,6 @@ class Verdict(StrEnum):
     HOLD_PEER_STALE = "hold_peer_stale"
     HOLD_PEER_UNREAD = "hold_peer_unread"
     HOLD_UNMATCHED = "hold_unmatched"
-    HOLD_UNSETTLED = "hold_unsettled"
     HOLD_TOO_WIDE = "hold_too_wide"
     HOLD_HEADROOM = "hold_headroom"
 
@@ -103,7 +102,6 @@ MEANS: Mapping[Verdict, str] = MappingProxyType(
         Verdict.HOLD_PEER_STALE: "the pool's other listings are read again first",
         Verdict.HOLD_PEER_UNREAD: "another listing of the pool was never read",
         Verdict.HOLD_UNMATCHED: "too many of the channel's orders are not found in Extensiv",
-        Verdict.HOLD_UNSETTLED: "a large fall waits for the orders that explain it",
         Verdict.HOLD_TOO_WIDE: "the pool spans too many sets of warehouses",
         Verdict.HOLD_HEADROOM: "others may still be showing these units",
     }
@@ -137,7 +135,6 @@ SOON = frozenset(
         Verdict.HOLD_STOCK_STALE,
         Verdict.HOLD_OWN_STALE,
         Verdict.HOLD_PEER_STALE,
-        Verdict.HOLD_UNSETTLED,
         Verdict.HOLD_HEADROOM,
         Verdict.HOLD_CONFIRM,
     }

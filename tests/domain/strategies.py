@@ -113,7 +113,6 @@ def offers(draw: st.DrawFn, channel: str, sku: str, *, sound: bool) -> OfferView
         "not_before": Instant(NOW + 1 if draw(rarely) else 0),
         "suspect": draw(rarely),
         "surprise": draw(st.sampled_from([0, 0, 0, -3, 4])),
-        "unsettled": draw(st.sampled_from([0, 0, 0, 0, 5])),
         "sells_past_zero": draw(rarely),
         "pushed": draw(rarely),
     }

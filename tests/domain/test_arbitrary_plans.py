@@ -195,12 +195,10 @@ def every_feed_was_heard_before_a_raise(where: Position, entry: Entry, offer: Of
     )
 
 
-def nothing_is_raised_while_units_are_in_doubt(
+def nothing_is_raised_over_a_write_that_may_still_come(
     where: Position, entry: Entry, offer: OfferView, mode: Mode
 ) -> bool:
-    mine = {name for name, _ in offer.uses}
-    doubt = any(each.unsettled for each in where.offers if mine & {name for name, _ in each.uses})
-    return entry.lowers or not (doubt or offer.replaced)
+    return entry.lowers or not offer.replaced
 
 
 def nobody_is_raised_beside_a_peer_that_was_never_read(
@@ -223,7 +221,7 @@ OF_EVERY_WRITE = (
     a_write_in_the_air_is_followed_only_by_a_deeper_lower,
     every_input_of_a_raise_is_fresh,
     every_feed_was_heard_before_a_raise,
-    nothing_is_raised_while_units_are_in_doubt,
+    nothing_is_raised_over_a_write_that_may_still_come,
     nobody_is_raised_beside_a_peer_that_was_never_read,
 )
 

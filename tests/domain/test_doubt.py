@@ -26,7 +26,7 @@ from reconcilerd.domain.position import ClaimKind
 from reconcilerd.domain.quantities import Rate, expected
 from reconcilerd.domain.room import room_of
 from tests.domain.books import LAG_MS, SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
-from tests.domain.builders import A, offer, position
+from tests.domain.builders import A, claim, offer, position
 from tests.domain.builders import row as stock
 
 AUTO = Rails(Mode.AUTO)
@@ -124,10 +124,15 @@ def test_only_the_count_itself_tells_that_a_copy_was_refreshed() -> None:
     assert claimed(book, 90_001, ClaimKind.SHIPPED) == 0
 
 
-def test_what_fell_in_bulk_is_nobodys_until_its_orders_are_known() -> None:
-    uk = replace(offer("uk", Percent(500), shown=55), unsettled=44)
-    where = position([uk, offer("eu", Percent(500), shown=20)], [stock(A, 120)], split=True)
-    assert {entry.verdict for entry in make_plan(where, AUTO).entries} == {Verdict.HOLD_UNSETTLED}
+@pytest.mark.parametrize(("fell", "given"), [(45, 0), (44, 1), (5, 40), (0, 45)])
+def test_what_fell_in_bulk_is_nobodys_until_its_orders_are_known_and_all_else_is_given(
+    fell: int, given: int
+) -> None:
+    offers = [offer("uk", Percent(500), shown=55), offer("eu", Percent(500), shown=20)]
+    where = position(offers, [stock(A, 120)], [claim(fell, ClaimKind.UNSETTLED)], split=True)
+    plan = make_plan(where, AUTO)
+    assert sum(each.target - each.current for each in plan.sends) == given
+    assert not any(each.lowers for each in plan.entries)
 
 
 def test_orders_of_a_listing_at_two_places_are_taken_off_neither() -> None:

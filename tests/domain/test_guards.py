@@ -112,13 +112,11 @@ RAISES: list[tuple[Callable[[Position], Position], Verdict]] = [
     (lambda at: on_channel(at, dark=True), Verdict.HOLD_DARK),
     (lambda at: on_channel(at, unmatched=True), Verdict.HOLD_UNMATCHED),
     (lambda at: replace(at, unlisted=(UK,)), Verdict.HOLD_PEER_UNREAD),
-    (lambda at: with_offer(at, unsettled=1), Verdict.HOLD_UNSETTLED),
     (lambda at: aged(at, 60_001, "stock"), Verdict.HOLD_STOCK_STALE),
     (lambda at: aged(at, 10_001, "uk"), Verdict.HOLD_OWN_STALE),
     (lambda at: aged(at, 90_001, "eu"), Verdict.HOLD_PEER_STALE),
     (lambda at: with_offer(at, "eu", suspect=True), Verdict.HOLD_PEER_STALE),
     (lambda at: with_offer(at, "eu", only_answered=True), Verdict.HOLD_PEER_STALE),
-    (lambda at: with_offer(at, "eu", unsettled=1), Verdict.HOLD_UNSETTLED),
     (lambda at: with_offer(at, replaced=1), Verdict.HOLD_PENDING),
     (lambda at: on_channel(at, "eu", through=None), Verdict.HOLD_FIRST_RUN),
 ]

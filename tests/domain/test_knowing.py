@@ -177,12 +177,11 @@ def test_what_fell_further_than_demand_allows_is_not_put_back_before_its_orders_
     book = shop_book(1_000)
     see(book, 50, 1_000)
     see(book, 20, 2_000)
-    unsettled = [offer.unsettled for offer in position_at(book, 2_000).offers]
-    assert unsettled == [30 - 4]
+    assert claimed(book, 2_000, ClaimKind.UNSETTLED) == 30 - 4
     book.take(order("uk", OrderStatus.OPEN, 2_500, placed=1_500, units=20))
-    assert [offer.unsettled for offer in position_at(book, 2_500).offers] == [30 - 4 - 20]
+    assert claimed(book, 2_500, ClaimKind.UNSETTLED) == 30 - 4 - 20
     swept(book, "uk.orders", 2_001 + LAG_MS)
-    assert [offer.unsettled for offer in position_at(book, 3_000 + LAG_MS).offers] == [0]
+    assert claimed(book, 3_000 + LAG_MS, ClaimKind.UNSETTLED) == 0
 
 
 @pytest.mark.parametrize(("asked_ago", "verdict"), [(3_000, Verdict.SEND), (3_001, Verdict.HOLD_REREAD)])

@@ -202,11 +202,9 @@ def test_what_shows_again_what_it_did_has_sold_nothing_and_still_waits_for_order
     assert doubted(book, 60_000) is None
     assert claimed(book, 60_000, ClaimKind.INFERRED) == 0
     assert book.slots[SLOT].surprise == max(0, wrong - 50)
-    (view,) = position_at(book, 60_000).offers
-    assert (view.unsettled > 0) == (wrong == 0)
+    assert (claimed(book, 60_000, ClaimKind.UNSETTLED) > 0) == (wrong == 0)
     swept(book, "uk.orders", 60_000 + LAG_MS)
-    (view,) = position_at(book, 60_000 + LAG_MS).offers
-    assert view.unsettled == 0
+    assert claimed(book, 60_000 + LAG_MS, ClaimKind.UNSETTLED) == 0
 
 
 def test_what_sold_meanwhile_is_inferred_from_what_it_showed_before() -> None:

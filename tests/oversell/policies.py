@@ -233,7 +233,6 @@ class Omniscient:
             refused=0,
             not_before=Instant(0),
             suspect=False,
-            unsettled=0,
         )
 
     def _is_split(self, position: Position) -> bool:

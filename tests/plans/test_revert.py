@@ -204,6 +204,6 @@ def test_the_word_of_a_plan_reaches_no_later_pass(tmp_path: Path) -> None:
         assert shop.shown()["shop-us"] == 1
         assert (await shop.ask("envelopes"))["envelopes"] == []
         held = {each["verdict"] for each in (await shop.plan(sku="a", fresh=True))["entries"]}
-        assert held <= NEEDS_A_PERSON | {Verdict.HOLD_UNSETTLED}
+        assert held <= NEEDS_A_PERSON | {Verdict.HOLD_HEADROOM}
 
     opened(tmp_path / "l.db", scene)
