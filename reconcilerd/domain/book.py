@@ -430,6 +430,9 @@ class Book:
         if news or kept is None or (kept.ended_at is None and kept.status in _DONE):
             for component in dirty:
                 self.ordered[component] = self.ordered.get(component, 0) + 1
+        else:
+            # Read again as it was: two of three looks would follow these, and find nothing new.
+            dirty.clear()
         return Taken(news, tuple(found), frozenset(dirty), instead=kept if kept != fact else None)
 
     def _differing(self, fact: OrderObserved) -> Iterable[Fact]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from reconcilerd.domain.facts import EXTENSIV, OrderObserved, SlotObserved
+from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, OrderObserved, SlotObserved
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import OfferRule, Percent, Policy, PoolMode
 from reconcilerd.domain.position import ClaimKind, OfferView, Position, StockView
@@ -32,6 +32,8 @@ class Oracle:
     """By component: the orders that may still take of it, each with its eaches."""
     _said: dict[tuple[str, str], list[tuple[str, int]]] = field(default_factory=dict)
     """What the last reading of an order named, by source and number."""
+    _mapped_wrong: set[tuple[str, str]] = field(default_factory=set)
+    """Listing codes, each with its store, that Extensiv last said to be of another SKU than they are."""
 
     def conservation(self, position: Position) -> Found:
         """I6, I9: every open order that was read takes its units exactly once; a finished one takes none."""
@@ -142,8 +144,30 @@ class Oracle:
         said = sorted((line.listing_sku.strip().casefold(), line.units) for line in fact.lines)
         self._said[fact.source, fact.key.number] = said
 
+    def read_listing(self, fact: ListingDeclared) -> None:
+        """Remember whether the last reading of a listing in Extensiv gave it its own SKU."""
+        for store in self.world.stores.values():
+            for item in store.items.values() if store.sales_channel_id == fact.sales_channel_id else ():
+                if item.listing_id == fact.listing_id:
+                    right = fact.sku == item.sku.casefold()
+                    change = self._mapped_wrong.discard if right else self._mapped_wrong.add
+                    change((store.name, item.listing_sku.casefold()))
+
+    def shelves_of(self, store: str, code: str) -> Iterator[str]:
+        """The stock rows, by what they are about, that a listing is sold from."""
+        items = self.world.stores[store].items.values() if store in self.world.stores else ()
+        for sku in {item.sku for item in items if item.listing_sku.casefold() == code}:
+            for name in self.world.uses(sku):
+                yield from (
+                    f"{bin_.sku.casefold()}@{bin_.place}"
+                    for bin_ in self.world.bins.values()
+                    if bin_.sku == name
+                )
+
     def _misread(self, order: Order) -> bool:
-        """Whether a side called its lines by what nobody knows: a person is told, and nothing is counted."""
+        """Whether a side called its lines by what nobody knows, or mapped them to another SKU: a person is told."""
+        if any((order.store, code.casefold()) in self._mapped_wrong for code, _ in order.lines):
+            return True
         truth = sorted((code.casefold(), units) for code, units in order.lines)
         told = (self._said.get((source, order.number)) for source in (order.store, EXTENSIV))
         return any(each is not None and each != truth for each in told)

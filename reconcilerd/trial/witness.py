@@ -12,6 +12,7 @@ from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
     Fact,
+    ListingDeclared,
     OrderObserved,
     SlotObserved,
     StockObserved,
@@ -112,7 +113,11 @@ class Witness:
                 case OrderObserved():
                     self.oracle.read_order(fact)
                     for line in fact.lines:
-                        self._news(f"{fact.key.channel}:{line.listing_sku}", now)
+                        # What its listing is called at the moment does not matter: it is sold from these.
+                        for shelf in self.oracle.shelves_of(fact.key.channel, line.listing_sku):
+                            self._news(shelf, now)
+                case ListingDeclared():
+                    self.oracle.read_listing(fact)
                 case SweepRead():
                     self._sweep(fact)
                 case CorrectionPlanned():

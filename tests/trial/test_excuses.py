@@ -1,0 +1,65 @@
+"""What a reading got wrong is nobody's fault: only as long as it stands, and only where it matters."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconcilerd.domain.facts import ListingDeclared
+from reconcilerd.domain.names import Instant, Sku, after
+from reconcilerd.simulator.truth import World, WorldConfig
+from reconcilerd.trial.oracle import Oracle
+from reconcilerd.trial.stage import START
+from tests.domain.builders import A, offer, position, row
+from tests.world.stage import empty_shops, policy, put_on_sale
+
+UK = "shop-uk"
+LATER = after(START, 3_600_000)
+
+
+def the_world() -> World:
+    world = empty_shops(WorldConfig(seed=1, index_lag_ms=(0, 0), import_ms=(0, 0)))
+    put_on_sale(world, "A", 20, split=True, shown={UK: 10, "shop-eu": 10})
+    put_on_sale(world, "B", 20, split=True, shown={UK: 10})
+    put_on_sale(world, "SET", 5, split=True, shown={UK: 5}, bundle=(("A", 2), ("B", 1)))
+    return world
+
+
+def lost(oracle: Oracle) -> list[str]:
+    """What the oracle says of a position of A in which nothing is claimed."""
+    told = position([offer("uk", sku="a", uses=((Sku("a"), 1),))], [row(A, 20, "a")])
+    return [invariant for invariant, _ in oracle.conservation(replace(told, sold=((Sku("a"), 0),)))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([], ["I6"]),
+        ([{"sku": Sku("b")}], []),
+        ([{"sku": Sku("b")}, {}], ["I6"]),
+        ([{"sku": Sku("b"), "listing_id": 1}], ["I6"]),
+        ([{"sku": Sku("b"), "sales_channel_id": 102}], ["I6"]),
+    ],
+)
+def test_an_order_is_excused_while_extensiv_gives_its_own_listing_another_sku(
+    changes: list[dict[str, Any]], said: list[str]
+) -> None:
+    world = the_world()
+    began = {f"{UK}.orders": LATER, "extensiv.orders": Instant(0)}
+    oracle = Oracle(world, policy(split=True), began)
+    item = world.stores[UK].by_sku["A"]
+    right = ListingDeclared(
+        world.stores[UK].sales_channel_id, item.listing_id, "a", Sku("a"), False, True, START
+    )
+    assert world.place_order(UK, "1", [("A", 1)], after(START, 1_000)) is not None
+    for each in changes:
+        oracle.read_listing(replace(right, **each))
+    assert lost(oracle) == said
+
+
+def test_news_of_an_order_is_news_of_every_shelf_its_listing_is_sold_from() -> None:
+    oracle = Oracle(the_world(), policy(split=True), {})
+    assert set(oracle.shelves_of(UK, "set")) == {"a@1", "a@2", "b@1", "b@2"}
+    assert set(oracle.shelves_of(UK, "a")) == {"a@1", "a@2"}
+    assert list(oracle.shelves_of(UK, "nothing")) == []
+    assert list(oracle.shelves_of("nobody", "a")) == []
