@@ -1,7 +1,7 @@
 """Who hears of alerts: receivers and a dead man's switch, from the settings and the secrets that they name."""
 
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from random import Random
 
@@ -20,6 +20,7 @@ from reconcilerd.alerting.webhook import Webhook, key_of_secret
 from reconcilerd.cli.wall import now
 from reconcilerd.config.credentials import resolve
 from reconcilerd.config.fields import LOOPBACK, url_parts
+from reconcilerd.config.hosts import why_unreachable
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import AlertsSection, MailSection, Settings
 from reconcilerd.daemon.alarms import Alarms
@@ -53,6 +54,7 @@ def secrets_of(alerts: AlertsSection, env: Mapping[str, str], faults: list[str])
             continue
         found[key] = secret
         why = _CHECKS[key](secret.reveal()) if key in _CHECKS else ""
+        why = why or (_unreachable(secret.reveal(), alerts.allow_hosts) if key in _ADDRESSES else "")
         if why:
             faults.append(f"alerts.{key}: the secret {why}")
     return found
@@ -71,6 +73,16 @@ def _address(value: str) -> str:
     if parts.username is not None or parts.fragment:
         return "is a URL with a user or a #; neither is sent"
     return ""
+
+
+def _unreachable(value: str, allowed: Collection[str]) -> str:
+    """Why nothing may be sent to an address, if so."""
+    why = why_unreachable(url_parts(value).hostname or "", allowed)
+    return (
+        f"is an address whose host {why}; if that is meant, name the host in alerts.allow_hosts"
+        if why
+        else ""
+    )
 
 
 def _heart(value: str) -> str:
@@ -105,6 +117,9 @@ _CHECKS: Mapping[str, Callable[[str], str]] = {
     "webhook_secret": _signing,
     "heartbeat_url": _heart,
 }
+
+
+_ADDRESSES = frozenset({"slack_webhook", "webhook_url", "heartbeat_url"})
 
 
 def instance_of(alerts: AlertsSection) -> str:

@@ -109,8 +109,8 @@ async def _live(
         async def journal(facts: Sequence[AlertChanged | AlertTold | SilenceSet]) -> None:
             await writer.append(facts, "alert")
 
-        poster = Poster()
         section, secrets = plan.settings.alerts, plan.alerts
+        poster = Poster(section.allow_hosts)
         alerts = engine_of(section, secrets, poster.post, journal, ledger)
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)

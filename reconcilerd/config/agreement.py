@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from reconcilerd.config.fields import LOOPBACK, WORKING, address_of
+from reconcilerd.config.hosts import why_unreachable
 from reconcilerd.config.settings import (
     AgesSection,
     AlertsSection,
@@ -376,6 +377,11 @@ def _alerts(alerts: AlertsSection) -> Iterator[str]:
             yield f"alerts.{key}: needs alerts.{other} beside it; without, {why}"
     if alerts.slack_webhook and alerts.slack_bot_token:
         yield "alerts.slack_bot_token: beside alerts.slack_webhook Slack would be told twice; keep one of them"
+    for key in ("slack_api_url", "pagerduty_url", "alertmanager_url"):
+        host = urlsplit(getattr(alerts, key) or "").hostname
+        why = why_unreachable(host, alerts.allow_hosts) if host else ""
+        if why:
+            yield f"alerts.{key}: {host} {why}; if that is meant, name it in alerts.allow_hosts"
     if alerts.mail is None:
         return
     if bool(alerts.mail.user) != bool(alerts.mail.password):

@@ -382,6 +382,9 @@ class AlertsSection(Section):
     heartbeat_url: SecretName = Field(
         "", description="name of the secret; a dead man's switch, called while everything is read and planned"
     )
+    allow_hosts: list[HostName] = Field(
+        [], description="hosts on a private network that may be told; all others must have public addresses"
+    )
     group_wait_s: Lag = Field(
         10, description="from the first news to a message: one cause seldom comes alone"
     )

@@ -126,9 +126,24 @@ def test_an_address_on_this_machine_may_be_plain() -> None:
     assert faults == []
 
 
+@pytest.mark.parametrize("name", ["SLACK_WEBHOOK", "WEBHOOK_URL", "HEARTBEAT_URL"])
+@pytest.mark.parametrize("host", ["169.254.169.254", "10.1.2.3", "metadata.google.internal", "2852039166"])
+def test_an_address_that_leads_inwards_is_refused_unless_its_host_is_named(name: str, host: str) -> None:
+    env, faults = SOUND | {name: f"https://{host}/x"}, list[str]()
+    secrets_of(alerts_of(), env, faults)
+    assert [each.startswith(f"alerts.{name.lower()}: ") and "allow_hosts" in each for each in faults] == [
+        True
+    ]
+    faults.clear()
+    secrets_of(alerts_of(allow_hosts=[host]), env, faults)
+    assert faults == []
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"alertmanager_url": "https://10.0.0.7:9093"}, "alerts.alertmanager_url: 10.0.0.7 is no public"),
+        ({"slack_api_url": "https://169.254.169.254/api"}, "alerts.slack_api_url: 169.254.169.254 is link"),
         ({"webhook_secret": ""}, "alerts.webhook_url: needs alerts.webhook_secret"),
         ({"webhook_url": ""}, "alerts.webhook_secret: needs alerts.webhook_url"),
         ({"pagerduty_routing_key": ""}, "alerts.pagerduty_old_routing_key: needs"),
