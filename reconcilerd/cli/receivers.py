@@ -40,6 +40,7 @@ def secrets_of(alerts: AlertsSection, env: Mapping[str, str], faults: list[str])
     named = {
         "slack_webhook": alerts.slack_webhook,
         "slack_bot_token": alerts.slack_bot_token,
+        "slack_app_token": alerts.slack_app_token,
         "pagerduty_routing_key": alerts.pagerduty_routing_key,
         "pagerduty_old_routing_key": alerts.pagerduty_old_routing_key,
         "webhook_url": alerts.webhook_url,
@@ -100,6 +101,10 @@ def _bot_token(value: str) -> str:
     return "" if value.startswith("xoxb-") else "is no token of a bot: those begin with xoxb-"
 
 
+def _app_token(value: str) -> str:
+    return "" if value.startswith("xapp-") else "is no token of an app: those begin with xapp-"
+
+
 def _signing(value: str) -> str:
     try:
         key_of_secret(value)
@@ -111,6 +116,7 @@ def _signing(value: str) -> str:
 _CHECKS: Mapping[str, Callable[[str], str]] = {
     "slack_webhook": _address,
     "slack_bot_token": _bot_token,
+    "slack_app_token": _app_token,
     "pagerduty_routing_key": _routing_key,
     "pagerduty_old_routing_key": _routing_key,
     "webhook_url": _address,
@@ -128,9 +134,16 @@ def instance_of(alerts: AlertsSection) -> str:
 
 
 def receivers_of(
-    alerts: AlertsSection, secrets: Mapping[str, Secret], post: Post, clock: Clock
+    alerts: AlertsSection,
+    secrets: Mapping[str, Secret],
+    post: Post,
+    clock: Clock,
+    channels: Collection[str] = (),
 ) -> list[Receiver]:
-    """Everybody who is to be told; ``secrets`` as ``secrets_of`` found them."""
+    """Everybody who is to be told; ``secrets`` as ``secrets_of`` found them.
+
+    ``channels``: sales channels that buttons may be about, where there are any.
+    """
     made: list[Receiver] = []
     pace = Pace(
         wait_ms=round(alerts.group_wait_s * 1000),
@@ -142,9 +155,8 @@ def receivers_of(
         url = secrets["slack_webhook"].reveal()
         made.append(Slack(url, post, replace(pace, least=alerts.slack_least)))
     if "slack_bot_token" in secrets:
-        bot = secrets["slack_bot_token"].reveal()
-        slack = replace(pace, least=alerts.slack_least)
-        made.append(SlackBot(alerts.slack_api_url, bot, alerts.slack_channel, post, slack))
+        acts_on = channels if "slack_app_token" in secrets else None
+        made.append(bot_of(alerts, secrets, post, replace(pace, least=alerts.slack_least), acts_on))
     if "pagerduty_routing_key" in secrets:
         names = ("pagerduty_routing_key", "pagerduty_old_routing_key")
         keys = [secrets[name].reveal() for name in names if name in secrets]
@@ -161,6 +173,18 @@ def receivers_of(
     return made
 
 
+def bot_of(
+    alerts: AlertsSection,
+    secrets: Mapping[str, Secret],
+    post: Post,
+    pace: Pace | None = None,
+    acts_on: Collection[str] | None = None,
+) -> SlackBot:
+    """The bot; ``acts_on``: what its buttons may be about, None for no buttons."""
+    token = secrets["slack_bot_token"]
+    return SlackBot(alerts.slack_api_url, token, alerts.slack_channel, post, pace, acts_on)
+
+
 def _mail(mail: MailSection, secrets: Mapping[str, Secret], pace: Pace) -> Receiver:
     # The library's mail and a TLS context take time that a tenant without mail need not wait for.
     from reconcilerd.alerting.mail import Mail, Server
@@ -172,11 +196,16 @@ def _mail(mail: MailSection, secrets: Mapping[str, Secret], pace: Pace) -> Recei
 
 
 def engine_of(
-    alerts: AlertsSection, secrets: Mapping[str, Secret], post: Post, journal: Journal, ledger: Reader
+    alerts: AlertsSection,
+    secrets: Mapping[str, Secret],
+    post: Post,
+    journal: Journal,
+    ledger: Reader,
+    channels: Collection[str] = (),
 ) -> Engine:
     """The engine as it stands by the ledger."""
     return Engine(
-        receivers_of(alerts, secrets, post, now),
+        receivers_of(alerts, secrets, post, now, channels),
         journal,
         now,
         ledger.state(AlertChanged),

@@ -21,6 +21,7 @@ from reconcilerd.cli.machine import backed_up
 from reconcilerd.cli.page import start_page
 from reconcilerd.cli.receivers import alarms_of, changes_of, engine_of, heartbeat_of, started
 from reconcilerd.cli.reload import Reload
+from reconcilerd.cli.slack import start_buttons
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, terms_of, wire
 from reconcilerd.config.secret import redact
@@ -111,7 +112,8 @@ async def _live(
 
         section, secrets = plan.settings.alerts, plan.alerts
         poster = Poster(section.allow_hosts)
-        alerts = engine_of(section, secrets, poster.post, journal, ledger)
+        channels = [each.name for each in plan.settings.channels]
+        alerts = engine_of(section, secrets, poster.post, journal, ledger, channels)
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
         sources = Sources(
@@ -138,6 +140,7 @@ async def _live(
         changes = changes_of(section, secrets, poster.post)
         built.daemon.changed = changes.note
         group.start_soon(keep_alive, "changes", changes.run)
+        alarms.buttons = start_buttons(group, plan, poster, built, answers, alerts)
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1", status(status_line(built.daemon)))
