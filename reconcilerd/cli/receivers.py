@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from random import Random
 
 from reconcilerd import __version__
@@ -45,6 +46,7 @@ def secrets_of(alerts: AlertsSection, env: Mapping[str, str], faults: list[str])
         "pagerduty_old_routing_key": alerts.pagerduty_old_routing_key,
         "webhook_url": alerts.webhook_url,
         "webhook_secret": alerts.webhook_secret,
+        "apprise_urls": alerts.apprise_urls,
         "heartbeat_url": alerts.heartbeat_url,
         "mail.password": alerts.mail.password if alerts.mail is not None else "",
     }
@@ -55,6 +57,8 @@ def secrets_of(alerts: AlertsSection, env: Mapping[str, str], faults: list[str])
             continue
         found[key] = secret
         why = _CHECKS[key](secret.reveal()) if key in _CHECKS else ""
+        if key == "apprise_urls":
+            faults += [f"alerts.{key}: {each}" for each in _apprise(secret.reveal(), alerts.allow_hosts)]
         why = why or (_unreachable(secret.reveal(), alerts.allow_hosts) if key in _ADDRESSES else "")
         if why:
             faults.append(f"alerts.{key}: the secret {why}")
@@ -84,6 +88,15 @@ def _unreachable(value: str, allowed: Collection[str]) -> str:
         if why
         else ""
     )
+
+
+def _apprise(value: str, allowed: Collection[str]) -> list[str]:
+    """What is wrong with addresses of apprise."""
+    if find_spec("apprise") is None:
+        return ["apprise is not installed; run: pip install 'reconcilerd[apprise]'"]
+    from reconcilerd.alerting.apprise_urls import faults_of
+
+    return faults_of(value.split(), allowed)
 
 
 def _heart(value: str) -> str:
@@ -168,6 +181,12 @@ def receivers_of(
     if "webhook_url" in secrets and "webhook_secret" in secrets:
         url, key = secrets["webhook_url"].reveal(), secrets["webhook_secret"].reveal()
         made.append(Webhook(url, key, instance, post, clock, replace(pace, least=alerts.webhook_least)))
+    if "apprise_urls" in secrets:
+        # A large library: whoever has no use for it need not wait for it.
+        from reconcilerd.alerting.apprise_urls import Services
+
+        urls = secrets["apprise_urls"].reveal().split()
+        made.append(Services(urls, replace(pace, least=alerts.apprise_least)))
     if alerts.mail is not None:
         made.append(_mail(alerts.mail, secrets, replace(pace, least=alerts.mail_least)))
     return made

@@ -402,6 +402,10 @@ class AlertsSection(Section):
     webhook_least: Severity = Field("warning", description="the mildest that it hears of")
     mail: MailSection | None = Field(None, description="e-mail")
     mail_least: Severity = Field("error", description="the mildest that is mailed")
+    apprise_urls: SecretName = Field(
+        "", description="name of the secret: addresses of apprise, spaces between; needs reconcilerd[apprise]"
+    )
+    apprise_least: Severity = Field("warning", description="the mildest that they hear of")
     heartbeat_url: SecretName = Field(
         "", description="name of the secret; a dead man's switch, called while everything is read and planned"
     )
