@@ -23,7 +23,6 @@ from tests.alerting.test_slack_bot import notice
 from tests.cli.test_alerts import hook
 from tests.cli.test_receivers import SOUND, alerts_of, clock, post
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
 """One of its hundred plugins imports it."""
 
