@@ -4,7 +4,7 @@ A press does what a command does, by the same answers. It is refused, and change
 it was dealt with before, and where what it is about is over or has changed since it was shown.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, assert_never
@@ -46,6 +46,10 @@ RESULTS: tuple[Result, ...] = ("done", "shown", "refused", "stale", "repeated", 
 OVER = "This alert is over; nothing was changed. `reconcilerd status` says how things stand."
 
 
+Seen = dict[tuple[str, ...], None]
+"""Identities of presses, the oldest first."""
+
+
 class Speaker(Protocol):
     """Speaks where the alerts are."""
 
@@ -76,8 +80,12 @@ class Presses:
         answer: Callable[[dict[str, Any], str], Awaitable[dict[str, Any]]],
         probed: Callable[[str], None],
         counts: Counter[str],
+        seen: Seen,
     ) -> None:
-        """``answer``: as any request is answered, and by whom. ``probed``: somebody who may not tried to."""
+        """``answer``: as any request is answered, and by whom. ``probed``: somebody who may not tried to.
+
+        ``seen``: presses that were dealt with; one that is among them does nothing.
+        """
         self._house = house
         self._speaker = speaker
         self._engine = engine
@@ -86,7 +94,7 @@ class Presses:
         self._answer = answer
         self._probed = probed
         self._counts = counts
-        self._seen: OrderedDict[tuple[str, ...], None] = OrderedDict()
+        self._seen = seen
 
     async def take(self, payload: Mapping[str, Any], app: str) -> None:
         """Deal with what Slack says was pressed in an app. Raises LedgerFault."""
@@ -111,7 +119,7 @@ class Presses:
             return "repeated"
         self._seen[press.identity] = None
         while len(self._seen) > MOST_SEEN:
-            self._seen.popitem(last=False)
+            del self._seen[next(iter(self._seen))]
         right = RIGHTS[press.button.do]
         if press.user not in house.people[right]:
             self._turn_away(f"{press.user}, to {right}")

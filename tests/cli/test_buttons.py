@@ -108,6 +108,10 @@ async def test_a_person_lifts_a_freeze_from_slack_and_a_stranger_is_refused(tmp_
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    async def until_heard() -> None:
+        while (await asked("alerts"))["buttons"] != "":
+            await anyio.sleep(0.2)
+
     with trading(tmp_path, harmed=False) as config:
         async with slack.open():
             wired(config, slack.port)
@@ -137,6 +141,12 @@ async def test_a_person_lifts_a_freeze_from_slack_and_a_stranger_is_refused(tmp_
                 text = await ran("alerts")
                 assert "BUTTONS IN SLACK ARE NOT HEARD: Slack answered invalid_auth" in text
                 assert max(map(len, text.splitlines())) <= COLUMNS
+                (tmp_path / "secret-slack_app_token").write_text("xapp-another", "utf-8")
+                await ran("reload")
+                await until(lambda: slack.socket.open)
+                await until_heard()
+                await slack.press(allow, ANN)
+                await until(lambda: "is not frozen any more" in slack.texts("chat.postEphemeral")[-1])
                 daemon.terminate()
                 assert await to_thread.run_sync(lambda: daemon.wait(30)) == 0
     log = (tmp_path / "log").read_text("utf-8")
