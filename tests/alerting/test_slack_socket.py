@@ -23,7 +23,7 @@ from reconcilerd.transport import websocket
 from reconcilerd.transport.websocket import MOST_BYTES, dialler
 from tests.alerting.socket_mode import APP, TOKEN, FakeSocketMode, said, until
 
-FASTER = {"FIRST_S": 0.01, "CAP_S": 0.05, "REFUSED_S": 0.05, "HELLO_S": 5.0}
+FASTER = {"FIRST_S": 0.01, "CAP_S": 0.05, "REFUSED_S": 0.05, "HELLO_S": 30.0}
 
 
 @dataclass
@@ -227,7 +227,7 @@ async def test_a_slack_that_is_away_or_says_nothing_is_tried_again(monkeypatch: 
         assert "no answer" in ears.mode.trouble
         slack.away, slack.says_hello = False, False
         await until(lambda: "says nothing" in ears.mode.trouble)
-        monkeypatch.setattr(slack_socket, "HELLO_S", 5.0)
+        monkeypatch.setattr(slack_socket, "HELLO_S", 30.0)
         slack.says_hello = True
         await ears.hears()
 
