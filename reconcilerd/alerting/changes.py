@@ -57,6 +57,10 @@ class Changes:
             self._waiting.append(Change(summary, details, self._clock()))
             self._news.set()
 
+    def turn_to(self, other: "Changes") -> None:
+        """Tell what is told from here on, and what waits, where another would."""
+        self._url, self._key, self._source, self._post = other._url, other._key, other._source, other._post
+
     async def run(self) -> None:
         """Tell until cancelled."""
         while True:
@@ -68,6 +72,8 @@ class Changes:
 
     async def _tell(self, change: Change) -> None:
         for _ in range(TRIES):
+            if self._key is None:
+                return  # nobody is told any more
             try:
                 status, body, headers = await self._post(self._url, self._event(change), {})
             except ReconcilerdError as error:

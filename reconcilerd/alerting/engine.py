@@ -117,22 +117,43 @@ class Engine:
         self._chance = chance or Random(0)
         self._known: dict[str, Known] = {each.key: known_of(each) for each in standing}
         self._silences = {each.id: each for each in silences}
-        self._told: dict[str, dict[str, AlertTold]] = {name: {} for name in self._receivers}
+        self._told: dict[str, dict[str, AlertTold]] = {}
+        self._remember(told)
+        self._news = {name: anyio.Event() for name in self._receivers}
+        self._turn = anyio.Event()
+        self._others = anyio.Event()
+        self._trouble: dict[str, str] = {}
+        self.deliveries: Counter[tuple[str, str]] = Counter(
+            {(name, result): 0 for name in self._receivers for result in ("ok", "failed", "refused")}
+        )
+        """How often each receiver was told something, by what came of it."""
+
+    def _remember(self, told: Iterable[AlertTold]) -> None:
+        """What each receiver has heard: as it is in memory already, else as the ledger has it."""
+        kept = {name: self._told.get(name) for name in self._receivers}
+        self._told = {name: heard if heard is not None else {} for name, heard in kept.items()}
         for each in told:
-            if each.receiver in self._told and each.key in self._known:
+            if each.receiver in kept and kept[each.receiver] is None and each.key in self._known:
                 self._told[each.receiver][each.key] = heard_of(each, self._known[each.key])
         for heard in self._told.values():
             # A receiver that refused may have been set right since.
             for key in [k for k, each in heard.items() if each.transition is Transition.REFUSED]:
                 if self._known[key].now.firing:
                     del heard[key]
+
+    def turn_to(self, receivers: Sequence[Receiver], told: Iterable[AlertTold]) -> None:
+        """Tell these from here on. Nothing that is owed is lost, and who heard of something does not hear it again.
+
+        ``told``: what the ledger holds, of those who are told now and were not before.
+        """
+        self._receivers = {each.name: each for each in receivers}
+        self._remember(told)
+        self._trouble.clear()
         self._news = {name: anyio.Event() for name in self._receivers}
-        self._turn = anyio.Event()
-        self._trouble: dict[str, str] = {}
-        self.deliveries: Counter[tuple[str, str]] = Counter(
-            {(name, result): 0 for name in self._receivers for result in ("ok", "failed", "refused")}
-        )
-        """How often each receiver was told something, by what came of it."""
+        for name in self._receivers:
+            for result in ("ok", "failed", "refused"):
+                self.deliveries[name, result] += 0
+        self._others.set()
 
     @property
     def severities(self) -> Counter[str]:
@@ -222,8 +243,13 @@ class Engine:
         async with anyio.create_task_group() as group:
             group.start_soon(self._let_time_pass)
             group.start_soon(self._watch_receivers)
-            for receiver in self._receivers.values():
-                group.start_soon(self._deliver, receiver)
+            while True:
+                self._others = anyio.Event()
+                async with anyio.create_task_group() as tellers:
+                    for receiver in self._receivers.values():
+                        tellers.start_soon(self._deliver, receiver)
+                    await self._others.wait()
+                    tellers.cancel_scope.cancel()
 
     async def _stands(self, known: Known, before: Episode | None) -> None:
         """Keep how an alert stands; what is new of it is written down before anybody is told."""
@@ -271,8 +297,11 @@ class Engine:
         """A receiver that does not hear is an alert to the others."""
         while True:
             await anyio.sleep(LOOK_AGAIN_S)
-            for name in self._receivers:
-                why = self._failing(name)
+            for gone in [each.now.subject for each in self._known.values() if each.now.kind == FAILING]:
+                if gone not in self._receivers:
+                    await self.resolve(FAILING, gone)
+            for name in [each for each in self._receivers if each in self._told]:
+                why = self._failing(name) if name in self._told else ""
                 if why:
                     text = f"{name} does not take alerts: {why}; reconcilerd alerts test {name}"
                     await self.raise_(FAILING, name, kind_named(FAILING).severity, text, {})
@@ -325,7 +354,8 @@ class Engine:
 
     async def _deliver(self, receiver: Receiver) -> None:
         name, pause_s = receiver.name, RETRY_S
-        while True:
+        # Whose place another took is about to be ended.
+        while self._receivers.get(name) is receiver:
             self._news[name] = anyio.Event()
             notices, withheld = self._owed(name)
             await self._note(
@@ -388,8 +418,9 @@ class Engine:
 
     async def _note(self, receiver: Receiver, told: Sequence[AlertTold]) -> None:
         """Remember what a receiver was told, and write it down where that lasts."""
-        for each in told:
-            self._told[receiver.name][each.key] = each
+        heard = self._told.get(receiver.name)
+        if heard is not None:
+            heard.update({each.key: each for each in told})
         repeats_ms = receiver.pace.repeat_ms
         brief = repeats_ms is not None and repeats_ms < KEPT_REPEATS_MS
         lasting = [each for each in told if not (brief and each.transition is Transition.REPEATED)]

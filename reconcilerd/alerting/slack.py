@@ -43,10 +43,11 @@ class Slack:
 
 def text_of(notices: Sequence[Notice]) -> str:
     """The message, in Slack's own markup."""
-    return within([_paragraph(each) for each in notices], BUDGET, MORE)
+    return within(["\n".join(paragraph_of(each)) for each in notices], BUDGET, MORE)
 
 
-def _paragraph(notice: Notice) -> str:
+def paragraph_of(notice: Notice) -> list[str]:
+    """The lines about one alert."""
     over = notice.transition is Transition.RESOLVED
     mark = ":white_check_mark:" if over else MARKS.get(notice.episode.severity, ":information_source:")
     lines = [
@@ -56,7 +57,7 @@ def _paragraph(notice: Notice) -> str:
     if not over:
         lines += [_detail(name, text) for name, text in details_of(notice.episode)]
         lines.append(f"what to do: `{runbook(notice.episode)}`")
-    return "\n".join(lines)
+    return lines
 
 
 def _detail(name: str, text: str) -> str:

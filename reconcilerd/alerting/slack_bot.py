@@ -4,20 +4,18 @@ A message is changed when what it tells is over, and what is said again goes int
 ``channel:ts``. What each message tells is kept in memory: one from before a restart gets the end as an answer.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from reconcilerd.alerting.engine import NotTaken, Permanent
+from reconcilerd.alerting.buttons import Button, message_of, row_of, section_of
 from reconcilerd.alerting.outbox import Notice, Pace
-from reconcilerd.alerting.slack import Post, retry_after_s, text_of
+from reconcilerd.alerting.slack import BUDGET, Post, text_of
+from reconcilerd.alerting.slack_api import SaysNo, ask
+from reconcilerd.alerting.wording import cut
+from reconcilerd.config.secret import Secret
 from reconcilerd.domain.facts import Transition
 
 MOST_KEPT = 200
 """Messages that can still be changed; the oldest are let go."""
-LATER = frozenset(
-    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
-)
-"""What Slack says when it may take the same later. All else is for a person: a token, a scope, a channel."""
 UPDATE = "chat.update"
 UNCHANGEABLE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """Why a message stays as it is."""
@@ -40,12 +38,22 @@ class SlackBot:
 
     name = "slack"
 
-    def __init__(self, api: str, token: str, channel: str, post: Post, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        api: str,
+        token: Secret,
+        channel: str,
+        post: Post,
+        pace: Pace | None = None,
+        acts_on: Collection[str] | None = None,
+    ) -> None:
+        """``acts_on``: sales channels that buttons may be about. None: messages have no buttons."""
         self.pace = pace or Pace()
         self._api = api.rstrip("/")
         self._token = token
         self._channel = channel
         self._post = post
+        self._acts_on = acts_on
         self._shown: dict[str, dict[About, Notice]] = {}
         """By reference: what the message tells of each episode."""
 
@@ -89,31 +97,34 @@ class SlackBot:
         """Post a message, or an answer under another one; by what it is known."""
         thread = {"thread_ts": under.partition(":")[2]} if under else {}
         channel = under.partition(":")[0] or self._channel
-        told = await self._ask("chat.postMessage", {"channel": channel, "text": text_of(notices), **thread})
+        body = {"channel": channel, **self._message(notices), **thread}
+        told = await self._ask("chat.postMessage", body)
         return f"{told.get('channel', channel)}:{told.get('ts', '')}"
 
     async def _change(self, reference: str, shown: dict[About, Notice]) -> None:
         channel, _, ts = reference.partition(":")
-        text = text_of(list(shown.values()))
-        await self._ask(UPDATE, {"channel": channel, "ts": ts, "text": text})
+        await self._ask(UPDATE, {"channel": channel, "ts": ts, **self._message(list(shown.values()))})
         self._shown[reference] = shown
 
+    def _message(self, notices: Sequence[Notice]) -> Mapping[str, object]:
+        return {"text": text_of(notices)} if self._acts_on is None else message_of(notices, self._acts_on)
+
+    async def whisper(self, user: str, text: str, thread: str = "") -> None:
+        """Say something that only one person sees. Raises Permanent, NotTaken."""
+        under = {"thread_ts": thread} if thread else {}
+        body = {"channel": self._channel, "user": user, "text": cut(text, BUDGET), **under}
+        await self._ask("chat.postEphemeral", body)
+
+    async def reply(self, thread: str, text: str, buttons: Sequence[Button] = ()) -> None:
+        """Answer under a message, for all to see. Raises Permanent, NotTaken."""
+        blocks = [section_of(text), *([row_of(buttons)] if buttons else [])]
+        body = {"channel": self._channel, "thread_ts": thread, "text": text, "blocks": blocks}
+        await self._ask("chat.postMessage", body)
+
     async def _ask(self, method: str, body: Mapping[str, object]) -> dict[str, object]:
-        headers = {"authorization": f"Bearer {self._token}"}
-        status, text, answered = await self._post(f"{self._api}/{method}", body, headers)
-        if status == 429 or status >= 500:
-            raise NotTaken(f"Slack answered {status}", retry_after_s(answered))
-        if status != 200:
-            raise Permanent(f"Slack answered {status} {text[:80]}")
         try:
-            told = json.loads(text)
-        except ValueError:
-            told = None
-        if not isinstance(told, dict):
-            raise NotTaken("Slack answered something that is no JSON object")
-        if told.get("ok") is True:
-            return told
-        why = str(told.get("error"))[:80]
-        if method == UPDATE and why in UNCHANGEABLE:
-            raise _Unchangeable
-        raise (NotTaken if why in LATER else Permanent)(f"Slack answered {why}")
+            return await ask(self._post, f"{self._api}/{method}", self._token, body)
+        except SaysNo as no:
+            if method == UPDATE and no.word in UNCHANGEABLE:
+                raise _Unchangeable from None
+            raise

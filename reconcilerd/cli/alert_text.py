@@ -18,7 +18,13 @@ def listed(told: Answer, columns: int) -> str:
         lines += [*_alert(each, columns), ""]
     for each in told["silences"]:
         lines += [*_silence(each, columns), ""]
+    for each in told["half_approved"]:
+        lines += [*_half_approved(each, columns), ""]
     lines += textwrap.wrap(_sum(told), columns)
+    if told["buttons"]:
+        lines += textwrap.wrap(
+            f"BUTTONS IN SLACK ARE NOT HEARD: {told['buttons']}", columns, subsequent_indent="  "
+        )
     if told["unheard"]:
         lines += textwrap.wrap(told["unheard"], columns, subsequent_indent="  ")
     return "\n".join(lines)
@@ -81,6 +87,15 @@ def _silence(each: Answer, columns: int) -> list[str]:
     return textwrap.wrap(text, columns, subsequent_indent="  ", break_long_words=False)
 
 
+def _half_approved(each: Answer, columns: int) -> list[str]:
+    skus = f"{', '.join(each['skus'][:5])}{' ...' if len(each['skus']) > 5 else ''}"
+    text = (
+        f"HALF APPROVED on {each['channel']}: {skus}; {each['zeros']} listings could come to zero. "
+        f"{each['by']} agreed; somebody else must, in Slack, until {each['until']}"
+    )
+    return textwrap.wrap(text, columns, subsequent_indent="  ", break_long_words=False)
+
+
 def silenced(told: Answer, columns: int) -> str:
     """``alerts silence``: what it covers now, and how it is lifted."""
     covers = ", ".join(short(each) for each in told["covers"]) or "nothing that is open"
@@ -111,7 +126,11 @@ def tried(told: Answer, columns: int) -> str:
 def in_status(told: Answer, columns: int, most: int = 10) -> list[str]:
     """A line for each open alert and each silence, cut to fit."""
     open_ = [each for each in told["alerts"] if each["stage"] in {"firing", "keeping"}]
-    lines = [_one_line(each) for each in open_[:most]]
+    lines = [
+        f"HALF APPROVED on {each['channel']} by {each['by']}, until {each['until']}: {', '.join(each['skus'])}"
+        for each in told["half_approved"]
+    ]
+    lines += [_one_line(each) for each in open_[:most]]
     if len(open_) > most:
         lines.append(f"and {len(open_) - most} more alerts: reconcilerd alerts list")
     lines += [

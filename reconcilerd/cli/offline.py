@@ -114,16 +114,20 @@ async def _try_receivers(plan: Plan, request: dict[str, Any]) -> dict[str, Any]:
     def make(post: Post) -> list[Receiver]:
         return receivers_of(plan.settings.alerts, plan.alerts, post, now)
 
-    return await try_receivers(make, _post, request, "the command line", now())
+    return await try_receivers(make, _posting(plan), request, "the command line", now())
 
 
-async def _post(url: str, body: object, headers: Mapping[str, str]) -> Answer:
-    """One post, by a client of its own: most commands send none."""
-    poster = Poster()
-    try:
-        return await poster.post(url, body, headers)
-    finally:
-        await poster.aclose()
+def _posting(plan: Plan) -> Post:
+    """Posts by a client of its own each time: most commands send none."""
+
+    async def post(url: str, body: object, headers: Mapping[str, str]) -> Answer:
+        poster = Poster(plan.settings.alerts.allow_hosts)
+        try:
+            return await poster.post(url, body, headers)
+        finally:
+            await poster.aclose()
+
+    return post
 
 
 def _alarms(plan: Plan, ledger: Reader, journal: Journal) -> Alarms:
@@ -132,9 +136,9 @@ def _alarms(plan: Plan, ledger: Reader, journal: Journal) -> Alarms:
     async def keep(facts: Sequence[AlertChanged | AlertTold | SilenceSet]) -> None:
         await journal.append(facts, "alert")
 
-    section, secrets = plan.settings.alerts, plan.alerts
-    engine = engine_of(section, secrets, _post, keep, ledger)
-    return alarms_of(section, secrets, _post, engine, ledger, running=False)
+    section, secrets, post = plan.settings.alerts, plan.alerts, _posting(plan)
+    engine = engine_of(section, secrets, post, keep, ledger)
+    return alarms_of(section, secrets, post, engine, ledger, running=False)
 
 
 def _answers(built: Assembled, reader: Reader, alarms: Alarms) -> Answers:

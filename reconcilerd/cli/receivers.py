@@ -1,8 +1,9 @@
 """Who hears of alerts: receivers and a dead man's switch, from the settings and the secrets that they name."""
 
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from random import Random
 
 from reconcilerd import __version__
@@ -20,6 +21,7 @@ from reconcilerd.alerting.webhook import Webhook, key_of_secret
 from reconcilerd.cli.wall import now
 from reconcilerd.config.credentials import resolve
 from reconcilerd.config.fields import LOOPBACK, url_parts
+from reconcilerd.config.hosts import why_unreachable
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import AlertsSection, MailSection, Settings
 from reconcilerd.daemon.alarms import Alarms
@@ -39,10 +41,12 @@ def secrets_of(alerts: AlertsSection, env: Mapping[str, str], faults: list[str])
     named = {
         "slack_webhook": alerts.slack_webhook,
         "slack_bot_token": alerts.slack_bot_token,
+        "slack_app_token": alerts.slack_app_token,
         "pagerduty_routing_key": alerts.pagerduty_routing_key,
         "pagerduty_old_routing_key": alerts.pagerduty_old_routing_key,
         "webhook_url": alerts.webhook_url,
         "webhook_secret": alerts.webhook_secret,
+        "apprise_urls": alerts.apprise_urls,
         "heartbeat_url": alerts.heartbeat_url,
         "mail.password": alerts.mail.password if alerts.mail is not None else "",
     }
@@ -53,6 +57,9 @@ def secrets_of(alerts: AlertsSection, env: Mapping[str, str], faults: list[str])
             continue
         found[key] = secret
         why = _CHECKS[key](secret.reveal()) if key in _CHECKS else ""
+        if key == "apprise_urls":
+            faults += [f"alerts.{key}: {each}" for each in _apprise(secret.reveal(), alerts.allow_hosts)]
+        why = why or (_unreachable(secret.reveal(), alerts.allow_hosts) if key in _ADDRESSES else "")
         if why:
             faults.append(f"alerts.{key}: the secret {why}")
     return found
@@ -73,6 +80,25 @@ def _address(value: str) -> str:
     return ""
 
 
+def _unreachable(value: str, allowed: Collection[str]) -> str:
+    """Why nothing may be sent to an address, if so."""
+    why = why_unreachable(url_parts(value).hostname or "", allowed)
+    return (
+        f"is an address whose host {why}; if that is meant, name the host in alerts.allow_hosts"
+        if why
+        else ""
+    )
+
+
+def _apprise(value: str, allowed: Collection[str]) -> list[str]:
+    """What is wrong with addresses of apprise."""
+    if find_spec("apprise") is None:
+        return ["apprise is not installed; run: pip install 'reconcilerd[apprise]'"]
+    from reconcilerd.alerting.apprise_urls import faults_of
+
+    return faults_of(value.split(), allowed)
+
+
 def _heart(value: str) -> str:
     bad = "holds a ?: /fail is put behind it where something is wrong" if "?" in value else ""
     return _address(value) or bad
@@ -88,6 +114,10 @@ def _bot_token(value: str) -> str:
     return "" if value.startswith("xoxb-") else "is no token of a bot: those begin with xoxb-"
 
 
+def _app_token(value: str) -> str:
+    return "" if value.startswith("xapp-") else "is no token of an app: those begin with xapp-"
+
+
 def _signing(value: str) -> str:
     try:
         key_of_secret(value)
@@ -99,6 +129,7 @@ def _signing(value: str) -> str:
 _CHECKS: Mapping[str, Callable[[str], str]] = {
     "slack_webhook": _address,
     "slack_bot_token": _bot_token,
+    "slack_app_token": _app_token,
     "pagerduty_routing_key": _routing_key,
     "pagerduty_old_routing_key": _routing_key,
     "webhook_url": _address,
@@ -107,15 +138,25 @@ _CHECKS: Mapping[str, Callable[[str], str]] = {
 }
 
 
+_ADDRESSES = frozenset({"slack_webhook", "webhook_url", "heartbeat_url"})
+
+
 def instance_of(alerts: AlertsSection) -> str:
     """What this daemon is called where its alerts go."""
     return alerts.instance or socket.gethostname()
 
 
 def receivers_of(
-    alerts: AlertsSection, secrets: Mapping[str, Secret], post: Post, clock: Clock
+    alerts: AlertsSection,
+    secrets: Mapping[str, Secret],
+    post: Post,
+    clock: Clock,
+    channels: Collection[str] = (),
 ) -> list[Receiver]:
-    """Everybody who is to be told; ``secrets`` as ``secrets_of`` found them."""
+    """Everybody who is to be told; ``secrets`` as ``secrets_of`` found them.
+
+    ``channels``: sales channels that buttons may be about, where there are any.
+    """
     made: list[Receiver] = []
     pace = Pace(
         wait_ms=round(alerts.group_wait_s * 1000),
@@ -127,9 +168,8 @@ def receivers_of(
         url = secrets["slack_webhook"].reveal()
         made.append(Slack(url, post, replace(pace, least=alerts.slack_least)))
     if "slack_bot_token" in secrets:
-        bot = secrets["slack_bot_token"].reveal()
-        slack = replace(pace, least=alerts.slack_least)
-        made.append(SlackBot(alerts.slack_api_url, bot, alerts.slack_channel, post, slack))
+        acts_on = channels if "slack_app_token" in secrets else None
+        made.append(bot_of(alerts, secrets, post, replace(pace, least=alerts.slack_least), acts_on))
     if "pagerduty_routing_key" in secrets:
         names = ("pagerduty_routing_key", "pagerduty_old_routing_key")
         keys = [secrets[name].reveal() for name in names if name in secrets]
@@ -141,9 +181,27 @@ def receivers_of(
     if "webhook_url" in secrets and "webhook_secret" in secrets:
         url, key = secrets["webhook_url"].reveal(), secrets["webhook_secret"].reveal()
         made.append(Webhook(url, key, instance, post, clock, replace(pace, least=alerts.webhook_least)))
+    if "apprise_urls" in secrets:
+        # A large library: whoever has no use for it need not wait for it.
+        from reconcilerd.alerting.apprise_urls import Services
+
+        urls = secrets["apprise_urls"].reveal().split()
+        made.append(Services(urls, replace(pace, least=alerts.apprise_least)))
     if alerts.mail is not None:
         made.append(_mail(alerts.mail, secrets, replace(pace, least=alerts.mail_least)))
     return made
+
+
+def bot_of(
+    alerts: AlertsSection,
+    secrets: Mapping[str, Secret],
+    post: Post,
+    pace: Pace | None = None,
+    acts_on: Collection[str] | None = None,
+) -> SlackBot:
+    """The bot; ``acts_on``: what its buttons may be about, None for no buttons."""
+    token = secrets["slack_bot_token"]
+    return SlackBot(alerts.slack_api_url, token, alerts.slack_channel, post, pace, acts_on)
 
 
 def _mail(mail: MailSection, secrets: Mapping[str, Secret], pace: Pace) -> Receiver:
@@ -157,11 +215,16 @@ def _mail(mail: MailSection, secrets: Mapping[str, Secret], pace: Pace) -> Recei
 
 
 def engine_of(
-    alerts: AlertsSection, secrets: Mapping[str, Secret], post: Post, journal: Journal, ledger: Reader
+    alerts: AlertsSection,
+    secrets: Mapping[str, Secret],
+    post: Post,
+    journal: Journal,
+    ledger: Reader,
+    channels: Collection[str] = (),
 ) -> Engine:
     """The engine as it stands by the ledger."""
     return Engine(
-        receivers_of(alerts, secrets, post, now),
+        receivers_of(alerts, secrets, post, now, channels),
         journal,
         now,
         ledger.state(AlertChanged),

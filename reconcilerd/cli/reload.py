@@ -1,6 +1,7 @@
 """SIGHUP and ``reconcilerd reload``: the changed configuration is put in force whole, or the one before is kept.
 
-Credentials are read at the start and never again: systemd's do not change while a service runs.
+Credentials of systems are read at the start and never again, and systemd's do not change while a service runs.
+Receivers of alerts, the dead man's switch and buttons are built anew; what was to be told is told all the same.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ import structlog
 from anyio import to_thread
 
 from reconcilerd.assemble import Assembled, Endpoint
+from reconcilerd.cli.outward import Outward
 from reconcilerd.cli.wall import monotonic_us, now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.reload import changed, needs_restart
@@ -18,13 +20,15 @@ from reconcilerd.config.secret import redact
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import notify, reloading
 from reconcilerd.daemon.refusals import error
+from reconcilerd.domain.facts import AlertTold
 from reconcilerd.errors import ConfigFault
 from reconcilerd.ledger.reader import Reader
 
 log = structlog.get_logger("reconcilerd.reload")
 
 ROTATION: Final = (
-    "credentials are read at the start only; a new one takes a restart, which drains and loses nothing"
+    "credentials of systems, and all that systemd hands over, are read at the start only; a new one takes a restart, "
+    "which drains and loses nothing"
 )
 SHOWN: Final = 20
 
@@ -32,11 +36,12 @@ SHOWN: Final = 20
 class Reload:
     """Takes over what a running daemon can, one reload at a time."""
 
-    def __init__(self, config: Path, plan: Plan, built: Assembled, reader: Reader) -> None:
+    def __init__(self, config: Path, plan: Plan, built: Assembled, reader: Reader, outward: Outward) -> None:
         self._config = config
         self._plan = plan
         self._built = built
         self._reader = reader
+        self._outward = outward
         self._turn = anyio.Lock()
 
     async def __call__(self) -> dict[str, Any]:
@@ -64,8 +69,12 @@ class Reload:
         policy = plan.wiring.policy
         # The ledger is read first: from here on nothing is awaited until all of it is in force.
         spent = await to_thread.run_sync(plan.recent, self._reader) if policy.limits != before.limits else []
+        other = self._outward.is_other(plan)
+        heard = await to_thread.run_sync(lambda: list(self._reader.state(AlertTold))) if other else []
         if policy.revision != before.revision or plan.settings.freeze != self._plan.settings.freeze:
             daemon.turn_to(policy, plan.wiring.closed, spent)
+        if other:
+            self._outward.turn_to(plan, heard)
         daemon.drain_s = plan.wiring.drain_s
         daemon.health.judge_by(policy.ages.max_age_ms, plan.wiring.drift_after_ms)
         daemon.health.reload_refused = None
@@ -104,12 +113,9 @@ class Reload:
 
 
 def _other_secrets(before: Plan, after: Plan, keys: list[str]) -> list[str]:
-    """Systems and receivers whose secret has another value under the same name."""
+    """Systems whose secret has another value under the same name."""
     ours, theirs = _endpoints(before), _endpoints(after)
     found = [f"credentials of {name}" for name in ours if name in theirs and ours[name] != theirs[name]]
-    found += [
-        f"credential alerts.{key}" for key in before.alerts if before.alerts[key] != after.alerts.get(key)
-    ]
     return [] if needs_restart(keys) else found
 
 

@@ -18,8 +18,9 @@ from anyio import to_thread
 from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.last_word import recovered
 from reconcilerd.cli.machine import backed_up
+from reconcilerd.cli.outward import Outward
 from reconcilerd.cli.page import start_page
-from reconcilerd.cli.receivers import alarms_of, changes_of, engine_of, heartbeat_of, started
+from reconcilerd.cli.receivers import started
 from reconcilerd.cli.reload import Reload
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, terms_of, wire
@@ -31,13 +32,11 @@ from reconcilerd.daemon.keeper import keep
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import extend, notify, ping_every_s, status
 from reconcilerd.daemon.status_line import status_line
-from reconcilerd.daemon.supervisor import keep_alive, watch_the_loop
+from reconcilerd.daemon.supervisor import keep_alive, ledger_fault, watch_the_loop
 from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, SilenceSet
-from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
-from reconcilerd.transport.post import Poster
 from reconcilerd.web.meters import on_socket
 from reconcilerd.web.sources import Sources
 
@@ -68,21 +67,12 @@ def run_daemon(config: Path) -> int:
         try:
             anyio.run(_run, plan, ledger, config)
         except ExceptionGroup as group:
-            fault = _ledger_fault(group)
+            fault = ledger_fault(group)
             if fault is None:
                 raise
             log.critical("ledger_failed", why=str(fault))
             raise fault from None
     return 0
-
-
-def _ledger_fault(group: BaseExceptionGroup[BaseException]) -> LedgerFault | None:
-    """What the ledger had to say, however deep in the tasks it was said."""
-    for error in group.exceptions:
-        inner = _ledger_fault(error) if isinstance(error, BaseExceptionGroup) else error
-        if isinstance(inner, LedgerFault):
-            return inner
-    return None
 
 
 async def _run(plan: Plan, ledger: Ledger, config: Path) -> None:
@@ -109,9 +99,8 @@ async def _live(
         async def journal(facts: Sequence[AlertChanged | AlertTold | SilenceSet]) -> None:
             await writer.append(facts, "alert")
 
-        poster = Poster()
-        section, secrets = plan.settings.alerts, plan.alerts
-        alerts = engine_of(section, secrets, poster.post, journal, ledger)
+        outward = Outward(plan, journal, ledger)
+        alerts = outward.engine
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
         sources = Sources(
@@ -123,21 +112,14 @@ async def _live(
             partial(backed_up, plan.ledger),
             lambda: built.daemon.health.reload_refused is None,
         )
-        alarms = alarms_of(section, secrets, poster.post, alerts, reader, running=True)
-        answers = answers_of(built, reader, alarms, {"metrics": on_socket(sources)})
-        answers.reload = Reload(config, plan, built, reader)
-        group.start_soon(keep_alive, "alerts", alerts.run)
+        answers = answers_of(built, reader, outward.alarms(reader), {"metrics": on_socket(sources)})
+        answers.reload = Reload(config, plan, built, reader, outward)
         group.start_soon(keep_alive, "keeper", partial(keep, writer, ledger, now, terms_of(plan.settings)))
 
         def why_not() -> str:
             return built.daemon.health.why_not() or alerts.unheard
 
-        heartbeat = heartbeat_of(secrets, poster.post, why_not)
-        if heartbeat is not None:
-            group.start_soon(keep_alive, "heartbeat", heartbeat.run)
-        changes = changes_of(section, secrets, poster.post)
-        built.daemon.changed = changes.note
-        group.start_soon(keep_alive, "changes", changes.run)
+        outward.start(group, built, answers, why_not)
         await group.start(serve_control, plan.socket, answers)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1", status(status_line(built.daemon)))
@@ -152,14 +134,14 @@ async def _live(
             policy=plan.wiring.policy.revision,
             ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}",
         )
-        started(changes, plan.settings, plan.wiring.policy.revision, reader.state(DecisionRecorded))
+        started(outward.changes, plan.settings, plan.wiring.policy.revision, reader.state(DecisionRecorded))
         with at_once:
             await built.daemon.run(stop)
         group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             for client in built.clients.values():
                 await client.aclose()
-            await poster.aclose()
+            await outward.aclose()
         reader.close()
 
 

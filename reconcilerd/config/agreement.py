@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from reconcilerd.config.fields import LOOPBACK, WORKING, address_of
+from reconcilerd.config.hosts import why_unreachable
 from reconcilerd.config.settings import (
     AgesSection,
     AlertsSection,
@@ -370,12 +371,25 @@ def _alerts(alerts: AlertsSection) -> Iterator[str]:
         ("webhook_secret", "webhook_url", "there is nothing to sign"),
         ("slack_bot_token", "slack_channel", "the bot does not know where to speak"),
         ("slack_channel", "slack_bot_token", "nobody speaks there"),
+        ("slack_app_token", "slack_bot_token", "there are no messages to have buttons"),
+        ("slack_app_token", "slack_team", "presses from any workspace would count"),
+        ("slack_team", "slack_app_token", "nobody presses anything"),
         ("pagerduty_old_routing_key", "pagerduty_routing_key", "there is no key in use"),
     ):
         if getattr(alerts, key) and not getattr(alerts, other):
             yield f"alerts.{key}: needs alerts.{other} beside it; without, {why}"
     if alerts.slack_webhook and alerts.slack_bot_token:
         yield "alerts.slack_bot_token: beside alerts.slack_webhook Slack would be told twice; keep one of them"
+    anybody = any(people for _, people in alerts.people)
+    if alerts.slack_app_token and not anybody:
+        yield "alerts.people: nobody may do anything by the buttons of alerts.slack_app_token; list who may"
+    if anybody and not alerts.slack_app_token:
+        yield "alerts.people: needs alerts.slack_app_token; without, there are no buttons"
+    for key in ("slack_api_url", "pagerduty_url", "alertmanager_url"):
+        host = urlsplit(getattr(alerts, key) or "").hostname
+        why = why_unreachable(host, alerts.allow_hosts) if host else ""
+        if why:
+            yield f"alerts.{key}: {host} {why}; if that is meant, name it in alerts.allow_hosts"
     if alerts.mail is None:
         return
     if bool(alerts.mail.user) != bool(alerts.mail.password):

@@ -138,6 +138,18 @@ def _slack_channel(value: str) -> str:
     return value
 
 
+def _slack_team(value: str) -> str:
+    if value and not re.fullmatch("T[A-Z0-9]{6,20}", value):
+        raise ValueError("the id of a workspace, like T0123ABCD: it is in the address of Slack in a browser")
+    return value
+
+
+def _slack_user(value: str) -> str:
+    if not re.fullmatch("[UW][A-Z0-9]{6,20}", value):
+        raise ValueError("the id of a person, like U0123ABCD: 'Copy member ID' in the menu of their profile")
+    return value
+
+
 def _mail_address(value: str) -> str:
     """A bare address: what stands in a header must not begin another."""
     if not _MAIL_ADDRESS.fullmatch(value):
@@ -239,6 +251,8 @@ Instance = Annotated[str, AfterValidator(lambda value: value and _host(value)), 
 """A name, or empty for that of the machine."""
 MailAddress = Annotated[str, AfterValidator(_mail_address), Unit("address")]
 SlackChannel = Annotated[str, AfterValidator(_slack_channel), Unit("id")]
+SlackTeam = Annotated[str, AfterValidator(_slack_team), Unit("id")]
+SlackUser = Annotated[str, AfterValidator(_slack_user), Unit("ids")]
 Severity = Literal["critical", "error", "warning", "info"]
 Warehouse = Annotated[str, AfterValidator(warehouse_id), Unit("id")]
 OrderPattern = Annotated[str, Field(max_length=200), AfterValidator(_order_pattern), Unit("regex")]

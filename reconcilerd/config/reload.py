@@ -1,7 +1,7 @@
 """What a running daemon can take over from a changed configuration, and what takes a restart. Pure.
 
-Policy, limits and guards are swapped. What the daemon is connected to, where its files are and which secrets it
-names are what it was built from: those need a new start, which drains and loses nothing.
+Policy, limits and guards are swapped, and who hears of alerts. What the daemon is connected to, where its files are and
+which secrets of systems it names are what it was built from: those need a new start, which drains and loses nothing.
 """
 
 import re
@@ -13,11 +13,12 @@ from reconcilerd.config.settings import Settings
 SWAPPED: Final = re.compile(
     r"(pools|locations|sku_defaults|limits|sentinels|freeze|ages|velocity|demand)\b.*"
     r"|rules_csv|reserves_csv|inbound_csv|extensiv\.expected_skus"
-    r"|alerts\.unresolved_drift_s|daemon\.(drain_s|log_level)"
+    r"|alerts\.(unresolved_drift_s|allow_hosts|agree_within_s|group_wait_s|group_interval_s|repeat_s|people\..+|mail(\..+)?"
+    r"|(slack|pagerduty|alertmanager|webhook|mail|apprise|heartbeat)_[a-z_]+)|daemon\.(drain_s|log_level)"
     r"|channels\[[^\]]*\]\.(percent|cap|floor|buffer|units_per_sale|weight|tier|priority|minimum|publisher"
     r"|cost_oversold|cost_hidden_day|decrease_only|import_max_s|apply_max_s)"
 )
-"""All other keys are of the systems, paths and credentials."""
+"""All other keys are of the systems, paths and credentials; and ``alerts.instance`` names pages that are open."""
 
 
 def changed(before: Settings, after: Settings) -> list[str]:

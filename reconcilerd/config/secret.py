@@ -21,6 +21,7 @@ _PATTERNS: Final = tuple(
         r"(?<![\w-])(?:access_token|refresh_token|client_secret)=[^&\s\"']+",
         r"(?<=[?&])(?:access_token|client_secret|api_key|code|token|secret)=[^&\s\"']+",
         r"(?<=\")(?:access_token|refresh_token|client_secret|api_key|routing_key)\"\s*:\s*\"[^\"]+",
+        r"\b(?:xapp|xox[a-z])-[\w-]+",
         r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]+",
         r"(?<=hooks\.slack\.com/services/)[\w/]+",
         r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)",

@@ -32,6 +32,8 @@ from reconcilerd.config.fields import (
     SecretName,
     Severity,
     SlackChannel,
+    SlackTeam,
+    SlackUser,
     Status,
     Unit,
     Url,
@@ -351,6 +353,17 @@ class MailSection(Section):
     tls: bool = Field(True, description="false only for a server on this machine")
 
 
+class PeopleSection(Section):
+    """Who may do what by pressing a button in Slack, by Slack's own ids. Who is not listed may not."""
+
+    approve: list[SlackUser] = Field(
+        [], description="release what waits; two of them for what could go to zero"
+    )
+    freeze: list[SlackUser] = Field([], description="stop writes to a channel, or to all")
+    unfreeze: list[SlackUser] = Field([], description="allow them again")
+    silence: list[SlackUser] = Field([], description="silence an alert for two hours")
+
+
 class AlertsSection(Section):
     """Who hears of alerts. Addresses that let whoever knows them speak for us are secrets, and named as such."""
 
@@ -363,6 +376,16 @@ class AlertsSection(Section):
     )
     slack_channel: SlackChannel = Field(
         "", description="id of the channel that the bot is in, like C0123ABCD"
+    )
+    slack_app_token: SecretName = Field(
+        "", description="name of the secret (xapp-); the bot's messages then have buttons (Socket Mode)"
+    )
+    slack_team: SlackTeam = Field(
+        "", description="id of the workspace, like T0123ABCD; buttons work in no other"
+    )
+    people: PeopleSection = PeopleSection()
+    agree_within_s: Annotated[Seconds, Field(ge=60, le=86_400)] = Field(
+        1800, description="by then a second person must have agreed to what could go to zero"
     )
     slack_api_url: Url = Field("https://slack.com/api", description="for the bot; a proxy may have another")
     slack_least: Severity = Field("warning", description="the mildest that Slack hears of")
@@ -379,8 +402,15 @@ class AlertsSection(Section):
     webhook_least: Severity = Field("warning", description="the mildest that it hears of")
     mail: MailSection | None = Field(None, description="e-mail")
     mail_least: Severity = Field("error", description="the mildest that is mailed")
+    apprise_urls: SecretName = Field(
+        "", description="name of the secret: addresses of apprise, spaces between; needs reconcilerd[apprise]"
+    )
+    apprise_least: Severity = Field("warning", description="the mildest that they hear of")
     heartbeat_url: SecretName = Field(
         "", description="name of the secret; a dead man's switch, called while everything is read and planned"
+    )
+    allow_hosts: list[HostName] = Field(
+        [], description="hosts on a private network that may be told; all others must have public addresses"
     )
     group_wait_s: Lag = Field(
         10, description="from the first news to a message: one cause seldom comes alone"

@@ -48,6 +48,10 @@ class Alarms:
         self._make = make
         self._post = post
         self._running = running
+        self.half_approved: Callable[[], list[dict[str, Any]]] = list
+        """What waits for a second person's approval."""
+        self.buttons: Callable[[], str | None] = lambda: None
+        """Why no press of a button would be heard now, empty if it would; None where there are no buttons."""
 
     def requests(self) -> dict[str, Op]:
         return {
@@ -75,6 +79,8 @@ class Alarms:
             **self.standing(),
             "receivers": self._engine.receivers,
             "unheard": self._engine.unheard,
+            "half_approved": self.half_approved(),
+            "buttons": self.buttons(),
             "exit_code": 0,
         }
 

@@ -17,6 +17,8 @@ from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.daemon.approvals import Archive
 from reconcilerd.daemon.breakers import matching, release, told, tripped
+from reconcilerd.daemon.consents import ENVELOPE_MS
+from reconcilerd.daemon.consents import told as half_approved
 from reconcilerd.daemon.counts import Counts
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import held_for_a_person
@@ -44,7 +46,6 @@ from reconcilerd.domain.visible import visible
 from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError
 from reconcilerd.ledger.standing import standing_of
 
-ENVELOPE_MS = 2 * 3_600_000
 MAX_FREEZE_MS = 7 * 86_400_000
 SETTLE_ROUNDS = 5
 SETTLE_S = 10.0
@@ -92,6 +93,8 @@ class Answers:
         """Takes over a changed configuration; a daemon that runs has one."""
         hands = Hands(self._sku, self._read, carry, self._must_be_read)
         self._more = more
+        if alarms is not None:
+            alarms.half_approved = self._half_approved
         self._plans = None if archive is None else Plans(daemon, archive, hands)
 
     @property
@@ -133,9 +136,12 @@ class Answers:
         except (KeyError, TypeError, ValueError) as malformed:
             return error(f"malformed request: {malformed}", 2)
 
-    def probed(self, how: str) -> None:
+    def _half_approved(self) -> list[dict[str, Any]]:
+        return half_approved(self._desk.book.words.half_approved(self._desk.clock()))
+
+    def probed(self, how: str, surface: str = "control socket") -> None:
         """Somebody who may not ask tried to."""
-        self._daemon.health.surroundings.probed("control socket", how)
+        self._daemon.health.surroundings.probed(surface, how)
 
     async def status(self, _request: dict[str, Any], _by: str) -> dict[str, Any]:
         """How everything stands, in a few figures."""
@@ -192,6 +198,7 @@ class Answers:
             "hidden_units": sum(standing.hidden.values()),
             "waiting_for_approval": len(waiting := held_for_a_person(standing)),
             "held_plan": latest.id if waiting and (latest := self._daemon.passes.latest_held) else None,
+            "half_approved": self._half_approved(),
             **(self._alarms.standing() if self._alarms else {"alerts": [], "silences": []}),
             "findings": _counted(str(f.what) for f in book.findings.values() if not f.cleared),
             "exit_code": 0,

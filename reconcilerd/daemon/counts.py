@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from reconcilerd.alerting.slack_socket import Heard
 from reconcilerd.domain.facts import (
     CorrectionEnd,
     CorrectionPlanned,
@@ -22,7 +23,7 @@ from reconcilerd.tally import MINUTES, Histogram
 
 Phase = Literal["read", "plan", "record", "write"]
 PassResult = Literal["ok", "partial", "held"]
-Surface = Literal["page", "socket"]
+Surface = Literal["page", "slack", "socket"]
 CORRECTIONS = (CorrectionPlanned, CorrectionSent, CorrectionSettled)
 
 
@@ -51,6 +52,10 @@ class Counts:
     """Seconds by which the event loop came late to what was due."""
     turned_away: Counter[Surface] = field(default_factory=Counter)
     """Requests of somebody who may not ask, by where they came in."""
+    slack: Counter[Heard] = field(default_factory=Counter)
+    """What happened to connections and envelopes of Slack's Socket Mode."""
+    presses: Counter[str] = field(default_factory=Counter)
+    """Presses of buttons in Slack, by what came of them."""
 
     def spent(self, phase: Phase, ms: int) -> None:
         self.phases[phase].observe(ms / 1000)

@@ -29,14 +29,22 @@ async def keep_alive(name: str, work: Callable[[], Awaitable[None]], watch: Watc
         try:
             heard()
             await work()
-        except LedgerFault:
-            raise
-        except Exception:
+        except Exception as error:
+            fault = ledger_fault(error)
+            if fault is not None:
+                raise fault from None
             log.exception("task_broke", task=name, again_in_s=pause)
             await rest(pause)
             pause = min(CAP_S, pause * 2)
         else:
             return None
+
+
+def ledger_fault(error: BaseException) -> LedgerFault | None:
+    """What the ledger had to say, however deep in the tasks it was said."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((fault for each in error.exceptions if (fault := ledger_fault(each)) is not None), None)
+    return error if isinstance(error, LedgerFault) else None
 
 
 async def watch_the_loop(lag: Histogram) -> None:

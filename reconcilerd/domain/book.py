@@ -14,6 +14,7 @@ from reconcilerd.domain.facts import (
     EXTENSIV,
     BreachLifted,
     ChannelObserved,
+    ConsentGiven,
     CorrectionPlanned,
     CorrectionSent,
     CorrectionSettled,
@@ -204,7 +205,7 @@ class Book:
             case SlotPinned():
                 self.words.take(fact)
                 return Taken(news=True, dirty=self._skus_of_slot(fact.slot))
-            case PlanApplied():
+            case PlanApplied() | ConsentGiven():
                 self.words.take(fact)
                 return Taken(news=True)
             case RegimeSwitched():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from reconcilerd.domain.facts import (
     BreachLifted,
+    ConsentGiven,
     EnvelopeApproved,
     EnvelopeRevoked,
     FreezeSet,
@@ -18,7 +19,14 @@ from reconcilerd.domain.facts import (
 from reconcilerd.domain.names import Instant, SlotKey
 
 Word = (
-    FreezeSet | EnvelopeApproved | EnvelopeRevoked | SlotPinned | PlanApplied | InvariantBroken | BreachLifted
+    FreezeSet
+    | ConsentGiven
+    | EnvelopeApproved
+    | EnvelopeRevoked
+    | SlotPinned
+    | PlanApplied
+    | InvariantBroken
+    | BreachLifted
 )
 
 
@@ -28,6 +36,8 @@ class Words:
 
     freezes: dict[str, FreezeSet] = field(default_factory=dict)
     """By channel; the empty name is all of them."""
+    consents: dict[str, ConsentGiven] = field(default_factory=dict)
+    """What one of two people agreed to."""
     approvals: dict[str, EnvelopeApproved] = field(default_factory=dict)
     revoked: dict[str, EnvelopeRevoked] = field(default_factory=dict)
     """Approvals that were taken back, whenever they would have ended."""
@@ -42,6 +52,8 @@ class Words:
         match word:
             case FreezeSet():
                 self.freezes[word.channel] = word
+            case ConsentGiven():
+                self.consents[word.id] = word
             case EnvelopeApproved():
                 self.approvals[word.id] = word
             case EnvelopeRevoked():
@@ -62,6 +74,11 @@ class Words:
     def in_force(self, now: Instant) -> tuple[EnvelopeApproved, ...]:
         """The approvals under which something may go now, the newest last."""
         held = (e for e in self.approvals.values() if e.until > now and e.id not in self.revoked)
+        return tuple(sorted(held, key=lambda each: (each.at, each.id)))
+
+    def half_approved(self, now: Instant) -> tuple[ConsentGiven, ...]:
+        """What waits for a second person now, the newest last."""
+        held = (c for c in self.consents.values() if c.until > now and c.id not in self.approvals)
         return tuple(sorted(held, key=lambda each: (each.at, each.id)))
 
     def pinned(self, now: Instant) -> frozenset[SlotKey]:

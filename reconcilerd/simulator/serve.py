@@ -84,6 +84,7 @@ async def serve(app: ASGIApp, port: int, *, task_status: Any = anyio.TASK_STATUS
     listener.bind(("127.0.0.1", port))
     config = uvicorn.Config(
         Droppable(app),
+        ws="none",
         log_config=None,
         lifespan="off",
         access_log=False,

@@ -82,7 +82,10 @@ class _Body(httpx.AsyncByteStream):
 class NetworkTransport(httpx.AsyncBaseTransport):
     """HTTP/1.1 over a small httpcore2 pool."""
 
-    def __init__(self, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(
+        self, max_connections: int = MAX_CONNECTIONS, backend: httpcore2.AsyncNetworkBackend | None = None
+    ) -> None:
+        """``backend``: how connections are made, if not to wherever they are asked for."""
         redact_library_logs()
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls_context(),
@@ -90,6 +93,7 @@ class NetworkTransport(httpx.AsyncBaseTransport):
             max_keepalive_connections=max_connections,
             keepalive_expiry=KEEP_ALIVE_S,
             http2=False,
+            network_backend=backend,
         )
 
     @override

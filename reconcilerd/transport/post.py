@@ -1,6 +1,6 @@
 """Plain posts to where alerts go. No retries here: the alert engine keeps what was not delivered."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 import anyio
@@ -9,7 +9,8 @@ import msgspec
 
 from reconcilerd.config.secret import redact
 from reconcilerd.errors import TryLater
-from reconcilerd.transport.pool import network_transport
+from reconcilerd.transport.pool import NetworkTransport
+from reconcilerd.transport.reach import Guarded
 from reconcilerd.transport.replies import body_of
 
 PATIENCE_S = 15.0
@@ -18,10 +19,11 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Poster:
-    """One client for all receivers; redirects are not followed."""
+    """One client for all receivers; redirects are not followed. ``allowed``: hosts that need not be public."""
 
-    def __init__(self) -> None:
-        self._http = httpx.AsyncClient(transport=network_transport(), trust_env=False, follow_redirects=False)
+    def __init__(self, allowed: Collection[str] = ()) -> None:
+        transport = NetworkTransport(backend=Guarded(frozenset(allowed)))
+        self._http = httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
 
     async def post(
         self, url: str, body: object, headers: Mapping[str, str] = _NONE

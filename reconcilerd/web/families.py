@@ -15,7 +15,9 @@ from prometheus_client.metrics_core import (
 )
 
 from reconcilerd import __version__
+from reconcilerd.alerting.slack_socket import HEARD
 from reconcilerd.daemon.breakers import tripped
+from reconcilerd.daemon.presses import RESULTS
 from reconcilerd.domain.facts import EXTENSIV, CorrectionEnd, Outcome
 from reconcilerd.domain.guards import GOES, Verdict
 from reconcilerd.domain.names import FeedName, Instant
@@ -74,7 +76,19 @@ def _program(sources: Sources) -> Iterator[Metric]:
         "auth_failures",
         "Requests of somebody who may not ask, by where they came in.",
         ("surface",),
-        [((each,), daemon.desk.counts.turned_away[each]) for each in ("page", "socket")],
+        [((each,), daemon.desk.counts.turned_away[each]) for each in ("page", "slack", "socket")],
+    )
+    yield _counter(
+        "slack_socket",
+        "What happened to connections and envelopes of Slack's Socket Mode.",
+        ("what",),
+        [((each,), daemon.desk.counts.slack[each]) for each in HEARD],
+    )
+    yield _counter(
+        "slack_presses",
+        "Presses of buttons in Slack, by what came of them.",
+        ("result",),
+        [((each,), daemon.desk.counts.presses[each]) for each in RESULTS],
     )
 
 

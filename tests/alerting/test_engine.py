@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import anyio
 import pytest
@@ -280,3 +281,96 @@ def test_alerts_of_older_entries_go_on(at: Instant) -> None:
 
     run_virtual(main)
     assert bool(scene.pagerduty.open) is (at == 8), "only what was not told is"
+
+
+reloads = st.tuples(
+    st.sets(alerts, max_size=2),
+    st.sampled_from([20.0, 130.0, 420.0]),
+    st.sampled_from(Trouble),
+    st.sampled_from(["same", "slack alone", "nobody", "both"]),
+)
+"""Which causes turn, for how long it goes on, how Slack fares, and who is told after a reload in the middle of it."""
+
+
+@given(st.lists(reloads, max_size=8))
+def test_whoever_is_told_after_a_reload_nothing_that_is_open_is_lost_and_no_page_stays(
+    script: list[tuple[set[tuple[str, str]], float, Trouble, str]],
+) -> None:
+    scene = Scene()
+    unheard: list[str] = []
+
+    def receivers(who: str) -> list[Receiver]:
+        slack = Slack("https://hooks.example", scene.slack.post)
+        pagerduty = PagerDuty("https://events.example", scene.routing, "me", scene.pagerduty.post)
+        made: dict[str, list[Receiver]] = {"slack alone": [slack], "nobody": [], "both": [slack, pagerduty]}
+        return made[who]
+
+    async def main() -> None:
+        engine, who = scene.begin(), "both"
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.run)
+            for turns, seconds, trouble, then in [*script, (set(), 4_000.0, Trouble.NONE, "both")]:
+                scene.slack.trouble = trouble
+                scene.causes ^= turns
+                await scene.look_for(seconds / 2)
+                who = who if then == "same" else then
+                engine.turn_to(receivers(who), list(scene.kept.told.values()))
+                assert engine.receivers == [each.name for each in receivers(who)]
+                await scene.look_for(seconds)
+            told = "\n".join(text for _, text in scene.slack.taken)
+            open_ = [each.episode.key for each in engine.seen() if each.episode.firing and not each.muted_by]
+            unheard.extend(key for key in open_ if f"`{key}`" not in told)
+            group.cancel_scope.cancel()
+
+    run_virtual(main)
+    assert set(scene.pagerduty.open) == scene.pages()
+    assert unheard == []
+    assert not [key for key in scene.engine.firing if FAILING in key]
+
+
+def test_after_a_reload_that_changes_nobody_nothing_is_told_twice() -> None:
+    scene = Scene(causes={("bug", "a")})
+
+    async def main() -> None:
+        engine = scene.begin()
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.run)
+            for _ in range(4):
+                await scene.look_for(600)
+                engine.turn_to(
+                    [
+                        Slack("https://hooks.example/another", scene.slack.post),
+                        PagerDuty("https://events.example", scene.routing, "me", scene.pagerduty.post),
+                    ],
+                    list(scene.kept.told.values()),
+                )
+            await scene.look_for(600)
+            group.cancel_scope.cancel()
+
+    run_virtual(main)
+    assert len(scene.slack.taken) == 1
+    assert len(scene.pagerduty.opened) == 1
+
+
+def test_a_receiver_that_refused_is_told_again_once_a_reload_set_it_right() -> None:
+    scene = Scene(causes={("bug", "a")})
+    scene.slack.trouble = Trouble.NONE
+
+    async def main() -> None:
+        engine = scene.begin()
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.run)
+
+            async def gone(*_: object) -> Any:
+                return 404, "no_service", {}
+
+            engine.turn_to([Slack("https://hooks.example/gone", gone)], [])
+            await scene.look_for(600)
+            assert engine.unheard
+            engine.turn_to([Slack("https://hooks.example", scene.slack.post)], list(scene.kept.told.values()))
+            assert not engine.unheard
+            await scene.look_for(600)
+            group.cancel_scope.cancel()
+
+    run_virtual(main)
+    assert len(scene.slack.taken) == 1

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconcilerd.alerting.buttons import Button, Do
 from reconcilerd.alerting.engine import Engine, NotTaken, Permanent
 from reconcilerd.alerting.outbox import Notice
 from reconcilerd.alerting.slack import Answer
-from reconcilerd.alerting.slack_bot import LATER, UNCHANGEABLE, SlackBot
+from reconcilerd.alerting.slack_api import LATER
+from reconcilerd.alerting.slack_bot import UNCHANGEABLE, SlackBot
+from reconcilerd.config.secret import Secret
 from reconcilerd.domain.alerts import Episode, alert_key
 from reconcilerd.domain.facts import AlertStage, Transition
 from reconcilerd.errors import TryLater
@@ -32,10 +35,14 @@ class FakeApi:
 
     fails: list[Answer] = field(default_factory=list)
     down: bool = False
+    acts_on: frozenset[str] | None = None
+    """Sales channels that buttons may be about, if there are any."""
     shown: dict[str, str] = field(default_factory=dict)
     """By stamp: the text as it stands."""
     threads: dict[str, list[str]] = field(default_factory=dict)
     """By stamp: the answers under it."""
+    blocks: list[Any] = field(default_factory=list)
+    whispered: list[tuple[str, str]] = field(default_factory=list)
 
     async def post(self, url: str, body: object, headers: Mapping[str, str]) -> Answer:
         assert isinstance(body, dict)
@@ -51,6 +58,10 @@ class FakeApi:
             return {"ok": False, "error": "channel_not_found"}
         if not 0 < len(body["text"]) <= 13_000:
             return {"ok": False, "error": "msg_too_long"}
+        if method == "chat.postEphemeral":
+            self.whispered.append((body["user"], body["text"]))
+            return {"ok": True, "message_ts": "1.1"}
+        self.blocks.append(body.get("blocks", []))
         if method == "chat.update":
             if body["ts"] not in self.shown:
                 return {"ok": False, "error": "message_not_found"}
@@ -65,7 +76,7 @@ class FakeApi:
         return {"ok": True, "channel": CHANNEL, "ts": ts}
 
     def bot(self) -> SlackBot:
-        return SlackBot("https://slack.example/api/", TOKEN, CHANNEL, self.post)
+        return SlackBot("https://slack.example/api/", Secret(TOKEN), CHANNEL, self.post, None, self.acts_on)
 
 
 def notice(subject: str, transition: Transition = Transition.FIRED, reference: str = "") -> Notice:
@@ -124,6 +135,31 @@ def test_the_end_is_an_answer_where_the_message_cannot_be_changed(forgotten: str
     tell(bot, notice("a", Transition.RESOLVED, reference))
     [[text]] = api.threads.values()
     assert "[RESOLVED]" in text
+
+
+def test_buttons_go_from_a_message_when_what_it_tells_is_over() -> None:
+    api = FakeApi(acts_on=frozenset({"a"}))
+    bot = api.bot()
+    [reference] = tell(bot, notice("a")).values()
+    tell(bot, notice("a", Transition.RESOLVED, reference))
+    rows = [[each for each in blocks if each["type"] == "actions"] for blocks in api.blocks]
+    assert [len(each) for each in rows] == [1, 0]
+    assert [len(each) > 0 for each in api.blocks] == [True, True]
+
+
+def test_a_reply_has_its_buttons_and_a_whisper_is_for_one() -> None:
+    api = FakeApi(acts_on=frozenset())
+    bot = api.bot()
+    button = Button(Do.UNFREEZE, "k", 1, "shop-uk", "5")
+
+    async def speak() -> None:
+        await bot.reply("9.9", "frozen", [button])
+        await bot.whisper("U0123ABCD", "no", "9.9")
+
+    run_virtual(speak)
+    [[_, row]] = api.blocks
+    assert [each["value"] for each in row["elements"]] == [button.value]
+    assert (api.threads, api.whispered) == ({"9.9": ["frozen"]}, [("U0123ABCD", "no")])
 
 
 def answered(error: str) -> Answer:

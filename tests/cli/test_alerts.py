@@ -129,3 +129,41 @@ def test_a_time_that_is_none_is_refused_with_how_to_write_it(tmp_path: Path, tex
     done = run(tmp_path, "alerts", "silence", "--kinds", "bug", "--reason", "why", f"--for={text}")
     assert done.returncode == 2
     assert "write it like 30m, 2h or 1d" in " ".join(done.stderr.split())
+
+
+@pytest.mark.timeout(240)
+def test_a_reload_tells_others_from_then_on_and_a_rotated_address_is_taken_over(tmp_path: Path) -> None:
+    with hook() as (address, heard), trading(tmp_path, harmed=False) as config:
+        nobody = config.read_text("utf-8")
+
+        def reloaded() -> str:
+            done = run(tmp_path, "reload", "--config", str(config))
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        def tested() -> set[str]:
+            before = len(heard.heard)
+            assert ask(config, "alerts", "test")[0] == 0
+            return {path for path, body in heard.heard[before:] if "[TEST]" in body}
+
+        with running(tmp_path, "run", "--config", str(config)) as daemon:
+            wait_until("the daemon to answer", lambda: ask(config, "status")[1].get("daemon") is True)
+            assert ask(config, "alerts", "list")[1]["receivers"] == []
+            named(config, slack_webhook=f"{address}/one", heartbeat_url=f"{address}/heart")
+            assert "alerts.slack_webhook" in reloaded()
+            assert tested() == {"/one"}
+            wait_until("the heart to beat", lambda: "/heart" in {path for path, _ in heard.heard}, 120)
+            (tmp_path / "secret-slack_webhook").write_text(f"{address}/two", "utf-8")
+            reloaded()
+            assert tested() == {"/two"}
+            (tmp_path / "secret-slack_webhook").write_text("http://10.0.0.7/x", "utf-8")
+            refused = run(tmp_path, "reload", "--config", str(config))
+            assert (refused.returncode, "alerts.slack_webhook: " in refused.stderr) == (2, True)
+            assert tested() == {"/two"}
+            config.write_text(nobody, "utf-8")
+            reloaded()
+            assert ask(config, "alerts", "list")[1]["receivers"] == []
+            daemon.terminate()
+            assert daemon.wait(30) == 0
+    log = (tmp_path / "log").read_text("utf-8")
+    assert "task_broke" not in log

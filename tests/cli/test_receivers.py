@@ -45,6 +45,16 @@ NAMED = {
 }
 
 
+BUTTONS: dict[str, Any] = {
+    "slack_webhook": "",
+    "slack_bot_token": "bot",
+    "slack_channel": "C0123ABCD",
+    "slack_app_token": "app",
+    "slack_team": "T0123ABCD",
+    "people": {"approve": ["U0123ABCD"]},
+}
+
+
 def alerts_of(**changes: Any) -> AlertsSection:
     changed = content()
     changed["alerts"] = NAMED | {"mail": dict(MAIL)} | changes
@@ -126,9 +136,24 @@ def test_an_address_on_this_machine_may_be_plain() -> None:
     assert faults == []
 
 
+@pytest.mark.parametrize("name", ["SLACK_WEBHOOK", "WEBHOOK_URL", "HEARTBEAT_URL"])
+@pytest.mark.parametrize("host", ["169.254.169.254", "10.1.2.3", "metadata.google.internal", "2852039166"])
+def test_an_address_that_leads_inwards_is_refused_unless_its_host_is_named(name: str, host: str) -> None:
+    env, faults = SOUND | {name: f"https://{host}/x"}, list[str]()
+    secrets_of(alerts_of(), env, faults)
+    assert [each.startswith(f"alerts.{name.lower()}: ") and "allow_hosts" in each for each in faults] == [
+        True
+    ]
+    faults.clear()
+    secrets_of(alerts_of(allow_hosts=[host]), env, faults)
+    assert faults == []
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"alertmanager_url": "https://10.0.0.7:9093"}, "alerts.alertmanager_url: 10.0.0.7 is no public"),
+        ({"slack_api_url": "https://169.254.169.254/api"}, "alerts.slack_api_url: 169.254.169.254 is link"),
         ({"webhook_secret": ""}, "alerts.webhook_url: needs alerts.webhook_secret"),
         ({"webhook_url": ""}, "alerts.webhook_secret: needs alerts.webhook_url"),
         ({"pagerduty_routing_key": ""}, "alerts.pagerduty_old_routing_key: needs"),
@@ -136,6 +161,15 @@ def test_an_address_on_this_machine_may_be_plain() -> None:
         ({"slack_bot_token": "bot", "slack_channel": "C0123ABCD"}, "alerts.slack_bot_token: beside"),
         ({"slack_webhook": "", "slack_bot_token": "bot"}, "alerts.slack_bot_token: needs"),
         ({"slack_channel": "C0123ABCD"}, "alerts.slack_channel: needs"),
+        (BUTTONS | {"slack_bot_token": ""}, "alerts.slack_app_token: needs alerts.slack_bot_token"),
+        (BUTTONS | {"slack_team": ""}, "alerts.slack_app_token: needs alerts.slack_team"),
+        (BUTTONS | {"people": {}}, "alerts.people: nobody may do anything"),
+        (BUTTONS | {"slack_app_token": ""}, "alerts.people: needs alerts.slack_app_token"),
+        (BUTTONS | {"slack_app_token": ""}, "alerts.slack_team: needs alerts.slack_app_token"),
+        (BUTTONS | {"slack_team": "example"}, "alerts.slack_team: the id of a workspace"),
+        (BUTTONS | {"people": {"approve": ["@ann"]}}, "alerts.people.approve[0]: the id of a person"),
+        (BUTTONS | {"people": {"aprove": ["U0123ABCD"]}}, "did you mean 'approve'"),
+        (BUTTONS | {"agree_within_s": 5}, "alerts.agree_within_s: "),
         ({"slack_channel": "#stock"}, "alerts.slack_channel: the id of a channel"),
         ({"slack_least": "fatal"}, "alerts.slack_least: "),
         ({"instance": "https://x"}, "alerts.instance: "),
@@ -182,6 +216,19 @@ def test_a_changed_pace_changes_no_other() -> None:
     plain, slow = made(alerts_of()), made(alerts_of(group_interval_s=900))
     assert replace(slow["mail"].pace, interval_ms=300_000) == plain["mail"].pace
     assert slow["pagerduty"].pace == plain["pagerduty"].pace
+
+
+@pytest.mark.parametrize(("token", "faults"), [("xapp-1-2-three", 0), ("xoxb-1-2-three", 1)])
+def test_buttons_take_the_token_of_an_app_and_come_with_the_bots_messages(token: str, faults: int) -> None:
+    alerts, found = alerts_of(**BUTTONS), list[str]()
+    secrets = secrets_of(alerts, SOUND | {"BOT": "xoxb-1", "APP": token}, found)
+    assert [each.startswith("alerts.slack_app_token: the secret ") for each in found] == [True] * faults
+    assert token not in str(found)
+    for channels in (("shop-uk",), ()):
+        receivers: dict[str, Any] = {
+            each.name: each for each in receivers_of(alerts, secrets, post, clock, channels)
+        }
+        assert receivers["slack"]._acts_on == channels
 
 
 @pytest.mark.parametrize(("token", "faults"), [("xoxb-1-2-three", 0), ("xoxp-1-2-three", 1)])

@@ -2,7 +2,7 @@
 
 import copy
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -356,6 +356,15 @@ def test_every_key_has_a_unit_and_a_reason() -> None:
     assert ("limits.window_percent", "30", "%") in {(row.key, row.default, row.unit) for row in describe()}
 
 
+def flat(said: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every value of a section, those of its tables with their names."""
+    for key, value in said.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", each) for inner, each in flat(value))
+        else:
+            yield key, value
+
+
 def test_the_defaults_that_are_told_are_those_in_force() -> None:
     bare = content()
     for key in ("limits", "ages", "daemon", "alerts"):
@@ -363,7 +372,7 @@ def test_the_defaults_that_are_told_are_those_in_force() -> None:
     settings = parse(bare, "config.toml")
     told = {row.key: row.default.strip('"') for row in describe()}
     for section in ("limits", "ages", "daemon", "alerts"):
-        for key, value in getattr(settings, section).model_dump(exclude_none=True).items():
+        for key, value in flat(getattr(settings, section).model_dump(exclude_none=True)):
             assert told[f"{section}.{key}"] == (f"{value:g}" if isinstance(value, float) else str(value))
 
 

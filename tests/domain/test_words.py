@@ -11,6 +11,7 @@ from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import (
     FACT_TYPES,
     BreachLifted,
+    ConsentGiven,
     EnvelopeApproved,
     EnvelopeRevoked,
     Fact,
@@ -43,6 +44,7 @@ def words(draw: st.DrawFn) -> list[Word | RailLatched | RegimeSwitched | PolicyA
         choices: list[Word | RailLatched | RegimeSwitched | PolicyAdopted] = [
             FreezeSet(draw(st.sampled_from(["", "uk"])), on, "ops", "x", at, draw(ends)),
             EnvelopeApproved(f"{name}{at}", (Sku("a"),), "both", 9, "ops", "x", at, until),
+            ConsentGiven(f"{name}{at}", "uk", (Sku("a"),), "both", 9, (), "ops", "x", at, until),
             EnvelopeRevoked(draw(st.sampled_from([each.about for each in said] or ["e"])), "ops", "x", at),
             SlotPinned(draw(slots), on, "ops", "x", at, until),
             PlanApplied(name, "d", "ops", "x", at),
@@ -60,7 +62,15 @@ def stands(book: Book, now: Instant) -> tuple[object, ...]:
     """All that follows from words at a moment."""
     said = book.words
     return (
-        (said.frozen(now), said.in_force(now), said.pinned(now), said.applied, said.breaches, said.revoked),
+        (
+            said.frozen(now),
+            said.half_approved(now),
+            said.in_force(now),
+            said.pinned(now),
+            said.applied,
+            said.breaches,
+            said.revoked,
+        ),
         (book.latches.standing(now), book.scarce, book.adopted),
     )
 
@@ -100,6 +110,12 @@ def test_the_last_word_on_a_subject_counts_and_only_until_its_end(said: list[Fac
         for e in of(EnvelopeApproved)
         if isinstance(e, EnvelopeApproved) and now < e.until and e.id not in gone
     }
+    approved = {each.about for each in of(EnvelopeApproved)}
+    assert {c.id for c in book.words.half_approved(now)} == {
+        c.id
+        for c in of(ConsentGiven)
+        if isinstance(c, ConsentGiven) and now < c.until and c.id not in approved
+    }
     assert book.words.pinned(now) == {
         p.slot for p in of(SlotPinned) if isinstance(p, SlotPinned) and p.on and now < p.until
     }
@@ -136,6 +152,7 @@ def test_whom_a_word_concerns_is_looked_at_again() -> None:
     assert book.take(EnvelopeRevoked("unheard of", "ops", "x", now)).dirty == set()
     assert book.take(SlotPinned(SLOT, True, "ops", "x", now, now)).dirty == {"a"}
     assert book.take(SlotPinned(OTHER, True, "ops", "x", now, now)).dirty == set()
+    assert book.take(ConsentGiven("c", "uk", (Sku("a"),), "both", 9, (), "ops", "x", now, now)).dirty == set()
     assert not book.take(PlanApplied("p", "d", "ops", "x", now)).everybody
 
 

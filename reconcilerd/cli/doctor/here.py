@@ -7,8 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from reconcilerd.alerting.slack import Answer
 from reconcilerd.cli.doctor.line import Line, Lines, Scene, fail, ok, warn
 from reconcilerd.cli.install_systemd import UNITS, files
+from reconcilerd.cli.receivers import receivers_of
+from reconcilerd.cli.wall import now
 from reconcilerd.config.fields import address_of
 from reconcilerd.config.settings import Settings
 from reconcilerd.errors import ConfigFault, LedgerFault
@@ -172,13 +175,19 @@ def backup(scene: Scene) -> Lines:
         yield ok(f"{(scene.now - last.at) // 3_600_000} h old: {last.file}")
 
 
+async def _nowhere(*_: object) -> Answer:
+    raise AssertionError("nothing is sent")
+
+
 def alerts(scene: Scene) -> Lines:
     """Who is told. Nothing is sent."""
     if scene.plan is None:
         return
-    receivers = [key for key in scene.plan.alerts if key != "pagerduty_old_routing_key"]
-    if receivers:
-        yield ok(", ".join(sorted(each.rpartition("_webhook")[0] or "pagerduty" for each in receivers)))
+    told = sorted(
+        each.name for each in receivers_of(scene.plan.settings.alerts, scene.plan.alerts, _nowhere, now)
+    )
+    if told:
+        yield ok(", ".join(told))
     else:
         yield warn("nobody is told of anything", "name a receiver in [alerts]: slack_webhook, or pagerduty")
 

@@ -19,6 +19,7 @@ from reconcilerd.domain.facts.alerts import (
 from reconcilerd.domain.facts.doings import (
     ASIDE,
     BreachLifted,
+    ConsentGiven,
     CorrectionPlanned,
     CorrectionSent,
     CorrectionSettled,
@@ -72,6 +73,7 @@ __all__ = [
     "AlertTold",
     "BreachLifted",
     "ChannelObserved",
+    "ConsentGiven",
     "CorrectionEnd",
     "CorrectionPlanned",
     "CorrectionSent",
@@ -132,6 +134,7 @@ Fact = (
     | CorrectionPlanned
     | CorrectionSent
     | CorrectionSettled
+    | ConsentGiven
     | EnvelopeApproved
     | EnvelopeRevoked
     | SlotPinned

@@ -155,6 +155,31 @@ class EnvelopeApproved(Made):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentGiven(Made):
+    """The first of two people agreed to what an approval would release; alone this releases nothing.
+
+    ``id``: of the approval that comes of it if somebody else agrees before ``until``. ``zeros``: the listings (by
+    their paths) that could come to zero under it.
+    """
+
+    kind: ClassVar[str] = "consent"
+    id: str
+    channel: str
+    skus: tuple[Sku, ...]
+    direction: str
+    ceiling: int
+    zeros: tuple[str, ...]
+    by: str
+    reason: str
+    at: Instant
+    until: Instant
+
+    @property
+    def about(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
 class EnvelopeRevoked(Made):
     """A person took an approval back, before its time was over."""
 
