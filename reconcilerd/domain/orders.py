@@ -91,6 +91,7 @@ class Order:
         known = self.on_channel if seen.source != EXTENSIV else self.part(seen.part)
         if known is not None and known.as_of > seen.as_of:
             return self
+        seen = _understood(known, seen)
         if seen.source != EXTENSIV:
             return replace(self, on_channel=replace(seen, most=_most(known, seen)))
         if seen.ended_at is not None and seen.ended_at > seen.as_of:
@@ -127,6 +128,16 @@ class Order:
         """What Extensiv shows under one of its ids."""
         found = (each for each in (self.in_extensiv, *self.others) if each is not None and each.part == part)
         return next(found, None)
+
+
+def _understood(known: OrderObserved | None, seen: OrderObserved) -> OrderObserved:
+    """A reading whose status nobody knows, by an earlier one of the same version: that still means what it meant.
+
+    A list goes by when an order was changed: what it says wrong of one that was not, it may never say again.
+    """
+    if known is None or seen.status is not OrderStatus.UNKNOWN or seen.modified > known.modified:
+        return seen
+    return replace(seen, status=known.status, ended_at=known.ended_at)
 
 
 def _units_of(lines: tuple[OrderLine, ...], code: str) -> int:

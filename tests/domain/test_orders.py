@@ -1,5 +1,6 @@
 """Each order once, whatever the order in which its readings arrive."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -61,6 +62,25 @@ def test_where_an_order_stands(
         book.take(each)
     began = None if extensiv_began is None else Instant(extensiv_began)
     assert stage_of(book.orders[KEY], began, IMPORT_MAX) is stage
+
+
+@pytest.mark.parametrize("source", ["uk", EXTENSIV])
+@pytest.mark.parametrize("known", [OrderStatus.OPEN, OrderStatus.SHIPPED, OrderStatus.CANCELLED])
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_status_that_nobody_knows_says_nothing_of_an_order_that_did_not_change(
+    source: str, known: OrderStatus, changed: int
+) -> None:
+    book, ended = OrderBook(), None if known is OrderStatus.OPEN else 4
+    book.take(seen(source, known, 4, ended))
+    later = replace(seen(source, OrderStatus.UNKNOWN, 9), modified=Instant(4 + changed))
+    book.take(later)
+    side = book.side(later)
+    assert side is not None
+    assert side.as_of == 9
+    assert (side.status, side.ended_at) == ((OrderStatus.UNKNOWN, None) if changed else (known, ended))
+    book.take(seen(source, OrderStatus.CANCELLED, 10, 10))
+    assert (side := book.side(later)) is not None
+    assert side.status is OrderStatus.CANCELLED
 
 
 def test_one_unmatched_order_of_900_does_not_stop_raises() -> None:
