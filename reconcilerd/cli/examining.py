@@ -34,10 +34,8 @@ def config_group() -> None:
 def show(effective: bool, config: Path, as_json: bool) -> int:
     """What the file says, each with its line, and the policy it comes to. Secrets are shown by name, never by value."""
     from reconcilerd.cli.effective import show as tell
-    from reconcilerd.cli.failing import json_errors
 
-    with json_errors(as_json):
-        return tell(config, whole=effective, as_json=as_json)
+    return tell(config, whole=effective, as_json=as_json)
 
 
 @click.command()

@@ -40,13 +40,14 @@ def _verified(path: Path) -> Verification:
         reader.close()
 
 
-def rebuild_ledger(config: Path) -> int:
+def rebuild_ledger(config: Path, *, as_json: bool) -> int:
     """Fold the state again from the entries, under the ledger's lock. Raises LedgerFault, LedgerLocked."""
     path = config.parent / load(config).ledger.path
     with Ledger.open(path, clock=now) as ledger:
         ledger.rebuild_state()
-        click.echo(f"{path}: the state is folded anew from {ledger.latest_seq} entries")
-    return verify_ledger(config, as_json=False)
+        if not as_json:
+            click.echo(f"{path}: the state is folded anew from {ledger.latest_seq} entries")
+    return verify_ledger(config, as_json=as_json)
 
 
 def compact_ledger(config: Path, before: str | None, *, as_json: bool) -> int:

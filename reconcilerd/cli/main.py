@@ -1,6 +1,7 @@
 """``reconcilerd``: the commands, their options and exit codes. What a command does is imported when it runs."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -9,10 +10,10 @@ import click
 from reconcilerd import __version__
 from reconcilerd.cli import alerts, render
 from reconcilerd.cli.examining import completion, config_group, doctor
+from reconcilerd.cli.exits import EXITS, wants_json
 from reconcilerd.cli.options import config_option, json_option
 from reconcilerd.cli.options import show as _show
 from reconcilerd.cli.pretend import demo, simulate, simulator
-from reconcilerd.cli.reconcile_entry import EXITS
 from reconcilerd.cli.socket_client import answer
 
 P = ParamSpec("P")
@@ -29,36 +30,12 @@ for each in (demo, simulator, simulate, doctor, config_group, completion):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; every error of ours becomes one sentence and its exit code."""
-    from reconcilerd.cli.failing import code_of
-    from reconcilerd.errors import ConfigFault, ReconcilerdError
+    """Run a command; every error of ours becomes one sentence (for --json one JSON object) and its exit code."""
+    from reconcilerd.cli.failing import ended
 
-    try:
-        code = cli.main(argv, prog_name="reconcilerd", standalone_mode=False)
-    except click.exceptions.Exit as leave:
-        code = leave.exit_code
-    except click.Abort:
-        code = 130
-    except click.ClickException as usage:
-        usage.show()
-        code = 2
-    except KeyboardInterrupt:
-        code = 130
-    except SystemExit:
-        # Nobody reads on: click has silenced what is left to say, and calls it an error.
-        if "PacifyFlush" not in type(sys.stdout).__name__:
-            raise
-        code = 0
-    except ConfigFault as faults:
-        count = len(faults.faults)
-        click.echo(f"reconcilerd: cannot begin, {count} fault{'s' if count > 1 else ''}:", err=True)
-        for fault in faults.faults:
-            click.echo(f"  {fault}", err=True)
-        code = code_of(faults)
-    except ReconcilerdError as trouble:
-        click.echo(f"reconcilerd: {trouble}", err=True)
-        code = code_of(trouble)
-    return sys.exit(code if isinstance(code, int) else 0)
+    args = sys.argv[1:] if argv is None else argv
+    run = partial(cli.main, args, prog_name="reconcilerd", standalone_mode=False)
+    return sys.exit(ended(run, as_json=wants_json(args)))
 
 
 @cli.command()
@@ -131,11 +108,14 @@ def notify_failure(unit: str, config: Path) -> int:
 @cli.command("check-config")
 @config_option
 @click.option("--defaults", is_flag=True, help="Print every key with unit, default and reason.")
-def check_config(config: Path, defaults: bool) -> int:
+@json_option
+def check_config(config: Path, defaults: bool, as_json: bool) -> int:
     """Check the configuration and everything it names; writes nothing."""
     from reconcilerd.cli.check_config import check, print_defaults
 
-    return print_defaults() if defaults else check(config)
+    if defaults and as_json:
+        raise click.UsageError("--defaults is for people; config show --effective --json has every key")
+    return print_defaults() if defaults else check(config, as_json=as_json)
 
 
 @cli.command()
@@ -203,11 +183,12 @@ def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
 @click.argument("id_", metavar="ID")
 @click.option("--reason", required=True)
 @config_option
-def approve(id_: str, reason: str, config: Path) -> int:
+@json_option
+def approve(id_: str, reason: str, config: Path, as_json: bool) -> int:
     """Release held corrections for two hours: those of a plan by its ID, of one SKU, or "held" for all."""
     told = answer(config, {"op": "approve", "id": id_, "reason": reason})
     return _show(
-        told, False, lambda a, _: f"approved until {a['envelope']['until']}: {a['envelope']['skus']}"
+        told, as_json, lambda a, _: f"approved until {a['envelope']['until']}: {a['envelope']['skus']}"
     )
 
 
@@ -216,18 +197,20 @@ def approve(id_: str, reason: str, config: Path) -> int:
 @click.option("--for", "for_s", type=float, help="Seconds, at most 7 days; without it until unfreeze.")
 @click.option("--reason", required=True)
 @config_option
-def freeze(channel: str | None, for_s: float | None, reason: str, config: Path) -> int:
+@json_option
+def freeze(channel: str | None, for_s: float | None, reason: str, config: Path, as_json: bool) -> int:
     """Stop writing to a channel, or to all."""
     request = {"op": "freeze", "channel": channel, "for_s": for_s, "reason": reason}
-    return _show(answer(config, request), False, _frozen)
+    return _show(answer(config, request), as_json, _frozen)
 
 
 @cli.command()
 @click.option("--channel", help="Only this channel (default: the freeze of all).")
 @config_option
-def unfreeze(channel: str | None, config: Path) -> int:
+@json_option
+def unfreeze(channel: str | None, config: Path, as_json: bool) -> int:
     """Allow writes again."""
-    return _show(answer(config, {"op": "unfreeze", "channel": channel}), False, _frozen)
+    return _show(answer(config, {"op": "unfreeze", "channel": channel}), as_json, _frozen)
 
 
 @cli.command()
@@ -346,11 +329,12 @@ def list_envelopes(config: Path, as_json: bool) -> int:
 @click.argument("id_", metavar="ID")
 @click.option("--reason", required=True)
 @config_option
-def revoke(id_: str, reason: str, config: Path) -> int:
+@json_option
+def revoke(id_: str, reason: str, config: Path, as_json: bool) -> int:
     """Take an approval back, at once."""
     from reconcilerd.cli.plan_text import revoked
 
-    return _show(answer(config, {"op": "revoke", "id": id_, "reason": reason}), False, revoked)
+    return _show(answer(config, {"op": "revoke", "id": id_, "reason": reason}), as_json, revoked)
 
 
 @cli.group(invoke_without_command=True)
@@ -381,12 +365,13 @@ def list_pins(config: Path, as_json: bool) -> int:
 @click.option("--channel", help="Only this channel.")
 @click.option("--reason", required=True)
 @config_option
-def lift(sku: str, channel: str | None, reason: str, config: Path) -> int:
+@json_option
+def lift(sku: str, channel: str | None, reason: str, config: Path, as_json: bool) -> int:
     """Let the daemon correct them again."""
     from reconcilerd.cli.plan_text import lifted
 
     request = {"op": "unpin", "sku": sku, "channel": channel, "reason": reason}
-    return _show(answer(config, request), False, lifted)
+    return _show(answer(config, request), as_json, lifted)
 
 
 @cli.group()
@@ -466,11 +451,12 @@ def verify(config: Path, as_json: bool) -> int:
 
 @ledger.command()
 @config_option
-def rebuild(config: Path) -> int:
+@json_option
+def rebuild(config: Path, as_json: bool) -> int:
     """Fold the state again from the entries, and verify both. The daemon must not run."""
     from reconcilerd.cli.ledger_check import rebuild_ledger
 
-    return rebuild_ledger(config)
+    return rebuild_ledger(config, as_json=as_json)
 
 
 @ledger.command()

@@ -49,7 +49,8 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
             return {**told, "daemon": False, "exit_code": 8}
         return told
     except ConfigFault as fault:
-        return error("\n  ".join(("the configuration has faults:", *fault.faults)), 2)
+        told = error("\n  ".join(("the configuration has faults:", *fault.faults)), 2)
+        return {**told, "error": {**told["error"], "faults": list(fault.faults)}}
     except LedgerLocked as locked:
         return error(str(locked), 8)
     except LedgerFault as fault:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from reconcilerd.cli import render
+from reconcilerd.cli.exits import as_error, error_of
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
 config_option = click.option(
@@ -24,11 +25,17 @@ json_option = click.option("--json", "as_json", is_flag=True, help="The answer a
 def show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], int], str]) -> int:
     """Print an answer; its exit code. ``text``: the answer within so many columns."""
     if "error" in answer:
-        text_of_it = f"reconcilerd: {visible(answer['error']['message'], LINES)}"
-        message = json.dumps(answer) if as_json else text_of_it
-        click.echo(message, err=True)
-    elif as_json:
+        said = error_of(answer) if as_json else f"reconcilerd: {visible(answer['error']['message'], LINES)}"
+        click.echo(said, err=True)
+        return int(answer["exit_code"])
+    if as_json:
         click.echo(json.dumps(answer, indent=2))
     else:
         click.echo(text(all_visible(answer), render.width()))
     return int(answer["exit_code"])
+
+
+def refuse(message: str, code: int, *, as_json: bool) -> int:
+    """Print why a command does not do what was asked; its exit code."""
+    click.echo(as_error(message, code) if as_json else f"reconcilerd: {visible(message, LINES)}", err=True)
+    return code
