@@ -1,13 +1,13 @@
 """``check-config``: everything a start would check, without starting."""
 
-import json
 import shutil
 import textwrap
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
+from reconcilerd.cli.options import print_json
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.dated import INBOUND_COLUMNS, RESERVE_COLUMNS
 from reconcilerd.config.defaults import describe
@@ -16,15 +16,13 @@ from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.registry import RAILS
 from reconcilerd.domain.verdicts import MEANS
 
-SCHEMA: Final = "reconcilerd.check-config/1"
-
 
 def check(path: Path, *, as_json: bool) -> int:
     """Load all of it; faults of the file, the rules and the credentials together."""
     plan = wire(path, strict=True)
     notes = _notes(plan)
     if as_json:
-        click.echo(json.dumps({**_told(path, plan), "notes": notes, "exit_code": 0}, indent=2))
+        print_json({**_told(path, plan), "notes": notes, "exit_code": 0})
         return 0
     settings, policy = plan.settings, plan.wiring.policy
     click.echo(
@@ -40,7 +38,6 @@ def check(path: Path, *, as_json: bool) -> int:
 def _told(path: Path, plan: Plan) -> dict[str, Any]:
     settings, policy = plan.settings, plan.wiring.policy
     return {
-        "schema": SCHEMA,
         "file": str(path),
         "environment": settings.environment,
         "mode": settings.limits.mode,

@@ -39,6 +39,16 @@ def show(effective: bool, config: Path, as_json: bool) -> int:
 
 
 @click.command()
+@click.argument("words", metavar="[COMMAND]...", nargs=-1)
+@json_option
+def schema(words: tuple[str, ...], as_json: bool) -> int:
+    """What the JSON of a COMMAND looks like, as a JSON Schema; without, which there are. "error" is any failure's."""
+    from reconcilerd.cli.schema import print_schema
+
+    return print_schema(words, as_json=as_json)
+
+
+@click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> int:

@@ -31,6 +31,11 @@ def wants_json(args: Sequence[str]) -> bool:
     return not ASKED.isdisjoint(options)
 
 
+def document_of(words: Sequence[str]) -> str:
+    """Under which name the JSON of a command is described: its words, and a ``list`` goes by its group."""
+    return "-".join(words[:-1] if len(words) > 1 and words[-1] == "list" else words)
+
+
 def as_error(message: str, code: int, faults: Sequence[str] = ()) -> str:
     """A failure as one line of JSON. ``faults``: of a configuration, each one."""
     error: dict[str, Any] = {"code": NAMES.get(code, "bug"), "message": message, "exit_code": code}

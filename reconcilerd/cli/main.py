@@ -9,7 +9,7 @@ import click
 
 from reconcilerd import __version__
 from reconcilerd.cli import alerts, render
-from reconcilerd.cli.examining import completion, config_group, doctor
+from reconcilerd.cli.examining import completion, config_group, doctor, schema
 from reconcilerd.cli.exits import EXITS, wants_json
 from reconcilerd.cli.options import config_option, json_option
 from reconcilerd.cli.options import show as _show
@@ -25,7 +25,7 @@ def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
 
 
-for each in (demo, simulator, simulate, doctor, config_group, completion):
+for each in (demo, simulator, simulate, doctor, config_group, completion, schema):
     cli.add_command(each)
 
 
@@ -188,7 +188,9 @@ def approve(id_: str, reason: str, config: Path, as_json: bool) -> int:
     """Release held corrections for two hours: those of a plan by its ID, of one SKU, or "held" for all."""
     told = answer(config, {"op": "approve", "id": id_, "reason": reason})
     return _show(
-        told, as_json, lambda a, _: f"approved until {a['envelope']['until']}: {a['envelope']['skus']}"
+        told,
+        as_json,
+        lambda a, _: f"approved until {a['envelope']['until']}: {', '.join(a['envelope']['skus'])}",
     )
 
 

@@ -2,14 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from reconcilerd.cli import render
-from reconcilerd.cli.exits import as_error, error_of
+from reconcilerd.cli.exits import as_error, document_of, error_of
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
 config_option = click.option(
@@ -29,10 +29,18 @@ def show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], 
         click.echo(said, err=True)
         return int(answer["exit_code"])
     if as_json:
-        click.echo(json.dumps(answer, indent=2))
+        print_json(answer)
     else:
         click.echo(text(all_visible(answer), render.width()))
     return int(answer["exit_code"])
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """An answer as JSON; one that names no schema is given that of the command that runs."""
+    context = click.get_current_context(silent=True)
+    words = context.command_path.split()[1:] if context is not None else []
+    named = {} if "schema" in answer or not words else {"schema": f"reconcilerd.{document_of(words)}/1"}
+    click.echo(json.dumps({**named, **answer}, indent=2))
 
 
 def refuse(message: str, code: int, *, as_json: bool) -> int:

@@ -12,7 +12,7 @@ import click
 
 from reconcilerd.cli import plan_text, render
 from reconcilerd.cli.exits import error_of
-from reconcilerd.cli.options import refuse
+from reconcilerd.cli.options import print_json, refuse
 from reconcilerd.cli.socket_client import answer
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
@@ -52,9 +52,9 @@ def make(
             click.echo(text, nl=False)
         else:
             _write(Path(str(output)), text)
-            click.echo(
-                plan_text.written(visible(str(output)), all_visible(told), render.width(), markdown=markdown)
-            )
+            name = visible(str(output))
+            said = plan_text.written(name, all_visible(told), render.width(), markdown=markdown)
+            click.echo(text.rstrip() if as_json and not markdown else said)
     except BadFile as bad:
         return refuse(str(bad), 2, as_json=as_json)
     return int(told["exit_code"])
@@ -74,7 +74,10 @@ def show(told: dict[str, Any], text: Any, *, as_json: bool) -> int:
     """Print an answer; its exit code."""
     if "error" in told:
         return fail(told, as_json=as_json)
-    click.echo(json.dumps(told, indent=2) if as_json else text(all_visible(told), render.width()))
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(text(all_visible(told), render.width()))
     return int(told["exit_code"])
 
 

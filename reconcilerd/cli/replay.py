@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from reconcilerd import __version__
-from reconcilerd.cli.options import refuse
+from reconcilerd.cli.options import print_json, refuse
 from reconcilerd.config.load import load
 from reconcilerd.domain.facts import DecisionRecorded
 from reconcilerd.domain.names import format_instant
@@ -73,7 +73,7 @@ def _told(entry: Entry, made: DecisionRecorded, groups: list[Again], doubts: lis
 
 def _say(told: dict[str, Any], code: int, *, as_json: bool) -> int:
     if as_json:
-        click.echo(json.dumps({**told, "exit_code": code}))
+        print_json({**told, "exit_code": code})
     else:
         for line in _lines(told):
             click.echo(visible(line))

@@ -361,7 +361,8 @@ class Answers:
         )
         await self._desk.take((envelope,), note="approve")
         self._daemon.changed(f"{by} approved {len(envelope.skus)} SKUs under {wanted}", {"why": reason})
-        return {"envelope": _plain(envelope), "exit_code": 0}
+        times = {"at": format_instant(envelope.at), "until": format_instant(envelope.until)}
+        return {"envelope": {**_plain(envelope), **times}, "exit_code": 0}
 
     def _held_under(self, wanted: str) -> list[tuple[Sku, int]]:
         """(SKU, difference) of what waits for a person under a plan's id, one SKU, or ``held`` for all."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,28 +10,15 @@ import pytest
 
 from reconcilerd.cli import reconcile_entry
 from reconcilerd.cli.exits import NAMES, SCHEMA
-from reconcilerd.cli.main import cli, main
+from reconcilerd.cli.main import main
 from reconcilerd.errors import ConfigFault, Denied, LedgerFault, LedgerLocked, ReconcilerdError, TryLater
+from tests.cli.commands import ALL, Words, has
 from tests.cli.programs import run
 
-Path_ = tuple[str, ...]
-
-
-def commands(group: click.Group = cli, path: Path_ = ()) -> Iterator[tuple[Path_, click.Command]]:
-    """Every command and group by its words, from the parser."""
-    for name, each in group.commands.items():
-        yield (*path, name), each
-        if isinstance(each, click.Group):
-            yield from commands(each, (*path, name))
-
-
-ALL = dict(commands())
 FINDS = {("doctor",)}
 """What it finds wrong is its answer."""
 CONFIGURED = sorted(
-    path
-    for path, each in ALL.items()
-    if {"config", "as_json"} <= {param.name for param in each.params} and path not in FINDS
+    path for path, each in ALL.items() if has(each, "--config") and has(each, "--json") and path not in FINDS
 )
 """Those that answer in JSON and read a configuration, which may be missing."""
 
@@ -66,7 +52,7 @@ def needed(command: click.Command) -> list[str]:
 
 
 @pytest.mark.parametrize("path", sorted(ALL), ids=" ".join)
-def test_an_option_that_there_is_not_is_told_as_json(path: Path_, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_that_there_is_not_is_told_as_json(path: Words, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = said(capsys, *path, "--no-such-option", "--json")
     assert (code, told["exit_code"], told["error"]["code"]) == (2, 2, "change_needed")
     assert told["schema"] == SCHEMA
@@ -75,7 +61,7 @@ def test_an_option_that_there_is_not_is_told_as_json(path: Path_, capsys: pytest
 
 @pytest.mark.parametrize("path", CONFIGURED, ids=" ".join)
 def test_a_configuration_that_is_missing_is_told_as_json(
-    path: Path_, capsys: pytest.CaptureFixture[str]
+    path: Words, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, told = said(capsys, *path, *needed(ALL[path]), "--json")
     assert code == told["exit_code"] == told["error"]["exit_code"]
