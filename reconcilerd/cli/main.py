@@ -11,7 +11,7 @@ from reconcilerd import __version__
 from reconcilerd.cli import alerts, render
 from reconcilerd.cli.examining import completion, config_group, doctor, schema
 from reconcilerd.cli.exits import EXITS, wants_json
-from reconcilerd.cli.options import config_option, json_option
+from reconcilerd.cli.options import Span, config_option, json_option
 from reconcilerd.cli.options import show as _show
 from reconcilerd.cli.pretend import demo, simulate, simulator
 from reconcilerd.cli.socket_client import answer
@@ -119,10 +119,20 @@ def check_config(config: Path, defaults: bool, as_json: bool) -> int:
 
 
 @cli.command()
+@click.option(
+    "--watch", is_flag=True, help="Look again and again, until Ctrl-C; with --json one object a line."
+)
+@click.option("--every", "every_s", type=Span(), help="With --watch: how often (default: 2s).")
 @config_option
 @json_option
-def status(config: Path, as_json: bool) -> int:
+def status(watch: bool, every_s: float | None, config: Path, as_json: bool) -> int:
     """How sources, channels and corrections stand now."""
+    if every_s is not None and (not watch or every_s < 1):
+        raise click.UsageError("--every goes with --watch, and is 1s or more")
+    if watch:
+        from reconcilerd.cli.watch import watch as look_again
+
+        return look_again(config, every_s or 2.0, as_json=as_json)
     return _show(answer(config, {"op": "status"}), as_json, render.status)
 
 

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+from typing_extensions import override
 
 from reconcilerd.cli import render
 from reconcilerd.cli.exits import as_error, document_of, error_of
@@ -47,3 +49,20 @@ def refuse(message: str, code: int, *, as_json: bool) -> int:
     """Print why a command does not do what was asked; its exit code."""
     click.echo(as_error(message, code) if as_json else f"reconcilerd: {visible(message, LINES)}", err=True)
     return code
+
+
+UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class Span(click.ParamType[float]):
+    """``90s``, ``30m``, ``2h``, ``1d``: seconds."""
+
+    name = "TIME"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Raises UsageError for what is no such time."""
+        found = re.fullmatch(r"([0-9]{1,7})([smhd])", str(value))
+        if found is None:
+            self.fail(f"{str(value)[:60]!r} is no time; write it like 30m, 2h or 1d", param, ctx)
+        return float(found[1]) * UNITS[found[2]]
