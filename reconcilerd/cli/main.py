@@ -14,6 +14,7 @@ from reconcilerd.cli.exits import EXITS, wants_json
 from reconcilerd.cli.options import Span, config_option, json_option
 from reconcilerd.cli.options import show as _show
 from reconcilerd.cli.pretend import demo, simulate, simulator
+from reconcilerd.cli.shift import handover
 from reconcilerd.cli.socket_client import answer
 
 P = ParamSpec("P")
@@ -25,7 +26,7 @@ def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
 
 
-for each in (demo, simulator, simulate, doctor, config_group, completion, schema):
+for each in (demo, simulator, simulate, doctor, config_group, completion, schema, handover):
     cli.add_command(each)
 
 

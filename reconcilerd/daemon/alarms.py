@@ -1,6 +1,6 @@
 """Alerts for a person who asks: what is open, what is silenced, and whether anybody would hear."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -12,6 +12,7 @@ from reconcilerd.alerting.trying import Make, try_all
 from reconcilerd.alerting.wording import runbook_of
 from reconcilerd.daemon.approvals import Op, Request
 from reconcilerd.daemon.refusals import error
+from reconcilerd.domain import shift
 from reconcilerd.domain.alerts import KINDS, PREFIX, SEVERITIES, silenced_by
 from reconcilerd.domain.facts import AlertChanged, Fact, SilenceSet
 from reconcilerd.domain.names import Instant, after, format_instant
@@ -69,6 +70,13 @@ class Alarms:
             "alerts": [_alert(each) for each in self._engine.seen()],
             "silences": [_silence(each) for each in self._engine.silences()],
         }
+
+    def open_episodes(self) -> Iterator[shift.Episode]:
+        """Those that are open, as the story of a stretch of time has them."""
+        for each in (seen.episode for seen in self._engine.seen()):
+            if each.firing:
+                began = each.began if each.fired is None else each.fired
+                yield shift.Episode(each.key, each.number, each.severity, each.summary, began)
 
     async def alerts(self, _request: Request, _by: str) -> dict[str, Any]:
         """All of that, with who hears of alerts at all."""

@@ -15,12 +15,12 @@ import anyio.lowlevel
 
 from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.alarms import Alarms
-from reconcilerd.daemon.approvals import Archive
 from reconcilerd.daemon.breakers import matching, release, told, tripped
 from reconcilerd.daemon.consents import ENVELOPE_MS
 from reconcilerd.daemon.consents import told as half_approved
 from reconcilerd.daemon.counts import Counts
 from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.daemon.handover import Handover, Past
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
 from reconcilerd.daemon.refusals import NeverRead, UnknownName, error
@@ -72,7 +72,7 @@ class Answers:
         channels: dict[ChannelName, Channel],
         history: History,
         carry: Callable[[], Awaitable[None]],
-        archive: Archive | None = None,
+        archive: Past | None = None,
         alarms: Alarms | None = None,
         more: Mapping[str, Handler] = MappingProxyType({}),
     ) -> None:
@@ -96,6 +96,11 @@ class Answers:
         if alarms is not None:
             alarms.half_approved = self._half_approved
         self._plans = None if archive is None else Plans(daemon, archive, hands)
+        self._handover = (
+            None
+            if archive is None or self._plans is None
+            else Handover(daemon, archive, alarms, self._plans.approvals)
+        )
 
     @property
     def counts(self) -> Counts:
@@ -115,6 +120,7 @@ class Answers:
             "audit": self.audit,
             "reload": lambda _request, _by: self.reload(),
             **(self._plans.requests() if self._plans else {}),
+            **(self._handover.requests() if self._handover else {}),
             **(self._alarms.requests() if self._alarms else {}),
             **self._more,
         }

@@ -44,7 +44,7 @@ FIELDS: Mapping[str, Kind] = {
     "channel": (lambda value: _is_text(value) and bool(value.strip()), "text that names one"),
     "skus": (_is_texts, "a list of texts"),
     "limit": (_is_count, f"a whole number from 1 to {MOST_ROWS:,}"),
-    "for_s": (_is_seconds, "a number of seconds above 0"),
+    **dict.fromkeys(("for_s", "since_s"), (_is_seconds, "a number of seconds above 0")),
     # A document has a reader of its own.
     "plan": (lambda _: True, "a plan"),
 }
