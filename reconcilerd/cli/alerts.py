@@ -65,7 +65,7 @@ def test(receiver: str | None, severity: str, no_resolve: bool, config: Path, as
     "--subjects", default="*", show_default=True, help="A pattern of what they are about: 'shop-uk*'."
 )
 @click.option("--for", "for_s", type=Span(), required=True, help="How long, at most 7d: 30m, 2h, 1d.")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
 def silence(kinds: str, subjects: str, for_s: float, reason: str, config: Path, as_json: bool) -> int:
@@ -76,7 +76,7 @@ def silence(kinds: str, subjects: str, for_s: float, reason: str, config: Path, 
 
 @alerts.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", default="")
+@click.option("--reason", default="", help="Why; kept in the ledger.")
 @config_option
 @json_option
 def unsilence(id_: str, reason: str, config: Path, as_json: bool) -> int:

@@ -50,18 +50,30 @@ def schema(words: tuple[str, ...], as_json: bool) -> int:
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion(context: click.Context, shell: str) -> int:
-    """The script that has a shell complete commands and options.
+@click.argument("program", type=click.Choice(["reconcilerd", "reconcile"]), default="reconcilerd")
+def completion(shell: str, program: str) -> int:
+    """The script that has a shell complete commands, options, channels, and SKUs of a running daemon.
 
     \b
     bash: reconcilerd completion bash > /etc/bash_completion.d/reconcilerd
     zsh:  reconcilerd completion zsh > "${fpath[1]}/_reconcilerd"
     fish: reconcilerd completion fish > ~/.config/fish/completions/reconcilerd.fish
-    """
-    from click.shell_completion import get_completion_class
 
-    made = get_completion_class(shell)
-    assert made is not None, "click knows the three"
-    click.echo(made(context.find_root().command, {}, "reconcilerd", "_RECONCILERD_COMPLETE").source())
+    For the short reconcile the same with reconcile behind the shell, into a file of its name.
+    """
+    from reconcilerd.cli.completing import script
+
+    click.echo(script(shell, program))
     return 0
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.pass_context
+def man(context: click.Context, folder: Path) -> int:
+    """Write the pages of the manual into DIR: one for the program, one for each command."""
+    from reconcilerd.cli.man import write
+
+    root = context.find_root().command
+    assert isinstance(root, click.Group)
+    return write(root, folder)

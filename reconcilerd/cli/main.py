@@ -9,13 +9,14 @@ import click
 
 from reconcilerd import __version__
 from reconcilerd.cli import alerts, render
-from reconcilerd.cli.examining import completion, config_group, doctor, schema
+from reconcilerd.cli.examining import completion, config_group, doctor, man, schema
 from reconcilerd.cli.exits import EXITS, wants_json
-from reconcilerd.cli.options import Span, config_option, json_option
+from reconcilerd.cli.options import Span, channel_option, config_option, json_option, sku_option
 from reconcilerd.cli.options import show as _show
 from reconcilerd.cli.pretend import demo, simulate, simulator
 from reconcilerd.cli.shift import handover
 from reconcilerd.cli.socket_client import answer
+from reconcilerd.cli.thin import reconcile
 
 P = ParamSpec("P")
 
@@ -26,7 +27,7 @@ def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
 
 
-for each in (demo, simulator, simulate, doctor, config_group, completion, schema, handover):
+for each in (demo, simulator, simulate, doctor, config_group, completion, man, schema, handover):
     cli.add_command(each)
 
 
@@ -168,8 +169,8 @@ def monitoring(folder: Path, force: bool) -> int:
 
 
 @cli.command()
-@click.option("--sku", required=True)
-@click.option("--channel")
+@sku_option(required=True, help="A SKU, a listing SKU or a listing id.")
+@channel_option(help="Only this channel.")
 @click.option("--want", metavar="N|+N", help="What would have to change for it to show N units, or N more.")
 @config_option
 @json_option
@@ -180,7 +181,7 @@ def explain(sku: str, channel: str | None, want: str | None, config: Path, as_js
 
 
 @cli.command()
-@click.option("--sku", required=True)
+@sku_option(required=True, help="A SKU, a listing SKU or a listing id.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=40, show_default=True)
 @config_option
 @json_option
@@ -192,7 +193,7 @@ def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
 
 @cli.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
 def approve(id_: str, reason: str, config: Path, as_json: bool) -> int:
@@ -206,9 +207,9 @@ def approve(id_: str, reason: str, config: Path, as_json: bool) -> int:
 
 
 @cli.command()
-@click.option("--channel", help="Only this channel (default: all).")
+@channel_option(help="Only this channel (default: all).")
 @click.option("--for", "for_s", type=float, help="Seconds, at most 7 days; without it until unfreeze.")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
 def freeze(channel: str | None, for_s: float | None, reason: str, config: Path, as_json: bool) -> int:
@@ -218,7 +219,7 @@ def freeze(channel: str | None, for_s: float | None, reason: str, config: Path, 
 
 
 @cli.command()
-@click.option("--channel", help="Only this channel (default: the freeze of all).")
+@channel_option(help="Only this channel (default: the freeze of all).")
 @config_option
 @json_option
 def unfreeze(channel: str | None, config: Path, as_json: bool) -> int:
@@ -230,8 +231,8 @@ def unfreeze(channel: str | None, config: Path, as_json: bool) -> int:
 @click.option("-o", "--output", metavar="F", help="Write it to a file ('-': standard output).")
 @click.option("--markdown", is_flag=True, help="As a table for a merge request instead of JSON.")
 @click.option("--from", "old", metavar="F", help="Show a plan that was made before; nothing is asked.")
-@click.option("--sku", help="Only what shares stock with this SKU.")
-@click.option("--channel", help="Only corrections of this channel.")
+@sku_option(help="Only what shares stock with this SKU.")
+@channel_option(help="Only corrections of this channel.")
 @click.option("--fresh", is_flag=True, help="Read everything it looks at first.")
 @config_option
 @json_option
@@ -257,7 +258,7 @@ def plan(
 
 @cli.command()
 @click.argument("file", metavar="F")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
 def apply(file: str, reason: str, config: Path, as_json: bool) -> int:
@@ -274,7 +275,7 @@ def apply(file: str, reason: str, config: Path, as_json: bool) -> int:
 @cli.command()
 @click.option("--pass", "pass_", metavar="ID", required=True, help="See: reconcilerd passes.")
 @click.option("--apply", "do", is_flag=True, help="Do it; without, it is only shown.")
-@click.option("--reason", default="")
+@click.option("--reason", default="", help="Why; kept in the ledger. --apply needs it.")
 @click.option("--for", "for_s", type=float, help="Seconds it is left so, at most 7 days (default: 4 hours).")
 @config_option
 @json_option
@@ -340,7 +341,7 @@ def list_envelopes(config: Path, as_json: bool) -> int:
 
 @envelopes.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
 def revoke(id_: str, reason: str, config: Path, as_json: bool) -> int:
@@ -375,8 +376,8 @@ def list_pins(config: Path, as_json: bool) -> int:
 
 @pins.command()
 @click.argument("sku", metavar="SKU|all")
-@click.option("--channel", help="Only this channel.")
-@click.option("--reason", required=True)
+@channel_option(help="Only this channel.")
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
 def lift(sku: str, channel: str | None, reason: str, config: Path, as_json: bool) -> int:
@@ -402,7 +403,7 @@ def breaker_list(config: Path, as_json: bool) -> int:
 
 @breaker.command("reset")
 @click.argument("name")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
 def breaker_reset(name: str, reason: str, config: Path, as_json: bool) -> int:
@@ -483,17 +484,7 @@ def compact(before: str | None, config: Path, as_json: bool) -> int:
     return compact_ledger(config, before, as_json=as_json)
 
 
-@cli.command(
-    "reconcile",
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
-)
-@click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def reconcile(args: tuple[str, ...]) -> int:
-    """The same as the ``reconcile`` command."""
-    from reconcilerd.cli.reconcile_entry import main as reconcile_main
-
-    return reconcile_main(list(args))
+cli.add_command(reconcile)
 
 
 def _frozen(answer: dict[str, Any], _columns: int) -> str:

@@ -4,23 +4,42 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 from typing_extensions import override
 
 from reconcilerd.cli import render
 from reconcilerd.cli.exits import as_error, document_of, error_of
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
+DEFAULT_CONFIG: Final = Path(os.environ.get("RECONCILERD_CONFIG", "config.toml"))
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path(os.environ.get("RECONCILERD_CONFIG", "config.toml")),
+    default=DEFAULT_CONFIG,
     show_default=True,
     help="The configuration file (also RECONCILERD_CONFIG).",
 )
+
+
+def _skus(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from reconcilerd.cli.completing import skus
+
+    return skus(context, param, incomplete)
+
+
+def _channels(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from reconcilerd.cli.completing import channels
+
+    return channels(context, param, incomplete)
+
+
+sku_option = partial(click.option, "--sku", shell_complete=_skus)
+channel_option = partial(click.option, "--channel", shell_complete=_channels)
 json_option = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 
 

@@ -43,12 +43,23 @@ def parser() -> _Parser:
     made.add_argument("--apply", action="store_true", help="correct what differs (reads first, reads back)")
     made.add_argument("--yes", action="store_true", help="do not ask before --apply")
     made.add_argument("--json", action="store_true", help="the answer as JSON")
-    made.add_argument("--config", metavar="F", default=os.environ.get("RECONCILERD_CONFIG", "config.toml"))
+    made.add_argument(
+        "--config",
+        metavar="F",
+        default=os.environ.get("RECONCILERD_CONFIG", "config.toml"),
+        help="the configuration file (also RECONCILERD_CONFIG; default: config.toml)",
+    )
     return made
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    asked = os.environ.get("_RECONCILE_COMPLETE")
+    if asked and argv is None:
+        from reconcilerd.cli.completing import answer_thin
+        from reconcilerd.cli.thin import reconcile
+
+        return answer_thin(reconcile, asked)
     args = sys.argv[1:] if argv is None else argv
     as_json, understood = wants_json(args), parser()
     understood.as_json = as_json

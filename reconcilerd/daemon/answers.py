@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from heapq import nsmallest
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +21,7 @@ from reconcilerd.daemon.consents import ENVELOPE_MS
 from reconcilerd.daemon.consents import told as half_approved
 from reconcilerd.daemon.counts import Counts
 from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.daemon.desk import spelled
 from reconcilerd.daemon.handover import Handover, Past
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
@@ -110,6 +112,7 @@ class Answers:
         """Answer one request; unknown or malformed ones get an error. Raises LedgerFault, which ends the daemon."""
         ops: dict[str, Handler] = {
             "status": self.status,
+            "names": self.names,
             "reconcile": self.reconcile,
             "explain": self.explain,
             "history": self.history,
@@ -209,6 +212,14 @@ class Answers:
             "findings": _counted(str(f.what) for f in book.findings.values() if not f.cleared),
             "exit_code": 0,
         }
+
+    async def names(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
+        """SKUs that begin like ``sku``, as people write them: for a shell that completes words."""
+        begin, book = request.get("sku", "").casefold(), self._desk.book
+        found = nsmallest(
+            request.get("limit", 40), (sku for sku in book.joins().slots_of if sku.startswith(begin))
+        )
+        return {"names": [spelled(book, each) for each in found], "exit_code": 0}
 
     async def reconcile(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
         """Sheets of SKUs; with ``fresh`` after reading them, with ``apply`` after correcting them too."""
