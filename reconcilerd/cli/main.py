@@ -14,7 +14,7 @@ from reconcilerd.cli.exits import EXITS, wants_json
 from reconcilerd.cli.options import Span, channel_option, config_option, json_option, sku_option
 from reconcilerd.cli.options import show as _show
 from reconcilerd.cli.pretend import demo, simulate, simulator
-from reconcilerd.cli.shift import handover
+from reconcilerd.cli.shift import digest, handover
 from reconcilerd.cli.socket_client import answer
 from reconcilerd.cli.thin import reconcile
 
@@ -27,7 +27,7 @@ def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
 
 
-for each in (demo, simulator, simulate, doctor, config_group, completion, man, schema, handover):
+for each in (demo, simulator, simulate, doctor, config_group, completion, man, schema, handover, digest):
     cli.add_command(each)
 
 
@@ -88,7 +88,7 @@ def audit(config: Path, as_json: bool) -> int:
     "--bin", "programs", type=click.Path(path_type=Path), help="Where reconcilerd is (default: here)."
 )
 def install_systemd(dry_run: bool, root: Path, programs: Path | None) -> int:
-    """Install the systemd units of this program: daemon, tenants, failure notice, audit, backup."""
+    """Install the systemd units of this program: daemon, tenants, failure notice, audit, backup, digest."""
     from reconcilerd.cli.install_systemd import install
 
     return install(root, programs, dry_run=dry_run)

@@ -29,7 +29,7 @@ from reconcilerd.transport.post import Poster
 
 WRITES = frozenset({"approve", "freeze", "unfreeze", "revoke", "unpin", "silence", "unsilence"})
 
-FROM_THE_LEDGER = frozenset({"status", "handover"})
+FROM_THE_LEDGER = frozenset({"status", "handover", "digest"})
 """Answers that say whether a daemon gave them."""
 
 

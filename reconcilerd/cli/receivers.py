@@ -248,7 +248,8 @@ def alarms_of(
     def make(by: Post) -> list[Receiver]:
         return receivers_of(alerts, secrets, by, now)
 
-    return Alarms(engine, now, ledger, make, post, running=running)
+    name, to = instance_of(alerts), frozenset(alerts.digest_to)
+    return Alarms(engine, now, ledger, make, post, running=running, instance=name, digest_to=to)
 
 
 def changes_of(alerts: AlertsSection, secrets: Mapping[str, Secret], post: Post) -> Changes:

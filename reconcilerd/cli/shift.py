@@ -1,4 +1,4 @@
-"""``handover``: what the next one on duty must know."""
+"""``handover`` and ``digest``: what the next one on duty must know, and what a day came to."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,3 +32,19 @@ def handover(since_s: float, config: Path, as_json: bool) -> int:
     from reconcilerd.cli import shift_text
 
     return show(answer(config, {"op": "handover", "since_s": since_s}), as_json, shift_text.handover)
+
+
+@click.command()
+@since_option("24h")
+@click.option("--send", is_flag=True, help="Send it to those receivers that alerts.digest_to names.")
+@config_option
+@json_option
+def digest(since_s: float, send: bool, config: Path, as_json: bool) -> int:
+    """What a day came to: drifts found and cured, exposure, what waits, what sells unmapped, slow feeds, alerts.
+
+    Exit code 0: told, and with --send taken by everybody; 2: nobody is to get it; 5: somebody did not take it.
+    """
+    from reconcilerd.cli import shift_text
+
+    request = {"op": "digest", "since_s": since_s, "send": send}
+    return show(answer(config, request), as_json, shift_text.digest)

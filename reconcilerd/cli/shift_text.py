@@ -1,10 +1,11 @@
-"""``handover`` as text, from the plain values of the answer: first what holds now, then what happened."""
+"""``handover`` and ``digest`` as text, from the plain values of the answers."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reconcilerd.cli.alert_text import short
+from reconcilerd.daemon.daily_text import lines_of, title_of
 
 Answer = Mapping[str, Any]
 NOBODY = "NO DAEMON RUNS: this is what the ledger holds"
@@ -47,6 +48,18 @@ def handover(told: Answer, columns: int) -> str:
         if title == "HELD" and told["waiting_for_approval"]:
             how = f"reconcilerd approve {told['held_plan'] or 'held'} --reason TEXT"
             lines += wrapped(f"{told['waiting_for_approval']} wait for a person: {how}", columns, "  ")
+    return "\n".join(lines)
+
+
+def digest(told: Answer, columns: int) -> str:
+    """The words in which it is sent, fitted to a terminal, and who took them."""
+    lines = [] if told["daemon"] else [NOBODY]
+    lines += wrapped(title_of(told, ""), columns, "")
+    for each in lines_of(told):
+        lines += wrapped(each.strip(), columns, "  " if each.startswith(" ") else "")
+    for each in told["sent"] or ():
+        how = "sent" if each["accepted"] else f"NOT TAKEN: {each['reply']}"
+        lines += wrapped(f"{each['receiver']}: {how}", columns, "")
     return "\n".join(lines)
 
 

@@ -406,6 +406,9 @@ class AlertsSection(Section):
         "", description="name of the secret: addresses of apprise, spaces between; needs reconcilerd[apprise]"
     )
     apprise_least: Severity = Field("warning", description="the mildest that they hear of")
+    digest_to: Annotated[list[Literal["slack", "mail", "webhook"]], Unit("slack | mail | webhook")] = Field(
+        ["slack", "mail"], description="who gets the digest, of those that are configured"
+    )
     heartbeat_url: SecretName = Field(
         "", description="name of the secret; a dead man's switch, called while everything is read and planned"
     )

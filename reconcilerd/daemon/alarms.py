@@ -1,21 +1,24 @@
 """Alerts for a person who asks: what is open, what is silenced, and whether anybody would hear."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from reconcilerd.alerting.bulletin import publish
 from reconcilerd.alerting.engine import Engine, Seen
 from reconcilerd.alerting.slack import Post
 from reconcilerd.alerting.trying import Make, try_all
 from reconcilerd.alerting.wording import runbook_of
 from reconcilerd.daemon.approvals import Op, Request
+from reconcilerd.daemon.daily_text import lines_of, title_of
 from reconcilerd.daemon.refusals import error
 from reconcilerd.domain import shift
 from reconcilerd.domain.alerts import KINDS, PREFIX, SEVERITIES, silenced_by
 from reconcilerd.domain.facts import AlertChanged, Fact, SilenceSet
 from reconcilerd.domain.names import Instant, after, format_instant
+from reconcilerd.domain.visible import all_visible
 
 MAX_SILENCE_MS = 7 * 86_400_000
 LONGEST_PATTERN = 200
@@ -41,8 +44,13 @@ class Alarms:
         post: Post,
         *,
         running: bool,
+        instance: str = "",
+        digest_to: Collection[str] = (),
     ) -> None:
-        """``make`` and ``post``: how receivers are built and spoken to, for tests. ``running``: the engine delivers."""
+        """``make`` and ``post``: how receivers are built and spoken to, for tests. ``running``: the engine delivers.
+
+        ``digest_to``: names of the receivers that take the digest; ``instance``: what we are called there.
+        """
         self._engine = engine
         self._clock = clock
         self._archive = archive
@@ -53,6 +61,8 @@ class Alarms:
         """What waits for a second person's approval."""
         self.buttons: Callable[[], str | None] = lambda: None
         """Why no press of a button would be heard now, empty if it would; None where there are no buttons."""
+        self._instance = instance
+        self._digest_to = digest_to
 
     def requests(self) -> dict[str, Op]:
         return {
@@ -114,6 +124,16 @@ class Alarms:
     async def test(self, request: Request, by: str) -> dict[str, Any]:
         """See ``try_receivers``."""
         return await try_receivers(self._make, self._post, request, by, self._clock())
+
+    async def publish(self, digest: dict[str, Any]) -> dict[str, Any]:
+        """Send a digest to those that take it; what each answered. Exit code 5: not everybody took it."""
+        receivers = self._make(self._post)
+        if not {each.name for each in receivers} & set(self._digest_to):
+            return error("nobody takes the digest: no receiver of alerts.digest_to is configured", 2)
+        said = all_visible(digest)
+        sent = await publish(receivers, self._digest_to, title_of(said, self._instance), lines_of(said))
+        code = 0 if all(each.accepted for each in sent) else 5
+        return {**digest, "sent": [asdict(each) for each in sent], "exit_code": code}
 
     async def silence(self, request: Request, by: str) -> dict[str, Any]:
         """Tell nobody anything new of some alerts for a while; who, why and until when is kept."""

@@ -21,6 +21,7 @@ from reconcilerd.daemon.consents import ENVELOPE_MS
 from reconcilerd.daemon.consents import told as half_approved
 from reconcilerd.daemon.counts import Counts
 from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.daemon.daily import Daily
 from reconcilerd.daemon.desk import spelled
 from reconcilerd.daemon.handover import Handover, Past
 from reconcilerd.daemon.passes import held_for_a_person
@@ -98,11 +99,12 @@ class Answers:
         if alarms is not None:
             alarms.half_approved = self._half_approved
         self._plans = None if archive is None else Plans(daemon, archive, hands)
-        self._handover = (
-            None
-            if archive is None or self._plans is None
-            else Handover(daemon, archive, alarms, self._plans.approvals)
-        )
+        self._of_time: dict[str, Handler] = {}
+        if archive is not None and self._plans is not None:
+            self._of_time = {
+                **Handover(daemon, archive, alarms, self._plans.approvals).requests(),
+                **Daily(daemon, archive, alarms).requests(),
+            }
 
     @property
     def counts(self) -> Counts:
@@ -123,7 +125,7 @@ class Answers:
             "audit": self.audit,
             "reload": lambda _request, _by: self.reload(),
             **(self._plans.requests() if self._plans else {}),
-            **(self._handover.requests() if self._handover else {}),
+            **self._of_time,
             **(self._alarms.requests() if self._alarms else {}),
             **self._more,
         }

@@ -12,7 +12,7 @@ from reconcilerd.daemon.passes import Passes, held_for_a_person
 from reconcilerd.daemon.surroundings import Surroundings
 from reconcilerd.domain.alerts import kind_named
 from reconcilerd.domain.announcements import LargeOrder
-from reconcilerd.domain.discrepancies import missing_orders
+from reconcilerd.domain.discrepancies import missing_orders, sold_unmapped
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
@@ -309,10 +309,9 @@ class Health:
         """What sells and is mapped to nothing: its orders take units that nobody subtracts."""
         found: dict[str, list[str]] = {}
         yesterday = after(self._desk.clock(), -SOLD_WITHIN_MS)
-        for finding in self._findings.get(FindingKind.UNMAPPED_SKU, ()):
-            channel, _, code = finding.subject.partition(":")
-            if self._desk.book.orders.taken_since(ChannelName(channel), code, yesterday):
-                found.setdefault(channel, []).append(code)
+        unmapped = self._findings.get(FindingKind.UNMAPPED_SKU, ())
+        for channel, code in sold_unmapped(self._desk.book, unmapped, yesterday):
+            found.setdefault(channel, []).append(code)
         for channel in self._desk.book.policy.channels:
             codes = sorted(found.get(channel, []))
             text = f"{len(codes)} listings of {channel} sell and are mapped to no SKU: {', '.join(codes[:5])}"

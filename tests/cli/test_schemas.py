@@ -151,7 +151,8 @@ def test_real_answers_are_what_their_documents_say(tenant: Path) -> None:
     for words in (("compact",), ("rebuild",), ("verify",)):
         asked("ledger", *words, code=0)
     assert asked("status", code=8)["daemon"] is False
-    assert asked("handover", code=0)["daemon"] is False
+    for command in ("handover", "digest"):
+        assert asked(command, code=0)["daemon"] is False
     asked("reload", code=8)
     Asked()("simulate", "--days", "0.02", code=0)
     asked.seen |= {"simulate"}
@@ -185,6 +186,8 @@ def with_a_daemon(asked: Asked, folder: Path) -> None:
     asked("alerts", "resend", code=0)
     asked("alerts", "test", code=2)
     asked("handover", "--since", "1h", code=0)
+    asked("digest", code=0)
+    asked("digest", "--send", code=2)
     asked("audit")
 
 

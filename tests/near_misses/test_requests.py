@@ -25,6 +25,7 @@ REQUESTS: tuple[dict[str, Any], ...] = (
     {"op": "passes", "limit": 20},
     {"op": "revert", "pass": "id", "apply": False, "reason": "wrong", "for_s": 60.5},
     {"op": "handover", "since_s": 3600.5},
+    {"op": "digest", "since_s": 60, "send": False},
 )
 KINDS: dict[type, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int, float), float: (int, float)}
 
