@@ -95,16 +95,20 @@ def install_systemd(dry_run: bool, root: Path, programs: Path | None) -> int:
 
 
 @cli.command("notify-failure")
+@click.option(
+    "--over", is_flag=True, help="It runs again, or its job succeeded: close its incident, if there is one."
+)
 @config_option
 @click.argument("unit")
-def notify_failure(unit: str, config: Path) -> int:
-    """Tell people that a UNIT failed; systemd runs it when the daemon cannot be kept running.
+def notify_failure(unit: str, over: bool, config: Path) -> int:
+    """Tell people that a UNIT failed; systemd runs it when the daemon cannot be kept running, or a timer's job fails.
 
     Exit code 0: told, or nobody is to be; 2: a receiver will never take it; 5: one could not be reached.
     """
     from reconcilerd.cli.last_word import notify_failure as tell
+    from reconcilerd.cli.last_word import recovered
 
-    return tell(config, unit)
+    return recovered(config, unit) if over else tell(config, unit)
 
 
 @cli.command("check-config")

@@ -19,7 +19,7 @@ from reconcilerd.cli.socket_client import ask_daemon
 from reconcilerd.domain.visible import all_visible, visible
 
 PATIENCE_S: Final = 10.0
-BAD: Final = ("ALERT critical", "ALERT error", "BROKEN", "NO DAEMON", "STOPPED", "TRIPPED")
+BAD: Final = ("ALERT critical", "ALERT error", "JOB FAILED", "NO DAEMON", "STOPPED", "TRIPPED")
 WORTH_A_LOOK: Final = ("ALERT", "FREEZE WINDOW", "FROZEN", "LEDGER", "SILENCE")
 """How lines begin that colour sets off; the words say it without."""
 

@@ -424,6 +424,17 @@ class AlertsSection(Section):
     paused_s: Seconds = Field(14_400, description="writes frozen or stopped for so long are an alert")
 
 
+class ScheduleSection(Section):
+    """What the daemon does by the clock itself, where systemd's timers do not: in a container. Each off by default."""
+
+    audit: Cron | None = Field(None, description="when everything is read anew and compared, like 30 4 * * *")
+    backup: Cron | None = Field(
+        None, description="when the ledger is backed up and the copy proven: 0 * * * *"
+    )
+    digest: Cron | None = Field(None, description="when the digest goes to alerts.digest_to: 0 8 * * *")
+    timezone: Zone = Field("UTC", description="whose clock these are read off")
+
+
 class WebSection(Section):
     """Metrics, health and the status page, to be read only."""
 
@@ -470,6 +481,7 @@ class Settings(Section):
     ledger: LedgerSection = LedgerSection()
     alerts: AlertsSection = AlertsSection()
     velocity: VelocitySection = VelocitySection()
+    schedule: ScheduleSection = ScheduleSection()
     web: WebSection = WebSection()
     tracing: TracingSection = TracingSection()
     demand: list[DemandSection] = Field([], description="one table for each status that is not firm")

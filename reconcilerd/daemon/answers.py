@@ -211,6 +211,15 @@ class Answers:
             "held_plan": latest.id if waiting and (latest := self._daemon.passes.latest_held) else None,
             "half_approved": self._half_approved(),
             **(self._alarms.standing() if self._alarms else {"alerts": [], "silences": []}),
+            "jobs": [
+                {
+                    "job": name,
+                    "ended": None if ended is None else format_instant(ended.at),
+                    "ok": None if ended is None else ended.ok,
+                    "why": "" if ended is None else ended.why,
+                }
+                for name, ended in self._daemon.health.jobs.items()
+            ],
             "findings": _counted(str(f.what) for f in book.findings.values() if not f.cleared),
             "exit_code": 0,
         }

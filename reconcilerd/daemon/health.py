@@ -13,7 +13,7 @@ from reconcilerd.daemon.surroundings import Surroundings
 from reconcilerd.domain.alerts import kind_named
 from reconcilerd.domain.announcements import LargeOrder
 from reconcilerd.domain.discrepancies import missing_orders, sold_unmapped
-from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised
+from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised, JobEnded
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, after
@@ -103,6 +103,8 @@ class Health:
         """Every (kind, subject) that a look at everything speaks for."""
         self.reload_refused: str | None = None
         """Why the configuration as it stands on disk is not in force, if so."""
+        self.jobs: Mapping[str, JobEnded | None] = {}
+        """Jobs that are done by the clock, and how each ended last."""
         self._large: dict[str, LargeOrder] = {}
         """Large orders that people were told of, by subject."""
         passes.announce = self.announce
@@ -203,6 +205,7 @@ class Health:
         await self._bugs()
         await self._clock()
         await self._reload()
+        await self._jobs()
         await self._around()
         self._looked = self._desk.clock()
         if first:
@@ -398,6 +401,14 @@ class Health:
             "do": "correct it and reload, or restart; reconcilerd check-config",
         }
         await self._say(why is not None, "reload_failed", "configuration", text, details)
+
+    async def _jobs(self) -> None:
+        """What is done by the clock and failed last, until it succeeds."""
+        for name, ended in self.jobs.items():
+            why = "" if ended is None or ended.ok else ended.why
+            text = f"the {name} failed; it is tried again when it is due next"
+            details = {"why": why, "do": f"reconcilerd {name}{' --send' if name == 'digest' else ''}"}
+            await self._say(bool(why), "job_failed", name, text, details)
 
     async def _broken(self) -> None:
         """A bug of ours, caught before it was sent. Nothing is written until a person lifts it, restarted or not."""

@@ -15,6 +15,7 @@ from reconcilerd.domain.facts import (
     Fact,
     FreezeSet,
     InvariantBroken,
+    JobEnded,
     PlanApplied,
     PolicyAdopted,
     RailLatched,
@@ -32,6 +33,7 @@ TOLD = (
     EnvelopeRevoked,
     FreezeSet,
     InvariantBroken,
+    JobEnded,
     PlanApplied,
     PolicyAdopted,
     RailLatched,
@@ -131,6 +133,8 @@ def _deed(entry: int, at: Instant, fact: Fact) -> Deed | None:
         case InvariantBroken():
             why = "; ".join(f"{name}: {what}" for name, what in fact.broken)
             return Deed(entry, at, OURSELVES, "stopped all writes", fact.name, why)
+        case JobEnded(ok=False):
+            return Deed(entry, at, OURSELVES, "failed at", f"the {fact.name}", fact.why)
         case BreachLifted():
             return Deed(entry, at, fact.by, "lifted a broken invariant", fact.id, fact.reason)
         case _:

@@ -36,6 +36,7 @@ def a_status(**changes: Any) -> Answer:
         "held_plan": None,
         "alerts": [],
         "silences": [],
+        "jobs": [],
         "findings": {},
         "exit_code": 0,
         **changes,
