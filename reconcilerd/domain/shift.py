@@ -3,7 +3,7 @@
 For whoever takes over from another, and for the summary of a day. Pure: it is given the facts, oldest first.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from reconcilerd.domain.facts import (
@@ -174,22 +174,13 @@ def lasted(all_: Iterable[Episode], kind: str, since: Instant, now: Instant) -> 
             spans.setdefault(each.subject, []).append(
                 (max(each.began, since), min(now if each.ended is None else each.ended, now))
             )
-    return {subject: sum(map(_length, _merged(each))) for subject, each in sorted(spans.items())}
+    return {subject: _covered(each) for subject, each in sorted(spans.items())}
 
 
-def _length(span: tuple[int, int]) -> int:
-    return max(0, span[1] - span[0])
-
-
-def _merged(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The same time, each moment once."""
-    last: tuple[int, int] | None = None
+def _covered(spans: Iterable[tuple[int, int]]) -> int:
+    """How long any of them lasted, each moment once."""
+    total = reached = 0
     for begin, end in sorted(spans):
-        if last is not None and begin <= last[1]:
-            last = last[0], max(last[1], end)
-        else:
-            if last is not None:
-                yield last
-            last = begin, end
-    if last is not None:
-        yield last
+        total += max(0, end - max(begin, reached))
+        reached = max(reached, end)
+    return total
