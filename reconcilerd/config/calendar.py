@@ -54,7 +54,8 @@ def next_of(cron: str, timezone: str, moment: Instant) -> Instant:
     Raises StopIteration: never.
     """
     after = _EPOCH + timedelta(milliseconds=moment)
-    begins = CronSim(cron, (after - _BEFORE_A_CHANGE).astimezone(ZoneInfo(timezone)))
+    begins = CronSim(cron, after.astimezone(ZoneInfo(timezone)))
+    # Asked in the second of two equal hours, cron begins with what was due in the first.
     return Instant((next(each for each in begins if each > after) - _EPOCH) // timedelta(milliseconds=1))
 
 

@@ -19,7 +19,7 @@ from reconcilerd.ledger.migrations import applied_to, has_table, newer_than_ours
 F = TypeVar("F")
 Told = tuple[int, Instant, Fact]
 """(entry, when written, fact)."""
-STEP = 500
+STEP = 150
 GENESIS = b"\0" * 32
 OF_SLOTS = ("slot", "inferred", "buried", "correction", "sent", "settled", "doubted")
 """Kinds of facts whose order says what a slot shows; within one entry in this order."""

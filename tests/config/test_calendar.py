@@ -176,10 +176,9 @@ def test_a_daily_job_is_due_once_a_day_over_both_changes(
     for _ in days:
         at = next_of("30 1 * * *", zone, at)
         found.append(format_instant(at)[:16])
-        # A job asks again when it has ended: some seconds later, and an hour later.
-        assert next_of("30 1 * * *", zone, Instant(at + 9_000)) == next_of(
-            "30 1 * * *", zone, Instant(at + 3_609_000)
-        )
+        # A job asks again when it has ended: some seconds later, or within the hour that comes a second time.
+        asked = {next_of("30 1 * * *", zone, Instant(at + ms)) for ms in (9_000, 2_100_000, 3_609_000)}
+        assert len(asked) == 1
     assert found == [f"{day}T{time}" for day, time in zip(days, utc, strict=True)]
 
 
