@@ -28,6 +28,7 @@ def handover(told: Answer, columns: int) -> str:
             f"{each['name']}, since {each['since']}{_until(each)}: {each['why']}" for each in told["tripped"]
         ),
         "HELD": _holds(told),
+        "HALF APPROVED": (_half_approved(each) for each in told["half_approved"]),
         "APPROVED": (_approval(each) for each in told["approvals"]),
         "PINNED": (_pin(each) for each in told["pins"]),
         "SILENCED": (
@@ -104,6 +105,11 @@ def _holds(told: Answer) -> Iterator[str]:
     for each in told["holds"]:
         some = ", ".join(each["skus"]) + (" ..." if each["count"] > len(each["skus"]) else "")
         yield f"{each['count']} on {each['channel']}: {each['why']} ({each['verdict']}): {some}"
+
+
+def _half_approved(each: Answer) -> str:
+    skus = f"{', '.join(each['skus'][:5])}{' ...' if len(each['skus']) > 5 else ''}"
+    return f"{skus} on {each['channel']}{_until(each)}: {each['by']} agreed, somebody else must, in Slack"
 
 
 def _approval(each: Answer) -> str:

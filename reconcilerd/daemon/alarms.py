@@ -21,6 +21,7 @@ from reconcilerd.domain.names import Instant, after, format_instant
 from reconcilerd.domain.visible import all_visible
 
 MAX_SILENCE_MS = 7 * 86_400_000
+Digest = tuple[str, Collection[str]]
 LONGEST_PATTERN = 200
 CHANGES_BACK = 20
 NOBODY = "no receiver is configured; see [alerts] in reconcilerd check-config --defaults"
@@ -44,12 +45,11 @@ class Alarms:
         post: Post,
         *,
         running: bool,
-        instance: str = "",
-        digest_to: Collection[str] = (),
+        digest: Callable[[], Digest] = lambda: ("", ()),
     ) -> None:
         """``make`` and ``post``: how receivers are built and spoken to, for tests. ``running``: the engine delivers.
 
-        ``digest_to``: names of the receivers that take the digest; ``instance``: what we are called there.
+        ``digest``: what we are called where the digest goes, and the names of the receivers that take it.
         """
         self._engine = engine
         self._clock = clock
@@ -61,8 +61,7 @@ class Alarms:
         """What waits for a second person's approval."""
         self.buttons: Callable[[], str | None] = lambda: None
         """Why no press of a button would be heard now, empty if it would; None where there are no buttons."""
-        self._instance = instance
-        self._digest_to = digest_to
+        self._digest = digest
 
     def requests(self) -> dict[str, Op]:
         return {
@@ -127,11 +126,11 @@ class Alarms:
 
     async def publish(self, digest: dict[str, Any]) -> dict[str, Any]:
         """Send a digest to those that take it; what each answered. Exit code 5: not everybody took it."""
-        receivers = self._make(self._post)
-        if not {each.name for each in receivers} & set(self._digest_to):
+        receivers, (instance, to) = self._make(self._post), self._digest()
+        if not {each.name for each in receivers} & set(to):
             return error("nobody takes the digest: no receiver of alerts.digest_to is configured", 2)
         said = all_visible(digest)
-        sent = await publish(receivers, self._digest_to, title_of(said, self._instance), lines_of(said))
+        sent = await publish(receivers, to, title_of(said, instance), lines_of(said))
         code = 0 if all(each.accepted for each in sent) else 5
         return {**digest, "sent": [asdict(each) for each in sent], "exit_code": code}
 

@@ -13,6 +13,7 @@ import anyio.lowlevel
 from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.daemon.approvals import Approvals, Archive, Op, Request
 from reconcilerd.daemon.breakers import told, tripped
+from reconcilerd.daemon.consents import told as half_approved
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.desk import spelled
 from reconcilerd.daemon.passes import held_for_a_person
@@ -112,6 +113,7 @@ class Handover:
             "holds": self._holds(),
             "waiting_for_approval": len(waiting),
             "held_plan": latest.id if waiting and (latest := daemon.passes.latest_held) else None,
+            "half_approved": half_approved(book.words.half_approved(now)),
             "approvals": (await self._approvals.envelopes({}, by))["envelopes"],
             "pins": (await self._approvals.pins({}, by))["pins"],
             "freezes": [

@@ -10,6 +10,7 @@ from reconcilerd.domain.facts import (
     AlertChanged,
     AlertStage,
     BreachLifted,
+    ConsentGiven,
     EnvelopeApproved,
     EnvelopeRevoked,
     Fact,
@@ -29,6 +30,7 @@ OURSELVES = "reconcilerd"
 TOLD = (
     AlertChanged,
     BreachLifted,
+    ConsentGiven,
     EnvelopeApproved,
     EnvelopeRevoked,
     FreezeSet,
@@ -103,10 +105,10 @@ def _same_word(one: Deed, other: Deed) -> bool:
 
 def _deed(entry: int, at: Instant, fact: Fact) -> Deed | None:
     match fact:
-        case EnvelopeApproved():
-            which = "both ways" if fact.direction == "both" else f"to {fact.direction}"
-            about = f"{', '.join(fact.skus[:5])}{' ...' if len(fact.skus) > 5 else ''} {which}, {fact.ceiling} units"
-            return Deed(entry, at, fact.by, "approved", about, fact.reason, fact.until, len(fact.skus))
+        case EnvelopeApproved() | ConsentGiven():
+            what = "approved" if isinstance(fact, EnvelopeApproved) else "agreed, and waits for a second to"
+            about = _released(fact)
+            return Deed(entry, at, fact.by, what, about, fact.reason, fact.until, len(fact.skus))
         case EnvelopeRevoked():
             return Deed(entry, at, fact.by, "revoked an approval", fact.id, fact.reason)
         case PlanApplied():
@@ -139,6 +141,12 @@ def _deed(entry: int, at: Instant, fact: Fact) -> Deed | None:
             return Deed(entry, at, fact.by, "lifted a broken invariant", fact.id, fact.reason)
         case _:
             return None
+
+
+def _released(fact: EnvelopeApproved | ConsentGiven) -> str:
+    which = "both ways" if fact.direction == "both" else f"to {fact.direction}"
+    some = f"{', '.join(fact.skus[:5])}{' ...' if len(fact.skus) > 5 else ''}"
+    return f"{some} {which}, {fact.ceiling} units"
 
 
 def policies(written: Iterable[Written]) -> list[Deed]:

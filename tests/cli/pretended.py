@@ -34,6 +34,7 @@ def a_status(**changes: Any) -> Answer:
         "hidden_units": 5,
         "waiting_for_approval": 0,
         "held_plan": None,
+        "half_approved": [],
         "alerts": [],
         "silences": [],
         "jobs": [],

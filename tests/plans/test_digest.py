@@ -136,13 +136,13 @@ def test_it_is_sent_to_those_that_take_it_and_what_somebody_called_a_listing_act
     hostile = [{"channel": "shop-uk", "code": "<!channel>\x1b[31m\n*x*"}]
 
     async def scene(desk: Desk) -> None:
-        desk.alarms._digest_to = {"slack"}
+        desk.alarms._digest = lambda: ("me", {"slack"})
         said = told(await desk.alarms.publish(a_day(unmapped_sold=hostile, unmapped_sold_count=1)))
         assert (said["exit_code"], [each["receiver"] for each in said["sent"]]) == (0, ["slack"])
 
     desk = play_alarms(scene)
     [(_, text)] = desk.slack.taken
-    assert text.startswith("*Digest")
+    assert text.startswith("*Digest of me, ")
     assert "&lt;!channel&gt;\\x1b[31m\\n" in text
     assert desk.pagerduty.taken == []
 
@@ -155,7 +155,7 @@ def test_where_nobody_takes_it_that_is_said_and_one_that_fails_is_no_success(
         assert (nobody["exit_code"], "alerts.digest_to" in nobody["error"]["message"]) == (2, True)
 
         monkeypatch.setattr(desk.slack, "take", lambda _: (404, "no_service", {}))
-        desk.alarms._digest_to = {"slack", "mail"}
+        desk.alarms._digest = lambda: ("me", {"slack", "mail"})
         said = told(await desk.alarms.publish(a_day()))
         assert (said["exit_code"], said["sent"][0]["reply"]) == (5, "Slack answered 404 no_service")
 

@@ -66,6 +66,7 @@ def test_an_older_ledger_than_is_asked_for_says_that_it_is_not_all() -> None:
 def _nothing() -> dict[str, Any]:
     lists = (
         "holds",
+        "half_approved",
         "approvals",
         "pins",
         "freezes",
