@@ -19,6 +19,7 @@ PATIENCE_S = 20.0
 BUDGET = 60_000
 SUBJECT = 150
 MORE = "and {count} more: reconcilerd alerts list"
+LEFT_OUT = "and {count} more lines: reconcilerd digest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,12 @@ class Mail:
         await anyio.to_thread.run_sync(self._hand_in, message)
         return {}
 
+    async def publish(self, title: str, lines: Sequence[str]) -> None:
+        """Mail what is no alert."""
+        text = within([visible(each) for each in lines], BUDGET, LEFT_OUT)
+        message = _addressed(cut(visible(title), SUBJECT), text, self._sender, self._recipients)
+        await anyio.to_thread.run_sync(self._hand_in, message)
+
     def _hand_in(self, message: EmailMessage) -> None:
         server = self._server
         try:
@@ -80,13 +87,18 @@ class Mail:
 
 def message_of(notices: Sequence[Notice], sender: str, recipients: Sequence[str]) -> EmailMessage:
     """The mail. Its subject is the worst of what it says."""
-    message = EmailMessage()
     worst = min(notices, key=lambda each: (each.transition is Transition.RESOLVED, _rank(each)))
     more = f" (and {len(notices) - 1} more)" if len(notices) > 1 else ""
-    message["Subject"] = cut(headline(worst), SUBJECT) + more
+    text = within([_paragraph(each) for each in notices], BUDGET, MORE)
+    return _addressed(cut(headline(worst), SUBJECT) + more, text, sender, recipients)
+
+
+def _addressed(subject: str, text: str, sender: str, recipients: Sequence[str]) -> EmailMessage:
+    message = EmailMessage()
+    message["Subject"] = subject
     message["From"] = sender
     message["To"] = ", ".join(recipients)
-    message.set_content(within([_paragraph(each) for each in notices], BUDGET, MORE))
+    message.set_content(text)
     return message
 
 

@@ -17,6 +17,7 @@ BUDGET = 10_000
 """Characters of a message: beyond some thirteen thousand Slack refuses it, whatever its blocks are."""
 GONE_FOR_GOOD = frozenset({400, 403, 404, 410})
 MORE = "and {count} more: `reconcilerd alerts list`"
+LEFT_OUT = "and {count} more lines: `reconcilerd digest`"
 MARKS = {"critical": ":rotating_light:", "error": ":red_circle:", "warning": ":large_yellow_circle:"}
 
 
@@ -31,9 +32,17 @@ class Slack:
         self._post = post
 
     async def tell(self, notices: Sequence[Notice]) -> Mapping[str, str]:
-        status, body, headers = await self._post(self._url, {"text": text_of(notices)}, {})
+        await self._say(text_of(notices))
+        return {}
+
+    async def publish(self, title: str, lines: Sequence[str]) -> None:
+        """Say what is no alert."""
+        await self._say(bulletin(title, lines))
+
+    async def _say(self, text: str) -> None:
+        status, body, headers = await self._post(self._url, {"text": text}, {})
         if status == 200 and body.strip() == "ok":
-            return {}
+            return
         if status == 429:
             raise NotTaken("Slack answered 429", retry_after_s(headers))
         if status in GONE_FOR_GOOD or status == 200:
@@ -44,6 +53,11 @@ class Slack:
 def text_of(notices: Sequence[Notice]) -> str:
     """The message, in Slack's own markup."""
     return within(["\n".join(paragraph_of(each)) for each in notices], BUDGET, MORE)
+
+
+def bulletin(title: str, lines: Sequence[str]) -> str:
+    """What is no alert, in Slack's own markup."""
+    return within([f"*{escaped(title)}*", *map(escaped, lines)], BUDGET, LEFT_OUT)
 
 
 def paragraph_of(notice: Notice) -> list[str]:

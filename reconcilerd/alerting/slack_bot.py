@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reconcilerd.alerting.buttons import Button, message_of, row_of, section_of
 from reconcilerd.alerting.outbox import Notice, Pace
-from reconcilerd.alerting.slack import BUDGET, Post, text_of
+from reconcilerd.alerting.slack import BUDGET, Post, bulletin, text_of
 from reconcilerd.alerting.slack_api import SaysNo, ask
 from reconcilerd.alerting.wording import cut
 from reconcilerd.config.secret import Secret
@@ -73,6 +73,10 @@ class SlackBot:
         for reference, known in answers.items():
             await self._answer(reference, known)
         return references
+
+    async def publish(self, title: str, lines: Sequence[str]) -> None:
+        """Say what is no alert. Raises Permanent, NotTaken."""
+        await self._ask("chat.postMessage", {"channel": self._channel, "text": bulletin(title, lines)})
 
     def _keep(self, reference: str, told: dict[About, Notice]) -> None:
         self._shown[reference] = told

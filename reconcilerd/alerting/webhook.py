@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from reconcilerd.alerting.engine import NotTaken, Permanent
 from reconcilerd.alerting.outbox import Notice, Pace
 from reconcilerd.alerting.slack import Post, retry_after_s
-from reconcilerd.alerting.wording import labelled
+from reconcilerd.alerting.wording import cut, labelled
 from reconcilerd.domain.facts import Transition
 from reconcilerd.domain.names import Instant, format_instant
 
 MOST_BYTES = 20_000
 """Receivers of signed webhooks expect no more."""
+MOST_LINES = 40
+MOST_OF_A_LINE = 400
 SECRET_PREFIX = "whsec_"  # noqa: S105 - not the secret, how each begins
 LEAST_SECRET = 24
 
@@ -41,11 +43,21 @@ class Webhook:
         self._clock = clock
 
     async def tell(self, notices: Sequence[Notice]) -> Mapping[str, str]:
-        body = body_of(notices, self._instance)
-        at_s = self._clock() // 1000
         # The same message has the same id however often it is sent, so that a receiver can know it again.
         about = [(each.episode.key, each.episode.number, str(each.transition)) for each in notices]
-        id_ = f"msg_{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]}"
+        await self._send(body_of(notices, self._instance), json.dumps(about))
+        return {}
+
+    async def publish(self, title: str, lines: Sequence[str]) -> None:
+        """Post what is no alert."""
+        kept = [cut(each, MOST_OF_A_LINE) for each in lines[:MOST_LINES]]
+        said = {"type": "digest", "instance": self._instance, "title": title, "lines": kept}
+        body = json.dumps(said, ensure_ascii=False).encode()
+        await self._send(body, body.decode())
+
+    async def _send(self, body: bytes, about: str) -> None:
+        at_s = self._clock() // 1000
+        id_ = f"msg_{hashlib.sha256(about.encode()).hexdigest()[:32]}"
         headers = {
             "webhook-id": id_,
             "webhook-timestamp": str(at_s),
@@ -53,7 +65,7 @@ class Webhook:
         }
         status, said, answered = await self._post(self._url, body, headers)
         if 200 <= status < 300:
-            return {}
+            return
         if status == 429 or status >= 500:
             raise NotTaken(f"the webhook answered {status}", retry_after_s(answered))
         raise Permanent(f"the webhook answered {status} {said[:80]}")

@@ -1,31 +1,12 @@
 """``alerts`` and ``runbook``: what is open, who hears of it, what is silenced, and what to do."""
 
-import re
 from pathlib import Path
-from typing import Any
 
 import click
-from typing_extensions import override
 
 from reconcilerd.cli import alert_text
-from reconcilerd.cli.options import config_option, json_option, show
+from reconcilerd.cli.options import Span, config_option, json_option, show
 from reconcilerd.cli.socket_client import answer
-
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-class _Span(click.ParamType[float]):
-    """``90s``, ``30m``, ``2h``, ``1d``: seconds."""
-
-    name = "TIME"
-
-    @override
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Raises UsageError for what is no such time."""
-        found = re.fullmatch(r"([0-9]{1,7})([smhd])", str(value))
-        if found is None:
-            self.fail(f"{str(value)[:60]!r} is no time; write it like 30m, 2h or 1d", param, ctx)
-        return float(found[1]) * UNITS[found[2]]
 
 
 @click.group(invoke_without_command=True)
@@ -83,8 +64,8 @@ def test(receiver: str | None, severity: str, no_resolve: bool, config: Path, as
 @click.option(
     "--subjects", default="*", show_default=True, help="A pattern of what they are about: 'shop-uk*'."
 )
-@click.option("--for", "for_s", type=_Span(), required=True, help="How long, at most 7d: 30m, 2h, 1d.")
-@click.option("--reason", required=True)
+@click.option("--for", "for_s", type=Span(), required=True, help="How long, at most 7d: 30m, 2h, 1d.")
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
 def silence(kinds: str, subjects: str, for_s: float, reason: str, config: Path, as_json: bool) -> int:
@@ -95,7 +76,7 @@ def silence(kinds: str, subjects: str, for_s: float, reason: str, config: Path, 
 
 @alerts.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", default="")
+@click.option("--reason", default="", help="Why; kept in the ledger.")
 @config_option
 @json_option
 def unsilence(id_: str, reason: str, config: Path, as_json: bool) -> int:

@@ -1,6 +1,5 @@
 """``backup`` and ``restore``: copies of the ledger, and one of them put back."""
 
-import json
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import click
 
 from reconcilerd.cli import render
+from reconcilerd.cli.options import print_json
 from reconcilerd.cli.wall import now
 from reconcilerd.config.load import load
 from reconcilerd.domain.names import format_instant
@@ -24,7 +24,7 @@ def make_backup(config: Path, to: Path | None, hourly: int, daily: int, *, as_js
         folder / settings.ledger.path, to or folder / settings.ledger.backups, now, hourly=hourly, daily=daily
     )
     if as_json:
-        click.echo(json.dumps(_made(made)))
+        print_json(_made(made))
     else:
         backup = made.backup
         removed = f", {len(made.removed)} older removed" if made.removed else ""
@@ -54,14 +54,14 @@ def restore_backup(
     if check:
         found = inspect(file)
         if as_json:
-            click.echo(json.dumps({"file": str(file), **_what(found), "exit_code": 0}))
+            print_json({"file": str(file), **_what(found), "exit_code": 0})
         else:
             _lines(str(file), *_about(found))
         return 0
     done = restore(file, to or config.parent / load(config).ledger.path, now, replace=replace)
     if as_json:
         put = {"file": str(file), "ledger": done.ledger, "replaced": done.replaced}
-        click.echo(json.dumps({**put, **_what(done.what), "exit_code": 0}))
+        print_json({**put, **_what(done.what), "exit_code": 0})
     else:
         _lines(done.ledger, f"restored from {file}", *_about(done.what), *_aside(done))
         click.echo(
@@ -78,6 +78,7 @@ def restore_backup(
 
 def _what(found: Inspected) -> dict[str, Any]:
     told = asdict(found)
+    told["migrations"] = list(told.pop("schema"))
     return {**told, "at": None if found.at is None else format_instant(found.at)}
 
 

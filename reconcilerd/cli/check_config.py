@@ -3,37 +3,60 @@
 import shutil
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import click
 
-from reconcilerd.cli.wiring import wire
+from reconcilerd.cli.options import print_json
+from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.dated import INBOUND_COLUMNS, RESERVE_COLUMNS
 from reconcilerd.config.defaults import describe
 from reconcilerd.config.rules import KEY_COLUMNS, LISTING_COLUMNS, SKU_COLUMNS
-from reconcilerd.domain.policy import Mode, Policy
+from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.registry import RAILS
 from reconcilerd.domain.verdicts import MEANS
 
 
-def check(path: Path) -> int:
+def check(path: Path, *, as_json: bool) -> int:
     """Load all of it; faults of the file, the rules and the credentials together."""
     plan = wire(path, strict=True)
+    notes = _notes(plan)
+    if as_json:
+        print_json({**_told(path, plan), "notes": notes, "exit_code": 0})
+        return 0
     settings, policy = plan.settings, plan.wiring.policy
     click.echo(
         f"{path}: ok. environment {settings.environment}, mode {settings.limits.mode}, "
         f"{len(settings.channels)} channels, {len(settings.pools)} pools, "
         f"{len(policy.skus) + len(policy.offers)} rules, policy {policy.revision}{_dated(policy)}"
     )
-    if (
-        settings.environment != "simulator"
-        and policy.limits.mode is not Mode.OBSERVE
-        and not plan.ledger.exists()
-    ):
-        click.echo(
-            f"note: there is no ledger yet, and mode {settings.limits.mode} writes to your stores from the first"
-            " reading on; begin with observe"
-        )
+    for note in notes:
+        click.echo(f"note: {note}")
     return 0
+
+
+def _told(path: Path, plan: Plan) -> dict[str, Any]:
+    settings, policy = plan.settings, plan.wiring.policy
+    return {
+        "file": str(path),
+        "environment": settings.environment,
+        "mode": settings.limits.mode,
+        "channels": [each.name for each in settings.channels],
+        "pools": [each.name for each in settings.pools],
+        "rules": len(policy.skus) + len(policy.offers),
+        "policy": policy.revision,
+    }
+
+
+def _notes(plan: Plan) -> list[str]:
+    """What is allowed, and may not be meant."""
+    settings, mode = plan.settings, plan.settings.limits.mode
+    if settings.environment == "simulator" or mode == "observe" or plan.ledger.exists():
+        return []
+    return [
+        f"there is no ledger yet, and mode {mode} writes to your stores from the first reading on; "
+        "begin with observe"
+    ]
 
 
 def _dated(policy: Policy) -> str:

@@ -34,26 +34,46 @@ def config_group() -> None:
 def show(effective: bool, config: Path, as_json: bool) -> int:
     """What the file says, each with its line, and the policy it comes to. Secrets are shown by name, never by value."""
     from reconcilerd.cli.effective import show as tell
-    from reconcilerd.cli.failing import json_errors
 
-    with json_errors(as_json):
-        return tell(config, whole=effective, as_json=as_json)
+    return tell(config, whole=effective, as_json=as_json)
+
+
+@click.command()
+@click.argument("words", metavar="[COMMAND]...", nargs=-1)
+@json_option
+def schema(words: tuple[str, ...], as_json: bool) -> int:
+    """What the JSON of a COMMAND looks like, as a JSON Schema; without, which there are. "error" is any failure's."""
+    from reconcilerd.cli.schema import print_schema
+
+    return print_schema(words, as_json=as_json)
 
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion(context: click.Context, shell: str) -> int:
-    """The script that has a shell complete commands and options.
+@click.argument("program", type=click.Choice(["reconcilerd", "reconcile"]), default="reconcilerd")
+def completion(shell: str, program: str) -> int:
+    """The script that has a shell complete commands, options, channels, and SKUs of a running daemon.
 
     \b
     bash: reconcilerd completion bash > /etc/bash_completion.d/reconcilerd
     zsh:  reconcilerd completion zsh > "${fpath[1]}/_reconcilerd"
     fish: reconcilerd completion fish > ~/.config/fish/completions/reconcilerd.fish
-    """
-    from click.shell_completion import get_completion_class
 
-    made = get_completion_class(shell)
-    assert made is not None, "click knows the three"
-    click.echo(made(context.find_root().command, {}, "reconcilerd", "_RECONCILERD_COMPLETE").source())
+    For the short reconcile the same with reconcile behind the shell, into a file of its name.
+    """
+    from reconcilerd.cli.completing import script
+
+    click.echo(script(shell, program))
     return 0
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.pass_context
+def man(context: click.Context, folder: Path) -> int:
+    """Write the pages of the manual into DIR: one for the program, one for each command."""
+    from reconcilerd.cli.man import write
+
+    root = context.find_root().command
+    assert isinstance(root, click.Group)
+    return write(root, folder)

@@ -23,10 +23,10 @@ next:
   credentials, one file each: /etc/reconcilerd/credentials/, those of alerts:
     /etc/reconcilerd/alert-credentials/
   systemctl enable --now reconcilerd.service
-  systemctl enable --now reconcilerd-{audit,backup}.timer
+  systemctl enable --now reconcilerd-{audit,backup,digest}.timer
 several tenants: the same under /etc/reconcilerd/NAME/ (at most 19 characters),
   systemctl enable --now reconcilerd@NAME.service
-  systemctl enable --now reconcilerd-{audit,backup}@NAME.timer"""
+  systemctl enable --now reconcilerd-{audit,backup,digest}@NAME.timer"""
 
 
 @dataclass(frozen=True, slots=True)

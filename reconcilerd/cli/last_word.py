@@ -7,6 +7,7 @@ are taken from the configuration where it can be read, else they are those of th
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import tomllib
@@ -25,13 +26,21 @@ NAMES: Final = {"slack_webhook": "slack-webhook", "pagerduty_routing_key": "page
 PATIENCE_S: Final = 20.0
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 LONGEST: Final = 1_000
+JOB: Final = re.compile(r"reconcilerd-(?P<name>audit|backup|digest)(?P<tenant>@[^/]*)?\.service")
 
 Post = Callable[[str, Mapping[str, Any]], tuple[int, str]]
 """Posts JSON to a URL: (status, body). Raises OSError, ValueError."""
 
 
-def incident_of(unit: str) -> str:
-    """What opens and closes the incident of a unit: the same after any number of failures."""
+def incident_of(unit: str, instance: str = "") -> str:
+    """What opens and closes the incident of a unit: the same after any number of failures.
+
+    That of a timer's job is the one that the daemon opens where it does the job itself. Tenants of a machine that have
+    no ``instance`` of their own must not close one another's.
+    """
+    job = JOB.fullmatch(unit)
+    if job is not None and (instance or not job["tenant"]):
+        return f"reconcilerd/{instance or socket.gethostname()}/job_failed/{job['name']}"[:255]
     return f"reconcilerd/unit_failed/{socket.gethostname()}/{unit}"[:255]
 
 
@@ -51,11 +60,18 @@ def notify_failure(config: Path, unit: str, env: Mapping[str, str] = os.environ)
     return 5 if 5 in codes else max(codes)
 
 
-def recovered(config: Path, unit: str, env: Mapping[str, str] = os.environ) -> None:
-    """Close the incident of a unit that runs again; where there is none, nothing comes of it."""
+def recovered(config: Path, unit: str, env: Mapping[str, str] = os.environ) -> int:
+    """Close the incident of a unit that runs again, or of a job that succeeded; where none is open nothing comes of it.
+
+    Exit codes as above. Slack keeps no incidents: nothing is said there.
+    """
     alerts, _ = receivers(config, env)
-    if "pagerduty_routing_key" in alerts.secrets:
-        _tried(lambda: alerts.pagerduty("resolve", unit, ""))
+    if "pagerduty_routing_key" not in alerts.secrets:
+        return 0
+    code, said = _tried(lambda: alerts.pagerduty("resolve", env.get("MONITOR_UNIT", unit), ""))
+    if code:
+        click.echo(f"pagerduty: {said}", err=True)
+    return code
 
 
 def happened(unit: str, env: Mapping[str, str]) -> str:
@@ -80,8 +96,11 @@ def is_daemon(unit: str) -> bool:
 class Receivers:
     """Slack and PagerDuty, as far as they are configured."""
 
-    def __init__(self, secrets: Mapping[str, Secret], pagerduty_url: str, post: Post) -> None:
+    def __init__(
+        self, secrets: Mapping[str, Secret], pagerduty_url: str, post: Post, instance: str = ""
+    ) -> None:
         self.secrets = secrets
+        self._instance = instance
         self._url = pagerduty_url.rstrip("/")
         self._post = post
 
@@ -107,7 +126,7 @@ class Receivers:
         event: dict[str, Any] = {
             "routing_key": self.secrets["pagerduty_routing_key"].reveal(),
             "event_action": action,
-            "dedup_key": incident_of(unit),
+            "dedup_key": incident_of(unit, self._instance),
         }
         if action == "trigger":
             event["payload"] = {
@@ -143,8 +162,9 @@ def receivers(config: Path, env: Mapping[str, str]) -> tuple[Receivers, list[str
             secrets[key] = secret
         elif named:
             faults += unheard
-    url = alerts.get("pagerduty_url", PAGERDUTY)
-    return Receivers(secrets, url if isinstance(url, str) else PAGERDUTY, post), faults
+    url, instance = alerts.get("pagerduty_url", PAGERDUTY), alerts.get("instance", "")
+    where = url if isinstance(url, str) else PAGERDUTY
+    return Receivers(secrets, where, post, instance if isinstance(instance, str) else ""), faults
 
 
 def _tried(send: Callable[[], tuple[int, str]]) -> tuple[int, str]:

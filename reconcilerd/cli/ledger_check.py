@@ -1,12 +1,12 @@
 """``ledger verify``, ``rebuild`` and ``compact``: the hash chain, the state folded a second way, and less of both."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import anyio
 import click
 
+from reconcilerd.cli.options import print_json
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import looked_at_ms, terms_of
 from reconcilerd.config.load import load
@@ -22,7 +22,7 @@ def verify_ledger(config: Path, *, as_json: bool) -> int:
     path = config.parent / load(config).ledger.path
     found = _verified(path)
     if as_json:
-        click.echo(json.dumps(asdict(found)))
+        print_json({**asdict(found), "exit_code": 0 if found.ok else 2})
     elif found.ok:
         cut = f", up to {found.anchor} compacted away" if found.anchor else ""
         click.echo(f"{path}: {found.entries} entries{cut}, the chain holds and the state is their fold")
@@ -40,13 +40,14 @@ def _verified(path: Path) -> Verification:
         reader.close()
 
 
-def rebuild_ledger(config: Path) -> int:
+def rebuild_ledger(config: Path, *, as_json: bool) -> int:
     """Fold the state again from the entries, under the ledger's lock. Raises LedgerFault, LedgerLocked."""
     path = config.parent / load(config).ledger.path
     with Ledger.open(path, clock=now) as ledger:
         ledger.rebuild_state()
-        click.echo(f"{path}: the state is folded anew from {ledger.latest_seq} entries")
-    return verify_ledger(config, as_json=False)
+        if not as_json:
+            click.echo(f"{path}: the state is folded anew from {ledger.latest_seq} entries")
+    return verify_ledger(config, as_json=as_json)
 
 
 def compact_ledger(config: Path, before: str | None, *, as_json: bool) -> int:
@@ -62,7 +63,7 @@ def compact_ledger(config: Path, before: str | None, *, as_json: bool) -> int:
     if as_json:
         found = _verified(path)
         went = {"entries_gone": entries, "records_gone": records, "freed_bytes": freed}
-        click.echo(json.dumps({**went, **asdict(found)}))
+        print_json({**went, **asdict(found), "exit_code": 0 if found.ok else 2})
         return 0 if found.ok else 2
     click.echo(
         f"{path}: {entries} entries went, and what {records} decisions looked at; {freed >> 20} MiB are free again"

@@ -1,6 +1,7 @@
 """``reconcilerd``: the commands, their options and exit codes. What a command does is imported when it runs."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -8,12 +9,14 @@ import click
 
 from reconcilerd import __version__
 from reconcilerd.cli import alerts, render
-from reconcilerd.cli.examining import completion, config_group, doctor
-from reconcilerd.cli.options import config_option, json_option
+from reconcilerd.cli.examining import completion, config_group, doctor, man, schema
+from reconcilerd.cli.exits import EXITS, wants_json
+from reconcilerd.cli.options import Span, channel_option, config_option, json_option, sku_option
 from reconcilerd.cli.options import show as _show
 from reconcilerd.cli.pretend import demo, simulate, simulator
-from reconcilerd.cli.reconcile_entry import EXITS
+from reconcilerd.cli.shift import digest, handover
 from reconcilerd.cli.socket_client import answer
+from reconcilerd.cli.thin import reconcile
 
 P = ParamSpec("P")
 
@@ -24,41 +27,17 @@ def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
 
 
-for each in (demo, simulator, simulate, doctor, config_group, completion):
+for each in (demo, simulator, simulate, doctor, config_group, completion, man, schema, handover, digest):
     cli.add_command(each)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; every error of ours becomes one sentence and its exit code."""
-    from reconcilerd.cli.failing import code_of
-    from reconcilerd.errors import ConfigFault, ReconcilerdError
+    """Run a command; every error of ours becomes one sentence (for --json one JSON object) and its exit code."""
+    from reconcilerd.cli.failing import ended
 
-    try:
-        code = cli.main(argv, prog_name="reconcilerd", standalone_mode=False)
-    except click.exceptions.Exit as leave:
-        code = leave.exit_code
-    except click.Abort:
-        code = 130
-    except click.ClickException as usage:
-        usage.show()
-        code = 2
-    except KeyboardInterrupt:
-        code = 130
-    except SystemExit:
-        # Nobody reads on: click has silenced what is left to say, and calls it an error.
-        if "PacifyFlush" not in type(sys.stdout).__name__:
-            raise
-        code = 0
-    except ConfigFault as faults:
-        count = len(faults.faults)
-        click.echo(f"reconcilerd: cannot begin, {count} fault{'s' if count > 1 else ''}:", err=True)
-        for fault in faults.faults:
-            click.echo(f"  {fault}", err=True)
-        code = code_of(faults)
-    except ReconcilerdError as trouble:
-        click.echo(f"reconcilerd: {trouble}", err=True)
-        code = code_of(trouble)
-    return sys.exit(code if isinstance(code, int) else 0)
+    args = sys.argv[1:] if argv is None else argv
+    run = partial(cli.main, args, prog_name="reconcilerd", standalone_mode=False)
+    return sys.exit(ended(run, as_json=wants_json(args)))
 
 
 @cli.command()
@@ -109,40 +88,57 @@ def audit(config: Path, as_json: bool) -> int:
     "--bin", "programs", type=click.Path(path_type=Path), help="Where reconcilerd is (default: here)."
 )
 def install_systemd(dry_run: bool, root: Path, programs: Path | None) -> int:
-    """Install the systemd units of this program: daemon, tenants, failure notice, audit, backup."""
+    """Install the systemd units of this program: daemon, tenants, failure notice, audit, backup, digest."""
     from reconcilerd.cli.install_systemd import install
 
     return install(root, programs, dry_run=dry_run)
 
 
 @cli.command("notify-failure")
+@click.option(
+    "--over", is_flag=True, help="It runs again, or its job succeeded: close its incident, if there is one."
+)
 @config_option
 @click.argument("unit")
-def notify_failure(unit: str, config: Path) -> int:
-    """Tell people that a UNIT failed; systemd runs it when the daemon cannot be kept running.
+def notify_failure(unit: str, over: bool, config: Path) -> int:
+    """Tell people that a UNIT failed; systemd runs it when the daemon cannot be kept running, or a timer's job fails.
 
     Exit code 0: told, or nobody is to be; 2: a receiver will never take it; 5: one could not be reached.
     """
     from reconcilerd.cli.last_word import notify_failure as tell
+    from reconcilerd.cli.last_word import recovered
 
-    return tell(config, unit)
+    return recovered(config, unit) if over else tell(config, unit)
 
 
 @cli.command("check-config")
 @config_option
 @click.option("--defaults", is_flag=True, help="Print every key with unit, default and reason.")
-def check_config(config: Path, defaults: bool) -> int:
+@json_option
+def check_config(config: Path, defaults: bool, as_json: bool) -> int:
     """Check the configuration and everything it names; writes nothing."""
     from reconcilerd.cli.check_config import check, print_defaults
 
-    return print_defaults() if defaults else check(config)
+    if defaults and as_json:
+        raise click.UsageError("--defaults is for people; config show --effective --json has every key")
+    return print_defaults() if defaults else check(config, as_json=as_json)
 
 
 @cli.command()
+@click.option(
+    "--watch", is_flag=True, help="Look again and again, until Ctrl-C; with --json one object a line."
+)
+@click.option("--every", "every_s", type=Span(), help="With --watch: how often (default: 2s).")
 @config_option
 @json_option
-def status(config: Path, as_json: bool) -> int:
+def status(watch: bool, every_s: float | None, config: Path, as_json: bool) -> int:
     """How sources, channels and corrections stand now."""
+    if every_s is not None and (not watch or every_s < 1):
+        raise click.UsageError("--every goes with --watch, and is 1s or more")
+    if watch:
+        from reconcilerd.cli.watch import watch as look_again
+
+        return look_again(config, every_s or 2.0, as_json=as_json)
     return _show(answer(config, {"op": "status"}), as_json, render.status)
 
 
@@ -177,8 +173,8 @@ def monitoring(folder: Path, force: bool) -> int:
 
 
 @cli.command()
-@click.option("--sku", required=True)
-@click.option("--channel")
+@sku_option(required=True, help="A SKU, a listing SKU or a listing id.")
+@channel_option(help="Only this channel.")
 @click.option("--want", metavar="N|+N", help="What would have to change for it to show N units, or N more.")
 @config_option
 @json_option
@@ -189,7 +185,7 @@ def explain(sku: str, channel: str | None, want: str | None, config: Path, as_js
 
 
 @cli.command()
-@click.option("--sku", required=True)
+@sku_option(required=True, help="A SKU, a listing SKU or a listing id.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=40, show_default=True)
 @config_option
 @json_option
@@ -201,41 +197,46 @@ def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
 
 @cli.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
-def approve(id_: str, reason: str, config: Path) -> int:
+@json_option
+def approve(id_: str, reason: str, config: Path, as_json: bool) -> int:
     """Release held corrections for two hours: those of a plan by its ID, of one SKU, or "held" for all."""
     told = answer(config, {"op": "approve", "id": id_, "reason": reason})
     return _show(
-        told, False, lambda a, _: f"approved until {a['envelope']['until']}: {a['envelope']['skus']}"
+        told,
+        as_json,
+        lambda a, _: f"approved until {a['envelope']['until']}: {', '.join(a['envelope']['skus'])}",
     )
 
 
 @cli.command()
-@click.option("--channel", help="Only this channel (default: all).")
+@channel_option(help="Only this channel (default: all).")
 @click.option("--for", "for_s", type=float, help="Seconds, at most 7 days; without it until unfreeze.")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
-def freeze(channel: str | None, for_s: float | None, reason: str, config: Path) -> int:
+@json_option
+def freeze(channel: str | None, for_s: float | None, reason: str, config: Path, as_json: bool) -> int:
     """Stop writing to a channel, or to all."""
     request = {"op": "freeze", "channel": channel, "for_s": for_s, "reason": reason}
-    return _show(answer(config, request), False, _frozen)
+    return _show(answer(config, request), as_json, _frozen)
 
 
 @cli.command()
-@click.option("--channel", help="Only this channel (default: the freeze of all).")
+@channel_option(help="Only this channel (default: the freeze of all).")
 @config_option
-def unfreeze(channel: str | None, config: Path) -> int:
+@json_option
+def unfreeze(channel: str | None, config: Path, as_json: bool) -> int:
     """Allow writes again."""
-    return _show(answer(config, {"op": "unfreeze", "channel": channel}), False, _frozen)
+    return _show(answer(config, {"op": "unfreeze", "channel": channel}), as_json, _frozen)
 
 
 @cli.command()
 @click.option("-o", "--output", metavar="F", help="Write it to a file ('-': standard output).")
 @click.option("--markdown", is_flag=True, help="As a table for a merge request instead of JSON.")
 @click.option("--from", "old", metavar="F", help="Show a plan that was made before; nothing is asked.")
-@click.option("--sku", help="Only what shares stock with this SKU.")
-@click.option("--channel", help="Only corrections of this channel.")
+@sku_option(help="Only what shares stock with this SKU.")
+@channel_option(help="Only corrections of this channel.")
 @click.option("--fresh", is_flag=True, help="Read everything it looks at first.")
 @config_option
 @json_option
@@ -261,7 +262,7 @@ def plan(
 
 @cli.command()
 @click.argument("file", metavar="F")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
 def apply(file: str, reason: str, config: Path, as_json: bool) -> int:
@@ -278,7 +279,7 @@ def apply(file: str, reason: str, config: Path, as_json: bool) -> int:
 @cli.command()
 @click.option("--pass", "pass_", metavar="ID", required=True, help="See: reconcilerd passes.")
 @click.option("--apply", "do", is_flag=True, help="Do it; without, it is only shown.")
-@click.option("--reason", default="")
+@click.option("--reason", default="", help="Why; kept in the ledger. --apply needs it.")
 @click.option("--for", "for_s", type=float, help="Seconds it is left so, at most 7 days (default: 4 hours).")
 @config_option
 @json_option
@@ -344,13 +345,14 @@ def list_envelopes(config: Path, as_json: bool) -> int:
 
 @envelopes.command()
 @click.argument("id_", metavar="ID")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
-def revoke(id_: str, reason: str, config: Path) -> int:
+@json_option
+def revoke(id_: str, reason: str, config: Path, as_json: bool) -> int:
     """Take an approval back, at once."""
     from reconcilerd.cli.plan_text import revoked
 
-    return _show(answer(config, {"op": "revoke", "id": id_, "reason": reason}), False, revoked)
+    return _show(answer(config, {"op": "revoke", "id": id_, "reason": reason}), as_json, revoked)
 
 
 @cli.group(invoke_without_command=True)
@@ -378,15 +380,16 @@ def list_pins(config: Path, as_json: bool) -> int:
 
 @pins.command()
 @click.argument("sku", metavar="SKU|all")
-@click.option("--channel", help="Only this channel.")
-@click.option("--reason", required=True)
+@channel_option(help="Only this channel.")
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
-def lift(sku: str, channel: str | None, reason: str, config: Path) -> int:
+@json_option
+def lift(sku: str, channel: str | None, reason: str, config: Path, as_json: bool) -> int:
     """Let the daemon correct them again."""
     from reconcilerd.cli.plan_text import lifted
 
     request = {"op": "unpin", "sku": sku, "channel": channel, "reason": reason}
-    return _show(answer(config, request), False, lifted)
+    return _show(answer(config, request), as_json, lifted)
 
 
 @cli.group()
@@ -404,7 +407,7 @@ def breaker_list(config: Path, as_json: bool) -> int:
 
 @breaker.command("reset")
 @click.argument("name")
-@click.option("--reason", required=True)
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
 def breaker_reset(name: str, reason: str, config: Path, as_json: bool) -> int:
@@ -466,11 +469,12 @@ def verify(config: Path, as_json: bool) -> int:
 
 @ledger.command()
 @config_option
-def rebuild(config: Path) -> int:
+@json_option
+def rebuild(config: Path, as_json: bool) -> int:
     """Fold the state again from the entries, and verify both. The daemon must not run."""
     from reconcilerd.cli.ledger_check import rebuild_ledger
 
-    return rebuild_ledger(config)
+    return rebuild_ledger(config, as_json=as_json)
 
 
 @ledger.command()
@@ -484,17 +488,7 @@ def compact(before: str | None, config: Path, as_json: bool) -> int:
     return compact_ledger(config, before, as_json=as_json)
 
 
-@cli.command(
-    "reconcile",
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
-)
-@click.argument("args", nargs=-1, type=click.UNPROCESSED)
-def reconcile(args: tuple[str, ...]) -> int:
-    """The same as the ``reconcile`` command."""
-    from reconcilerd.cli.reconcile_entry import main as reconcile_main
-
-    return reconcile_main(list(args))
+cli.add_command(reconcile)
 
 
 def _frozen(answer: dict[str, Any], _columns: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from reconcilerd.cli.options import refuse
 from reconcilerd.cli.socket_client import NotReachable, ask, socket_path
 from reconcilerd.errors import ConfigFault
 
@@ -22,11 +23,9 @@ def print_metrics(config: Path, textfile: Path | None) -> int:
             raise NotReachable(f"{config} names no control socket")
         answer = ask(path, {"op": "metrics"})
     except NotReachable as nobody:
-        click.echo(f"reconcilerd: no daemon to ask: {nobody}; start it, or check --config", err=True)
-        return 8
+        return refuse(f"no daemon to ask: {nobody}; start it, or check --config", 8, as_json=False)
     if "error" in answer:
-        click.echo(f"reconcilerd: {answer['error']['message']}", err=True)
-        return int(answer["exit_code"])
+        return refuse(answer["error"]["message"], int(answer["exit_code"]), as_json=False)
     if textfile is None:
         click.echo(answer["text"], nl=False)
     else:

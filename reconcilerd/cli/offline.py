@@ -29,6 +29,9 @@ from reconcilerd.transport.post import Poster
 
 WRITES = frozenset({"approve", "freeze", "unfreeze", "revoke", "unpin", "silence", "unsilence"})
 
+FROM_THE_LEDGER = frozenset({"status", "handover", "digest"})
+"""Answers that say whether a daemon gave them."""
+
 
 def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Answer one request by ourselves. Raises ConfigFault, LedgerFault, LedgerLocked."""
@@ -45,11 +48,16 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
             told = anyio.run(_from_ledger, plan, reader, request)
         finally:
             reader.close()
-        if request["op"] == "status" and "error" not in told:
-            return {**told, "daemon": False, "exit_code": 8}
+        if "error" not in told and request["op"] in FROM_THE_LEDGER:
+            return {
+                **told,
+                "daemon": False,
+                "exit_code": 8 if request["op"] == "status" else told["exit_code"],
+            }
         return told
     except ConfigFault as fault:
-        return error("\n  ".join(("the configuration has faults:", *fault.faults)), 2)
+        told = error("\n  ".join(("the configuration has faults:", *fault.faults)), 2)
+        return {**told, "error": {**told["error"], "faults": list(fault.faults)}}
     except LedgerLocked as locked:
         return error(str(locked), 8)
     except LedgerFault as fault:

@@ -2,33 +2,86 @@
 
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
+from typing_extensions import override
 
 from reconcilerd.cli import render
+from reconcilerd.cli.exits import as_error, document_of, error_of
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
+DEFAULT_CONFIG: Final = Path(os.environ.get("RECONCILERD_CONFIG", "config.toml"))
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path(os.environ.get("RECONCILERD_CONFIG", "config.toml")),
+    default=DEFAULT_CONFIG,
     show_default=True,
     help="The configuration file (also RECONCILERD_CONFIG).",
 )
+
+
+def _skus(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from reconcilerd.cli.completing import skus
+
+    return skus(context, param, incomplete)
+
+
+def _channels(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from reconcilerd.cli.completing import channels
+
+    return channels(context, param, incomplete)
+
+
+sku_option = partial(click.option, "--sku", shell_complete=_skus)
+channel_option = partial(click.option, "--channel", shell_complete=_channels)
 json_option = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
 
 
 def show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], int], str]) -> int:
     """Print an answer; its exit code. ``text``: the answer within so many columns."""
     if "error" in answer:
-        text_of_it = f"reconcilerd: {visible(answer['error']['message'], LINES)}"
-        message = json.dumps(answer) if as_json else text_of_it
-        click.echo(message, err=True)
-    elif as_json:
-        click.echo(json.dumps(answer, indent=2))
+        said = error_of(answer) if as_json else f"reconcilerd: {visible(answer['error']['message'], LINES)}"
+        click.echo(said, err=True)
+        return int(answer["exit_code"])
+    if as_json:
+        print_json(answer)
     else:
         click.echo(text(all_visible(answer), render.width()))
     return int(answer["exit_code"])
+
+
+def print_json(answer: Mapping[str, Any]) -> None:
+    """An answer as JSON; one that names no schema is given that of the command that runs."""
+    context = click.get_current_context(silent=True)
+    words = context.command_path.split()[1:] if context is not None else []
+    named = {} if "schema" in answer or not words else {"schema": f"reconcilerd.{document_of(words)}/1"}
+    click.echo(json.dumps({**named, **answer}, indent=2))
+
+
+def refuse(message: str, code: int, *, as_json: bool) -> int:
+    """Print why a command does not do what was asked; its exit code."""
+    click.echo(as_error(message, code) if as_json else f"reconcilerd: {visible(message, LINES)}", err=True)
+    return code
+
+
+UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class Span(click.ParamType[float]):
+    """``90s``, ``30m``, ``2h``, ``1d``: seconds."""
+
+    name = "TIME"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Raises UsageError for what is no such time."""
+        found = re.fullmatch(r"([0-9]{1,7})([smhd])", str(value))
+        if found is None:
+            self.fail(f"{str(value)[:60]!r} is no time; write it like 30m, 2h or 1d", param, ctx)
+        return float(found[1]) * UNITS[found[2]]

@@ -14,7 +14,7 @@ from reconcilerd.alerting.engine import Journal, Receiver
 from reconcilerd.alerting.slack import Answer, Post
 from reconcilerd.alerting.slack_socket import SocketMode
 from reconcilerd.assemble import Assembled
-from reconcilerd.cli.receivers import changes_of, engine_of, heartbeat_of, receivers_of
+from reconcilerd.cli.receivers import changes_of, digest_of, engine_of, heartbeat_of, receivers_of
 from reconcilerd.cli.slack import socket_of
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan
@@ -63,7 +63,10 @@ class Outward:
         async def post(url: str, body: object, headers: Mapping[str, str]) -> Answer:
             return await self._poster.post(url, body, headers)
 
-        alarms = Alarms(self.engine, now, reader, self._make, post, running=True)
+        def digest() -> tuple[str, Sequence[str]]:
+            return digest_of(self._terms.section)
+
+        alarms = Alarms(self.engine, now, reader, self._make, post, running=True, digest=digest)
         alarms.buttons = lambda: None if self._socket is None else self._socket.trouble
         return alarms
 

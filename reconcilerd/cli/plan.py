@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from reconcilerd.cli import plan_text, render
+from reconcilerd.cli.exits import error_of
+from reconcilerd.cli.options import print_json, refuse
 from reconcilerd.cli.socket_client import answer
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
@@ -50,12 +52,11 @@ def make(
             click.echo(text, nl=False)
         else:
             _write(Path(str(output)), text)
-            click.echo(
-                plan_text.written(visible(str(output)), all_visible(told), render.width(), markdown=markdown)
-            )
+            name = visible(str(output))
+            said = plan_text.written(name, all_visible(told), render.width(), markdown=markdown)
+            click.echo(text.rstrip() if as_json and not markdown else said)
     except BadFile as bad:
-        click.echo(f"reconcilerd: {bad}", err=True)
-        return 2
+        return refuse(str(bad), 2, as_json=as_json)
     return int(told["exit_code"])
 
 
@@ -64,7 +65,7 @@ def carry_out(config: Path, name: str, reason: str, *, as_json: bool) -> int:
     try:
         plan = read(name)
     except BadFile as bad:
-        return fail({"error": {"message": str(bad), "exit_code": 2}, "exit_code": 2}, as_json=as_json)
+        return refuse(str(bad), 2, as_json=as_json)
     told = answer(config, {"op": "apply", "apply": True, "plan": plan, "reason": reason})
     return show(told, plan_text.applied, as_json=as_json)
 
@@ -73,14 +74,17 @@ def show(told: dict[str, Any], text: Any, *, as_json: bool) -> int:
     """Print an answer; its exit code."""
     if "error" in told:
         return fail(told, as_json=as_json)
-    click.echo(json.dumps(told, indent=2) if as_json else text(all_visible(told), render.width()))
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(text(all_visible(told), render.width()))
     return int(told["exit_code"])
 
 
 def fail(told: dict[str, Any], *, as_json: bool) -> int:
     """Print a refusal."""
     message = (
-        json.dumps(told)
+        error_of(told)
         if as_json
         else plan_text.refusal(visible(told["error"]["message"], LINES), render.width())
     )

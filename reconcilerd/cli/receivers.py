@@ -1,8 +1,9 @@
 """Who hears of alerts: receivers and a dead man's switch, from the settings and the secrets that they name."""
 
 import socket
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from random import Random
 
@@ -248,7 +249,12 @@ def alarms_of(
     def make(by: Post) -> list[Receiver]:
         return receivers_of(alerts, secrets, by, now)
 
-    return Alarms(engine, now, ledger, make, post, running=running)
+    return Alarms(engine, now, ledger, make, post, running=running, digest=partial(digest_of, alerts))
+
+
+def digest_of(alerts: AlertsSection) -> tuple[str, Sequence[str]]:
+    """What we are called where the digest goes, and who takes it."""
+    return instance_of(alerts), alerts.digest_to
 
 
 def changes_of(alerts: AlertsSection, secrets: Mapping[str, Secret], post: Post) -> Changes:

@@ -8,21 +8,28 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from reconcilerd.cli import render
+from reconcilerd.cli.exits import EXITS, as_error, error_of, wants_json
 from reconcilerd.cli.socket_client import answer
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
-EXITS = (
-    "exit codes: 0 in step, 1 bug, 2 usage or configuration, 3 differences, 4 credentials refused, "
-    "5 incomplete, 6 unknown SKU, 7 refused by a rail, 8 no daemon or lock held, 130 interrupted"
-)
+
+class _Parser(argparse.ArgumentParser):
+    """Tells what it cannot understand as JSON where that was asked for."""
+
+    as_json = False
+
+    def error(self, message: str) -> NoReturn:  # type: ignore[explicit-override] # not of the standard library yet
+        if not self.as_json:
+            super().error(message)
+        self.exit(2, f"{as_error(message, 2)}\n")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> _Parser:
     """The arguments of ``reconcile``."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog="reconcile",
         description="Compare what channels show with what they should, for some SKUs, and correct it on demand.",
         epilog=EXITS,
@@ -36,28 +43,46 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--apply", action="store_true", help="correct what differs (reads first, reads back)")
     made.add_argument("--yes", action="store_true", help="do not ask before --apply")
     made.add_argument("--json", action="store_true", help="the answer as JSON")
-    made.add_argument("--config", metavar="F", default=os.environ.get("RECONCILERD_CONFIG", "config.toml"))
+    made.add_argument(
+        "--config",
+        metavar="F",
+        default=os.environ.get("RECONCILERD_CONFIG", "config.toml"),
+        help="the configuration file (also RECONCILERD_CONFIG; default: config.toml)",
+    )
     return made
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    asked = os.environ.get("_RECONCILE_COMPLETE")
+    if asked and argv is None:
+        from reconcilerd.cli.completing import answer_thin
+        from reconcilerd.cli.thin import reconcile
+
+        return answer_thin(reconcile, asked)
+    args = sys.argv[1:] if argv is None else argv
+    as_json, understood = wants_json(args), parser()
+    understood.as_json = as_json
     try:
-        return _run(parser().parse_args(argv))
+        return _run(understood.parse_args(args))
     except KeyboardInterrupt:
-        return 130
+        return _fail("interrupted", 130) if as_json else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as bug:
+        if not as_json:
+            raise
+        return _fail(f"a bug, {type(bug).__name__}: {bug}; run it without --json to see where", 1)
 
 
 def _run(args: argparse.Namespace) -> int:
     if not args.sku and not args.all:
-        return _fail(args, "say which: --sku SKU (again for more) or --all", 2)
+        return _refuse(args, "say which: --sku SKU (again for more) or --all")
     if args.sku and args.all:
-        return _fail(args, "--sku and --all exclude each other", 2)
+        return _refuse(args, "--sku and --all exclude each other")
     if not all(each.strip() for each in args.sku):
-        return _fail(args, "--sku is blank", 2)
+        return _refuse(args, "--sku is blank")
     request: dict[str, Any] = {
         "op": "reconcile",
         "skus": args.sku,
@@ -68,28 +93,41 @@ def _run(args: argparse.Namespace) -> int:
     }
     if args.apply and not args.yes:
         if not sys.stdin.isatty():
-            return _fail(args, "--apply asks before it writes; add --yes where nobody can answer", 2)
+            return _refuse(args, "--apply asks before it writes; add --yes where nobody can answer")
         preview = answer(Path(args.config), {**request, "fresh": True})
         code = _show(args, preview)
         if "error" in preview or code != 3:
             return code
-        if input("Write these corrections? [y/N] ").strip().lower() not in {"y", "yes"}:
+        if not _agrees():
             return code
     return _show(args, answer(Path(args.config), {**request, "apply": args.apply}))
 
 
+def _agrees() -> bool:
+    try:
+        return input("Write these corrections? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
+
+
 def _show(args: argparse.Namespace, answer: dict[str, Any]) -> int:
-    if "error" in answer:
-        return _fail(args, str(answer["error"]["message"]), int(answer["exit_code"]))
-    print(json.dumps(answer, indent=2) if args.json else render.sheets(all_visible(answer), render.width()))
+    if "error" not in answer:
+        print(
+            json.dumps(answer, indent=2) if args.json else render.sheets(all_visible(answer), render.width())
+        )
+    elif args.json:
+        print(error_of(answer), file=sys.stderr)
+    else:
+        print(f"reconcile: {visible(str(answer['error']['message']), LINES)}", file=sys.stderr)
     return int(answer["exit_code"])
 
 
-def _fail(args: argparse.Namespace, message: str, code: int) -> int:
-    if args.json:
-        print(json.dumps({"error": {"message": message, "exit_code": code}}), file=sys.stderr)
-    else:
-        print(f"reconcile: {visible(message, LINES)}", file=sys.stderr)
+def _refuse(args: argparse.Namespace, message: str) -> int:
+    return _show(args, {"error": {"message": message}, "exit_code": 2})
+
+
+def _fail(message: str, code: int) -> int:
+    print(as_error(message, code), file=sys.stderr)
     return code
 
 

@@ -339,6 +339,10 @@ def status(answer: dict[str, Any], columns: int) -> str:
     lines.append(f"exposed units {answer['exposed_units']} · hidden units {answer['hidden_units']}")
     for each in (answer["ledger"] or {}).get("warnings", ()):
         lines += textwrap.wrap(f"LEDGER: {each}", columns, subsequent_indent="  ", break_long_words=False)
+    for each in answer["jobs"]:
+        if each["ok"] is False:
+            said = f"JOB FAILED: the {each['job']} at {each['ended']}: {each['why']}"
+            lines += textwrap.wrap(said, columns, subsequent_indent="  ")
     if answer["waiting_for_approval"]:
         lines.append(
             f"{answer['waiting_for_approval']} corrections wait: reconcilerd approve {answer['held_plan'] or 'held'}"

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from reconcilerd import __version__
+from reconcilerd.cli.options import print_json, refuse
 from reconcilerd.config.load import load
 from reconcilerd.domain.facts import DecisionRecorded
 from reconcilerd.domain.names import format_instant
 from reconcilerd.domain.record import Again, first_difference, replay
-from reconcilerd.domain.visible import LINES, visible
+from reconcilerd.domain.visible import visible
 from reconcilerd.ledger.evidence import unproven
 from reconcilerd.ledger.reader import Entry, Reader, open_reader
 
@@ -38,15 +39,11 @@ def _replay(reader: Reader, id_: str, *, as_json: bool) -> int:
             if entry is None
             else f"entry {entry.seq} records no decision"
         )
-        return _say(
-            {"error": {"message": f"{id_}: {what}; see reconcilerd passes", "exit_code": 6}},
-            6,
-            as_json=as_json,
-        )
+        return refuse(f"{id_}: {what}; see reconcilerd passes", 6, as_json=as_json)
     try:
         groups = list(replay(made[0]))
     except ValueError as bad:
-        return _say({"error": {"message": str(bad), "exit_code": 2}}, 2, as_json=as_json)
+        return refuse(str(bad), 2, as_json=as_json)
     doubts = [what for each in groups for what in unproven(reader, entry.seq, each.plan.position)]
     told = _told(entry, made[0], groups, doubts)
     return _say(told, 0 if told["identical"] and not doubts else 1, as_json=as_json)
@@ -76,9 +73,7 @@ def _told(entry: Entry, made: DecisionRecorded, groups: list[Again], doubts: lis
 
 def _say(told: dict[str, Any], code: int, *, as_json: bool) -> int:
     if as_json:
-        click.echo(json.dumps({**told, "exit_code": code}), err="error" in told)
-    elif "error" in told:
-        click.echo(f"reconcilerd: {visible(told['error']['message'], LINES)}", err=True)
+        print_json({**told, "exit_code": code})
     else:
         for line in _lines(told):
             click.echo(visible(line))

@@ -16,6 +16,7 @@ import structlog
 from anyio import to_thread
 
 from reconcilerd.assemble import Assembled, assemble
+from reconcilerd.cli.jobs import schedule_of
 from reconcilerd.cli.last_word import recovered
 from reconcilerd.cli.machine import backed_up
 from reconcilerd.cli.outward import Outward
@@ -33,7 +34,7 @@ from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import extend, notify, ping_every_s, status
 from reconcilerd.daemon.status_line import status_line
 from reconcilerd.daemon.supervisor import keep_alive, ledger_fault, watch_the_loop
-from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, SilenceSet
+from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, JobEnded, SilenceSet
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
@@ -113,8 +114,18 @@ async def _live(
             lambda: built.daemon.health.reload_refused is None,
         )
         answers = answers_of(built, reader, outward.alarms(reader), {"metrics": on_socket(sources)})
+        schedule = schedule_of(
+            plan.settings.schedule,
+            config,
+            answers,
+            ledger.state(JobEnded),
+            partial(writer.append, note="job"),
+        )
+        built.daemon.health.jobs = schedule.known
         answers.reload = Reload(config, plan, built, reader, outward)
         group.start_soon(keep_alive, "keeper", partial(keep, writer, ledger, now, terms_of(plan.settings)))
+
+        group.start_soon(keep_alive, "schedule", schedule.run)
 
         def why_not() -> str:
             return built.daemon.health.why_not() or alerts.unheard

@@ -6,6 +6,7 @@ from importlib.resources import files
 import click
 
 from reconcilerd.cli import alert_text, render
+from reconcilerd.cli.options import refuse
 from reconcilerd.domain.alerts import KINDS
 
 
@@ -23,7 +24,6 @@ def print_runbook(kind: str | None) -> int:
     if kind not in KINDS:
         close = get_close_matches(kind, KINDS, 1)
         hint = f"; did you mean {close[0]}?" if close else "; reconcilerd runbook lists all"
-        click.echo(f"reconcilerd: no kind of alert is called {kind[:80]!r}{hint}", err=True)
-        return 6
+        return refuse(f"no kind of alert is called {kind[:80]!r}{hint}", 6, as_json=False)
     click.echo(text_of(kind).rstrip())
     return 0

@@ -1,7 +1,6 @@
 """``simulate``: what a policy would have done, by trials of the whole daemon in virtual time."""
 
 import gc
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 import click
 
+from reconcilerd.cli.options import print_json
 from reconcilerd.cli.wall import now
 from reconcilerd.config.load import load
 from reconcilerd.config.policy import policy_of
@@ -65,7 +65,7 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
     if ask.record is not None:
         _write_record(ask.record, outcomes)
     if as_json:
-        click.echo(json.dumps(result))
+        print_json({**result, "exit_code": 3 if result["violations"] else 0})
     else:
         for line in _summary(ask, result):
             click.echo(line)

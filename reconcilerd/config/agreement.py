@@ -24,6 +24,7 @@ from reconcilerd.config.settings import (
     FreezeSection,
     LedgerSection,
     PoolSection,
+    ScheduleSection,
     SentinelSection,
     WebSection,
 )
@@ -61,6 +62,7 @@ class Parts:
     demand: Sequence[tuple[int, DemandSection]] = ()
     web: WebSection | None = None
     alerts: AlertsSection | None = None
+    schedule: ScheduleSection | None = None
 
 
 def place_of(loc: Loc) -> str:
@@ -88,6 +90,8 @@ def disagreements(parts: Parts) -> Iterator[str]:
         yield from _ages(parts.ages, parts)
     if parts.alerts is not None:
         yield from _alerts(parts.alerts)
+        if parts.schedule is not None:
+            yield from _scheduled(parts.schedule, parts.alerts)
     if parts.environment is not None:
         yield from _hosts(parts.environment, parts)
         yield from _credentials(parts.environment, parts)
@@ -397,6 +401,16 @@ def _alerts(alerts: AlertsSection) -> Iterator[str]:
         yield f"alerts.mail.{missing}: is missing; a log-in takes both"
     if not alerts.mail.tls and alerts.mail.server not in LOOPBACK:
         yield "alerts.mail.tls: false is for a server on this machine; alerts are not sent readable for others"
+
+
+def _scheduled(schedule: ScheduleSection, alerts: AlertsSection) -> Iterator[str]:
+    configured = {
+        "slack": bool(alerts.slack_webhook or alerts.slack_bot_token),
+        "mail": alerts.mail is not None,
+        "webhook": bool(alerts.webhook_url),
+    }
+    if schedule.digest is not None and not any(configured[each] for each in alerts.digest_to):
+        yield "schedule.digest: nobody gets it; configure a receiver that alerts.digest_to names"
 
 
 def _lasting(ledger: LedgerSection) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Freeze windows of the configuration to what is closed at a moment. Alone knows cron and time zones.
+"""Freeze windows of the configuration to what is closed at a moment, and when jobs are due. Alone knows cron and zones.
 
 A window of cron begins at a time of the local clock and lasts as long as really passes: eight hours are eight hours
 in the night the clock changes. A begin that the clock jumps over comes at the jump; of an hour that comes twice, the
@@ -46,6 +46,17 @@ class Calendar:
             if covers(window, moment)
             for channel in (window.channels or [""])
         )
+
+
+def next_of(cron: str, timezone: str, moment: Instant) -> Instant:
+    """When a cron expression comes true next after a moment, by the clock of a zone; in an hour that comes twice, once.
+
+    Raises StopIteration: never.
+    """
+    after = _EPOCH + timedelta(milliseconds=moment)
+    begins = CronSim(cron, after.astimezone(ZoneInfo(timezone)))
+    # Asked in the second of two equal hours, cron begins with what was due in the first.
+    return Instant((next(each for each in begins if each > after) - _EPOCH) // timedelta(milliseconds=1))
 
 
 def covers(window: FreezeSection, moment: datetime) -> bool:

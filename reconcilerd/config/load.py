@@ -27,6 +27,7 @@ from reconcilerd.config.settings import (
     FreezeSection,
     LedgerSection,
     PoolSection,
+    ScheduleSection,
     Section,
     SentinelSection,
     Settings,
@@ -203,6 +204,7 @@ def _parts(content: Mapping[str, Any]) -> Parts:
         freeze=_all_sound(FreezeSection, _tables(content, "freeze")),
         web=_section(WebSection, content.get("web", {})),
         alerts=_section(AlertsSection, content.get("alerts", {})),
+        schedule=_section(ScheduleSection, content.get("schedule", {})),
         all_channels=bool(channels) and len(sound) == len(channels),
         demand=[
             (number, demand)

@@ -406,6 +406,9 @@ class AlertsSection(Section):
         "", description="name of the secret: addresses of apprise, spaces between; needs reconcilerd[apprise]"
     )
     apprise_least: Severity = Field("warning", description="the mildest that they hear of")
+    digest_to: Annotated[list[Literal["slack", "mail", "webhook"]], Unit("slack | mail | webhook")] = Field(
+        ["slack", "mail"], description="who gets the digest, of those that are configured"
+    )
     heartbeat_url: SecretName = Field(
         "", description="name of the secret; a dead man's switch, called while everything is read and planned"
     )
@@ -419,6 +422,17 @@ class AlertsSection(Section):
     repeat_s: Annotated[Seconds, Field(ge=600)] = Field(14_400, description="what stays open is said again")
     unresolved_drift_s: Seconds = Field(900, description="a drift this old is an alert")
     paused_s: Seconds = Field(14_400, description="writes frozen or stopped for so long are an alert")
+
+
+class ScheduleSection(Section):
+    """What the daemon does by the clock itself, where systemd's timers do not: in a container. Each off by default."""
+
+    audit: Cron | None = Field(None, description="when everything is read anew and compared, like 30 4 * * *")
+    backup: Cron | None = Field(
+        None, description="when the ledger is backed up and the copy proven: 0 * * * *"
+    )
+    digest: Cron | None = Field(None, description="when the digest goes to alerts.digest_to: 0 8 * * *")
+    timezone: Zone = Field("UTC", description="whose clock these are read off")
 
 
 class WebSection(Section):
@@ -467,6 +481,7 @@ class Settings(Section):
     ledger: LedgerSection = LedgerSection()
     alerts: AlertsSection = AlertsSection()
     velocity: VelocitySection = VelocitySection()
+    schedule: ScheduleSection = ScheduleSection()
     web: WebSection = WebSection()
     tracing: TracingSection = TracingSection()
     demand: list[DemandSection] = Field([], description="one table for each status that is not firm")

@@ -1,22 +1,27 @@
 """Alerts for a person who asks: what is open, what is silenced, and whether anybody would hear."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from reconcilerd.alerting.bulletin import publish
 from reconcilerd.alerting.engine import Engine, Seen
 from reconcilerd.alerting.slack import Post
 from reconcilerd.alerting.trying import Make, try_all
 from reconcilerd.alerting.wording import runbook_of
 from reconcilerd.daemon.approvals import Op, Request
+from reconcilerd.daemon.daily_text import lines_of, title_of
 from reconcilerd.daemon.refusals import error
+from reconcilerd.domain import shift
 from reconcilerd.domain.alerts import KINDS, PREFIX, SEVERITIES, silenced_by
 from reconcilerd.domain.facts import AlertChanged, Fact, SilenceSet
 from reconcilerd.domain.names import Instant, after, format_instant
+from reconcilerd.domain.visible import all_visible
 
 MAX_SILENCE_MS = 7 * 86_400_000
+Digest = tuple[str, Collection[str]]
 LONGEST_PATTERN = 200
 CHANGES_BACK = 20
 NOBODY = "no receiver is configured; see [alerts] in reconcilerd check-config --defaults"
@@ -40,8 +45,12 @@ class Alarms:
         post: Post,
         *,
         running: bool,
+        digest: Callable[[], Digest] = lambda: ("", ()),
     ) -> None:
-        """``make`` and ``post``: how receivers are built and spoken to, for tests. ``running``: the engine delivers."""
+        """``make`` and ``post``: how receivers are built and spoken to, for tests. ``running``: the engine delivers.
+
+        ``digest``: what we are called where the digest goes, and the names of the receivers that take it.
+        """
         self._engine = engine
         self._clock = clock
         self._archive = archive
@@ -52,6 +61,7 @@ class Alarms:
         """What waits for a second person's approval."""
         self.buttons: Callable[[], str | None] = lambda: None
         """Why no press of a button would be heard now, empty if it would; None where there are no buttons."""
+        self._digest = digest
 
     def requests(self) -> dict[str, Op]:
         return {
@@ -69,6 +79,13 @@ class Alarms:
             "alerts": [_alert(each) for each in self._engine.seen()],
             "silences": [_silence(each) for each in self._engine.silences()],
         }
+
+    def open_episodes(self) -> Iterator[shift.Episode]:
+        """Those that are open, as the story of a stretch of time has them."""
+        for each in (seen.episode for seen in self._engine.seen()):
+            if each.firing:
+                began = each.began if each.fired is None else each.fired
+                yield shift.Episode(each.key, each.number, each.severity, each.summary, began)
 
     async def alerts(self, _request: Request, _by: str) -> dict[str, Any]:
         """All of that, with who hears of alerts at all."""
@@ -106,6 +123,16 @@ class Alarms:
     async def test(self, request: Request, by: str) -> dict[str, Any]:
         """See ``try_receivers``."""
         return await try_receivers(self._make, self._post, request, by, self._clock())
+
+    async def publish(self, digest: dict[str, Any]) -> dict[str, Any]:
+        """Send a digest to those that take it; what each answered. Exit code 5: not everybody took it."""
+        receivers, (instance, to) = self._make(self._post), self._digest()
+        if not {each.name for each in receivers} & set(to):
+            return error("nobody takes the digest: no receiver of alerts.digest_to is configured", 2)
+        said = all_visible(digest)
+        sent = await publish(receivers, to, title_of(said, instance), lines_of(said))
+        code = 0 if all(each.accepted for each in sent) else 5
+        return {**digest, "sent": [asdict(each) for each in sent], "exit_code": code}
 
     async def silence(self, request: Request, by: str) -> dict[str, Any]:
         """Tell nobody anything new of some alerts for a while; who, why and until when is kept."""

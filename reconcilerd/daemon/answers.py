@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from heapq import nsmallest
 from types import MappingProxyType
 from typing import Any
 
@@ -15,12 +16,14 @@ import anyio.lowlevel
 
 from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.alarms import Alarms
-from reconcilerd.daemon.approvals import Archive
 from reconcilerd.daemon.breakers import matching, release, told, tripped
 from reconcilerd.daemon.consents import ENVELOPE_MS
 from reconcilerd.daemon.consents import told as half_approved
 from reconcilerd.daemon.counts import Counts
 from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.daemon.daily import Daily
+from reconcilerd.daemon.desk import spelled
+from reconcilerd.daemon.handover import Handover, Past
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
 from reconcilerd.daemon.refusals import NeverRead, UnknownName, error
@@ -72,7 +75,7 @@ class Answers:
         channels: dict[ChannelName, Channel],
         history: History,
         carry: Callable[[], Awaitable[None]],
-        archive: Archive | None = None,
+        archive: Past | None = None,
         alarms: Alarms | None = None,
         more: Mapping[str, Handler] = MappingProxyType({}),
     ) -> None:
@@ -96,6 +99,12 @@ class Answers:
         if alarms is not None:
             alarms.half_approved = self._half_approved
         self._plans = None if archive is None else Plans(daemon, archive, hands)
+        self._of_time: dict[str, Handler] = {}
+        if archive is not None and self._plans is not None:
+            self._of_time = {
+                **Handover(daemon, archive, alarms, self._plans.approvals).requests(),
+                **Daily(daemon, archive, alarms).requests(),
+            }
 
     @property
     def counts(self) -> Counts:
@@ -105,6 +114,7 @@ class Answers:
         """Answer one request; unknown or malformed ones get an error. Raises LedgerFault, which ends the daemon."""
         ops: dict[str, Handler] = {
             "status": self.status,
+            "names": self.names,
             "reconcile": self.reconcile,
             "explain": self.explain,
             "history": self.history,
@@ -115,6 +125,7 @@ class Answers:
             "audit": self.audit,
             "reload": lambda _request, _by: self.reload(),
             **(self._plans.requests() if self._plans else {}),
+            **self._of_time,
             **(self._alarms.requests() if self._alarms else {}),
             **self._more,
         }
@@ -200,9 +211,26 @@ class Answers:
             "held_plan": latest.id if waiting and (latest := self._daemon.passes.latest_held) else None,
             "half_approved": self._half_approved(),
             **(self._alarms.standing() if self._alarms else {"alerts": [], "silences": []}),
+            "jobs": [
+                {
+                    "job": name,
+                    "ended": None if ended is None else format_instant(ended.at),
+                    "ok": None if ended is None else ended.ok,
+                    "why": "" if ended is None else ended.why,
+                }
+                for name, ended in self._daemon.health.jobs.items()
+            ],
             "findings": _counted(str(f.what) for f in book.findings.values() if not f.cleared),
             "exit_code": 0,
         }
+
+    async def names(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
+        """SKUs that begin like ``sku``, as people write them: for a shell that completes words."""
+        begin, book = request.get("sku", "").casefold(), self._desk.book
+        found = nsmallest(
+            request.get("limit", 40), (sku for sku in book.joins().slots_of if sku.startswith(begin))
+        )
+        return {"names": [spelled(book, each) for each in found], "exit_code": 0}
 
     async def reconcile(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
         """Sheets of SKUs; with ``fresh`` after reading them, with ``apply`` after correcting them too."""
@@ -361,7 +389,8 @@ class Answers:
         )
         await self._desk.take((envelope,), note="approve")
         self._daemon.changed(f"{by} approved {len(envelope.skus)} SKUs under {wanted}", {"why": reason})
-        return {"envelope": _plain(envelope), "exit_code": 0}
+        times = {"at": format_instant(envelope.at), "until": format_instant(envelope.until)}
+        return {"envelope": {**_plain(envelope), **times}, "exit_code": 0}
 
     def _held_under(self, wanted: str) -> list[tuple[Sku, int]]:
         """(SKU, difference) of what waits for a person under a plan's id, one SKU, or ``held`` for all."""

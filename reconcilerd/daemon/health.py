@@ -12,8 +12,8 @@ from reconcilerd.daemon.passes import Passes, held_for_a_person
 from reconcilerd.daemon.surroundings import Surroundings
 from reconcilerd.domain.alerts import kind_named
 from reconcilerd.domain.announcements import LargeOrder
-from reconcilerd.domain.discrepancies import missing_orders
-from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised
+from reconcilerd.domain.discrepancies import missing_orders, sold_unmapped
+from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised, JobEnded
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, after
@@ -103,6 +103,8 @@ class Health:
         """Every (kind, subject) that a look at everything speaks for."""
         self.reload_refused: str | None = None
         """Why the configuration as it stands on disk is not in force, if so."""
+        self.jobs: Mapping[str, JobEnded | None] = {}
+        """Jobs that are done by the clock, and how each ended last."""
         self._large: dict[str, LargeOrder] = {}
         """Large orders that people were told of, by subject."""
         passes.announce = self.announce
@@ -203,6 +205,7 @@ class Health:
         await self._bugs()
         await self._clock()
         await self._reload()
+        await self._jobs()
         await self._around()
         self._looked = self._desk.clock()
         if first:
@@ -309,10 +312,9 @@ class Health:
         """What sells and is mapped to nothing: its orders take units that nobody subtracts."""
         found: dict[str, list[str]] = {}
         yesterday = after(self._desk.clock(), -SOLD_WITHIN_MS)
-        for finding in self._findings.get(FindingKind.UNMAPPED_SKU, ()):
-            channel, _, code = finding.subject.partition(":")
-            if self._desk.book.orders.taken_since(ChannelName(channel), code, yesterday):
-                found.setdefault(channel, []).append(code)
+        unmapped = self._findings.get(FindingKind.UNMAPPED_SKU, ())
+        for channel, code in sold_unmapped(self._desk.book, unmapped, yesterday):
+            found.setdefault(channel, []).append(code)
         for channel in self._desk.book.policy.channels:
             codes = sorted(found.get(channel, []))
             text = f"{len(codes)} listings of {channel} sell and are mapped to no SKU: {', '.join(codes[:5])}"
@@ -399,6 +401,14 @@ class Health:
             "do": "correct it and reload, or restart; reconcilerd check-config",
         }
         await self._say(why is not None, "reload_failed", "configuration", text, details)
+
+    async def _jobs(self) -> None:
+        """What is done by the clock and failed last, until it succeeds."""
+        for name, ended in self.jobs.items():
+            why = "" if ended is None or ended.ok else ended.why
+            text = f"the {name} failed; it is tried again when it is due next"
+            details = {"why": why, "do": f"reconcilerd {name}{' --send' if name == 'digest' else ''}"}
+            await self._say(bool(why), "job_failed", name, text, details)
 
     async def _broken(self) -> None:
         """A bug of ours, caught before it was sent. Nothing is written until a person lifts it, restarted or not."""

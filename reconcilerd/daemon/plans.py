@@ -68,6 +68,7 @@ class Plans:
         self._desk = daemon.desk
         self._archive = archive
         self._hands = hands
+        self.approvals = Approvals(self._desk, self._archive, hands.sku)
 
     def requests(self) -> dict[str, Op]:
         return {
@@ -75,7 +76,7 @@ class Plans:
             "apply": self.apply,
             "passes": self.passes,
             "revert": self.revert,
-            **Approvals(self._desk, self._archive, self._hands.sku).requests(),
+            **self.approvals.requests(),
         }
 
     async def plan(self, request: Request, _by: str) -> dict[str, Any]:

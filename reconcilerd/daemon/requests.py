@@ -39,12 +39,12 @@ FLAG: Kind = _is_flag, "true or false"
 FIELDS: Mapping[str, Kind] = {
     **dict.fromkeys(("op", "sku", "want", "id", "pass", "reset", "reason"), TEXT),
     **dict.fromkeys(("key", "kinds", "subjects", "receiver", "severity"), TEXT),
-    **dict.fromkeys(("all", "fresh", "apply", "resolve"), FLAG),
+    **dict.fromkeys(("all", "fresh", "apply", "resolve", "send"), FLAG),
     # A blank one would name them all.
     "channel": (lambda value: _is_text(value) and bool(value.strip()), "text that names one"),
     "skus": (_is_texts, "a list of texts"),
     "limit": (_is_count, f"a whole number from 1 to {MOST_ROWS:,}"),
-    "for_s": (_is_seconds, "a number of seconds above 0"),
+    **dict.fromkeys(("for_s", "since_s"), (_is_seconds, "a number of seconds above 0")),
     # A document has a reader of its own.
     "plan": (lambda _: True, "a plan"),
 }

@@ -221,5 +221,5 @@ class Surroundings:
         text = f"the last backup of the ledger is {late // 3_600_000} h old"
         if last is None:
             text = "there is no backup of the ledger"
-        do = "systemctl status reconcilerd-backup.timer, and its log"
+        do = "reconcilerd backup says what is wrong; then see reconcilerd-backup.timer, or schedule.backup"
         yield Word(late > OVERDUE_MS, "storage", "backup", text, do)

@@ -91,6 +91,7 @@ KINDS: Mapping[str, AlertKind] = MappingProxyType(
         "access_probe": _kind("warning", "Somebody without the right tries to get in.", 0, 30),
         "paused_too_long": _kind("warning", "Writes are frozen or stopped for long."),
         "reload_failed": _kind("critical", "A new configuration was refused; the old one is in force.", 10),
+        "job_failed": _kind("error", "A job of the schedule failed: audit, backup or digest."),
         "alert_delivery_failing": _kind("error", "A receiver of alerts does not take them."),
         "storage": _kind("critical", "Disk, ledger or backup are not as they should be."),
         "test": _kind("warning", "Somebody tries whether alerts arrive; nothing is wrong."),

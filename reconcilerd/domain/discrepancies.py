@@ -1,14 +1,14 @@
-"""Orders of which a channel and Extensiv do not tell the same: more units there, or none of it there at all.
+"""What sells and is known nowhere, and orders of which a channel and Extensiv do not tell the same.
 
 What differs is told to people. Neither lowers what Extensiv itself holds: its stock rows count that beside all orders.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.claims import import_max_ms
-from reconcilerd.domain.facts import OrderStatus
+from reconcilerd.domain.facts import FindingRaised, OrderStatus
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.names import ChannelName, Instant
 from reconcilerd.domain.orders import Order
@@ -42,3 +42,13 @@ def missing_orders(book: Book, channel: ChannelName, now: Instant) -> Iterator[M
         and read.began > theirs.placed + longest
     ]
     yield from sorted(lost, key=lambda each: (each.placed, each.order.key))
+
+
+def sold_unmapped(
+    book: Book, found: Iterable[FindingRaised], since: Instant
+) -> Iterator[tuple[ChannelName, str]]:
+    """(channel, code) of listings that sold since a moment and are mapped to no SKU, of those that were found so."""
+    for each in found:
+        channel, _, code = each.subject.partition(":")
+        if book.orders.taken_since(ChannelName(channel), code, since):
+            yield ChannelName(channel), code

@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,6 +17,9 @@ from reconcilerd.ledger.fold import EMPTY, Held, Key, SetDigest, fold
 from reconcilerd.ledger.migrations import applied_to, has_table, newer_than_ours
 
 F = TypeVar("F")
+Told = tuple[int, Instant, Fact]
+"""(entry, when written, fact)."""
+STEP = 150
 GENESIS = b"\0" * 32
 OF_SLOTS = ("slot", "inferred", "buried", "correction", "sent", "settled", "doubted")
 """Kinds of facts whose order says what a slot shows; within one entry in this order."""
@@ -240,6 +243,34 @@ class Reader:
                 mine = [row for row in decode_body(body) if row.kind == name]
                 found += [cast("F", decode(row.kind, row.about, row.payload)) for row in reversed(mine)]
         return found[::-1]
+
+    def told_since(self, kinds: Collection[str], at: Instant) -> Iterator[list[Told]]:
+        """(entry, when written, fact) of some kinds in the entries written after a moment, oldest first.
+
+        In pieces of ``STEP`` entries, empty ones too, so that whoever has more to do may rest in between.
+        """
+        with faults(self.path):
+            (before,) = self._connection.execute(
+                "select coalesce((select seq from entries where at <= ? order by seq desc limit 1), "
+                "(select min(seq) - 1 from entries), 0)",
+                (at,),
+            ).fetchone()
+        # Most entries hold none of them: what need not be decoded is not even read into Python.
+        holds = " or ".join("instr(body, ?)" for _ in kinds)
+        names = [f'["{kind}",'.encode() for kind in kinds]
+        for first in range(before, self.latest_seq, STEP):
+            with faults(self.path):
+                rows = self._connection.execute(
+                    f"select seq, at, body from entries where seq > ? and seq <= ? and ({holds}) order by seq",  # noqa: S608
+                    (first, first + STEP, *names),
+                ).fetchall()
+            yield [
+                (seq, Instant(written), fact)
+                for seq, written, body in rows
+                for row in decode_body(body)
+                if row.kind in kinds
+                and not isinstance(fact := decode(row.kind, row.about, row.payload), UnknownFact)
+            ]
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         for seq, at, note, _, _, body in self._entries(after):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.programs import COLUMNS, run
+from tests.cli.test_schemas import faults
 
 
 def orders(folder: Path) -> Path:
@@ -33,6 +34,7 @@ def test_the_demo_converges_without_a_violation_and_scores_both_worlds(tmp_path:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout)
+    assert faults("demo", result) == []
     assert result["converged"] is True
     assert result["violations"] == []
     assert result["orders"] == 13

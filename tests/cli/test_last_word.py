@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from reconcilerd.alerting.pagerduty import dedup_key
 from reconcilerd.cli.last_word import happened, incident_of, is_daemon, notify_failure, post, recovered
+from reconcilerd.domain.alerts import alert_key
 from tests.cli.ears import Ears, listening
 
 HOOK = "the-hook-that-nobody-may-see"
@@ -136,3 +138,46 @@ def test_only_a_daemon_that_is_down_keeps_nothing_in_step() -> None:
     ):
         assert is_daemon(unit) is down
         assert ("in step" in happened(unit, {})) is down
+
+
+JOBS = ("reconcilerd-audit.service", "reconcilerd-backup.service", "reconcilerd-digest.service")
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_that_succeeds_after_it_failed_closes_its_incident_and_no_other(
+    tmp_path: Path, ears: Ears, job: str
+) -> None:
+    config, env = tenant(tmp_path, ears)
+    for each in JOBS:
+        assert notify_failure(config, each, env) == 0
+    assert recovered(config, "whatever", env | {"MONITOR_UNIT": job}) == 0
+    events = [body for path, body in ears.heard if path == "/v2/enqueue"]
+    open_ = {each["dedup_key"] for each in events if each["event_action"] == "trigger"}
+    assert len(open_) == len(JOBS)
+    [closed] = [each["dedup_key"] for each in events if each["event_action"] == "resolve"]
+    assert closed == incident_of(job)
+    assert closed in open_
+    assert len([path for path, _ in ears.heard if path != "/v2/enqueue"]) == len(JOBS), "Slack hears no end"
+
+
+def test_a_job_of_a_timer_and_of_the_daemon_itself_are_one_incident() -> None:
+    for job in ("audit", "backup", "digest"):
+        told = dedup_key("here", alert_key("job_failed", job))
+        assert incident_of(f"reconcilerd-{job}.service", "here") == told
+        assert incident_of(f"reconcilerd-{job}@shop.service", "here") == told
+
+
+def test_tenants_that_share_a_name_do_not_close_one_anothers_incidents() -> None:
+    units = ["reconcilerd-backup.service", "reconcilerd-backup@a.service", "reconcilerd-backup@b.service"]
+    assert len({incident_of(each) for each in units}) == len(units)
+
+
+def test_what_cannot_be_closed_now_is_tried_again_and_where_nobody_is_told_nothing_is(
+    tmp_path: Path, ears: Ears
+) -> None:
+    config, env = tenant(tmp_path, ears)
+    ears.says["v2"] = (500, "")
+    assert recovered(config, JOBS[0], env) == 5
+    config.write_text('[alerts]\nslack_webhook = "slack-webhook"\n', "utf-8")
+    assert recovered(config, JOBS[0], env) == 0
+    assert len(ears.heard) == 1

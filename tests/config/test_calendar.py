@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconcilerd.config.calendar import Calendar, covers
+from reconcilerd.config.calendar import Calendar, covers, next_of
 from reconcilerd.config.load import parse
 from reconcilerd.config.settings import FreezeSection
 from reconcilerd.domain.change import Closed
-from reconcilerd.domain.names import instant_of
+from reconcilerd.domain.names import Instant, format_instant, instant_of
 from reconcilerd.errors import ConfigFault
 
 ROOT = Path(__file__).parents[2]
@@ -159,3 +159,54 @@ def test_a_sentinel_of_a_feed_that_is_not_read_is_refused() -> None:
         in told
     )
     assert "sentinels[1].at_least: 9 is above at_most (8)" in told
+
+
+@pytest.mark.parametrize(
+    ("zone", "days", "utc"),
+    [
+        ("Europe/London", ("2026-03-28", "2026-03-29", "2026-03-30"), ("01:30", "01:00", "00:30")),
+        ("Europe/London", ("2026-10-24", "2026-10-25", "2026-10-26"), ("00:30", "00:30", "01:30")),
+        ("America/New_York", ("2026-10-31", "2026-11-01", "2026-11-02"), ("05:30", "05:30", "06:30")),
+    ],
+)
+def test_a_daily_job_is_due_once_a_day_over_both_changes(
+    zone: str, days: tuple[str, ...], utc: tuple[str, ...]
+) -> None:
+    at, found = instant_of(datetime.fromisoformat(f"{days[0]}T00:00+00:00")), []
+    for _ in days:
+        at = next_of("30 1 * * *", zone, at)
+        found.append(format_instant(at)[:16])
+        # A job asks again when it has ended: some seconds later, or within the hour that comes a second time.
+        asked = {next_of("30 1 * * *", zone, Instant(at + ms)) for ms in (9_000, 2_100_000, 3_609_000)}
+        assert len(asked) == 1
+    assert found == [f"{day}T{time}" for day, time in zip(days, utc, strict=True)]
+
+
+@given(st.integers(0, 4_000_000_000_000), st.sampled_from(["0 * * * *", "30 4 * * *", "*/7 * * * MON"]))
+def test_what_is_due_next_is_later_and_nothing_is_due_between(at: int, cron: str) -> None:
+    due = next_of(cron, "Europe/London", Instant(at))
+    assert due > at
+    assert next_of(cron, "Europe/London", Instant((at + due) // 2)) == due
+    assert due % 60_000 == 0
+
+
+def scheduled(alerts: dict[str, Any], **schedule: Any) -> list[str]:
+    content = tomllib.loads((ROOT / "config.toml").read_text("utf-8"))
+    content["schedule"], content["alerts"] = schedule, alerts
+    try:
+        parse(content, "config.toml")
+    except ConfigFault as caught:
+        return list(caught.faults)
+    return []
+
+
+def test_a_schedule_that_says_none_is_refused_and_nobody_gets_a_digest_by_chance() -> None:
+    assert scheduled({}) == []
+    assert scheduled({}, audit="30 4 * * *", backup="0 * * * *", timezone="Europe/London") == []
+    assert scheduled({"slack_webhook": "hook"}, digest="0 8 * * *") == []
+    for alerts in ({}, {"slack_webhook": "hook", "digest_to": ["mail"]}, {"pagerduty_routing_key": "key"}):
+        [fault] = scheduled(alerts, digest="0 8 * * *")
+        assert fault.startswith("config.toml: schedule.digest: nobody gets it"), fault
+    assert any("schedule.backup: is not a cron expression" in each for each in scheduled({}, backup="hourly"))
+    assert any("schedule.timezone" in each for each in scheduled({}, timezone="Mars"))
+    assert any("schedule.audits" in each for each in scheduled({}, audits="0 1 * * *"))

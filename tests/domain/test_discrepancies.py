@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.claims import order_claims
-from reconcilerd.domain.discrepancies import missing_orders
-from reconcilerd.domain.facts import EXTENSIV, Fact, FindingRaised, OrderLine, OrderStatus, StockObserved
+from reconcilerd.domain.discrepancies import missing_orders, sold_unmapped
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    Fact,
+    FindingKind,
+    FindingRaised,
+    OrderLine,
+    OrderStatus,
+    StockObserved,
+)
 from reconcilerd.domain.names import Instant, LocationName, Sku
 from reconcilerd.domain.position import ClaimKind
 from reconcilerd.domain.room import Shelf, level_of, room_of
@@ -189,3 +197,14 @@ def test_orders_are_counted_anew_once_their_channel_was_read() -> None:
     assert kept.awaited
     swept(book, "uk.orders", 2_100 + LAG_MS)
     assert [each.units for each in order_claims(book, Sku("a"), kept).claims] == [200]
+
+
+def test_a_listing_that_sold_since_and_is_mapped_nowhere_is_named_and_no_other() -> None:
+    book = shop_book(1_000)
+    book.take(replace(order("uk", OPEN, 2_000, placed=2_000), lines=(OrderLine("strange", 2),)))
+    found = [
+        FindingRaised(FindingKind.UNMAPPED_SKU, f"uk:{code}", "", Instant(1_500))
+        for code in ("strange", "idle")
+    ]
+    assert list(sold_unmapped(book, found, Instant(1_000))) == [(UK, "strange")]
+    assert list(sold_unmapped(book, found, Instant(2_500))) == []

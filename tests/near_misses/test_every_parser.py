@@ -27,7 +27,7 @@ TRIED: Final = {
         "ledger/codec.py": "decode decode_body",
         "simulator/shoppers.py": "read_invoices",
         "cli/pretend.py": "convert",
-        "cli/alerts.py": "convert",
+        "cli/options.py": "convert",
     },
     "requests": {"daemon/requests.py": "parse"},
 }

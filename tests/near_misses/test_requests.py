@@ -24,6 +24,8 @@ REQUESTS: tuple[dict[str, Any], ...] = (
     {"op": "plan", "sku": "a", "channel": "shop-uk", "fresh": False},
     {"op": "passes", "limit": 20},
     {"op": "revert", "pass": "id", "apply": False, "reason": "wrong", "for_s": 60.5},
+    {"op": "handover", "since_s": 3600.5},
+    {"op": "digest", "since_s": 60, "send": False},
 )
 KINDS: dict[type, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int, float), float: (int, float)}
 
@@ -44,7 +46,7 @@ def test_a_field_is_of_its_kind_or_named_in_the_error(request_: dict[str, Any]) 
             value = found[field]
             assert isinstance(value, KINDS.get(type(request_[field]), (type(request_[field]),)))
             assert isinstance(value, bool) == isinstance(request_[field], bool)
-            assert not isinstance(value, float) or (isfinite(value) and field == "for_s")
+            assert not isinstance(value, float) or (isfinite(value) and field in {"for_s", "since_s"})
 
 
 @pytest.mark.parametrize(

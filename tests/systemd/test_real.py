@@ -311,6 +311,41 @@ def test_the_audit_reads_everything_by_the_daemons_hand(scene: Scene) -> None:
     assert re.search(r"\d+ SKUs looked at", here.journal("-u", "reconcilerd-audit.service"))
 
 
+def test_a_job_of_a_timer_that_failed_is_told_and_its_next_success_closes_what_was_opened(
+    scene: Scene,
+) -> None:
+    here, job = scene.machine, "reconcilerd-backup.service"
+    where = '[ledger]\nbackups = "/var/lib/reconcilerd/backups"\n'
+    scene.install(scene.config().replace("[ledger]\n", where, 1))
+    scene.start()
+    wait_until("its standing", lambda: "3 channels" in scene.status())
+    here.do(f"systemctl stop {UNIT}")
+    # Its folder is a file: no backup can be made there.
+    here.do("rm -rf /var/lib/reconcilerd/backups && touch /var/lib/reconcilerd/backups")
+    assert here.run("systemctl", "start", job).returncode != 0
+    wait_until("the failure to be told", lambda: incident_of(job) in scene.events("trigger"))
+    here.do("rm /var/lib/reconcilerd/backups")
+    here.do(f"systemctl reset-failed {job}; systemctl start {job}")
+    wait_until("the incident to be closed", lambda: incident_of(job) in scene.events("resolve"))
+    assert here.show("reconcilerd-recovered@reconcilerd-backup.service.service", "Result") == {
+        "Result": "success"
+    }
+
+
+def test_a_digest_goes_by_the_daemons_hand_to_those_who_take_it(scene: Scene) -> None:
+    here, job = scene.machine, "reconcilerd-digest.service"
+    scene.start()
+    wait_until("its standing", lambda: "3 channels" in scene.status())
+    before = len(scene.ears.heard)
+    here.do(f"systemctl start {job}")
+    [text] = [
+        body["text"]
+        for path, body in scene.ears.heard[before:]
+        if "/hook/" in path and "Digest" in body["text"]
+    ]
+    assert "Drifts: " in text
+
+
 def test_tenants_run_beside_one_another_and_see_nothing_of_each_other(scene: Scene) -> None:
     here, names = scene.machine, ("one", "two")
     try:

@@ -81,7 +81,9 @@ def test_a_unit_names_only_units_that_are_shipped(name: str) -> None:
         assert re.sub(r"%[in]", "", named) in ALL
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if "@" in name and "failed" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in ALL if "@" in name and "failed" not in name and "recovered" not in name]
+)
 def test_a_tenant_has_all_that_the_single_one_has(name: str) -> None:
     """The two say the same but for who they are and where their things lie."""
     single, tenant = ((UNITS / each).read_text("utf-8") for each in (name.replace("@", ""), name))
@@ -95,7 +97,8 @@ def test_a_tenant_has_all_that_the_single_one_has(name: str) -> None:
 
 def without_name(text: str) -> str:
     """A tenant's unit without its tenant."""
-    text = text.replace("reconcilerd-tenant-failed@%i", "reconcilerd-failed@%n")
+    for word in ("failed", "recovered"):
+        text = text.replace(f"reconcilerd-tenant-{word}@%i", f"reconcilerd-{word}@%n")
     return re.sub(r" \(%i\)|[-/@]%i", "", text)
 
 

@@ -13,7 +13,7 @@ from reconcilerd.daemon.audit import rebuilt
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.trips import LATCH
 from reconcilerd.daemon.windows import Windows
-from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, JobEnded, Outcome
 from reconcilerd.domain.names import Instant, Sku
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Mode, OfferRule, Percent, Policy, SkuRule
@@ -168,6 +168,23 @@ def test_a_refused_reload_is_an_alert_until_one_is_taken_over() -> None:
             await anyio.sleep(60)
             fires.append("reload_failed" in {kind for kind, _, _ in stage.alerts.raised})
         assert fires == [False, True, False]
+
+    world, rules = _settled()
+    play(world, rules, scene)
+
+
+def test_a_job_that_failed_is_an_alert_until_it_succeeds_and_a_start_does_not_end_it() -> None:
+    async def scene(stage: Stage) -> None:
+        health, alerts = stage.built.daemon.health, stage.alerts
+        failed = JobEnded("backup", False, "the disk is full", stage.clock(), stage.clock())
+        # As it stands after a start that found both open: of the audit nobody speaks any more.
+        alerts.raised += [("job_failed", "backup", "before"), ("job_failed", "audit", "before")]
+        fires: list[list[str]] = []
+        for jobs in ({"backup": failed}, {"backup": replace(failed, ok=True, why="")}, {"backup": None}):
+            health.jobs = jobs
+            await anyio.sleep(60)
+            fires.append([subject for kind, subject, _ in alerts.raised if kind == "job_failed"])
+        assert fires == [["backup"], [], []]
 
     world, rules = _settled()
     play(world, rules, scene)

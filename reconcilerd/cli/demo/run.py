@@ -1,6 +1,5 @@
 """Runs the demo: the daemon runs as it would for a tenant; only the business's lags are seconds for minutes."""
 
-import json
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import click
 from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.demo.tenant import told, write_tenant
 from reconcilerd.cli.demo.view import View, summary
+from reconcilerd.cli.options import print_json
 from reconcilerd.cli.simulator import child
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
@@ -87,12 +87,13 @@ def run_demo(seconds: int, seed: int, orders: Path | None, *, as_json: bool) -> 
     if not verified.ok:
         watched.violations.append(Violation("I7", now(), verified.why))
     result = _result(built, watched)
+    code = 0 if result["converged"] and not result["violations"] else 3
     if as_json:
-        click.echo(json.dumps(result))
+        print_json({**result, "exit_code": code})
     else:
         for line in summary(result, config):
             click.echo(line)
-    return 0 if result["converged"] and not result["violations"] else 3
+    return code
 
 
 @contextmanager

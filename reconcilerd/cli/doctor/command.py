@@ -1,6 +1,5 @@
 """``reconcilerd doctor``: the table of checks, and the command that goes through it."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from reconcilerd.cli import render
 from reconcilerd.cli.doctor import here, there
 from reconcilerd.cli.doctor.line import Line, Lines, Scene, State, fail
 from reconcilerd.cli.doctor.text import report
+from reconcilerd.cli.options import print_json
 from reconcilerd.cli.socket_client import ask_daemon
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import wire
@@ -84,5 +84,8 @@ def answer_of(found: list[tuple[str, Line]]) -> dict[str, Any]:
 def doctor(config: Path, *, offline: bool, as_json: bool) -> int:
     """Look, and tell."""
     answer = answer_of(examine(look_at(config), offline=offline))
-    click.echo(json.dumps(answer, indent=2) if as_json else report(answer, render.width()))
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(report(answer, render.width()))
     return int(answer["exit_code"])

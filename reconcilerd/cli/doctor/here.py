@@ -168,7 +168,10 @@ def backup(scene: Scene) -> Lines:
         return  # told as a fault of the ledger
     if late:
         what, _, fix = late.partition("; run: ")
-        yield warn(what, f"{fix}; and have it run: systemctl enable --now reconcilerd-backup.timer")
+        yield warn(
+            what,
+            f"{fix}; and have it run: systemctl enable --now reconcilerd-backup.timer, or schedule.backup",
+        )
     elif last is None:
         yield ok("none yet, and the ledger is young")
     else:

@@ -28,6 +28,7 @@ from reconcilerd.domain.facts.doings import (
     EnvelopeRevoked,
     FreezeSet,
     InvariantBroken,
+    JobEnded,
     LedgerAnchored,
     LevelDoubted,
     PlanApplied,
@@ -86,6 +87,7 @@ __all__ = [
     "FindingRaised",
     "FreezeSet",
     "InvariantBroken",
+    "JobEnded",
     "LedgerAnchored",
     "LevelDoubted",
     "ListingDeclared",
@@ -148,6 +150,7 @@ Fact = (
     | PlanMade
     | PlanApplied
     | DecisionRecorded
+    | JobEnded
     | LedgerAnchored
     | AlertChanged
     | AlertTold

@@ -372,6 +372,22 @@ ASIDE = "sha256:"
 
 
 @dataclass(frozen=True, slots=True)
+class JobEnded(Made):
+    """The daemon did a job by the clock, from ``began`` to ``at``. ``name``: audit, backup, digest."""
+
+    kind: ClassVar[str] = "job"
+    name: str
+    ok: bool
+    why: str
+    began: Instant
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionRecorded(Made):
     """All that a plan was computed from, and a digest of what came of it, so that anyone can compute it again.
 
