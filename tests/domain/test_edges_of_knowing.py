@@ -110,6 +110,11 @@ def test_a_reading_that_comes_twice_confirms_nothing_the_second_time() -> None:
         assert [each.id for each in book.slots[SLOT].open] == ["second"]
 
 
+def test_a_compare_is_with_the_channels_own_number_that_may_be_below_zero() -> None:
+    assert intent("w", 4, 0, 1_000).compared == 0
+    assert replace(intent("w", 4, 0, 1_000), owed=3).compared == -3
+
+
 def test_a_late_answer_to_an_older_write_leaves_the_newer_as_it_was() -> None:
     """What was answered may have left at any moment until then."""
     book = shop_book(1_000)
