@@ -51,11 +51,13 @@ def _writes(told: Told) -> Iterator[str]:
 
 
 def _exposure(told: Told) -> Iterator[str]:
-    now = f"{told['exposed_units']} units on {told['exposed_skus']} SKUs" if told["exposed_units"] else "none"
+    now = (
+        f"{told['exposed_units']} units on {_skus(told['exposed_skus'])}" if told["exposed_units"] else "none"
+    )
     lasted = (
         f"; an alert of it was open for {_span(told['exposed_minutes'])}" if told["exposed_minutes"] else ""
     )
-    yield f"Exposure: {now} now{lasted}. Hidden: {told['hidden_units']} units, of {told['skus']} SKUs in all"
+    yield f"Exposure: {now} now{lasted}. Hidden: {told['hidden_units']} units, of {_skus(told['skus'])} in all"
 
 
 def _corrections(told: Told) -> Iterator[str]:
@@ -131,6 +133,10 @@ def _rails(told: Told) -> Iterator[str]:
 def _some(names: list[str], count: int) -> str:
     more = f" and {count - len(names)} more" if count > len(names) else ""
     return f"{', '.join(names)}{more}"
+
+
+def _skus(count: int) -> str:
+    return f"{count} SKU{'s' * (count != 1)}"
 
 
 def _clock(at: str) -> str:

@@ -259,9 +259,8 @@ class Health:
             self._exposed_since = now
         on = self._exposed_since is not None and now - self._exposed_since > EXPOSURE_AFTER_MS
         worst = max(exposed, key=lambda sku: exposed[sku], default=None)
-        text = (
-            f"{sum(exposed.values())} units shown beyond what can ship, on {len(exposed)} SKUs; worst {worst}"
-        )
+        where = f"{len(exposed)} SKU{'s' * (len(exposed) != 1)}"
+        text = f"{sum(exposed.values())} units shown beyond what can ship, on {where}; worst {worst}"
         await self._say(on, "exposure", "stock", text)
 
     async def _drift(self) -> None:
