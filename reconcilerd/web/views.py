@@ -1,6 +1,6 @@
 """What can be looked at: one list of views, shown as pages and as JSON."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -9,12 +9,16 @@ import anyio
 from starlette.requests import Request
 
 from reconcilerd.daemon.answers import Answers
+from reconcilerd.domain.drift import Cause
 from reconcilerd.domain.facts import EXTENSIV
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.web.drifts import DriftPage, drift_page
 from reconcilerd.web.heard import AlertsPage, alerts_page
+from reconcilerd.web.leaves import UNKNOWN, number_of
 from reconcilerd.web.lists import (
+    DIFFERS,
+    MAPPING,
     MappingPage,
     OrdersPage,
     PassesPage,
@@ -27,9 +31,8 @@ from reconcilerd.web.sku import NotShown, Past, SkuPage, sku_page
 from reconcilerd.web.sources import Sources
 from reconcilerd.web.systems import SystemPage, system_page
 
-UNKNOWN = 6
 UNREADABLE = 5
-"""Exit codes of the command line, as ``NotShown`` has them."""
+"""Exit code of the command line, as ``NotShown`` has it."""
 
 
 RECENT_MS = 2_000
@@ -60,20 +63,30 @@ def views_of(sources: Sources, answers: Answers, past: Past) -> list[View]:
     """Every view. They raise NotShown. ``past``: what the ledger holds, read beside the loop."""
     daemon = sources.daemon
 
+    def channel_in(request: Request, *others: str) -> str:
+        name: str = request.query_params.get("channel", "")
+        if name and name not in {*daemon.desk.book.policy.channels, *others}:
+            raise NotShown(f"there is no channel {name}", UNKNOWN)
+        return name
+
+    def one_of(request: Request, name: str, known: Collection[str]) -> str:
+        value: str = request.query_params.get(name, "")
+        if value and value not in known:
+            raise NotShown(f"there is no {name} {value}; there are {', '.join(sorted(known))}", UNKNOWN)
+        return value
+
     async def drift(request: Request) -> DriftPage:
-        channel = request.query_params.get("channel", "")
-        if channel and channel not in daemon.desk.book.policy.channels:
-            raise NotShown(f"there is no channel {channel}", UNKNOWN)
-        return await drift_page(daemon, channel)
+        cause = one_of(request, "cause", frozenset(map(str, Cause)))
+        return drift_page(daemon, channel_in(request), cause, _page_in(request))
 
     async def alerts(_request: Request) -> AlertsPage:
         return alerts_page(sources.alerts)
 
-    async def orders(_request: Request) -> OrdersPage:
-        return await orders_page(daemon)
+    async def orders(request: Request) -> OrdersPage:
+        return orders_page(daemon, channel_in(request, DIFFERS), _page_in(request))
 
-    async def mapping(_request: Request) -> MappingPage:
-        return await mapping_page(daemon)
+    async def mapping(request: Request) -> MappingPage:
+        return mapping_page(daemon, one_of(request, "kind", frozenset(map(str, MAPPING))), _page_in(request))
 
     async def sku(request: Request) -> SkuPage:
         return await sku_page(answers, past, request.path_params["sku"], daemon.desk.clock())
@@ -84,18 +97,28 @@ def views_of(sources: Sources, answers: Answers, past: Past) -> list[View]:
             raise NotShown(f"there is no channel {name}", UNKNOWN)
         return await system_page(sources, name)
 
-    channel = {"channel": "Only listings of this channel."}
+    page = {"page": "Which page of a long table, from 1; only where one table is asked for."}
+    cause = {"channel": "Only listings of this channel.", "cause": "Only this cause.", **page}
+    kind = {"kind": "Only this kind.", **page}
+    missing = {
+        "channel": f"Only orders that Extensiv lacks of this channel; {DIFFERS}: those that differ.",
+        **page,
+    }
     views = [
         View("overview", "How everything stands.", Overview, lambda _: overview(sources), "/"),
-        View("drift", "Listings that differ, by cause.", DriftPage, drift, "/drift", channel),
+        View("drift", "Listings that differ, by cause.", DriftPage, drift, "/drift", cause),
         View("alerts", "Alerts, silences, receivers.", AlertsPage, alerts, "/alerts"),
-        View("orders", "Orders of which two sides tell differently.", OrdersPage, orders, "/orders"),
-        View("mapping", "What is mapped to nothing, or twice.", MappingPage, mapping, "/mapping"),
+        View("orders", "Orders of which two sides tell differently.", OrdersPage, orders, "/orders", missing),
+        View("mapping", "What is mapped to nothing, or twice.", MappingPage, mapping, "/mapping", kind),
         View("passes", "The latest passes.", PassesPage, lambda _: passes_page(past), "/passes"),
         View("system", "A channel, or extensiv.", SystemPage, system, "/channels/{name}", {"name": "Its name."}),
         View("sku", "One SKU.", SkuPage, sku, "/sku/{sku:path}", {"sku": "Its code, or a listing's code or id."}),
     ]  # fmt: skip
     return [replace(view, look=shared(view, daemon.desk.clock)) for view in views]
+
+
+def _page_in(request: Request) -> int:
+    return number_of(request.query_params.get("page", ""))
 
 
 def shared(view: View, clock: Callable[[], Instant]) -> Look:
