@@ -540,7 +540,7 @@ def _held_of(entry: Entry) -> Held:
 
 def held_for_a_person(standing: Standing) -> list[Judged]:
     """Corrections that wait for an approval."""
-    return [each for group in standing.drifts.values() for each in group if each[1] in NEEDS_A_PERSON]
+    return list(standing.index.waiting.values())
 
 
 def watched(position: Position, component: Sku) -> tuple[SlotKey, ...]:

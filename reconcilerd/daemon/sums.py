@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.names import ChannelName, Sku, SlotKey
-from reconcilerd.domain.verdicts import SOON, Verdict
+from reconcilerd.domain.verdicts import NEEDS_A_PERSON, SOON, Verdict
 
 State = Literal["settling", "sending", "held"]
 Direction = Literal["over", "under"]
@@ -43,6 +43,8 @@ class DriftIndex:
         """Units that listings show above their own share."""
         self._ranked: dict[tuple[Cause, ChannelName], dict[int, dict[SlotKey, Judged]]] = {}
         """By cause and channel, then by difference: quantities are few where listings are many."""
+        self.waiting: dict[SlotKey, Judged] = {}
+        """Those whose correction waits for an approval, in the order they came."""
 
     def change(self, before: Sequence[Judged], now: Sequence[Judged]) -> None:
         """The drifts of one pool group were these and are those."""
@@ -54,10 +56,13 @@ class DriftIndex:
             del shelves[drift.difference][drift.slot]
             if not shelves[drift.difference]:
                 del shelves[drift.difference]
+            self.waiting.pop(drift.slot, None)
         for drift, verdict in now:
             self._count(drift, verdict, 1)
             shelves = self._ranked.setdefault((drift.cause, drift.slot.channel), {})
             shelves.setdefault(drift.difference, {})[drift.slot] = drift, verdict
+            if verdict in NEEDS_A_PERSON:
+                self.waiting[drift.slot] = drift, verdict
 
     def _count(self, drift: Drift, verdict: Verdict, by: int) -> None:
         key = key_of(drift, verdict)
@@ -74,8 +79,11 @@ class DriftIndex:
         for difference in sorted({each for shelf in shelves for each in shelf}, key=_rank):
             for shelf in shelves:
                 rows = shelf.get(difference, {})
+                if skip >= len(rows):
+                    skip -= len(rows)
+                    continue
                 found.extend(islice(rows.values(), skip, skip + at_most - len(found)))
-                skip = max(0, skip - len(rows))
+                skip = 0
                 if len(found) == at_most:
                     return found
         return found

@@ -13,7 +13,11 @@ from reconcilerd.web.sku import NotShown
 from reconcilerd.web.views import View, looked, status_of
 
 DESCRIPTION: Final = "/api/v1/openapi.json"
-REFUSALS: Final = {"404": "It is not known.", "503": "It cannot be read now."}
+REFUSALS: Final = {
+    "403": "It takes another role's token.",
+    "404": "It is not known.",
+    "503": "It cannot be read now.",
+}
 
 
 def routes(views: Iterable[View]) -> list[Route]:
@@ -68,7 +72,12 @@ def described(views: Iterable[View]) -> dict[str, Any]:
             view.json.replace(":path}", "}"): {"get": _operation(view, kind)}
             for view, kind in zip(known, kinds, strict=True)
         },
-        "components": {"schemas": {**components, "Refusal": refusal}},
+        "components": {
+            "schemas": {**components, "Refusal": refusal},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        # None is needed where the configuration names no token.
+        "security": [{"token": []}, {}],
     }
 
 
@@ -78,6 +87,7 @@ def _operation(view: View, kind: dict[str, Any]) -> dict[str, Any]:
     return {
         "operationId": view.name,
         "summary": view.says,
+        "x-role": view.role.name.lower(),
         "parameters": [
             {
                 "name": name,

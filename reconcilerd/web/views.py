@@ -13,6 +13,7 @@ from reconcilerd.domain.drift import Cause
 from reconcilerd.domain.facts import EXTENSIV
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
+from reconcilerd.web.app import role_in
 from reconcilerd.web.drifts import DriftPage, drift_page
 from reconcilerd.web.heard import AlertsPage, alerts_page
 from reconcilerd.web.leaves import UNKNOWN, number_of
@@ -27,12 +28,19 @@ from reconcilerd.web.lists import (
     passes_page,
 )
 from reconcilerd.web.overview import Overview, overview
+from reconcilerd.web.roles import Role
 from reconcilerd.web.sku import NotShown, Past, SkuPage, sku_page
 from reconcilerd.web.sources import Sources
 from reconcilerd.web.systems import SystemPage, system_page
+from reconcilerd.web.waiting import WaitingPage, waiting_page
 
+DENIED = 4
 UNREADABLE = 5
-"""Exit code of the command line, as ``NotShown`` has it."""
+"""Exit codes of the command line, as ``NotShown`` has them."""
+
+
+class NotAllowed(NotShown):
+    """It is there, and not for who asks."""
 
 
 RECENT_MS = 2_000
@@ -52,6 +60,8 @@ class View:
     page: str
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Of its path and its query, with what each means."""
+    role: Role = Role.READ
+    """The least that sees it."""
 
     @property
     def json(self) -> str:
@@ -88,6 +98,9 @@ def views_of(sources: Sources, answers: Answers, past: Past) -> list[View]:
     async def mapping(request: Request) -> MappingPage:
         return mapping_page(daemon, one_of(request, "kind", frozenset(map(str, MAPPING))), _page_in(request))
 
+    async def waiting(request: Request) -> WaitingPage:
+        return waiting_page(daemon, _page_in(request))
+
     async def sku(request: Request) -> SkuPage:
         return await sku_page(answers, past, request.path_params["sku"], daemon.desk.clock())
 
@@ -111,6 +124,7 @@ def views_of(sources: Sources, answers: Answers, past: Past) -> list[View]:
         View("orders", "Orders of which two sides tell differently.", OrdersPage, orders, "/orders", missing),
         View("mapping", "What is mapped to nothing, or twice.", MappingPage, mapping, "/mapping", kind),
         View("passes", "The latest passes.", PassesPage, lambda _: passes_page(past), "/passes"),
+        View("waiting", "What waits for a person.", WaitingPage, waiting, "/waiting", page, Role.APPROVE),
         View("system", "A channel, or extensiv.", SystemPage, system, "/channels/{name}", {"name": "Its name."}),
         View("sku", "One SKU.", SkuPage, sku, "/sku/{sku:path}", {"sku": "Its code, or a listing's code or id."}),
     ]  # fmt: skip
@@ -140,13 +154,23 @@ def shared(view: View, clock: Callable[[], Instant]) -> Look:
 
 
 async def looked(view: View, request: Request) -> Any:
-    """What a view gives. Raises NotShown for a ledger that cannot be read, too: that ends no daemon."""
+    """What a view gives. Raises NotAllowed, and NotShown for a ledger that cannot be read: that ends no daemon."""
+    allow(request, view.role)
     try:
         return await view.look(request)
     except LedgerFault as fault:
         raise NotShown(str(fault), UNREADABLE) from fault
 
 
+def allow(request: Request, role: Role) -> None:
+    """Let in who has at least this role. Raises NotAllowed."""
+    theirs = role_in(request)
+    if theirs is None or theirs < role:
+        raise NotAllowed(f"this takes the token of [web] {role.name.lower()}_token", DENIED)
+
+
 def status_of(why: NotShown) -> int:
     """The HTTP status of what is not shown."""
+    if isinstance(why, NotAllowed):
+        return 403
     return 404 if why.code == UNKNOWN else 503

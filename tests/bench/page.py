@@ -45,7 +45,9 @@ from tests.bench.ratio import Ratio
 from tests.web.stage import Told
 from tests.web.test_serve import free_port
 
-BAR = 20.0
+BAR, BESIDE = 20.0, 40.0
+"""Of what is read off memory; and of what a thread reads in the ledger, or is as long as all metrics are."""
+LONG = frozenset({"passes", "sku", "metrics"})
 ROUNDS = 30
 LOOKS = {
     "overview": "/",
@@ -88,7 +90,7 @@ def ratios() -> Sequence[Ratio]:
             f"{middle * 1000:.1f} ms (worst {max(times) * 1000:.0f} ms) during a full pass over {skus} SKUs, "
             f"{base * 1000:.1f} ms of an empty page"
         )
-        found.append(Ratio(f"page.{name}", middle / base, BAR, detail))
+        found.append(Ratio(f"page.{name}", middle / base, BESIDE if name in LONG else BAR, detail))
     return found
 
 

@@ -13,12 +13,13 @@ from reconcilerd.daemon import passes
 from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits, key_of
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.names import ChannelName, Sku, SlotKey
-from reconcilerd.domain.verdicts import Verdict
+from reconcilerd.domain.verdicts import NEEDS_A_PERSON, Verdict
 from reconcilerd.simulator.truth import WorldConfig
 from tests.world.stage import Stage, play, policy, small_world
 
 CHANNELS = tuple(map(ChannelName, ("eu", "uk")))
 few = st.integers(0, 3)
+SOME_VERDICTS = (Verdict.SEND, Verdict.HOLD_FROZEN, Verdict.HOLD_CONFIRM)
 
 
 @st.composite
@@ -36,7 +37,7 @@ def groups(draw: st.DrawFn) -> tuple[Sku, tuple[Judged, ...]]:
                 draw(few),
                 draw(st.sampled_from([Cause.LAG, Cause.BUNDLE])),
             ),
-            draw(st.sampled_from([Verdict.SEND, Verdict.HOLD_FROZEN, Verdict.HOLD_CONFIRM])),
+            draw(st.sampled_from([*SOME_VERDICTS, *sorted(NEEDS_A_PERSON)])),
         )
         for channel, number in slots
     )
@@ -57,6 +58,8 @@ def test_drifts_that_come_and_go_count_and_rank_as_if_all_were_looked_at(
         units[key_of(drift, verdict)] += abs(drift.difference)
         above[drift.slot.channel] += max(0, drift.observed - drift.ideal)
     assert (+index.units, +index.over_allocated) == (+units, +above)
+    waiting = {drift.slot for drift, verdict in standing if verdict in NEEDS_A_PERSON}
+    assert index.waiting.keys() == waiting
     for cause in Cause:
         for channels in (CHANNELS, CHANNELS[:1]):
             mine = [each for each in standing if each[0].cause is cause and each[0].slot.channel in channels]

@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -15,14 +16,21 @@ from urllib.parse import quote
 import anyio
 import anyio.from_thread
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from reconcilerd.alerting.engine import Seen
+from reconcilerd.config.secret import Secret
 from reconcilerd.domain.alerts import Episode
 from reconcilerd.domain.facts import AlertStage, FreezeSet, SilenceSet
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.truth import WorldConfig
-from reconcilerd.web import pages, views
+from reconcilerd.web import login, pages, views
 from reconcilerd.web.app import Wall, build
+from reconcilerd.web.roles import Role
 from reconcilerd.web.serve import serve
 from tests.web.chromium import Tab, program, tab
 from tests.web.stage import Told, sources_of
@@ -67,6 +75,8 @@ PAGES = {
     "orders": "/orders",
     "passes": "/passes",
     "system": "/channels/shop-uk",
+    "cause": "/drift?cause=lag",
+    "waiting": "/waiting",
 }
 
 
@@ -93,11 +103,15 @@ def played() -> Stage:
 @pytest.fixture(scope="module")
 def address(played: Stage) -> Iterator[str]:
     """Where the pages are served, behind the wall that the daemon has."""
+    routes = app_of(played, replace(sources_of(played.built), alerts=TOLD)).routes
+    with served(build(routes, Wall(played.built.daemon.desk.clock))) as where:
+        yield where
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[str]:
+    """Where an app is served meanwhile."""
     port = free_port()
-    app = build(
-        app_of(played, replace(sources_of(played.built), alerts=TOLD)).routes,
-        Wall(played.built.daemon.desk.clock),
-    )
     with anyio.from_thread.start_blocking_portal() as portal:
         running = portal.start_task_soon(partial(serve, app, "127.0.0.1", port))
         yield f"http://127.0.0.1:{port}"
@@ -107,14 +121,25 @@ def address(played: Stage) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser(address: str) -> Iterator[Tab]:
     with tab() as made:
-        for _ in range(200):
-            try:
-                made.open(address)
-                if made.value("location.href") == f"{address}/":
-                    break
-            except AssertionError:
-                pass
+        wait_until(made, address)
         yield made
+
+
+def wait_until(browser: Tab, address: str) -> None:
+    """Open what may not be served yet."""
+    for _ in range(200):
+        try:
+            browser.open(address)
+            if browser.value("location.href").startswith(f"{address}/"):
+                return
+        except AssertionError:
+            pass
+
+
+def picture(browser: Tab, name: str) -> None:
+    """For somebody to look at, if anybody asked for it."""
+    if pictures := os.environ.get("RECONCILERD_PICTURES"):
+        browser.picture(Path(pictures) / f"{name}.png")
 
 
 LOOKS = [
@@ -130,8 +155,7 @@ def test_every_page_fits_its_window_and_breaks_no_rule_of_the_browser(
     width, height = SIZES[size]
     browser.look_like(width, height, scheme)
     browser.open(address + PAGES[name])
-    if pictures := os.environ.get("RECONCILERD_PICTURES"):
-        browser.picture(Path(pictures) / f"{name}-{size}-{scheme}.png")
+    picture(browser, f"{name}-{size}-{scheme}")
     assert browser.value("document.documentElement.scrollWidth") <= width
     complaints = [each for each in browser.complaints if not (name == "unknown" and "404" in each)]
     assert complaints == []
@@ -178,3 +202,62 @@ def test_without_scripts_a_page_renews_itself_whole(
             "outerHTML"
         ]
     )
+
+
+def test_a_browser_logs_in_follows_a_link_from_elsewhere_and_logs_out(played: Stage, browser: Tab) -> None:
+    """What a cookie may do, a real browser decides."""
+    token = "a-token-that-nobody-guesses"
+    wall = Wall(played.built.daemon.desk.clock, tokens={Role.READ: Secret(token)})
+    app = build([*app_of(played, sources_of(played.built)).routes, *login.routes(wall)], wall)
+    with served(app) as address, anyio.from_thread.start_blocking_portal() as elsewhere:
+        browser.look_like(*SIZES["phone"], "light")
+        wait_until(browser, address)
+        assert browser.value("location.pathname + location.search") == "/login?next=%2F"
+        picture(browser, "login-phone-light")
+        assert browser.complaints == []
+        for told in ("wrong", token):
+            browser.value(f"document.getElementById('token').value = '{told}'")
+            browser.seen.clear()
+            browser.value("void document.querySelector('form.login').requestSubmit()")
+            browser.wait_for("Page.loadEventFired")
+            if told == "wrong":
+                assert "No role has this token" in browser.value("document.body.innerText")
+        assert browser.value("location.pathname") == "/"
+        assert browser.value("document.cookie") == ""
+        assert "/config" not in browser.value("document.querySelector('nav').innerHTML")
+        browser.open(f"{address}/waiting")
+        assert "approve_token" in browser.value("document.body.innerText")
+        # Another site: its link shows the page, and its form does nothing.
+        other = f"http://localhost:{free_port()}"
+        strange = f"""<a href="{address}/drift">link</a>
+            <form method="post" action="{address}/logout"><button>free prize</button></form>"""
+
+        async def page(_request: Request) -> Response:
+            return HTMLResponse(strange)
+
+        port = int(other.rpartition(":")[2])
+        running = elsewhere.start_task_soon(
+            partial(serve, Starlette(routes=[Route("/", page)]), "127.0.0.1", port)
+        )
+        wait_until(browser, other)
+        browser.value("document.querySelector('a').click()")
+        arrive(browser, "/drift")
+        wait_until(browser, other)
+        browser.value("document.querySelector('button').click()")
+        arrive(browser, "/logout")
+        assert "did not come from this page" in browser.value("document.body.innerText")
+        running.cancel()
+        browser.open(address)
+        browser.value("document.querySelector('footer button').click()")
+        arrive(browser, "/login")
+
+
+def arrive(browser: Tab, path: str) -> None:
+    """Wait until a page has this address and is there; several may come before it."""
+    for _ in range(400):
+        try:
+            if browser.value("document.readyState + location.pathname") == f"complete{path}":
+                return
+        except AssertionError:  # between two pages nothing can be asked
+            pass
+    raise AssertionError((path, browser.value("location.href")))

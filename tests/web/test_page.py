@@ -11,6 +11,7 @@ from reconcilerd.cli.page import start_page
 from reconcilerd.cli.wiring import SHORTEST_TOKEN, Plan, wire
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.errors import ConfigFault
+from reconcilerd.web.roles import Role
 from tests.web.stage import answers_of, sources_of
 from tests.web.test_serve import free_port
 from tests.world.stage import Journal
@@ -77,3 +78,16 @@ def test_a_token_that_can_be_guessed_or_not_be_sent_is_refused(
     with pytest.raises(ConfigFault, match="openssl rand -hex 32") as caught:
         plan_of(tmp_path, 'listen = "0.0.0.0:0"\nread_token = "web-token"')
     assert token not in str(caught.value)
+
+
+def test_each_role_has_a_token_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = 'listen = "0.0.0.0:0"\nread_token = "web-token"\nadmin_token = "web-admin"'
+    monkeypatch.setenv("WEB_TOKEN", TOKEN)
+    monkeypatch.setenv("WEB_ADMIN", TOKEN)
+    with pytest.raises(
+        ConfigFault, match=r"web\.admin_token: has the value of another role's token"
+    ) as caught:
+        plan_of(tmp_path, tokens)
+    assert TOKEN not in str(caught.value)
+    monkeypatch.setenv("WEB_ADMIN", TOKEN + "2")
+    assert plan_of(tmp_path, tokens).web_tokens.keys() == {Role.READ, Role.ADMIN}

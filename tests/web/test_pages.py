@@ -15,6 +15,7 @@ from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Mode
 from reconcilerd.simulator.truth import WorldConfig
 from reconcilerd.web import api, pages
+from reconcilerd.web.app import Wall, build
 from reconcilerd.web.chart import HEIGHT, chart
 from reconcilerd.web.overview import AT_MOST, Overview, overview
 from reconcilerd.web.pages import STATIC, age, number, routes
@@ -39,7 +40,8 @@ def app_of(stage: Stage, sources: Sources) -> Starlette:
 
 
 async def get(stage: Stage, path: str, sources: Sources | None = None) -> httpx.Response:
-    transport = httpx.ASGITransport(app_of(stage, sources or sources_of(stage.built)))
+    app = build(app_of(stage, sources or sources_of(stage.built)).routes, Wall(stage.clock))
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.get(path)
 

@@ -234,7 +234,7 @@ def web(scene: Scene) -> Lines:
         yield ok("not served (web.listen is empty)")
         return
     taken = _answers(listen)
-    guard = "read with a token" if scene.plan.web_token else "on this machine only, without a token"
+    guard = "read with a token" if scene.plan.web_tokens else "on this machine only, without a token"
     if scene.status is None and taken:
         yield fail("another program listens there", "stop it, or name another address in web.listen", listen)
     elif scene.status is not None and not taken:
