@@ -103,6 +103,7 @@ async def _live(
         alerts = outward.engine
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
+        reload = Reload(config, plan, built, reader, outward)
         sources = Sources(
             built.daemon,
             built.clients,
@@ -111,9 +112,10 @@ async def _live(
             writer.commits,
             partial(backed_up, plan.ledger),
             lambda: built.daemon.health.reload_refused is None,
+            reload.in_force,
         )
         answers = answers_of(built, reader, outward.alarms(reader), {"metrics": on_socket(sources)})
-        answers.reload = Reload(config, plan, built, reader, outward)
+        answers.reload = reload
         group.start_soon(keep_alive, "keeper", partial(keep, writer, ledger, now, terms_of(plan.settings)))
 
         def why_not() -> str:
@@ -126,7 +128,7 @@ async def _live(
         start_page(group, plan, sources, answers)
         group.start_soon(keep_alive, "loop", partial(watch_the_loop, built.daemon.desk.counts.loop_lag))
         group.start_soon(_tell_systemd, built, stop)
-        group.start_soon(hang_up.reload_by, answers.reload)
+        group.start_soon(hang_up.reload_by, reload)
         group.start_soon(_close_incident, config)
         log.info(
             "daemon_started",

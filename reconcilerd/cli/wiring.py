@@ -13,7 +13,7 @@ from reconcilerd.cli.receivers import secrets_of
 from reconcilerd.cli.wall import now
 from reconcilerd.config.calendar import Calendar
 from reconcilerd.config.credentials import Pair, credentials, resolve
-from reconcilerd.config.load import load, salvage
+from reconcilerd.config.load import load, salvage, text_of
 from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import Auth, Settings, WebSection
@@ -42,6 +42,8 @@ class Plan:
     ledger: Path
     socket: Path
     stop_file: Path
+    text: str
+    """What the file said."""
     alerts: Mapping[str, Secret]
     """Secrets of the receivers that are configured, by the key that names them."""
     web_tokens: Mapping[Role, Secret] = field(default_factory=dict)
@@ -116,6 +118,7 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
         ledger,
         socket,
         stop_file,
+        text_of(config),
         alerts,
         web_tokens,
     )

@@ -52,6 +52,11 @@ def load(path: Path) -> Settings:
     return parse(_toml(path), path.name)
 
 
+def text_of(path: Path) -> str:
+    """What a file that was loaded says. Raises ConfigFault."""
+    return _bytes(path).decode("utf-8-sig")
+
+
 def _toml(path: Path) -> dict[str, Any]:
     raw = _bytes(path)
     try:

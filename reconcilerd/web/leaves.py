@@ -29,10 +29,10 @@ def leaf_of(page: int, total: int, size: int = ROWS) -> Leaf:
     return Leaf(page, pages, (page - 1) * size, size)
 
 
-def number_of(text: str) -> int:
+def number_of(text: str, what: str = "page") -> int:
     """The page that an address names; nothing names the first. Raises NotShown."""
     if not text:
         return 1
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise NotShown(f"page {text[:20]!r} is no number", UNKNOWN)
+        raise NotShown(f"{what} {text[:20]!r} is no number", UNKNOWN)
     return int(text)

@@ -14,6 +14,7 @@ from reconcilerd.domain.facts import EXTENSIV
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.web.app import role_in
+from reconcilerd.web.configuration import ConfigPage, config_page
 from reconcilerd.web.drifts import DriftPage, drift_page
 from reconcilerd.web.heard import AlertsPage, alerts_page
 from reconcilerd.web.leaves import UNKNOWN, number_of
@@ -28,6 +29,7 @@ from reconcilerd.web.lists import (
     passes_page,
 )
 from reconcilerd.web.overview import Overview, overview
+from reconcilerd.web.passed import PassedOf, PassPage, pass_page
 from reconcilerd.web.roles import Role
 from reconcilerd.web.sku import NotShown, Past, SkuPage, sku_page
 from reconcilerd.web.sources import Sources
@@ -69,37 +71,38 @@ class View:
         return f"/api/v1/{self.name}" if self.page == "/" else f"/api/v1{self.page}"
 
 
-def views_of(sources: Sources, answers: Answers, past: Past) -> list[View]:
-    """Every view. They raise NotShown. ``past``: what the ledger holds, read beside the loop."""
+def views_of(sources: Sources, answers: Answers, past: Past, passed: PassedOf) -> list[View]:
+    """Every view. They raise NotShown. ``past``, ``passed``: what the ledger holds, read beside the loop."""
     daemon = sources.daemon
 
-    def channel_in(request: Request, *others: str) -> str:
-        name: str = request.query_params.get("channel", "")
-        if name and name not in {*daemon.desk.book.policy.channels, *others}:
-            raise NotShown(f"there is no channel {name}", UNKNOWN)
-        return name
-
-    def one_of(request: Request, name: str, known: Collection[str]) -> str:
-        value: str = request.query_params.get(name, "")
-        if value and value not in known:
-            raise NotShown(f"there is no {name} {value}; there are {', '.join(sorted(known))}", UNKNOWN)
-        return value
-
     async def drift(request: Request) -> DriftPage:
-        cause = one_of(request, "cause", frozenset(map(str, Cause)))
-        return drift_page(daemon, channel_in(request), cause, _page_in(request))
+        channel = asked_for(request, "channel", daemon.desk.book.policy.channels)
+        cause = asked_for(request, "cause", frozenset(map(str, Cause)))
+        return drift_page(daemon, channel, cause, _page_in(request))
 
     async def alerts(_request: Request) -> AlertsPage:
         return alerts_page(sources.alerts)
 
     async def orders(request: Request) -> OrdersPage:
-        return orders_page(daemon, channel_in(request, DIFFERS), _page_in(request))
+        channel = asked_for(request, "channel", {*daemon.desk.book.policy.channels, DIFFERS})
+        return orders_page(daemon, channel, _page_in(request))
 
     async def mapping(request: Request) -> MappingPage:
-        return mapping_page(daemon, one_of(request, "kind", frozenset(map(str, MAPPING))), _page_in(request))
+        kind = asked_for(request, "kind", frozenset(map(str, MAPPING)))
+        return mapping_page(daemon, kind, _page_in(request))
 
     async def waiting(request: Request) -> WaitingPage:
         return waiting_page(daemon, _page_in(request))
+
+    async def one_pass(request: Request) -> PassPage:
+        page, entry = _page_in(request), request.query_params.get("entry", "")
+        found = await passed(request.path_params["id"], number_of(entry, "entry") if entry else None, page)
+        return pass_page(daemon.desk.book, found, page)
+
+    async def config(_request: Request) -> ConfigPage:
+        if sources.config is None:
+            raise NotShown("nobody here knows the configuration", UNREADABLE)
+        return await config_page(sources.config)
 
     async def sku(request: Request) -> SkuPage:
         return await sku_page(answers, past, request.path_params["sku"], daemon.desk.clock())
@@ -112,6 +115,7 @@ def views_of(sources: Sources, answers: Answers, past: Past) -> list[View]:
 
     page = {"page": "Which page of a long table, from 1; only where one table is asked for."}
     cause = {"channel": "Only listings of this channel.", "cause": "Only this cause.", **page}
+    in_pass = {"id": "Its id, as /passes has it.", "entry": "Its entry, which finds it at once.", **page}
     kind = {"kind": "Only this kind.", **page}
     missing = {
         "channel": f"Only orders that Extensiv lacks of this channel; {DIFFERS}: those that differ.",
@@ -124,11 +128,21 @@ def views_of(sources: Sources, answers: Answers, past: Past) -> list[View]:
         View("orders", "Orders of which two sides tell differently.", OrdersPage, orders, "/orders", missing),
         View("mapping", "What is mapped to nothing, or twice.", MappingPage, mapping, "/mapping", kind),
         View("passes", "The latest passes.", PassesPage, lambda _: passes_page(past), "/passes"),
+        View("pass", "One pass.", PassPage, one_pass, "/passes/{id}", in_pass),
+        View("config", "The configuration in force.", ConfigPage, config, "/config", role=Role.ADMIN),
         View("waiting", "What waits for a person.", WaitingPage, waiting, "/waiting", page, Role.APPROVE),
         View("system", "A channel, or extensiv.", SystemPage, system, "/channels/{name}", {"name": "Its name."}),
         View("sku", "One SKU.", SkuPage, sku, "/sku/{sku:path}", {"sku": "Its code, or a listing's code or id."}),
     ]  # fmt: skip
     return [replace(view, look=shared(view, daemon.desk.clock)) for view in views]
+
+
+def asked_for(request: Request, name: str, known: Collection[str]) -> str:
+    """What a query names, if anything. Raises NotShown for what is not there."""
+    value: str = request.query_params.get(name, "")
+    if value and value not in known:
+        raise NotShown(f"there is no {name} {value}; there are {', '.join(sorted(known))}", UNKNOWN)
+    return value
 
 
 def _page_in(request: Request) -> int:
@@ -162,7 +176,7 @@ async def looked(view: View, request: Request) -> Any:
         raise NotShown(str(fault), UNREADABLE) from fault
 
 
-def allow(request: Request, role: Role) -> None:
+def allow(request: Request, role: Role = Role.READ) -> None:
     """Let in who has at least this role. Raises NotAllowed."""
     theirs = role_in(request)
     if theirs is None or theirs < role:

@@ -36,7 +36,7 @@ from reconcilerd.trial.stage import wire
 from reconcilerd.web import api, meters, pages, views
 from reconcilerd.web.app import Wall, build
 from reconcilerd.web.leaves import ROWS
-from reconcilerd.web.past import past_of
+from reconcilerd.web.past import passed_of, past_of
 from reconcilerd.web.serve import serve
 from reconcilerd.web.sources import Sources
 from reconcilerd.web.views import views_of
@@ -141,7 +141,7 @@ async def _again_and_again(built: Assembled) -> None:
 
 
 def _app(built: Assembled, sources: Sources, path: Path):  # type: ignore[no-untyped-def]
-    shown = views_of(sources, answers_of(built, open_reader(path), None), past_of(path))
+    shown = views_of(sources, answers_of(built, open_reader(path), None), past_of(path), passed_of(path))
     return build(
         [*meters.routes(sources), *pages.routes(shown), *api.routes(shown)], Wall(built.daemon.desk.clock)
     )

@@ -25,7 +25,8 @@ from starlette.types import ASGIApp
 from reconcilerd.alerting.engine import Seen
 from reconcilerd.config.secret import Secret
 from reconcilerd.domain.alerts import Episode
-from reconcilerd.domain.facts import AlertStage, FreezeSet, SilenceSet
+from reconcilerd.domain.facts import AlertStage, FreezeSet, PlanMade, SilenceSet
+from reconcilerd.domain.guards import Verdict
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.truth import WorldConfig
 from reconcilerd.web import login, pages, views
@@ -34,6 +35,7 @@ from reconcilerd.web.roles import Role
 from reconcilerd.web.serve import serve
 from tests.web.chromium import Tab, program, tab
 from tests.web.stage import Told, sources_of
+from tests.web.test_api import in_force
 from tests.web.test_pages import HOSTILE, HOSTILE_SKU, app_of
 from tests.web.test_serve import free_port
 from tests.world.stage import Stage, play, policy, shop, small_world
@@ -77,6 +79,9 @@ PAGES = {
     "system": "/channels/shop-uk",
     "cause": "/drift?cause=lag",
     "waiting": "/waiting",
+    "config": "/config",
+    "pass": "/passes/{wrote}",
+    "held": "/passes/{held}",
 }
 
 
@@ -103,9 +108,17 @@ def played() -> Stage:
 @pytest.fixture(scope="module")
 def address(played: Stage) -> Iterator[str]:
     """Where the pages are served, behind the wall that the daemon has."""
-    routes = app_of(played, replace(sources_of(played.built), alerts=TOLD)).routes
+    routes = app_of(played, replace(sources_of(played.built), alerts=TOLD, config=in_force)).routes
     with served(build(routes, Wall(played.built.daemon.desk.clock))) as where:
         yield where
+
+
+@pytest.fixture(scope="module")
+def ids(played: Stage) -> dict[str, str]:
+    """A pass that wrote much, and one that held something."""
+    made = [each for each in played.journal.facts if isinstance(each, PlanMade)]
+    wrote = max(made, key=lambda each: dict(each.verdicts).get(Verdict.SEND, 0))
+    return {"wrote": wrote.id, "held": max(made, key=lambda each: len(each.held)).id}
 
 
 @contextmanager
@@ -150,11 +163,11 @@ LOOKS = [
 
 @pytest.mark.parametrize(("name", "size", "scheme"), LOOKS)
 def test_every_page_fits_its_window_and_breaks_no_rule_of_the_browser(
-    name: str, size: str, scheme: str, browser: Tab, address: str
+    name: str, size: str, scheme: str, browser: Tab, address: str, ids: dict[str, str]
 ) -> None:
     width, height = SIZES[size]
     browser.look_like(width, height, scheme)
-    browser.open(address + PAGES[name])
+    browser.open(address + PAGES[name].format(**ids))
     picture(browser, f"{name}-{size}-{scheme}")
     assert browser.value("document.documentElement.scrollWidth") <= width
     complaints = [each for each in browser.complaints if not (name == "unknown" and "404" in each)]
