@@ -118,7 +118,7 @@ class Standing:
 
     def put(self, group: Sku, now: tuple[Judged, ...]) -> None:
         """These are the drifts of a pool group now."""
-        self.index.change(self.drifts.get(group, ()), now)
+        self.index.change(group, self.drifts.get(group, ()), now)
         _keep(self.drifts, group, now)
 
     def note(self, plan: GroupPlan) -> list[tuple[SlotKey, int]]:

@@ -20,6 +20,7 @@ Judged = tuple[Drift, Verdict]
 """One listing that differs, and what became of its correction."""
 Key = tuple[ChannelName, Cause, State, Direction]
 """``over``: it shows more than it should."""
+_Key = tuple[Sku, SlotKey]
 
 
 def state_of(verdict: Verdict) -> State:
@@ -33,7 +34,10 @@ def key_of(drift: Drift, verdict: Verdict) -> Key:
 
 
 class DriftIndex:
-    """All drifts that stand, counted and ranked. Knows each by its slot."""
+    """All drifts that stand, counted and ranked.
+
+    Each is known by its pool group and slot: a listing that is mapped anew is in two groups until both are planned.
+    """
 
     def __init__(self) -> None:
         self.listings: Counter[Key] = Counter()
@@ -41,28 +45,28 @@ class DriftIndex:
         """By how much they differ, in the channel's own units."""
         self.over_allocated: Counter[ChannelName] = Counter()
         """Units that listings show above their own share."""
-        self._ranked: dict[tuple[Cause, ChannelName], dict[int, dict[SlotKey, Judged]]] = {}
+        self._ranked: dict[tuple[Cause, ChannelName], dict[int, dict[_Key, Judged]]] = {}
         """By cause and channel, then by difference: quantities are few where listings are many."""
-        self.waiting: dict[SlotKey, Judged] = {}
+        self.waiting: dict[_Key, Judged] = {}
         """Those whose correction waits for an approval, in the order they came."""
 
-    def change(self, before: Sequence[Judged], now: Sequence[Judged]) -> None:
-        """The drifts of one pool group were these and are those."""
+    def change(self, group: Sku, before: Sequence[Judged], now: Sequence[Judged]) -> None:
+        """The drifts of a pool group were these and are those."""
         if before == now:
             return
         for drift, verdict in before:
             self._count(drift, verdict, -1)
             shelves = self._ranked[drift.cause, drift.slot.channel]
-            del shelves[drift.difference][drift.slot]
+            del shelves[drift.difference][group, drift.slot]
             if not shelves[drift.difference]:
                 del shelves[drift.difference]
-            self.waiting.pop(drift.slot, None)
+            self.waiting.pop((group, drift.slot), None)
         for drift, verdict in now:
             self._count(drift, verdict, 1)
             shelves = self._ranked.setdefault((drift.cause, drift.slot.channel), {})
-            shelves.setdefault(drift.difference, {})[drift.slot] = drift, verdict
+            shelves.setdefault(drift.difference, {})[group, drift.slot] = drift, verdict
             if verdict in NEEDS_A_PERSON:
-                self.waiting[drift.slot] = drift, verdict
+                self.waiting[group, drift.slot] = drift, verdict
 
     def _count(self, drift: Drift, verdict: Verdict, by: int) -> None:
         key = key_of(drift, verdict)

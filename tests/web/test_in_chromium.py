@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from time import monotonic
 from urllib.parse import quote
@@ -33,6 +33,7 @@ from reconcilerd.web import login, pages, views
 from reconcilerd.web.app import Wall, build
 from reconcilerd.web.roles import Role
 from reconcilerd.web.serve import serve
+from tests.web import axe
 from tests.web.chromium import Tab, program, tab
 from tests.web.stage import Told, sources_of
 from tests.web.test_api import in_force
@@ -170,6 +171,9 @@ def test_every_page_fits_its_window_and_breaks_no_rule_of_the_browser(
     browser.open(address + PAGES[name].format(**ids))
     picture(browser, f"{name}-{size}-{scheme}")
     assert browser.value("document.documentElement.scrollWidth") <= width
+    if size == "phone":
+        sideways = "[...document.querySelectorAll('.wide')].filter(each => each.scrollWidth > each.clientWidth).length"
+        assert browser.value(sideways) == 0
     complaints = [each for each in browser.complaints if not (name == "unknown" and "404" in each)]
     assert complaints == []
     # The style sheet is there, in the colours that were asked for.
@@ -178,6 +182,57 @@ def test_every_page_fits_its_window_and_breaks_no_rule_of_the_browser(
     # What others wrote became no element.
     assert browser.value("document.querySelectorAll('main img, main script').length") == 0
     assert browser.value("document.querySelectorAll('header form').length") == 1
+
+
+@pytest.mark.parametrize(("name", "size", "scheme"), LOOKS)
+def test_everybody_can_use_every_page(
+    name: str, size: str, scheme: str, browser: Tab, address: str, ids: dict[str, str], axe_program: str
+) -> None:
+    browser.look_like(*SIZES[size], scheme)
+    browser.open(address + PAGES[name].format(**ids))
+    assert axe.violations(browser, axe_program) == []
+    levels = browser.value("[...document.querySelectorAll('h1,h2,h3,h4')].map(each => +each.tagName[1])")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+    # A phone shows no line of heads: each cell says of what column it is.
+    unnamed = """[...document.querySelectorAll('.wide tbody tr')].filter(row => [...row.cells].some((cell, column) =>
+        column && cell.dataset.label !== row.closest('table').tHead.rows[0].cells[column].innerText.trim()
+    )).map(each => each.outerHTML)"""
+    assert browser.value(unnamed) == []
+    assert "</td>" not in browser.value("document.body.innerText")
+    bare = "[...document.querySelectorAll('th')].filter(each => !each.scope).length"
+    assert browser.value(bare) == 0
+    # Whoever goes by the keyboard sees where they are, everywhere they come.
+    unseen = """[...document.querySelectorAll('a[href],button,input:not([hidden]),[tabindex="0"]')].filter(each => {
+        each.focus({focusVisible: true});
+        const style = getComputedStyle(each);
+        return document.activeElement !== each || style.outlineStyle === 'none' || parseFloat(style.outlineWidth) < 2;
+    }).map(each => each.outerHTML)"""
+    assert browser.value(unseen) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "rule"),
+    [
+        ("document.querySelector('label').remove()", "label"),
+        ("document.querySelector('h1').style.color = '#bbb'", "color-contrast"),
+        ("document.documentElement.removeAttribute('lang')", "html-has-lang"),
+        ("document.querySelector('nav a').textContent = ''", "link-name"),
+    ],
+)
+def test_the_audit_finds_what_keeps_somebody_out(
+    harm: str, rule: str, browser: Tab, address: str, axe_program: str
+) -> None:
+    browser.look_like(*SIZES["phone"], "light")
+    browser.open(f"{address}/channels/shop-uk")
+    browser.value(f"void ({harm})")
+    assert rule in {each.partition(":")[0] for each in axe.violations(browser, axe_program)}
+
+
+@pytest.fixture(scope="module")
+def axe_program() -> str:
+    return axe.source()
 
 
 def test_an_open_page_renews_itself_without_losing_what_somebody_types(
