@@ -316,7 +316,10 @@ class Passes:
             self._desk.counts.spent("plan", self._desk.clock() - began)
             await self._carry(slice_plans, facts, first, word.order if word else None)
             heard()
-            await _everybody_else()
+            if groups:
+                await everybody_else()
+            else:
+                await anyio.lowlevel.checkpoint()
         await self.changed_policy.settle()
         sent = Counter(entry.slot.channel for plan in plans for entry in plan.sends)
         if sent.total() > self._desk.book.policy.limits.canary_over:
@@ -351,7 +354,7 @@ class Passes:
             except Exception:
                 exposed[group] = 0  # it is told when it is planned
             if self._desk.clock() - began >= SLICE_MS:
-                await _everybody_else()
+                await everybody_else()
                 began = self._desk.clock()
         return sorted(groups, key=lambda group: -exposed[group])
 
@@ -525,7 +528,8 @@ class Passes:
             log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
 
 
-async def _everybody_else() -> None:
+async def everybody_else() -> None:
+    """Give everybody else their turns between two slices."""
     for _ in range(TURNS):
         await anyio.lowlevel.checkpoint()
 

@@ -28,7 +28,7 @@ def state_of(verdict: Verdict) -> State:
     return "sending" if verdict is Verdict.SEND else "settling" if verdict in SOON else "held"
 
 
-def key_of(drift: Drift, verdict: Verdict) -> Key:
+def counted_as(drift: Drift, verdict: Verdict) -> Key:
     """What a drift counts as."""
     return drift.slot.channel, drift.cause, state_of(verdict), "over" if drift.difference < 0 else "under"
 
@@ -69,7 +69,7 @@ class DriftIndex:
                 self.waiting[group, drift.slot] = drift, verdict
 
     def _count(self, drift: Drift, verdict: Verdict, by: int) -> None:
-        key = key_of(drift, verdict)
+        key = counted_as(drift, verdict)
         self.listings[key] += by
         self.units[key] += by * abs(drift.difference)
         self.over_allocated[drift.slot.channel] += by * max(0, drift.observed - drift.ideal)

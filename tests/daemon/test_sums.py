@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.daemon import passes
-from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits, key_of
+from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits, counted_as
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.names import ChannelName, Sku, SlotKey
 from reconcilerd.domain.verdicts import NEEDS_A_PERSON, Verdict
@@ -52,10 +52,10 @@ def test_drifts_that_come_and_go_count_and_rank_as_if_all_were_looked_at(
         index.change(group, there.get(group, ()), now)
         there[group] = now
     standing = [each for group in there.values() for each in group]
-    assert +index.listings == Counter(key_of(*each) for each in standing)
+    assert +index.listings == Counter(counted_as(*each) for each in standing)
     units, above = Counter[object](), Counter[object]()
     for drift, verdict in standing:
-        units[key_of(drift, verdict)] += abs(drift.difference)
+        units[counted_as(drift, verdict)] += abs(drift.difference)
         above[drift.slot.channel] += max(0, drift.observed - drift.ideal)
     assert (+index.units, +index.over_allocated) == (+units, +above)
     waiting = [each for each in standing if each[1] in NEEDS_A_PERSON]

@@ -69,7 +69,7 @@ def test_drift_shows_the_worst_of_each_cause_and_counts_the_rest() -> None:
         address, found = f"/drift?cause={cause}&channel={channel}", list[tuple[str, str]]()
         while address:
             text = (await get(stage, address)).text
-            found += re.findall(r'<a href="/sku/(s\d+)">.*?<td class="n [a-z]*">([+-]\d+|0)<', text)
+            found += re.findall(r'<a href="/sku/(s\d+)">.*?"Difference" class="n [a-z]*">([+-]\d+|0)<', text)
             following = re.search(r'<a href="([^"]*)" rel="next">', text)
             address = html.unescape(following[1]) if following else ""
         assert sorted(sku for sku, _ in found) == sorted(each.sku for each in there)

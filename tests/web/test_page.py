@@ -60,6 +60,10 @@ async def test_the_token_and_the_names_of_the_configuration_hold(
             )
             assert 'reconcilerd_auth_failures_total{surface="page"} 2.0\n' in told.text
             assert (await client.get("/readyz", headers=bearer)).status_code == 503
+            told = await client.post("/login", data={"token": TOKEN}, headers={"Origin": base})
+            assert (told.status_code, told.headers["location"]) == (303, "/")
+            assert (await client.get("/readyz")).status_code == 503
+            assert (await client.get("/api/v1/config")).status_code == 403
         group.cancel_scope.cancel()
 
 
