@@ -75,8 +75,11 @@ def test_what_a_pass_held_is_shown_with_its_reason_and_the_rails_that_stood() ->
 def test_a_number_of_another_entry_leads_nobody_astray_and_what_is_no_pass_is_not_found() -> None:
     async def scene(stage: Stage) -> None:
         await anyio.sleep(300)
+        stage.world.place_order("shop-uk", "1001", [("a", 40)], stage.clock())
+        await anyio.sleep(300)
         reader = JournalReader(stage.journal)
         plans = [each for each in stage.journal.facts if isinstance(each, PlanMade)]
+        assert len(plans) > 1
         last = plans[-1].id
         for entry in (None, 1, 10**9):
             assert passed(reader, last, entry, 1).made.id == last  # type: ignore[arg-type]
