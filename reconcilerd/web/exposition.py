@@ -14,8 +14,8 @@ from reconcilerd.web.sources import Sources
 from reconcilerd.web.survey import survey
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-STEP = 10
-"""Families written down between two turns of everybody else: about a millisecond."""
+STEP = 20
+"""Families written down between two turns of everybody else: a few milliseconds."""
 
 
 class _Given(Collector):
