@@ -23,6 +23,7 @@ from reconcilerd.daemon.refusals import error
 from reconcilerd.domain.facts import AlertTold
 from reconcilerd.errors import ConfigFault
 from reconcilerd.ledger.reader import Reader
+from reconcilerd.web.configuration import InForce
 
 log = structlog.get_logger("reconcilerd.reload")
 
@@ -43,6 +44,14 @@ class Reload:
         self._reader = reader
         self._outward = outward
         self._turn = anyio.Lock()
+        self._since = now()
+
+    def in_force(self) -> InForce:
+        """The configuration that was taken over last."""
+        plan, refused = self._plan, self._built.daemon.health.reload_refused
+        return InForce(
+            str(self._config), plan.text, plan.settings, plan.wiring.policy, self._since, refused or ""
+        )
 
     async def __call__(self) -> dict[str, Any]:
         """Read the configuration again. The answer says what is in force; exit code 2: the one before."""
@@ -83,7 +92,7 @@ class Reload:
             daemon.changed("a changed configuration is in force", told)
         if plan.settings.daemon.log_level != self._plan.settings.daemon.log_level:
             configure(plan.settings.daemon.log_level, now, redact)
-        self._plan = plan
+        self._plan, self._since = plan, now()
         log.info(
             "config_reloaded",
             policy=policy.revision,

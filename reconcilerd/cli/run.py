@@ -104,6 +104,7 @@ async def _live(
         alerts = outward.engine
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
         reader = open_reader(plan.ledger)
+        reload = Reload(config, plan, built, reader, outward)
         sources = Sources(
             built.daemon,
             built.clients,
@@ -112,6 +113,7 @@ async def _live(
             writer.commits,
             partial(backed_up, plan.ledger),
             lambda: built.daemon.health.reload_refused is None,
+            reload.in_force,
         )
         answers = answers_of(built, reader, outward.alarms(reader), {"metrics": on_socket(sources)})
         schedule = schedule_of(
@@ -122,7 +124,7 @@ async def _live(
             partial(writer.append, note="job"),
         )
         built.daemon.health.jobs = schedule.known
-        answers.reload = Reload(config, plan, built, reader, outward)
+        answers.reload = reload
         group.start_soon(keep_alive, "keeper", partial(keep, writer, ledger, now, terms_of(plan.settings)))
 
         group.start_soon(keep_alive, "schedule", schedule.run)
@@ -137,7 +139,7 @@ async def _live(
         start_page(group, plan, sources, answers)
         group.start_soon(keep_alive, "loop", partial(watch_the_loop, built.daemon.desk.counts.loop_lag))
         group.start_soon(_tell_systemd, built, stop)
-        group.start_soon(hang_up.reload_by, answers.reload)
+        group.start_soon(hang_up.reload_by, reload)
         group.start_soon(_close_incident, config)
         log.info(
             "daemon_started",

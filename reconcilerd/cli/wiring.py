@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
@@ -13,10 +13,10 @@ from reconcilerd.cli.receivers import secrets_of
 from reconcilerd.cli.wall import now
 from reconcilerd.config.calendar import Calendar
 from reconcilerd.config.credentials import Pair, credentials, resolve
-from reconcilerd.config.load import load, salvage
+from reconcilerd.config.load import load, salvage, text_of
 from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import Secret
-from reconcilerd.config.settings import Auth, Settings
+from reconcilerd.config.settings import Auth, Settings, WebSection
 from reconcilerd.daemon.keeper import Terms
 from reconcilerd.daemon.pollers import WHOLE_ORDERS_S, Pace
 from reconcilerd.domain.facts import CorrectionPlanned
@@ -25,6 +25,7 @@ from reconcilerd.errors import ConfigFault
 from reconcilerd.ledger.reader import Reader
 from reconcilerd.transport.credentials import TokenRequest
 from reconcilerd.transport.pool import network_transport
+from reconcilerd.web.roles import Role
 
 T = TypeVar("T")
 LONGEST_SOCKET = 107
@@ -41,10 +42,12 @@ class Plan:
     ledger: Path
     socket: Path
     stop_file: Path
+    text: str
+    """What the file said."""
     alerts: Mapping[str, Secret]
     """Secrets of the receivers that are configured, by the key that names them."""
-    web_token: Secret | None = None
-    """What readers of the page must send, if they must."""
+    web_tokens: Mapping[Role, Secret] = field(default_factory=dict)
+    """What who looks at the page must send, if anything, by what it lets see."""
 
     def recent(self, ledger: Reader) -> list[CorrectionPlanned]:
         """The corrections of the longest sliding window."""
@@ -78,7 +81,7 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
     policy = _or_faults(lambda: policy_of(settings, folder, now() if strict else None), faults)
     pairs = _or_faults(lambda: credentials(settings, os.environ), faults)
     alerts = secrets_of(settings.alerts, os.environ, faults)
-    web_token = _web_token(settings.web.read_token, faults)
+    web_tokens = _web_tokens(settings.web, faults)
     if settings.tracing.otlp_url is not None and not _can_trace():
         faults.append(
             "tracing.otlp_url: OpenTelemetry is not installed; run: pip install 'reconcilerd[otel]'"
@@ -115,19 +118,29 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
         ledger,
         socket,
         stop_file,
+        text_of(config),
         alerts,
-        web_token,
+        web_tokens,
     )
 
 
-def _web_token(name: str, faults: list[str]) -> Secret | None:
-    token = resolve(name, os.environ, "web.read_token", faults) if name else None
-    if token is not None and (len(token.reveal()) < SHORTEST_TOKEN or not token.reveal().isascii()):
-        faults.append(
-            f"web.read_token: at least {SHORTEST_TOKEN} letters and digits, or it can be guessed; make one with: "
-            "openssl rand -hex 32"
-        )
-    return token
+def _web_tokens(web: WebSection, faults: list[str]) -> dict[Role, Secret]:
+    found: dict[Role, Secret] = {}
+    for role in Role:
+        key = f"{role.name.lower()}_token"
+        name = getattr(web, key)
+        token = resolve(name, os.environ, f"web.{key}", faults) if name else None
+        if token is None:
+            continue
+        if len(token.reveal()) < SHORTEST_TOKEN or not token.reveal().isascii():
+            faults.append(
+                f"web.{key}: at least {SHORTEST_TOKEN} letters and digits, or it can be guessed; make one with: "
+                "openssl rand -hex 32"
+            )
+        if token.reveal() in {each.reveal() for each in found.values()}:
+            faults.append(f"web.{key}: has the value of another role's token; make one of its own")
+        found[role] = token
+    return found
 
 
 def _can_trace() -> bool:

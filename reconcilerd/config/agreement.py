@@ -126,7 +126,7 @@ def _rules_of(where: str, channel: ChannelSection) -> Iterator[str]:
 
 def _served(web: WebSection) -> Iterator[str]:
     """Quantities, orders and names of SKUs are nobody's business who does not know the token."""
-    if not web.listen or web.read_token:
+    if not web.listen or web.read_token or web.approve_token or web.admin_token:
         return
     host, port = address_of(web.listen)
     if host not in LOOPBACK and not host.startswith("127."):

@@ -1,7 +1,7 @@
 """Reads the configuration whole: every fault at once, with its place and, where it helps, what was meant.
 
 Never repeats a value that could be a secret: those stand under ``auth``, ``alerts`` and
-``read_token``, and tables are not shown.
+the page's tokens, and tables are not shown.
 """
 
 import re
@@ -37,7 +37,7 @@ from reconcilerd.errors import ConfigFault
 
 MAX_FAULTS: Final = 50
 MAX_BYTES: Final = 1_000_000
-_SHY: Final = frozenset({"auth", "alerts", "read_token"})
+_SHY: Final = frozenset({"auth", "alerts", "read_token", "approve_token", "admin_token"})
 
 RENAMED: Final = {
     "scarcity_switch": 'did you mean mode = "adaptive"? It is shared and turns split while nearly sold out; '
@@ -51,6 +51,11 @@ SectionT = TypeVar("SectionT", bound=Section)
 def load(path: Path) -> Settings:
     """The settings of a file. Raises ConfigFault with all that is wrong."""
     return parse(_toml(path), path.name)
+
+
+def text_of(path: Path) -> str:
+    """What a file that was loaded says. Raises ConfigFault."""
+    return _bytes(path).decode("utf-8-sig")
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -444,8 +444,13 @@ class WebSection(Section):
         "is looked for when nobody has time to switch it on",
     )
     read_token: SecretName = Field(
-        "", description="name of the secret that readers send as Bearer; needed off this machine"
+        "",
+        description="name of the secret with which somebody reads; one of the three is needed off this machine",
     )
+    approve_token: SecretName = Field(
+        "", description="name of the secret that shows what waits for a person, too, and who released what"
+    )
+    admin_token: SecretName = Field("", description="name of the secret that shows the configuration, too")
     hosts: list[HostName] = Field(
         [], description="other names by which it may be asked for, as behind a proxy; others are turned away"
     )

@@ -205,8 +205,8 @@ class Answers:
                 }
                 for name in sorted(book.policy.channels)
             ],
-            "exposed_units": sum(standing.exposed.values()),
-            "hidden_units": sum(standing.hidden.values()),
+            "exposed_units": standing.exposed.total,
+            "hidden_units": standing.hidden.total,
             "waiting_for_approval": len(waiting := held_for_a_person(standing)),
             "held_plan": latest.id if waiting and (latest := self._daemon.passes.latest_held) else None,
             "half_approved": self._half_approved(),

@@ -112,6 +112,8 @@ class Daemon:
         tracks = self.desk.book.slots.values()
         self._outdated = frozenset(each.write.id for each in tracks if each.write is not None)
         self.desk.book.turn_to(policy)
+        for sums in (self.passes.standing.exposed, self.passes.standing.hidden):
+            sums.repool()
         self._plugs = replace(self._plugs, closed=closed)
         self.circuits.limits = limits
         self.windows.resize(limits.window_ms, limits.zeros_window_ms, spent)

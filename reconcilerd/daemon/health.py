@@ -1,7 +1,7 @@
 """Turns the standing of sources, drifts and holds into alerts, raised once and resolved when they heal."""
 
 import shlex
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from reconcilerd.daemon.passes import Passes, held_for_a_person
 from reconcilerd.daemon.surroundings import Surroundings
 from reconcilerd.domain.alerts import kind_named
 from reconcilerd.domain.announcements import LargeOrder
-from reconcilerd.domain.discrepancies import missing_orders, sold_unmapped
+from reconcilerd.domain.discrepancies import Missing, missing_orders, sold_unmapped
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised, JobEnded
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
@@ -95,12 +95,12 @@ class Health:
         """Groups of rails that held at the last look."""
         self._looked: Instant | None = None
         """When everything was last looked at."""
-        self._findings: dict[FindingKind, list[FindingRaised]] = {}
-        """Those that stand, as of the look that is under way."""
         self._calm: set[tuple[str, str]] = set()
         """Those that were resolved already and have not fired since."""
         self._spoken: set[tuple[str, str]] = set()
         """Every (kind, subject) that a look at everything speaks for."""
+        self.missing: dict[ChannelName, tuple[Missing, ...]] = {}
+        """Orders that Extensiv lacked at the last look, the oldest first."""
         self.reload_refused: str | None = None
         """Why the configuration as it stands on disk is not in force, if so."""
         self.jobs: Mapping[str, JobEnded | None] = {}
@@ -185,10 +185,6 @@ class Health:
     async def check(self) -> None:
         """One look at everything."""
         first = self._looked is None
-        self._findings = {}
-        for finding in self._desk.book.findings.values():
-            if not finding.cleared:
-                self._findings.setdefault(finding.what, []).append(finding)
         for system in (EXTENSIV, *self._desk.book.policy.channels):
             await self._credentials(system)
         await self._stale()
@@ -211,6 +207,9 @@ class Health:
         if first:
             # What fired before this start for something that is no more: a channel taken out, a bug mended.
             await self._alerts.keep_only(self._spoken)
+
+    def _standing(self, kind: FindingKind) -> Collection[FindingRaised]:
+        return self._desk.book.findings.standing(kind).values()
 
     async def _say(
         self,
@@ -260,17 +259,14 @@ class Health:
         on = self._exposed_since is not None and now - self._exposed_since > EXPOSURE_AFTER_MS
         worst = max(exposed, key=lambda sku: exposed[sku], default=None)
         where = f"{len(exposed)} SKU{'s' * (len(exposed) != 1)}"
-        text = f"{sum(exposed.values())} units shown beyond what can ship, on {where}; worst {worst}"
+        text = f"{exposed.total} units shown beyond what can ship, on {where}; worst {worst}"
         await self._say(on, "exposure", "stock", text)
 
     async def _drift(self) -> None:
         now, standing = self._desk.clock(), self._passes.standing
-        old: dict[ChannelName, int] = {}
-        for slot, since in standing.since.items():
-            if now - since > self._drift_after_ms:
-                old[slot.channel] = old.get(slot.channel, 0) + 1
         for channel in self._desk.book.policy.channels:
-            count = old.get(channel, 0)
+            seen = standing.since.get(channel, {}).values()
+            count = sum(now - since > self._drift_after_ms for since in seen)
             text = f"{count} listings of {channel} differ for more than {self._drift_after_ms // 60_000} min"
             await self._say(count > 0, "unresolved_drift", channel, text)
 
@@ -311,7 +307,7 @@ class Health:
         """What sells and is mapped to nothing: its orders take units that nobody subtracts."""
         found: dict[str, list[str]] = {}
         yesterday = after(self._desk.clock(), -SOLD_WITHIN_MS)
-        unmapped = self._findings.get(FindingKind.UNMAPPED_SKU, ())
+        unmapped = self._standing(FindingKind.UNMAPPED_SKU)
         for channel, code in sold_unmapped(self._desk.book, unmapped, yesterday):
             found.setdefault(channel, []).append(code)
         for channel in self._desk.book.policy.channels:
@@ -323,10 +319,11 @@ class Health:
         """Orders of which Extensiv says more units than their channel ever did, and those that it does not show."""
         book, now = self._desk.book, self._desk.clock()
         more: dict[str, list[FindingRaised]] = {}
-        for finding in self._findings.get(FindingKind.ORDER_DIFFERS, ()):
+        for finding in self._standing(FindingKind.ORDER_DIFFERS):
             more.setdefault(finding.subject.partition(":")[0], []).append(finding)
         for channel in book.policy.channels:
-            said, lost = more.get(channel, []), list(missing_orders(book, channel, now))
+            said = more.get(channel, [])
+            lost = self.missing[channel] = tuple(missing_orders(book, channel, now))
             text = f"{len(said)} orders of {channel} have more units in {EXTENSIV_ORDERS} than were ever sold"
             details = {each.subject: each.detail[:200] for each in said[:5]}
             await self._say(bool(said), "order_differs", channel, text, details)
@@ -358,7 +355,7 @@ class Health:
         """Where zero does not stop sales though nobody declared that it should not."""
         found: dict[str, list[str]] = {}
         policy = self._desk.book.policy
-        for finding in self._findings.get(FindingKind.SELLS_PAST_ZERO, ()):
+        for finding in self._standing(FindingKind.SELLS_PAST_ZERO):
             channel, _, code = finding.subject.partition(":")
             known = channel in policy.channels
             skus = self._desk.book.skus_of_code(ChannelName(channel), code) if known else ()
@@ -376,7 +373,7 @@ class Health:
         """Rows that were there and could not be read lately: what they say is known to nobody."""
         found: dict[str, list[FindingRaised]] = {}
         since = after(self._desk.clock(), -READ_WITHIN_MS)
-        for finding in self._findings.get(FindingKind.REJECTED_ROW, ()):
+        for finding in self._standing(FindingKind.REJECTED_ROW):
             if finding.as_of > since:
                 found.setdefault(finding.subject.partition(":")[0], []).append(finding)
         for system in (EXTENSIV, *self._desk.book.policy.channels):

@@ -5,7 +5,7 @@ overlook them, and are durable before an executor sees them.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import TypeVar
@@ -17,13 +17,13 @@ import structlog
 from reconcilerd import __version__
 from reconcilerd.daemon.desk import Awaits, Desk, sku_on, spelled
 from reconcilerd.daemon.executors import Executor
+from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits
 from reconcilerd.daemon.trips import ChangedPolicy, zeros_tripped
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.adaptive import scarcity, stock_against_sales
 from reconcilerd.domain.announcements import LargeOrder, large_orders
 from reconcilerd.domain.bundles import Groups
 from reconcilerd.domain.claims import settle_orders
-from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     EnvelopeApproved,
@@ -51,7 +51,11 @@ Held = tuple[SlotKey, int, int, str]
 """A slot, what it shows, what it should show, and why that waits."""
 
 SLICE_GROUPS = 2_000
-SLICE_MS = 20
+SLICE_MS = 10
+"""Whoever asks for a page while everything is planned waits for a slice."""
+TURNS = 12
+"""Turns of everybody else between two slices: as many as a request of the page takes from its connection to its answer.
+With one turn a slice, it would wait for a dozen slices."""
 MAX_HELD_LISTED = 200
 FEW_ZEROS = 20
 """Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
@@ -87,11 +91,14 @@ BY_MOMENTS = frozenset({ClaimKind.DARK, ClaimKind.DARK_STOCK})
 class Standing:
     """What the last plan of each pool group left: drifts, holds, exposure. For status and alerts."""
 
-    drifts: dict[Sku, tuple[tuple[Drift, Verdict], ...]] = field(default_factory=dict)
-    since: dict[SlotKey, Instant] = field(default_factory=dict)
-    """When each present drift was first seen."""
-    exposed: dict[Sku, int] = field(default_factory=dict)
-    hidden: dict[Sku, int] = field(default_factory=dict)
+    exposed: PoolUnits = field(default_factory=PoolUnits)
+    hidden: PoolUnits = field(default_factory=PoolUnits)
+    drifts: dict[Sku, tuple[Judged, ...]] = field(default_factory=dict)
+    """By pool group; changed by ``put`` alone."""
+    index: DriftIndex = field(default_factory=DriftIndex)
+    """The same, counted and ranked."""
+    since: dict[ChannelName, dict[SlotKey, Instant]] = field(default_factory=dict)
+    """When each present drift was first seen, the oldest of a channel first."""
     hungry: dict[Sku, tuple[SlotKey, ...]] = field(default_factory=dict)
     """Components that are nearly sold out, with their slots to be watched as closely as their stock."""
     lively: dict[Sku, None] = field(default_factory=dict)
@@ -103,9 +110,16 @@ class Standing:
 
     def regroup(self, groups: Collection[Sku]) -> None:
         """Forget pool groups that are no more: what they were is part of others."""
-        for kept in (self.drifts, self.exposed, self.hidden, self.large, self._rooms):
+        for group in [each for each in self.drifts if each not in groups]:
+            self.put(group, ())
+        for kept in (self.exposed, self.hidden, self.large, self._rooms):
             for group in [each for each in kept if each not in groups]:
                 del kept[group]
+
+    def put(self, group: Sku, now: tuple[Judged, ...]) -> None:
+        """These are the drifts of a pool group now."""
+        self.index.change(group, self.drifts.get(group, ()), now)
+        _keep(self.drifts, group, now)
 
     def note(self, plan: GroupPlan) -> list[tuple[SlotKey, int]]:
         """Fold a plan; the drifts that were cured, with their age in ms: those whose number was changed.
@@ -118,9 +132,9 @@ class Standing:
         ended = {drift.slot: drift.observed for drift, _ in self.drifts.get(group, ())}
         for drift, _ in now:
             ended.pop(drift.slot, None)
-        _keep(self.drifts, group, now)
+        self.put(group, now)
         for drift, _ in now:
-            self.since.setdefault(drift.slot, at)
+            self.since.setdefault(drift.slot.channel, {}).setdefault(drift.slot, at)
         if self._rooms.get(group) is not plan.room:
             # A plan takes over another's room only where all that these two are made of is the same.
             _keep(self.exposed, group, exposure(plan))
@@ -136,7 +150,12 @@ class Standing:
             self.lively[component] = None
         while len(self.lively) > MAX_LIVELY:
             del self.lively[next(iter(self.lively))]
-        ages = {slot: at - self.since.pop(slot, at) for slot in sorted(ended)}
+        drifting = {drift.slot for drift, _ in now}
+        for offer in plan.position.offers:
+            # That of a drift that ended while its pool group became part of another.
+            if offer.slot not in drifting and offer.slot not in ended:
+                self.since.get(offer.slot.channel, {}).pop(offer.slot, None)
+        ages = {slot: at - self.since.get(slot.channel, {}).pop(slot, at) for slot in sorted(ended)}
         shows = {offer.slot: offer.current for offer in plan.position.offers}
         return [(slot, age) for slot, age in ages.items() if shows.get(slot) != ended[slot]]
 
@@ -182,7 +201,7 @@ def awaited(plan: GroupPlan) -> Awaits:
     return awaits
 
 
-def _keep(kept: dict[Sku, V], group: Sku, value: V | None) -> None:
+def _keep(kept: MutableMapping[Sku, V], group: Sku, value: V | None) -> None:
     if value:
         kept[group] = value
     else:
@@ -205,7 +224,7 @@ class Passes:
         self._windows = windows
         self._rails = rails
         self._new_id = new_id
-        self.standing = Standing()
+        self.standing = Standing(PoolUnits(self._pool_of), PoolUnits(self._pool_of))
         self.changed_policy = ChangedPolicy(desk)
         self.latest_held: PlanMade | None = None
         """The newest plan with a correction that waits for a person."""
@@ -228,6 +247,9 @@ class Passes:
         self._surveyor = Surveyor(desk.book)
         self._plans: dict[Sku, GroupPlan] = {}
         """The last plan of each pool group that waits: most looks find what the last one found."""
+
+    def _pool_of(self, group: Sku) -> str:
+        return self._desk.book.policy.sku_rule(group).pool
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -294,7 +316,10 @@ class Passes:
             self._desk.counts.spent("plan", self._desk.clock() - began)
             await self._carry(slice_plans, facts, first, word.order if word else None)
             heard()
-            await anyio.lowlevel.checkpoint()
+            if groups:
+                await everybody_else()
+            else:
+                await anyio.lowlevel.checkpoint()
         await self.changed_policy.settle()
         sent = Counter(entry.slot.channel for plan in plans for entry in plan.sends)
         if sent.total() > self._desk.book.policy.limits.canary_over:
@@ -329,7 +354,7 @@ class Passes:
             except Exception:
                 exposed[group] = 0  # it is told when it is planned
             if self._desk.clock() - began >= SLICE_MS:
-                await anyio.lowlevel.checkpoint()
+                await everybody_else()
                 began = self._desk.clock()
         return sorted(groups, key=lambda group: -exposed[group])
 
@@ -503,6 +528,12 @@ class Passes:
             log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
 
 
+async def everybody_else() -> None:
+    """Give everybody else their turns between two slices."""
+    for _ in range(TURNS):
+        await anyio.lowlevel.checkpoint()
+
+
 async def _tell_nobody(orders: Sequence[LargeOrder]) -> None:
     del orders
 
@@ -511,9 +542,9 @@ def _held_of(entry: Entry) -> Held:
     return entry.slot, entry.current, entry.desired, str(entry.verdict)
 
 
-def held_for_a_person(standing: Standing) -> list[tuple[Drift, Verdict]]:
+def held_for_a_person(standing: Standing) -> list[Judged]:
     """Corrections that wait for an approval."""
-    return [each for group in standing.drifts.values() for each in group if each[1] in NEEDS_A_PERSON]
+    return list(standing.index.waiting.values())
 
 
 def watched(position: Position, component: Sku) -> tuple[SlotKey, ...]:

@@ -19,7 +19,7 @@ import anyio.lowlevel
 
 from reconcilerd.daemon.approvals import Approvals, Archive, Op, Request
 from reconcilerd.daemon.daemon import Daemon
-from reconcilerd.daemon.passes import Word
+from reconcilerd.daemon.passes import SLICE_MS, Word, everybody_else
 from reconcilerd.daemon.refusals import UnknownName, error
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
@@ -38,7 +38,6 @@ from reconcilerd.domain.slots import arrived
 from reconcilerd.domain.survey import position_of, weather_of
 from reconcilerd.domain.visible import visible
 
-SLICE_MS = 20
 SETTLE_ROUNDS = 3
 SETTLE_S = 10.0
 RELEASE_MS = 600_000
@@ -133,7 +132,7 @@ class Plans:
         began, weather = self._desk.clock(), weather_of(self._desk.book, self._desk.clock())
         for group in groups:
             if self._desk.clock() - began >= SLICE_MS:
-                await anyio.lowlevel.checkpoint()
+                await everybody_else()
                 began, weather = self._desk.clock(), weather_of(self._desk.book, self._desk.clock())
             plan = decide(position_of(self._desk.book, group, weather), rails, order)
             rails = plan.rails

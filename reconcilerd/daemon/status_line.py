@@ -15,10 +15,9 @@ def status_line(daemon: Daemon) -> str:
     feeds = [(now - read.began, feed) for feed, read in book.sweeps.items() if daemon.health.watches(feed)]
     age, feed = max(feeds, default=(0, None))
     oldest = f"oldest feed {age // 1000} s ({feed})" if feed is not None else "no feed read yet"
-    drifts = sum(map(len, standing.drifts.values()))
     return (
         f"{_many(len(book.policy.channels), 'channel')}, {_many(len(book.joins().slots_of), 'SKU')}, "
-        f"drift {drifts}, {sum(standing.exposed.values())} exposed, {sum(standing.hidden.values())} hidden, "
+        f"drift {standing.index.listings.total()}, {standing.exposed.total} exposed, {standing.hidden.total} hidden, "
         f"{oldest}, writes {writes}"
     )
 

@@ -49,6 +49,7 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.facts.same import same_order, same_slot, same_stock
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED, orders_feed, slots_feed
+from reconcilerd.domain.findings import Findings
 from reconcilerd.domain.joins import Joins, code_of, join
 from reconcilerd.domain.latches import Latches
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey, after
@@ -92,7 +93,7 @@ class Book:
     """The last reading of each feed, complete or not."""
     swept_whole: dict[FeedName, Instant] = field(default_factory=dict)
     """Feeds that were once read completely and from the beginning, and when that last began."""
-    findings: dict[str, FindingRaised] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
     words: Words = field(default_factory=Words)
     """What people said."""
     scarce: dict[Sku, bool] = field(default_factory=dict)
@@ -162,7 +163,8 @@ class Book:
             for sku, loop in self._joins.loops.items():
                 detail = f"bundle contains itself: {loop}"
                 finding = FindingRaised(FindingKind.BUNDLE_LOOP, sku, detail, Instant(0))
-                self.findings.setdefault(finding.about, finding)
+                if finding.about not in self.findings:
+                    self.findings[finding.about] = finding
         return self._joins
 
     def take(self, fact: Fact) -> Taken:

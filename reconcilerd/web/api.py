@@ -9,19 +9,24 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconcilerd import __version__
+from reconcilerd.web.downloads import Download
 from reconcilerd.web.sku import NotShown
 from reconcilerd.web.views import View, looked, status_of
 
 DESCRIPTION: Final = "/api/v1/openapi.json"
-REFUSALS: Final = {"404": "It is not known.", "503": "It cannot be read now."}
+REFUSALS: Final = {
+    "403": "It takes another role's token.",
+    "404": "It is not known.",
+    "503": "It cannot be read now.",
+}
 
 
-def routes(views: Iterable[View]) -> list[Route]:
-    """Each view as JSON, and the document."""
-    known = list(views)
+def routes(views: Iterable[View], downloads: Iterable[Download] = ()) -> list[Route]:
+    """Each view as JSON, and the document, of downloads too."""
+    known, tables = list(views), list(downloads)
 
     async def document(_request: Request) -> Response:
-        return _json(described(known))
+        return _json(described(known, tables))
 
     return [Route(DESCRIPTION, document), *(Route(view.json, _told(view)) for view in known)]
 
@@ -40,7 +45,7 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
-def described(views: Iterable[View]) -> dict[str, Any]:
+def described(views: Iterable[View], downloads: Iterable[Download] = ()) -> dict[str, Any]:
     """The OpenAPI document."""
     known = list(views)
     kinds, components = msgspec.json.schema_components(
@@ -67,8 +72,36 @@ def described(views: Iterable[View]) -> dict[str, Any]:
         "paths": {
             view.json.replace(":path}", "}"): {"get": _operation(view, kind)}
             for view, kind in zip(known, kinds, strict=True)
+        }
+        | {each.path: {"get": _table(each)} for each in downloads},
+        "components": {
+            "schemas": {**components, "Refusal": refusal},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-        "components": {"schemas": {**components, "Refusal": refusal}},
+        # None is needed where the configuration names no token.
+        "security": [{"token": []}, {}],
+    }
+
+
+def _table(download: Download) -> dict[str, Any]:
+    columns = f"{download.says} Columns: {', '.join(download.columns)}."
+    return {
+        "operationId": f"{download.name}_csv",
+        "summary": f"{download.says} For a spreadsheet.",
+        "x-role": "read",
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "description": means,
+                "schema": {"type": "string"},
+            }
+            for name, means in download.parameters.items()
+        ],
+        "responses": {
+            "200": {"description": columns, "content": {"text/csv": {"schema": {"type": "string"}}}}
+        },
     }
 
 
@@ -78,6 +111,7 @@ def _operation(view: View, kind: dict[str, Any]) -> dict[str, Any]:
     return {
         "operationId": view.name,
         "summary": view.says,
+        "x-role": view.role.name.lower(),
         "parameters": [
             {
                 "name": name,

@@ -1,18 +1,19 @@
 """Every listing that differs, grouped by cause, each cause with the one thing to do about it."""
 
-import heapq
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.desk import spelled
+from reconcilerd.daemon.sums import State, state_of
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.guards import MEANS, Verdict
-from reconcilerd.web.survey import State, state_of, steps
+from reconcilerd.web.leaves import Leaf, leaf_of
 
-ROWS = 25
-"""Listings that are shown of a cause; the rest is counted."""
+FIRST_ROWS = 25
+"""Listings that are shown of each cause where all causes are."""
 
 FIXES: Mapping[Cause, str] = MappingProxyType(
     {
@@ -49,7 +50,7 @@ class DriftRow:
 
 @dataclass(frozen=True, slots=True)
 class CauseGroup:
-    """All listings of one cause; ``rows``: at most ``ROWS``, those that show the most too much first."""
+    """All listings of one cause; ``rows``: those of this leaf, those that show the most too much first."""
 
     cause: str
     fix: str
@@ -62,66 +63,51 @@ class CauseGroup:
 
 @dataclass(frozen=True, slots=True)
 class DriftPage:
-    """``channel``: the one that was asked for; empty: all."""
+    """``channel`` and ``cause``: what was asked for; empty: all. Of all causes the first rows of each are shown."""
 
     channel: str
+    cause: str
+    leaf: Leaf
     channels: tuple[str, ...]
     listings: int
     groups: tuple[CauseGroup, ...]
 
 
-@dataclass(slots=True)
-class _Found:
-    listings: int = 0
-    held: int = 0
-    over: int = 0
-    under: int = 0
-    worst: list[tuple[tuple[int, int, str], Drift, Verdict]] = field(default_factory=list)
-
-
-async def drift_page(daemon: Daemon, channel: str = "") -> DriftPage:
-    """All drift (of one channel) by cause, the cause with the most units too much first."""
-    causes: dict[Cause, _Found] = {}
-    async for group in steps(daemon.passes.standing.drifts.values()):
-        for drift, verdict in group:
-            if channel in {"", drift.slot.channel}:
-                _count(causes.setdefault(drift.cause, _Found()), drift, verdict)
+def drift_page(daemon: Daemon, channel: str = "", cause: str = "", page: int = 1) -> DriftPage:
+    """Drift by cause, the cause with the most units too much first. Raises NotShown for a leaf that is not there."""
+    index, known = daemon.passes.standing.index, sorted(daemon.desk.book.policy.channels)
+    listings, held = Counter[Cause](), Counter[Cause]()
+    over, under = Counter[Cause](), Counter[Cause]()
+    for key, count in index.listings.items():
+        name, why, state, direction = key
+        if not count or channel not in {"", name}:
+            continue
+        listings[why] += count
+        held[why] += count if state == "held" else 0
+        (over if direction == "over" else under)[why] += index.units[key]
+    wanted = [each for each in listings if cause in {"", each}]
+    leaf = leaf_of(page, sum(listings[each] for each in wanted)) if cause else Leaf(1, 1, 0, FIRST_ROWS)
+    channels = [name for name in known if channel in {"", name}]
     groups = tuple(
         CauseGroup(
-            cause=str(cause),
-            fix=FIXES[cause],
-            listings=found.listings,
-            held=found.held,
-            units_over=found.over,
-            units_under=found.under,
+            cause=str(each),
+            fix=FIXES[each],
+            listings=listings[each],
+            held=held[each],
+            units_over=over[each],
+            units_under=under[each],
             rows=tuple(
-                _row(daemon, drift, verdict) for _, drift, verdict in sorted(found.worst, key=_by_rank)[::-1]
+                row_of(daemon, *one) for one in index.worst(each, channels, leaf.size, skip=leaf.skip)
             ),
         )
-        for cause, found in sorted(causes.items(), key=lambda each: (-each[1].over, -each[1].under, each[0]))
+        for each in sorted(wanted, key=lambda each: (-over[each], -under[each], each))
     )
-    channels = tuple(sorted(daemon.desk.book.policy.channels))
-    return DriftPage(channel, channels, sum(each.listings for each in groups), groups)
+    return DriftPage(channel, cause, leaf, tuple(known), sum(listings.values()), groups)
 
 
-def _count(found: _Found, drift: Drift, verdict: Verdict) -> None:
-    found.listings += 1
-    found.held += state_of(verdict) == "held"
-    found.over += max(0, -drift.difference)
-    found.under += max(0, drift.difference)
-    rank = (max(0, -drift.difference), max(0, drift.difference), drift.slot.path)
-    if len(found.worst) < ROWS:
-        heapq.heappush(found.worst, (rank, drift, verdict))
-    elif rank > found.worst[0][0]:
-        heapq.heapreplace(found.worst, (rank, drift, verdict))
-
-
-def _by_rank(each: tuple[tuple[int, int, str], Drift, Verdict]) -> tuple[int, int, str]:
-    return each[0]
-
-
-def _row(daemon: Daemon, drift: Drift, verdict: Verdict) -> DriftRow:
-    now = daemon.desk.clock()
+def row_of(daemon: Daemon, drift: Drift, verdict: Verdict) -> DriftRow:
+    """One listing as it is shown."""
+    now, since = daemon.desk.clock(), daemon.passes.standing.since.get(drift.slot.channel, {})
     return DriftRow(
         sku=spelled(daemon.desk.book, drift.sku),
         channel=drift.slot.channel,
@@ -131,5 +117,5 @@ def _row(daemon: Daemon, drift: Drift, verdict: Verdict) -> DriftRow:
         difference=drift.difference,
         state=state_of(verdict),
         why=MEANS[verdict],
-        for_s=max(0, now - daemon.passes.standing.since.get(drift.slot, now)) // 1000,
+        for_s=max(0, now - since.get(drift.slot, now)) // 1000,
     )

@@ -18,6 +18,7 @@ from reconcilerd import __version__
 from reconcilerd.alerting.slack_socket import HEARD
 from reconcilerd.daemon.breakers import tripped
 from reconcilerd.daemon.presses import RESULTS
+from reconcilerd.daemon.sums import DIRECTIONS, STATES
 from reconcilerd.domain.facts import EXTENSIV, CorrectionEnd, Outcome
 from reconcilerd.domain.guards import GOES, Verdict
 from reconcilerd.domain.names import FeedName, Instant
@@ -26,7 +27,7 @@ from reconcilerd.domain.registry import RESETS
 from reconcilerd.tally import MINUTES, Histogram
 from reconcilerd.transport.credentials import ClientCredentials
 from reconcilerd.web.sources import Sources
-from reconcilerd.web.survey import DIRECTIONS, STATES, Survey
+from reconcilerd.web.survey import Survey
 
 PREFIX = "reconcilerd_"
 SEVERITIES = ("critical", "error", "warning", "info")

@@ -1,22 +1,22 @@
 """What is mapped to nothing or twice, orders of which two sides tell differently, and the latest passes."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 
-import anyio.lowlevel
-
 from reconcilerd.daemon.daemon import Daemon
-from reconcilerd.domain.discrepancies import missing_orders
 from reconcilerd.domain.facts import FindingKind, PlanMade
 from reconcilerd.domain.guards import MEANS, Verdict
 from reconcilerd.domain.names import format_second
+from reconcilerd.web.leaves import Leaf, leaf_of
 from reconcilerd.web.sku import Past
-from reconcilerd.web.survey import steps
 
-ROWS = 100
-"""Rows of one table; the rest is counted."""
+FIRST = Leaf(1, 1, 0, 25)
+"""Rows that are shown of each table where several are."""
+NOTHING = Leaf(1, 1, 0, 0)
 PASSES = 30
+DIFFERS = "order_differs"
+"""Stands where a channel may: those that both sides have, and not alike."""
+DIFFERS_FIX = "Compare the order in Extensiv with its channel: it holds units there that nobody bought."
 
 MAPPING = {
     FindingKind.UNMAPPED_SKU: "Mapped to no SKU: map it in Extensiv, or its orders take stock that nobody subtracts.",
@@ -38,7 +38,7 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class FindingGroup:
-    """``total``: how many there are; ``rows``: at most ``ROWS`` of them, by subject."""
+    """``total``: how many there are; ``rows``: those of this leaf, in the order they came."""
 
     kind: str
     fix: str
@@ -65,16 +65,23 @@ class MissingGroup:
 
 @dataclass(frozen=True, slots=True)
 class OrdersPage:
-    """``differing``: more units in Extensiv than were sold; ``missing``: by channel, only channels that have any."""
+    """``differing``: more units in Extensiv than were sold; ``missing``: by channel, only channels that have any.
 
+    ``channel``: the one whose missing orders were asked for, or ``DIFFERS`` for those that differ; empty: all.
+    """
+
+    channel: str
+    leaf: Leaf
     differing: FindingGroup
     missing: tuple[MissingGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MappingPage:
-    """Only kinds of which there are any."""
+    """Only kinds of which there are any. ``kind``: the one that was asked for; empty: all."""
 
+    kind: str
+    leaf: Leaf
     groups: tuple[FindingGroup, ...]
 
 
@@ -98,40 +105,46 @@ class PassesPage:
     passes: tuple[PassRow, ...]
 
 
-async def mapping_page(daemon: Daemon) -> MappingPage:
-    """What is not covered, or covered twice."""
-    groups = await _findings(daemon, MAPPING)
-    return MappingPage(tuple(_group(kind, MAPPING[kind], groups[kind]) for kind in MAPPING if groups[kind]))
+def mapping_page(daemon: Daemon, kind: str = "", page: int = 1) -> MappingPage:
+    """What is not covered, or covered twice. Raises NotShown for a leaf that is not there."""
+    findings = daemon.desk.book.findings
+    wanted = [each for each in MAPPING if kind in {"", each} and findings.standing(each)]
+    leaf = leaf_of(page, sum(len(findings.standing(each)) for each in wanted)) if kind else FIRST
+    return MappingPage(kind, leaf, tuple(_group(daemon, each, MAPPING[each], leaf) for each in wanted))
 
 
-async def orders_page(daemon: Daemon) -> OrdersPage:
-    """Orders of which a channel and Extensiv do not tell the same."""
-    kind, book = FindingKind.ORDER_DIFFERS, daemon.desk.book
-    differing = (await _findings(daemon, {kind}))[kind]
-    fix = "Compare the order in Extensiv with its channel: it holds units there that nobody bought."
-    missing = []
-    for name in sorted(book.policy.channels):
-        lost = missing_orders(book, name, daemon.desk.clock())
-        rows = tuple(
-            MissingRow(each.order.key.number, format_second(each.placed)) for each in islice(lost, ROWS)
+def orders_page(daemon: Daemon, channel: str = "", page: int = 1) -> OrdersPage:
+    """Orders of which a channel and Extensiv do not tell the same. Raises NotShown for a leaf that is not there."""
+    lost = {
+        name: rows for name, rows in sorted(daemon.health.missing.items()) if rows and channel in {"", name}
+    }
+    differs = len(daemon.desk.book.findings.standing(FindingKind.ORDER_DIFFERS))
+    leaf = (
+        leaf_of(page, differs if channel == DIFFERS else sum(map(len, lost.values()))) if channel else FIRST
+    )
+    missing = tuple(
+        MissingGroup(
+            name,
+            len(rows),
+            tuple(
+                MissingRow(each.order.key.number, format_second(each.placed))
+                for each in rows[leaf.skip : leaf.skip + leaf.size]
+            ),
         )
-        total = len(rows) + sum(1 for _ in lost)
-        missing += [MissingGroup(name, total, rows)] if total else []
-        await anyio.lowlevel.checkpoint()
-    return OrdersPage(_group(kind, fix, differing), tuple(missing))
+        for name, rows in lost.items()
+    )
+    differing = _group(
+        daemon, FindingKind.ORDER_DIFFERS, DIFFERS_FIX, leaf if channel in {"", DIFFERS} else NOTHING
+    )
+    return OrdersPage(channel, leaf, differing, missing)
 
 
-async def _findings(daemon: Daemon, kinds: Collection[FindingKind]) -> dict[FindingKind, list[FindingRow]]:
-    found: dict[FindingKind, list[FindingRow]] = {kind: [] for kind in kinds}
-    async for each in steps(daemon.desk.book.findings.values()):
-        if each.what in found and not each.cleared:
-            found[each.what].append(FindingRow(each.subject, each.detail))
-    return found
-
-
-def _group(kind: FindingKind, fix: str, rows: list[FindingRow]) -> FindingGroup:
-    first = sorted(rows, key=lambda each: each.subject)[:ROWS]
-    return FindingGroup(str(kind), fix, len(rows), tuple(first))
+def _group(daemon: Daemon, kind: FindingKind, fix: str, leaf: Leaf) -> FindingGroup:
+    standing = daemon.desk.book.findings.standing(kind)
+    rows = islice(standing.values(), leaf.skip, leaf.skip + leaf.size)
+    return FindingGroup(
+        str(kind), fix, len(standing), tuple(FindingRow(each.subject, each.detail) for each in rows)
+    )
 
 
 async def passes_page(past: Past) -> PassesPage:

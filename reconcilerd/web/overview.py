@@ -73,7 +73,7 @@ class Overview:
 async def overview(sources: Sources) -> Overview:
     """All of it, in steps that let others have their turn."""
     daemon = sources.daemon
-    found = await survey(daemon)
+    found = survey(daemon)
     desk, rails = daemon.desk, daemon.rails()
     book, now = desk.book, desk.clock()
     ages = [

@@ -1,6 +1,6 @@
 """The status page: what the views of this room say, as HTML. Works without scripts; nothing on it changes anything."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from reconcilerd.web.app import role_in, session_of
 from reconcilerd.web.chart import HEIGHT, WIDTH
+from reconcilerd.web.roles import Role
 from reconcilerd.web.sku import NotShown
 from reconcilerd.web.views import View, looked, status_of
 
@@ -39,9 +41,9 @@ def routes(views: Iterable[View]) -> list[Route]:
 def _page(view: View) -> Handler:
     async def page(request: Request) -> Response:
         try:
-            return await shown(f"{view.name}.html", it=await looked(view, request))
+            return await shown(request, f"{view.name}.html", it=await looked(view, request))
         except NotShown as why:
-            return await shown("refusal.html", status_of(why), title="Not shown", why=str(why))
+            return await shown(request, "refusal.html", status_of(why), title="Not shown", why=str(why))
 
     return page
 
@@ -55,17 +57,21 @@ async def _search(request: Request) -> Response:
 async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in STATIC:
-        return await shown("refusal.html", 404, title="Not shown", why="there is no such file")
+        return await shown(request, "refusal.html", 404, title="Not shown", why="there is no such file")
     # Read while somebody waits: it is small, and a page that is never opened keeps nothing in memory.
     text = await to_thread.run_sync((HERE / "static" / name).read_bytes)
     return Response(text, media_type=STATIC[name])
 
 
-async def shown(template: str, status: int = 200, **values: Any) -> Response:
-    """A template with its values. The templates are read on a thread, once."""
+async def shown(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    """A template with its values, for who asks. The templates are read on a thread, once."""
     read = _templates.cache_info().currsize
     made = _templates() if read else await to_thread.run_sync(_templates)
-    return HTMLResponse(made.get_template(template).render(refresh_s=REFRESH_S, **values), status)
+    role, session = role_in(request), bool(session_of(request))
+    text = made.get_template(template).render(
+        refresh_s=REFRESH_S, role=role, session=role is not None and session, **values
+    )
+    return HTMLResponse(text, status)
 
 
 @cache
@@ -80,8 +86,8 @@ def _templates() -> "Environment":
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"age": age, "number": number, "address": partial(quote, safe="")}
-    made.globals |= {"width": WIDTH, "height": HEIGHT}
+    made.filters |= {"age": age, "number": number, "labelled": labelled, "address": partial(quote, safe="")}
+    made.globals |= {"width": WIDTH, "height": HEIGHT, "roles": Role}
     for name in made.list_templates():
         made.get_template(name)
     return made
@@ -95,6 +101,21 @@ def age(seconds: int | None) -> str:
         if seconds < below:
             return f"{seconds // size} {unit}"
     return f"{seconds // 86_400} d"
+
+
+def labelled(rows: str, heads: Sequence[tuple[str, bool]]) -> str:
+    """Rows of a table whose cells say of what column they are: a phone has no room for a line of heads.
+
+    ``rows`` is markup, in which what others wrote is escaped; the heads are ours.
+    """
+    made = []
+    for row in str(rows).split("<tr>"):
+        first, *cells = row.split("<td")
+        names = (name for name, _ in heads[1:])
+        made.append(
+            first + "".join(f'<td data-label="{n}"{cell}' for n, cell in zip(names, cells, strict=False))
+        )
+    return "<tr>".join(made)
 
 
 def number(value: int | None) -> str:

@@ -1,4 +1,4 @@
-"""What a ledger holds of some subjects, read on a thread and a connection of its own beside the daemon that writes."""
+"""What a ledger holds, read on a thread and a connection of its own beside the daemon that writes."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,6 +7,7 @@ from pathlib import Path
 from anyio import CapacityLimiter, to_thread
 
 from reconcilerd.ledger.reader import open_reader
+from reconcilerd.web.passed import Passed, PassedOf, passed
 from reconcilerd.web.sku import Past, Row
 
 
@@ -18,6 +19,23 @@ def past_of(ledger: Path) -> Past:
         return await to_thread.run_sync(partial(_read, ledger, subjects, each), limiter=one)
 
     return past
+
+
+def passed_of(ledger: Path) -> PassedOf:
+    """The same for one pass."""
+    one = CapacityLimiter(1)
+
+    def read(id_: str, entry: int | None, page: int) -> Passed:
+        reader = open_reader(ledger)
+        try:
+            return passed(reader, id_, entry, page)
+        finally:
+            reader.close()
+
+    async def told(id_: str, entry: int | None, page: int) -> Passed:
+        return await to_thread.run_sync(read, id_, entry, page, limiter=one)
+
+    return told
 
 
 def _read(ledger: Path, subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:

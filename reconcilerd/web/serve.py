@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
@@ -84,6 +85,11 @@ async def _serve_on(listener: socket.socket, app: ASGIApp) -> None:
         finally:
             server.should_exit = True
             listener.close()
+            # Browsers connect before they have anything to ask: nobody would hang up on them any more.
+            for each in list(server.server_state.connections):
+                each.transport.abort()
+            with anyio.CancelScope(shield=True):
+                await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
 
 

@@ -11,6 +11,7 @@ from reconcilerd.domain.facts import SilenceSet
 from reconcilerd.domain.names import Instant
 from reconcilerd.tally import Histogram
 from reconcilerd.transport.client import Client
+from reconcilerd.web.configuration import InForce
 
 
 class AlertFigures(Protocol):
@@ -43,7 +44,7 @@ class AlertFigures(Protocol):
 @dataclass(frozen=True, slots=True)
 class Sources:
     """``last_backup``: when the last good backup was made, if it is known; ``reloaded``: whether the last change of
-    configuration that was asked for is in force.
+    configuration that was asked for is in force; ``config``: the one that is, if it is known here.
     """
 
     daemon: Daemon
@@ -53,3 +54,4 @@ class Sources:
     commits: Histogram
     last_backup: Callable[[], Instant | None] = lambda: None
     reloaded: Callable[[], bool] = lambda: True
+    config: Callable[[], InForce] | None = None

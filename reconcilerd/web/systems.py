@@ -54,7 +54,7 @@ class SystemPage:
 async def system_page(sources: Sources, name: str) -> SystemPage:
     """All of it. The name must be one of a system."""
     daemon = sources.daemon
-    found = await survey(daemon)
+    found = survey(daemon)
     book, now, stale = daemon.desk.book, daemon.desk.clock(), daemon.health.stale()
     feeds = []
     for feed in daemon.feeds:

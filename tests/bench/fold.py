@@ -56,11 +56,11 @@ def ratios() -> Sequence[Ratio]:
 
 
 def _seconds(skus: int) -> tuple[float, float, float]:
-    book = Book(_policy())
+    book = Book(policy())
     desk = Desk(book, Journal(), lambda: AT)
 
     async def read() -> None:
-        for page in _pages(skus):
+        for page in pages(skus):
             await desk.take(page)
             await desk.groups(10**9)
 
@@ -69,11 +69,11 @@ def _seconds(skus: int) -> tuple[float, float, float]:
         for group in book.joins().groups.members:
             make_plan(position_of(book, group, weather), Rails(Mode.AUTO))
 
-    state = [fact for page in _pages(skus) for fact in page]
+    state = [fact for page in pages(skus) for fact in page]
     return (
         _timed(lambda: anyio.run(read)),
         _timed(plan),
-        _timed(lambda: Book(_policy()).load(state, AT)),
+        _timed(lambda: Book(policy()).load(state, AT)),
     )
 
 
@@ -83,7 +83,7 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _policy() -> Policy:
+def policy() -> Policy:
     channels = {
         ChannelName(f"shop-{n}"): ChannelRule(sales_channel_id=n, places={"p": frozenset()})
         for n in range(STORES)
@@ -91,7 +91,7 @@ def _policy() -> Policy:
     return Policy("bench", {"default": PoolRule(PoolMode.SPLIT)}, channels)
 
 
-def _pages(skus: int) -> Iterator[list[Fact]]:
+def pages(skus: int) -> Iterator[list[Fact]]:
     """Every feed in the order in which a daemon first reads it."""
     codes = [f"sku-{number:06d}" for number in range(skus)]
     bundles = {code: (codes[i - 1], codes[i - 2]) for i, code in enumerate(codes) if i > 2 and i % 20 == 0}

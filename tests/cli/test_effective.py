@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from reconcilerd.cli.effective import UNIT, show
+from reconcilerd.cli.effective import show
 from reconcilerd.cli.main import main
 from reconcilerd.config.defaults import describe
+from reconcilerd.config.effective import UNIT
 from reconcilerd.config.load import load
 from reconcilerd.config.places import leaves
 from reconcilerd.errors import (

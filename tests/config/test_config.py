@@ -320,8 +320,11 @@ def test_whoever_reaches_the_page_from_elsewhere_needs_a_token(listen: str) -> N
     (fault,) = faults_of(changed)
     assert fault.startswith(f"config.toml: web.listen: {listen} can be reached from other machines")
     assert "web.read_token" in fault
-    put("web", "read_token", value="web-token")(changed)
-    assert parse(changed, "config.toml").web.read_token == "web-token"
+    for role in ("read", "approve", "admin"):
+        guarded = content()
+        put("web", "listen", value=listen)(guarded)
+        put("web", f"{role}_token", value="web-token")(guarded)
+        assert parse(guarded, "config.toml").web.listen == listen
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconcilerd.domain.allocation import allocate
 from reconcilerd.domain.book import Book
@@ -20,6 +22,7 @@ from reconcilerd.domain.facts import (
     StockObserved,
     SweepRead,
 )
+from reconcilerd.domain.findings import Findings
 from reconcilerd.domain.names import FeedName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.policy import SkuRule
 from reconcilerd.domain.survey import position_of, weather_of
@@ -121,3 +124,23 @@ def test_a_code_that_is_mapped_at_last_is_no_longer_told() -> None:
     assert told(whole(book, "extensiv.listings", 2_000)) == []
     book.take(ListingDeclared(1, 9, "New", Sku("b"), False, True, Instant(2_500)))
     assert told(whole(book, "extensiv.listings", 3_000)) == [("unmapped_sku:uk:new", True)]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["uk:a", "uk:b", "eu:a", "a"]), st.booleans(), st.booleans())))
+def test_what_stands_of_each_kind_is_what_looking_at_all_of_them_would_find(
+    steps: list[tuple[str, bool, bool]],
+) -> None:
+    kinds = (FindingKind.UNMAPPED_SKU, FindingKind.BLANK_SKU)
+    findings = Findings()
+    for number, (subject, first, cleared) in enumerate(steps):
+        made = FindingRaised(kinds[0] if first else kinds[1], subject, str(number), NOW, cleared=cleared)
+        findings[made.about] = made
+    for kind in kinds:
+        there = [each for each in findings.values() if each.what is kind and not each.cleared]
+        assert sorted(findings.standing(kind)) == sorted(each.about for each in there)
+        assert sorted(each.detail for each in findings.standing(kind).values()) == sorted(
+            each.detail for each in there
+        )
+        for system in ("uk", "eu", "a"):
+            mine = sum(each.subject.partition(":")[0] == system for each in there)
+            assert findings.about[kind, system] == mine

@@ -2,17 +2,20 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 
 from reconcilerd.alerting.engine import Seen
 from reconcilerd.assemble import Assembled
 from reconcilerd.daemon.answers import Answers
-from reconcilerd.domain.facts import SilenceSet
+from reconcilerd.domain.facts import CorrectionPlanned, DecisionRecorded, PlanMade, SilenceSet
 from reconcilerd.domain.names import Instant
+from reconcilerd.ledger.reader import Entry
 from reconcilerd.tally import Histogram
 from reconcilerd.web.exposition import text
+from reconcilerd.web.passed import Passed, PassedOf, passed
 from reconcilerd.web.sku import Row
 from reconcilerd.web.sources import Sources
 from tests.world.stage import Journal
@@ -61,6 +64,42 @@ def history(journal: Journal, kind: str, about: str, limit: int) -> list[Row]:
             at = getattr(fact, "at", None) or getattr(fact, "age_of", None)
             found.append((number, at or Instant(0), fact))
     return found[::-1][:limit]
+
+
+class JournalReader:
+    """Entries and history of a ledger in memory: a pass is the plan with the corrections before it, and its record."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def entries(self, after: int = 0) -> Iterator[Entry]:
+        facts = self._journal.facts
+        for number, fact in enumerate(facts, 1):
+            if number > after and isinstance(fact, PlanMade):
+                planned = takewhile(
+                    lambda each: not isinstance(each, PlanMade), reversed(facts[: number - 1])
+                )
+                mine = [
+                    each for each in planned if isinstance(each, CorrectionPlanned) and each.at == fact.at
+                ]
+                decided = [each for each in facts[number : number + 1] if isinstance(each, DecisionRecorded)]
+                yield Entry(number, fact.at, "plan", (*reversed(mine), fact, *decided))
+
+    def entry_naming(self, id_: str) -> Entry | None:
+        named = (
+            each for each in self.entries() if any(getattr(fact, "id", "") == id_ for fact in each.facts)
+        )
+        return next(named, None)
+
+    def history(self, kind: str, about: str, limit: int) -> list[Row]:
+        return history(self._journal, kind, about, limit)
+
+
+def passed_of(journal: Journal) -> PassedOf:
+    async def told(id_: str, entry: int | None, page: int) -> Passed:
+        return passed(JournalReader(journal), id_, entry, page)  # type: ignore[arg-type]
+
+    return told
 
 
 async def scrape(sources: Sources) -> dict[Series, float]:

@@ -126,7 +126,7 @@ def tenant_of(folder: Path, business: int, page: int) -> Path:
     config = write_tenant(folder, business, busy_hour(read_invoices(None)))
     text = config.read_text("utf-8").replace("max_age_s = 90", "max_age_s = 30")
     text = text.replace("stock_poll_s = 15", "stock_poll_s = 15\nexpected_skus = 1000")
-    config.write_text(f'{text}\n[web]\nlisten = "127.0.0.1:{page}"\n', "utf-8")
+    config.write_text(text.replace("127.0.0.1:0", f"127.0.0.1:{page}"), "utf-8")
     return config
 
 

@@ -5,9 +5,10 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from time import monotonic
 from urllib.parse import quote
@@ -15,17 +16,27 @@ from urllib.parse import quote
 import anyio
 import anyio.from_thread
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from reconcilerd.alerting.engine import Seen
+from reconcilerd.config.secret import Secret
 from reconcilerd.domain.alerts import Episode
-from reconcilerd.domain.facts import AlertStage, FreezeSet, SilenceSet
+from reconcilerd.domain.facts import AlertStage, FreezeSet, PlanMade, SilenceSet
+from reconcilerd.domain.guards import Verdict
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.truth import WorldConfig
-from reconcilerd.web import pages, views
+from reconcilerd.web import login, pages, views
 from reconcilerd.web.app import Wall, build
+from reconcilerd.web.roles import Role
 from reconcilerd.web.serve import serve
+from tests.web import axe
 from tests.web.chromium import Tab, program, tab
 from tests.web.stage import Told, sources_of
+from tests.web.test_api import in_force
 from tests.web.test_pages import HOSTILE, HOSTILE_SKU, app_of
 from tests.web.test_serve import free_port
 from tests.world.stage import Stage, play, policy, shop, small_world
@@ -67,6 +78,11 @@ PAGES = {
     "orders": "/orders",
     "passes": "/passes",
     "system": "/channels/shop-uk",
+    "cause": "/drift?cause=lag",
+    "waiting": "/waiting",
+    "config": "/config",
+    "pass": "/passes/{wrote}",
+    "held": "/passes/{held}",
 }
 
 
@@ -93,11 +109,23 @@ def played() -> Stage:
 @pytest.fixture(scope="module")
 def address(played: Stage) -> Iterator[str]:
     """Where the pages are served, behind the wall that the daemon has."""
+    routes = app_of(played, replace(sources_of(played.built), alerts=TOLD, config=in_force)).routes
+    with served(build(routes, Wall(played.built.daemon.desk.clock))) as where:
+        yield where
+
+
+@pytest.fixture(scope="module")
+def ids(played: Stage) -> dict[str, str]:
+    """A pass that wrote much, and one that held something."""
+    made = [each for each in played.journal.facts if isinstance(each, PlanMade)]
+    wrote = max(made, key=lambda each: dict(each.verdicts).get(Verdict.SEND, 0))
+    return {"wrote": wrote.id, "held": max(made, key=lambda each: len(each.held)).id}
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[str]:
+    """Where an app is served meanwhile."""
     port = free_port()
-    app = build(
-        app_of(played, replace(sources_of(played.built), alerts=TOLD)).routes,
-        Wall(played.built.daemon.desk.clock),
-    )
     with anyio.from_thread.start_blocking_portal() as portal:
         running = portal.start_task_soon(partial(serve, app, "127.0.0.1", port))
         yield f"http://127.0.0.1:{port}"
@@ -107,14 +135,25 @@ def address(played: Stage) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser(address: str) -> Iterator[Tab]:
     with tab() as made:
-        for _ in range(200):
-            try:
-                made.open(address)
-                if made.value("location.href") == f"{address}/":
-                    break
-            except AssertionError:
-                pass
+        wait_until(made, address)
         yield made
+
+
+def wait_until(browser: Tab, address: str) -> None:
+    """Open what may not be served yet."""
+    for _ in range(200):
+        try:
+            browser.open(address)
+            if browser.value("location.href").startswith(f"{address}/"):
+                return
+        except AssertionError:
+            pass
+
+
+def picture(browser: Tab, name: str) -> None:
+    """For somebody to look at, if anybody asked for it."""
+    if pictures := os.environ.get("RECONCILERD_PICTURES"):
+        browser.picture(Path(pictures) / f"{name}.png")
 
 
 LOOKS = [
@@ -125,14 +164,16 @@ LOOKS = [
 
 @pytest.mark.parametrize(("name", "size", "scheme"), LOOKS)
 def test_every_page_fits_its_window_and_breaks_no_rule_of_the_browser(
-    name: str, size: str, scheme: str, browser: Tab, address: str
+    name: str, size: str, scheme: str, browser: Tab, address: str, ids: dict[str, str]
 ) -> None:
     width, height = SIZES[size]
     browser.look_like(width, height, scheme)
-    browser.open(address + PAGES[name])
-    if pictures := os.environ.get("RECONCILERD_PICTURES"):
-        browser.picture(Path(pictures) / f"{name}-{size}-{scheme}.png")
+    browser.open(address + PAGES[name].format(**ids))
+    picture(browser, f"{name}-{size}-{scheme}")
     assert browser.value("document.documentElement.scrollWidth") <= width
+    if size == "phone":
+        sideways = "[...document.querySelectorAll('.wide')].filter(each => each.scrollWidth > each.clientWidth).length"
+        assert browser.value(sideways) == 0
     complaints = [each for each in browser.complaints if not (name == "unknown" and "404" in each)]
     assert complaints == []
     # The style sheet is there, in the colours that were asked for.
@@ -141,6 +182,57 @@ def test_every_page_fits_its_window_and_breaks_no_rule_of_the_browser(
     # What others wrote became no element.
     assert browser.value("document.querySelectorAll('main img, main script').length") == 0
     assert browser.value("document.querySelectorAll('header form').length") == 1
+
+
+@pytest.mark.parametrize(("name", "size", "scheme"), LOOKS)
+def test_everybody_can_use_every_page(
+    name: str, size: str, scheme: str, browser: Tab, address: str, ids: dict[str, str], axe_program: str
+) -> None:
+    browser.look_like(*SIZES[size], scheme)
+    browser.open(address + PAGES[name].format(**ids))
+    assert axe.violations(browser, axe_program) == []
+    levels = browser.value("[...document.querySelectorAll('h1,h2,h3,h4')].map(each => +each.tagName[1])")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+    # A phone shows no line of heads: each cell says of what column it is.
+    unnamed = """[...document.querySelectorAll('.wide tbody tr')].filter(row => [...row.cells].some((cell, column) =>
+        column && cell.dataset.label !== row.closest('table').tHead.rows[0].cells[column].innerText.trim()
+    )).map(each => each.outerHTML)"""
+    assert browser.value(unnamed) == []
+    assert "</td>" not in browser.value("document.body.innerText")
+    bare = "[...document.querySelectorAll('th')].filter(each => !each.scope).length"
+    assert browser.value(bare) == 0
+    # Whoever goes by the keyboard sees where they are, everywhere they come.
+    unseen = """[...document.querySelectorAll('a[href],button,input:not([hidden]),[tabindex="0"]')].filter(each => {
+        each.focus({focusVisible: true});
+        const style = getComputedStyle(each);
+        return document.activeElement !== each || style.outlineStyle === 'none' || parseFloat(style.outlineWidth) < 2;
+    }).map(each => each.outerHTML)"""
+    assert browser.value(unseen) == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "rule"),
+    [
+        ("document.querySelector('label').remove()", "label"),
+        ("document.querySelector('h1').style.color = '#bbb'", "color-contrast"),
+        ("document.documentElement.removeAttribute('lang')", "html-has-lang"),
+        ("document.querySelector('nav a').textContent = ''", "link-name"),
+    ],
+)
+def test_the_audit_finds_what_keeps_somebody_out(
+    harm: str, rule: str, browser: Tab, address: str, axe_program: str
+) -> None:
+    browser.look_like(*SIZES["phone"], "light")
+    browser.open(f"{address}/channels/shop-uk")
+    browser.value(f"void ({harm})")
+    assert rule in {each.partition(":")[0] for each in axe.violations(browser, axe_program)}
+
+
+@pytest.fixture(scope="module")
+def axe_program() -> str:
+    return axe.source()
 
 
 def test_an_open_page_renews_itself_without_losing_what_somebody_types(
@@ -178,3 +270,62 @@ def test_without_scripts_a_page_renews_itself_whole(
             "outerHTML"
         ]
     )
+
+
+def test_a_browser_logs_in_follows_a_link_from_elsewhere_and_logs_out(played: Stage, browser: Tab) -> None:
+    """What a cookie may do, a real browser decides."""
+    token = "a-token-that-nobody-guesses"
+    wall = Wall(played.built.daemon.desk.clock, tokens={Role.READ: Secret(token)})
+    app = build([*app_of(played, sources_of(played.built)).routes, *login.routes(wall)], wall)
+    with served(app) as address, anyio.from_thread.start_blocking_portal() as elsewhere:
+        browser.look_like(*SIZES["phone"], "light")
+        wait_until(browser, address)
+        assert browser.value("location.pathname + location.search") == "/login?next=%2F"
+        picture(browser, "login-phone-light")
+        assert browser.complaints == []
+        for told in ("wrong", token):
+            browser.value(f"document.getElementById('token').value = '{told}'")
+            browser.seen.clear()
+            browser.value("void document.querySelector('form.login').requestSubmit()")
+            browser.wait_for("Page.loadEventFired")
+            if told == "wrong":
+                assert "No role has this token" in browser.value("document.body.innerText")
+        assert browser.value("location.pathname") == "/"
+        assert browser.value("document.cookie") == ""
+        assert "/config" not in browser.value("document.querySelector('nav').innerHTML")
+        browser.open(f"{address}/waiting")
+        assert "approve_token" in browser.value("document.body.innerText")
+        # Another site: its link shows the page, and its form does nothing.
+        other = f"http://localhost:{free_port()}"
+        strange = f"""<a href="{address}/drift">link</a>
+            <form method="post" action="{address}/logout"><button>free prize</button></form>"""
+
+        async def page(_request: Request) -> Response:
+            return HTMLResponse(strange)
+
+        port = int(other.rpartition(":")[2])
+        running = elsewhere.start_task_soon(
+            partial(serve, Starlette(routes=[Route("/", page)]), "127.0.0.1", port)
+        )
+        wait_until(browser, other)
+        browser.value("document.querySelector('a').click()")
+        arrive(browser, "/drift")
+        wait_until(browser, other)
+        browser.value("document.querySelector('button').click()")
+        arrive(browser, "/logout")
+        assert "did not come from this page" in browser.value("document.body.innerText")
+        running.cancel()
+        browser.open(address)
+        browser.value("document.querySelector('footer button').click()")
+        arrive(browser, "/login")
+
+
+def arrive(browser: Tab, path: str) -> None:
+    """Wait until a page has this address and is there; several may come before it."""
+    for _ in range(400):
+        try:
+            if browser.value("document.readyState + location.pathname") == f"complete{path}":
+                return
+        except AssertionError:  # between two pages nothing can be asked
+            pass
+    raise AssertionError((path, browser.value("location.href")))

@@ -1,9 +1,12 @@
 """Lists are bounded and say what they leave out; each cause and each kind comes with the one thing to do."""
 
+import html
+import re
 from collections.abc import Sequence
 from random import Random
 
 import anyio
+import pytest
 
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.facts import FindingKind, FindingRaised, PlanMade
@@ -12,8 +15,9 @@ from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.simulator.truth import WorldConfig
 from reconcilerd.web import drifts, lists
 from reconcilerd.web.drifts import FIXES, drift_page
+from reconcilerd.web.leaves import ROWS, leaf_of, number_of
 from reconcilerd.web.lists import mapping_page, orders_page, passes_page
-from reconcilerd.web.sku import Row
+from reconcilerd.web.sku import NotShown, Row
 from reconcilerd.web.systems import calls_of
 from tests.web.test_pages import HOSTILE, get
 from tests.world.stage import Stage, play, policy, small_world
@@ -34,28 +38,43 @@ def test_drift_shows_the_worst_of_each_cause_and_counts_the_rest() -> None:
         chance = Random(1)
         standing = stage.built.daemon.passes.standing
         made: list[Drift] = []
-        for number in range(10 * drifts.ROWS):
+        for number in range(10 * drifts.FIRST_ROWS):
             slot = SlotKey(ChannelName(chance.choice(["shop-uk", "shop-eu"])), str(number))
             cause = chance.choice([Cause.LAG, Cause.FOREIGN_WRITER])
             drift = Drift(slot, Sku(f"s{number}"), chance.randrange(99), chance.randrange(99), 0, cause)
             made.append(drift)
-            standing.drifts[drift.sku] = ((drift, Verdict.HOLD_FROZEN),)
+            standing.put(drift.sku, ((drift, Verdict.HOLD_FROZEN),))
         for channel in ("", "shop-eu"):
             mine = [each for each in made if channel in {"", each.slot.channel}]
-            seen = await drift_page(stage.built.daemon, channel)
+            seen = drift_page(stage.built.daemon, channel)
             assert seen.listings == len(mine)
             assert {group.cause for group in seen.groups} == {"lag", "foreign_writer"}
             for group in seen.groups:
                 here = [each for each in mine if each.cause == group.cause]
-                worst = sorted((each.observed - each.desired for each in here), reverse=True)[: drifts.ROWS]
+                worst = sorted((each.observed - each.desired for each in here), reverse=True)[
+                    : drifts.FIRST_ROWS
+                ]
                 assert group.listings == group.held == len(here)
                 assert group.units_over == sum(max(0, each.observed - each.desired) for each in here)
                 assert group.units_under == sum(max(0, each.desired - each.observed) for each in here)
                 assert [-row.difference for row in group.rows] == worst
                 assert group.rows[0].why == MEANS[Verdict.HOLD_FROZEN]
                 text = (await get(stage, f"/drift?channel={channel}")).text
-                assert f"and {group.listings - drifts.ROWS} more" in text
+                assert f"All {group.listings}: {group.cause}" in text
+                await every_leaf_once(channel, group.cause, here)
         assert (await get(stage, f"/drift?channel={HOSTILE}")).status_code == 404
+
+    async def every_leaf_once(channel: str, cause: str, there: Sequence[Drift]) -> None:
+        """From leaf to leaf by the links of the page."""
+        address, found = f"/drift?cause={cause}&channel={channel}", list[tuple[str, str]]()
+        while address:
+            text = (await get(stage, address)).text
+            found += re.findall(r'<a href="/sku/(s\d+)">.*?"Difference" class="n [a-z]*">([+-]\d+|0)<', text)
+            following = re.search(r'<a href="([^"]*)" rel="next">', text)
+            address = html.unescape(following[1]) if following else ""
+        assert sorted(sku for sku, _ in found) == sorted(each.sku for each in there)
+        off = [int(each) for _, each in found]
+        assert off == [*sorted(x for x in off if x < 0), *sorted((x for x in off if x >= 0), reverse=True)]
 
     # Once the daemon has stopped, nothing looks again at what is made up here.
     stage = play(small_world(WorldConfig(), split=True), policy(split=True), quiet)
@@ -66,21 +85,23 @@ def test_findings_are_grouped_bounded_and_gone_once_cleared() -> None:
     async def scene(stage: Stage) -> None:
         await anyio.sleep(60)
         daemon = stage.built.daemon
-        assert (await mapping_page(daemon)).groups == ()
+        assert (mapping_page(daemon)).groups == ()
         kind, at = FindingKind.UNMAPPED_SKU, stage.clock()
         raised = [
             FindingRaised(kind, f"shop-uk:{HOSTILE}{number:04}", "it is in no listing", at)
-            for number in range(lists.ROWS + 3)
+            for number in range(ROWS + 3)
         ]
         await daemon.desk.take(raised)
-        (group,) = (await mapping_page(daemon)).groups
-        assert (group.kind, group.total, len(group.rows)) == ("unmapped_sku", lists.ROWS + 3, lists.ROWS)
+        (group,) = (mapping_page(daemon)).groups
+        assert (group.kind, group.total, len(group.rows)) == ("unmapped_sku", ROWS + 3, lists.FIRST.size)
         text = (await get(stage, "/mapping")).text
-        assert "and 3 more" in text
+        assert f"All {ROWS + 3}: unmapped_sku" in text
+        text = (await get(stage, "/mapping?kind=unmapped_sku&page=2")).text
+        assert f"{ROWS + 1} to {ROWS + 3} of {ROWS + 3}" in text
         assert HOSTILE not in text
         gone = [FindingRaised(kind, each.subject, each.detail, at, cleared=True) for each in raised[1:]]
         await daemon.desk.take(gone)
-        (group,) = (await mapping_page(daemon)).groups
+        (group,) = (mapping_page(daemon)).groups
         assert group.total == 1
 
     play(small_world(WorldConfig(), split=True), policy(split=True), scene)
@@ -89,12 +110,12 @@ def test_findings_are_grouped_bounded_and_gone_once_cleared() -> None:
 def test_an_order_that_extensiv_lacks_is_on_the_page_of_orders() -> None:
     async def scene(stage: Stage) -> None:
         await anyio.sleep(120)
-        seen = await orders_page(stage.built.daemon)
+        seen = orders_page(stage.built.daemon)
         assert (seen.differing.total, seen.missing) == (0, ())
         assert "tell the same" in (await get(stage, "/orders")).text
         stage.world.place_order("shop-uk", "4711", [("a", 1)], stage.clock())
         await anyio.sleep(1_500)
-        (group,) = (await orders_page(stage.built.daemon)).missing
+        (group,) = (orders_page(stage.built.daemon)).missing
         assert (group.channel, group.total) == ("shop-uk", 1)
         assert [row.number for row in group.rows] == ["4711"]
         assert "4711" in (await get(stage, "/orders")).text
@@ -134,5 +155,29 @@ def test_a_system_has_a_page_and_nobody_else() -> None:
             assert all(feed in text for feed in feeds)
         assert (await get(stage, "/channels/shop-x")).status_code == 404
         assert (await get(stage, "/alerts")).text.count("Nobody is told") == 1
+
+    play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+
+
+def test_leaves_hold_every_row_once_and_there_is_none_beyond_the_last() -> None:
+    assert [leaf_of(1, total).pages for total in (0, 1, ROWS, ROWS + 1)] == [1, 1, 1, 2]
+    leaves = [leaf_of(page, 250) for page in (1, 2, 3)]
+    assert [row for leaf in leaves for row in range(250)[leaf.skip :][: leaf.size]] == list(range(250))
+    for page in (0, 4):
+        with pytest.raises(NotShown, match="the last one is 3"):
+            leaf_of(page, 250)
+
+
+@pytest.mark.parametrize("text", ["-1", "1.0", "٣", "1e3", " 1", "9" * 10, "+1"])
+def test_what_is_almost_a_page_number_is_none(text: str) -> None:
+    with pytest.raises(NotShown):
+        number_of(text)
+
+
+def test_a_page_that_is_not_there_is_not_found() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(60)
+        for address in ("/drift?cause=lag&page=2", "/drift?cause=x", "/mapping?kind=x", "/orders?channel=x"):
+            assert (await get(stage, address)).status_code == 404, address
 
     play(small_world(WorldConfig(), split=True), policy(split=True), scene)

@@ -11,6 +11,7 @@ from reconcilerd.cli.page import start_page
 from reconcilerd.cli.wiring import SHORTEST_TOKEN, Plan, wire
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.errors import ConfigFault
+from reconcilerd.web.roles import Role
 from tests.web.stage import answers_of, sources_of
 from tests.web.test_serve import free_port
 from tests.world.stage import Journal
@@ -59,6 +60,10 @@ async def test_the_token_and_the_names_of_the_configuration_hold(
             )
             assert 'reconcilerd_auth_failures_total{surface="page"} 2.0\n' in told.text
             assert (await client.get("/readyz", headers=bearer)).status_code == 503
+            told = await client.post("/login", data={"token": TOKEN}, headers={"Origin": base})
+            assert (told.status_code, told.headers["location"]) == (303, "/")
+            assert (await client.get("/readyz")).status_code == 503
+            assert (await client.get("/api/v1/config")).status_code == 403
         group.cancel_scope.cancel()
 
 
@@ -77,3 +82,16 @@ def test_a_token_that_can_be_guessed_or_not_be_sent_is_refused(
     with pytest.raises(ConfigFault, match="openssl rand -hex 32") as caught:
         plan_of(tmp_path, 'listen = "0.0.0.0:0"\nread_token = "web-token"')
     assert token not in str(caught.value)
+
+
+def test_each_role_has_a_token_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = 'listen = "0.0.0.0:0"\nread_token = "web-token"\nadmin_token = "web-admin"'
+    monkeypatch.setenv("WEB_TOKEN", TOKEN)
+    monkeypatch.setenv("WEB_ADMIN", TOKEN)
+    with pytest.raises(
+        ConfigFault, match=r"web\.admin_token: has the value of another role's token"
+    ) as caught:
+        plan_of(tmp_path, tokens)
+    assert TOKEN not in str(caught.value)
+    monkeypatch.setenv("WEB_ADMIN", TOKEN + "2")
+    assert plan_of(tmp_path, tokens).web_tokens.keys() == {Role.READ, Role.ADMIN}

@@ -14,7 +14,8 @@ from reconcilerd.domain.latches import TUG, latch_name
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Mode
 from reconcilerd.simulator.truth import WorldConfig
-from reconcilerd.web import api, pages
+from reconcilerd.web import api, downloads, pages
+from reconcilerd.web.app import Wall, build
 from reconcilerd.web.chart import HEIGHT, chart
 from reconcilerd.web.overview import AT_MOST, Overview, overview
 from reconcilerd.web.pages import STATIC, age, number, routes
@@ -22,7 +23,7 @@ from reconcilerd.web.sku import LINES, Row, sku_page
 from reconcilerd.web.sources import Sources
 from reconcilerd.web.views import views_of
 from tests.cli.test_runbooks import fault_of
-from tests.web.stage import Told, answers_of, history, sources_of
+from tests.web.stage import Told, answers_of, history, passed_of, sources_of
 from tests.world.stage import Stage, play, policy, small_world
 
 HOSTILE = "<script>alert(1)</script>"
@@ -34,12 +35,15 @@ def app_of(stage: Stage, sources: Sources) -> Starlette:
 
     # Virtual time runs on while a thread reads them, and what was to hold for an hour is over.
     pages._templates()
-    views = views_of(sources, answers_of(stage.built, stage.journal), past)
-    return Starlette(routes=[*routes(views), *api.routes(views)])
+    views = views_of(sources, answers_of(stage.built, stage.journal), past, passed_of(stage.journal))
+    tables = downloads.downloads_of(stage.built.daemon)
+    sent = downloads.routes(tables, stage.clock)
+    return Starlette(routes=[*routes(views), *sent, *api.routes(views, tables)])
 
 
 async def get(stage: Stage, path: str, sources: Sources | None = None) -> httpx.Response:
-    transport = httpx.ASGITransport(app_of(stage, sources or sources_of(stage.built)))
+    app = build(app_of(stage, sources or sources_of(stage.built)).routes, Wall(stage.clock))
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.get(path)
 

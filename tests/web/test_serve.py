@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
+import anyio.abc
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -119,3 +120,16 @@ async def test_an_address_that_is_taken_is_tried_again(monkeypatch: pytest.Monke
             with anyio.fail_after(20):
                 assert (await answers(port)).endswith(b"here")
             group.cancel_scope.cancel()
+
+
+async def test_who_is_connected_at_the_end_is_hung_up_on() -> None:
+    waiting: list[anyio.abc.SocketStream] = []
+
+    async def use(port: int) -> None:
+        waiting.append(await anyio.connect_tcp("127.0.0.1", port))
+        await answers(port)
+
+    await with_page(use)
+    async with waiting[0] as stream:
+        with anyio.fail_after(20), pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+            await stream.receive()

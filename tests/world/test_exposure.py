@@ -86,7 +86,7 @@ def test_a_preorder_shows_what_is_on_its_way_and_what_it_sells_is_expected() -> 
         await anyio.sleep(900)
         assert stage.shown("a") == {"shop-uk": 175, "shop-eu": 0, "shop-us": 0}
         standing = stage.built.daemon.passes.standing
-        assert (standing.exposed, standing.hidden) == ({}, {})
+        assert (standing.exposed.total, standing.hidden.total) == (0, 0)
 
     stage = play(world, rules(inbound=MappingProxyType({A: (line,)})), scene)
     assert stopped(stage.built.daemon.desk.book) == []

@@ -81,6 +81,7 @@ def _config(base: str) -> list[str]:
         '[limits]\nmode = "auto"\nwindow_slots = 5000\nwindow_min_slots = 5000\nwindow_units = 1000000',
         "unexplained_zeros = 200",
         "[ages]\nstock_s = 20\nown_slot_s = 10\npeer_slot_s = 15\nmax_age_s = 90",
+        '[web]\nlisten = "127.0.0.1:0"  # any port that is free: the log says which',
     ]
 
 

@@ -236,8 +236,11 @@ def web(scene: Scene) -> Lines:
     if not listen:
         yield ok("not served (web.listen is empty)")
         return
+    guard = "read with a token" if scene.plan.web_tokens else "on this machine only, without a token"
+    if listen.endswith(":0"):
+        yield ok(f"{guard}; at any port that is free, the log says which (web_listens)", listen)
+        return
     taken = _answers(listen)
-    guard = "read with a token" if scene.plan.web_token else "on this machine only, without a token"
     if scene.status is None and taken:
         yield fail("another program listens there", "stop it, or name another address in web.listen", listen)
     elif scene.status is not None and not taken:

@@ -6,7 +6,9 @@
     if (document.hidden) return;
     const live = document.getElementById("live");
     try {
-      const answer = await fetch(location.href, { cache: "no-store" });
+      const answer = await fetch(location.href, { cache: "no-store", headers: { Accept: "text/html" } });
+      // Nobody is logged in any more.
+      if (answer.redirected) return location.assign(answer.url);
       if (!answer.ok) throw new Error(String(answer.status));
       const now = new DOMParser().parseFromString(await answer.text(), "text/html");
       live.replaceChildren(...now.getElementById("live").childNodes);

@@ -202,7 +202,7 @@ def test_a_business_that_is_well_passes_with_and_without_its_daemon(tmp_path: Pa
     with trading(tmp_path, harmed=False) as config:
         with socket.create_server(("127.0.0.1", 0)) as free:
             page = f"127.0.0.1:{free.getsockname()[1]}"
-        config.write_text(config.read_text("utf-8") + f'[web]\nlisten = "{page}"\n', "utf-8")
+        config.write_text(config.read_text("utf-8").replace("127.0.0.1:0", page), "utf-8")
         named = ("--config", str(config), "--json")
         alone = run(tmp_path, "doctor", *named)
         assert alone.returncode == 0, alone.stdout

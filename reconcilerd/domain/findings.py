@@ -1,0 +1,38 @@
+"""What a person should see, by what it is about; and what of it stands, by its kind."""
+
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from typing_extensions import override
+
+from reconcilerd.domain.facts import FindingKind, FindingRaised
+
+NONE: Final[Mapping[str, FindingRaised]] = MappingProxyType({})
+
+
+class Findings(dict[str, FindingRaised]):
+    """Each finding by what it is about, cleared ones too. None is ever taken out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._standing: dict[FindingKind, dict[str, FindingRaised]] = {}
+        self.about: Counter[tuple[FindingKind, str]] = Counter()
+        """How many stand of a kind, by what their subject begins with up to a colon: mostly a system."""
+
+    @override
+    def __setitem__(self, about: str, finding: FindingRaised) -> None:
+        super().__setitem__(about, finding)
+        standing = self._standing.setdefault(finding.what, {})
+        self.about[finding.what, finding.subject.partition(":")[0]] += (not finding.cleared) - (
+            about in standing
+        )
+        if finding.cleared:
+            standing.pop(about, None)
+        else:
+            standing[about] = finding
+
+    def standing(self, kind: FindingKind) -> Mapping[str, FindingRaised]:
+        """Those of a kind that are not cleared, in the order they came."""
+        return self._standing.get(kind, NONE)

@@ -1,0 +1,122 @@
+"""Sums that are kept are the sums that counting everything would give, whatever came and went."""
+
+from collections import Counter
+from itertools import pairwise
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconcilerd.daemon import passes
+from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits, counted_as
+from reconcilerd.domain.drift import Cause, Drift
+from reconcilerd.domain.names import ChannelName, Sku, SlotKey
+from reconcilerd.domain.verdicts import NEEDS_A_PERSON, Verdict
+from reconcilerd.simulator.truth import WorldConfig
+from tests.world.stage import Stage, play, policy, small_world
+
+CHANNELS = tuple(map(ChannelName, ("eu", "uk")))
+few = st.integers(0, 3)
+SOME_VERDICTS = (Verdict.SEND, Verdict.HOLD_FROZEN, Verdict.HOLD_CONFIRM)
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> tuple[Sku, tuple[Judged, ...]]:
+    """A pool group, and what drifts of it now: each slot once, though another group may have it still."""
+    group = Sku(draw(st.sampled_from("abc")))
+    slots = draw(st.lists(st.tuples(st.sampled_from(CHANNELS), few), unique=True, max_size=4))
+    return group, tuple(
+        (
+            Drift(
+                SlotKey(channel, str(number)),
+                group,
+                draw(few),
+                draw(few),
+                draw(few),
+                draw(st.sampled_from([Cause.LAG, Cause.BUNDLE])),
+            ),
+            draw(st.sampled_from([*SOME_VERDICTS, *sorted(NEEDS_A_PERSON)])),
+        )
+        for channel, number in slots
+    )
+
+
+@given(st.lists(groups()), few, st.integers(1, 4))
+def test_drifts_that_come_and_go_count_and_rank_as_if_all_were_looked_at(
+    changes: list[tuple[Sku, tuple[Judged, ...]]], skip: int, at_most: int
+) -> None:
+    index, there = DriftIndex(), dict[Sku, tuple[Judged, ...]]()
+    for group, now in changes:
+        index.change(group, there.get(group, ()), now)
+        there[group] = now
+    standing = [each for group in there.values() for each in group]
+    assert +index.listings == Counter(counted_as(*each) for each in standing)
+    units, above = Counter[object](), Counter[object]()
+    for drift, verdict in standing:
+        units[counted_as(drift, verdict)] += abs(drift.difference)
+        above[drift.slot.channel] += max(0, drift.observed - drift.ideal)
+    assert (+index.units, +index.over_allocated) == (+units, +above)
+    waiting = [each for each in standing if each[1] in NEEDS_A_PERSON]
+    assert sorted(index.waiting.values(), key=_rank) == sorted(waiting, key=_rank)
+    for cause in Cause:
+        for channels in (CHANNELS, CHANNELS[:1]):
+            mine = [each for each in standing if each[0].cause is cause and each[0].slot.channel in channels]
+            whole = index.worst(cause, channels, len(standing) + 1)
+            assert sorted(whole, key=_rank) == sorted(mine, key=_rank)
+            too_many = [max(0, -drift.difference) for drift, _ in whole]
+            too_few = [max(0, drift.difference) for drift, _ in whole]
+            ranks = list(zip(too_many, too_few, strict=True))
+            assert ranks == sorted(ranks, reverse=True)
+            assert index.worst(cause, channels, at_most, skip) == whole[skip : skip + at_most]
+
+
+def _rank(each: Judged) -> str:
+    return str(each)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.booleans())))
+def test_units_are_summed_by_the_pool_that_each_group_was_in(steps: list[tuple[str, int, bool]]) -> None:
+    pools = {"a": "one", "b": "one", "c": "two"}
+    kept, there = PoolUnits(lambda group: pools[group]), dict[Sku, int]()
+    for name, units, stays in steps:
+        if stays:
+            kept[Sku(name)] = there[Sku(name)] = units
+        else:
+            kept.pop(Sku(name), None)
+            there.pop(Sku(name), None)
+    assert dict(kept) == there
+    assert (kept.total, len(kept)) == (sum(there.values()), len(there))
+    for pools in ({"a": "one", "b": "one", "c": "two"}, {"a": "two", "b": "one", "c": "one"}):
+        kept.repool()
+        for pool in ("one", "two"):
+            mine = [units for name, units in there.items() if pools[name] == pool]
+            assert (kept.units[pool], kept.groups[pool]) == (sum(mine), len(mine))
+
+
+def test_between_two_slices_a_request_gets_from_its_connection_to_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passes, "SLICE_MS", 0)
+    turns, seen = 0, list[int]()
+
+    async def somebody_else() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(60)
+        desk, planner = stage.built.daemon.desk, stage.built.daemon.passes
+        planner.watch = lambda _plan, _rails: seen.append(turns)
+        async with anyio.create_task_group() as group:
+            group.start_soon(somebody_else)
+            await planner.one_pass([Sku(each) for each in "abcd"])
+            group.cancel_scope.cancel()
+        assert not desk.busy
+
+    play(small_world(WorldConfig(), split=True, skus="abcd"), policy(split=True), scene)
+    assert len(seen) == 4
+    assert min(after - before for before, after in pairwise(seen)) >= passes.TURNS - 1
