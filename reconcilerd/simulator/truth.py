@@ -70,6 +70,8 @@ class Item:
     updated: Instant = Instant(0)
     written_at: Instant = Instant(0)
     """When our side last wrote it."""
+    meddled_at: Instant = Instant(0)
+    """When anybody else last did."""
     past: deque[tuple[Instant, int]] = field(default_factory=lambda: deque(maxlen=64))
     """What it showed before and until when: a store's readings may lag."""
     coming: list[int] = field(default_factory=list)
@@ -330,8 +332,9 @@ class World:
         self._settle(sku)
 
     def set_quantity(self, item: Item, quantity: int, now: Instant) -> None:
-        """What a listing shows is now this."""
+        """Somebody else says what a listing shows."""
         self.advance(now)
+        item.meddled_at = now
         self._show(item, quantity, now)
 
     def accept_write(self, item: Item, quantity: int, now: Instant, *, lost: bool = False) -> None:

@@ -219,10 +219,15 @@ class Oracle:
         there = sum(max(0, row.on_hand - row.unavailable) for row in rows.values())
         for order, units in self._taking(component).values():
             level = levels.get(ChannelName(order.store), NEVER)
-            known = self._heard(order) or order.placed < level
+            known = self._heard(order) or (order.placed < level and not self._buried(order))
             if known and order.cancelled is None and not self._off_the_shelf(order, rows):
                 there -= units
         return max(0, there)
+
+    def _buried(self, order: Order) -> bool:
+        """Whether somebody else wrote the listing since it sold: its number does not tell of that sale any more."""
+        by_sku = self.world.stores[order.store].by_sku if order.store else {}
+        return any(code in by_sku and by_sku[code].meddled_at >= order.placed for code, _ in order.lines)
 
     def _off_the_shelf(self, order: Order, rows: Mapping[str, StockView]) -> bool:
         """Whether what is read of the shelves lacks what an order took: of a copy, only once it was copied anew."""

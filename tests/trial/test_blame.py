@@ -121,6 +121,20 @@ def test_a_sale_that_a_level_showed_could_be_read() -> None:
     assert raised(judge_of(world), world, told, EU, 14) == 4
 
 
+@pytest.mark.parametrize(("after_ms", "to_blame"), [(-1, 4), (0, 0), (1_000, 0)])
+def test_a_sale_that_somebody_else_wrote_over_tells_nobody(after_ms: int, to_blame: int) -> None:
+    world = the_world()
+    world.advance(START)
+    item = world.stores[UK].by_sku["a"]
+    if after_ms < 0:
+        world.set_quantity(item, 10, after(SOLD_AT, after_ms))
+    world.place_order(UK, "1001", [("a", 4)], SOLD_AT)
+    if after_ms >= 0:
+        world.set_quantity(item, 6, after(SOLD_AT, after_ms))
+    told = read(world, seen(world, UK, READ_AT), seen(world, EU, READ_AT), at=READ_AT)
+    assert raised(judge_of(world), world, told, EU, 14) == to_blame
+
+
 def test_what_has_left_is_subtracted_until_the_copy_of_its_place_was_made_anew() -> None:
     """A copied row that is read again and again says nothing new before it is copied again."""
     world = the_world()
