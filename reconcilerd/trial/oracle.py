@@ -154,7 +154,9 @@ class Oracle:
                     change((store.name, item.listing_sku.casefold()))
 
     def shelves_of(self, store: str, code: str) -> Iterator[str]:
-        """The stock rows, by what they are about, that a listing is sold from."""
+        """The stock rows, by what they are about, that a listing is sold from; none while it is mapped to others."""
+        if (store, code) in self._mapped_wrong:
+            return
         items = self.world.stores[store].items.values() if store in self.world.stores else ()
         for sku in {item.sku for item in items if item.listing_sku.casefold() == code}:
             for name in self.world.uses(sku):
@@ -225,9 +227,14 @@ class Oracle:
         return max(0, there)
 
     def _buried(self, order: Order) -> bool:
-        """Whether somebody else wrote the listing since it sold: its number does not tell of that sale any more."""
+        """Whether somebody else wrote the listing since it sold, or so shortly before that nobody read it between.
+
+        What a number fell and rose by from one reading to the next cannot be told apart.
+        """
+        rule = self.policy.channels.get(ChannelName(order.store))
         by_sku = self.world.stores[order.store].by_sku if order.store else {}
-        return any(code in by_sku and by_sku[code].meddled_at >= order.placed for code, _ in order.lines)
+        since = order.placed - (rule.poll_ms if rule else 0)
+        return any(code in by_sku and by_sku[code].meddled_at >= since for code, _ in order.lines)
 
     def _off_the_shelf(self, order: Order, rows: Mapping[str, StockView]) -> bool:
         """Whether what is read of the shelves lacks what an order took: of a copy, only once it was copied anew."""

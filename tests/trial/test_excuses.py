@@ -63,3 +63,9 @@ def test_news_of_an_order_is_news_of_every_shelf_its_listing_is_sold_from() -> N
     assert set(oracle.shelves_of(UK, "a")) == {"a@1", "a@2"}
     assert list(oracle.shelves_of(UK, "nothing")) == []
     assert list(oracle.shelves_of("nobody", "a")) == []
+    item = oracle.world.stores[UK].by_sku["A"]
+    wrong = ListingDeclared(101, item.listing_id, "a", Sku("b"), False, True, START)
+    oracle.read_listing(wrong)
+    assert list(oracle.shelves_of(UK, "a")) == []
+    oracle.read_listing(replace(wrong, sku=Sku("a")))
+    assert set(oracle.shelves_of(UK, "a")) == {"a@1", "a@2"}
