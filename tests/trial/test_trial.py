@@ -97,6 +97,8 @@ def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert set(result) == {
+        "schema",
+        "exit_code",
         "seeds",
         "simulated_hours",
         "hours_per_second",
