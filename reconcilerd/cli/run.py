@@ -16,6 +16,7 @@ import structlog
 from anyio import to_thread
 
 from reconcilerd.assemble import Assembled, assemble
+from reconcilerd.cli.hooks import start_hooks
 from reconcilerd.cli.jobs import schedule_of
 from reconcilerd.cli.last_word import recovered
 from reconcilerd.cli.machine import backed_up
@@ -137,6 +138,7 @@ async def _live(
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1", status(status_line(built.daemon)))
         start_page(group, plan, sources, answers)
+        start_hooks(group, plan, built.daemon)
         group.start_soon(keep_alive, "loop", partial(watch_the_loop, built.daemon.desk.counts.loop_lag))
         group.start_soon(_tell_systemd, built, stop)
         group.start_soon(hang_up.reload_by, reload)

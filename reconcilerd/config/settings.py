@@ -83,6 +83,22 @@ class ExtensivSection(Section):
     )
 
 
+class HooksSection(Section):
+    """A store that tells us when something changed. What it says is a hint to read, and nothing else."""
+
+    shop: HostName | None = Field(
+        None,
+        description="the store's name at Shopify, like brand.myshopify.com; by default the host of base_url",
+    )
+    secret: SecretName = Field(
+        "", description="name of the secret that signs them; empty: auth.client_secret, as with most apps"
+    )
+    old_secret: SecretName = Field(
+        "",
+        description="name of the secret before: for an hour after a rotation the store may still sign by it",
+    )
+
+
 class ChannelSection(Section):
     name: Name = Field(description="how commands, logs and rules call it")
     kind: Literal["shopify"] = Field(description="which connector")
@@ -124,6 +140,9 @@ class ChannelSection(Section):
     )
     cost_hidden_day: Cost | None = Field(None, description="what hiding one sellable unit for a day costs")
     decrease_only: bool = Field(False, description="true: lowered where it shows too much, never raised")
+    webhooks: HooksSection | None = Field(
+        None, description="a table, which may be empty: its webhooks are taken where [webhooks] listens"
+    )
 
 
 class DemandSection(Section):
@@ -456,6 +475,14 @@ class WebSection(Section):
     )
 
 
+class WebhooksSection(Section):
+    """A door of its own for webhooks: what is open to the internet serves nothing else."""
+
+    listen: Address = Field(
+        "", description="where they are taken, like 127.0.0.1:9642 behind a proxy with TLS; empty: nowhere"
+    )
+
+
 class TracingSection(Section):
     otlp_url: Url | None = Field(
         None,
@@ -488,6 +515,7 @@ class Settings(Section):
     velocity: VelocitySection = VelocitySection()
     schedule: ScheduleSection = ScheduleSection()
     web: WebSection = WebSection()
+    webhooks: WebhooksSection = WebhooksSection()
     tracing: TracingSection = TracingSection()
     demand: list[DemandSection] = Field([], description="one table for each status that is not firm")
     rules_csv: FilePath = Field("", description="rules for single SKUs, beside the config")

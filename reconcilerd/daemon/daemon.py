@@ -18,6 +18,7 @@ from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.health import Health
+from reconcilerd.daemon.hints import Hints
 from reconcilerd.daemon.passes import Passes
 from reconcilerd.daemon.pollers import (
     Pace,
@@ -88,6 +89,7 @@ class Daemon:
         self.new_id = plugs.new_id
         self.watch = desk.watch
         self.rereads = Rereads()
+        self.hints = Hints(desk, self.rereads)
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
         self.health = health(desk, self.passes)
         self.changed: Callable[[str, Mapping[str, str]], None] = lambda _what, _details: None
@@ -231,6 +233,7 @@ class Daemon:
             feed_the_hungry, standing.hungry, standing.lively, self.desk, every_ms=HUNGRY_EVERY_MS
         )
         group.start_soon(keep_alive, "hungry", feeder, self.watch)
+        group.start_soon(keep_alive, "hints", self.hints.run, self.watch)
         for name, channel in plugs.channels.items():
             reader = partial(read_wanted_slots, channel, self.desk)
             group.start_soon(keep_alive, f"slot reader {name}", reader, self.watch)

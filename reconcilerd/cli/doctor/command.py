@@ -29,6 +29,7 @@ HERE: Final[Mapping[str, Callable[[Scene], Lines]]] = {
     "backup": here.backup,
     "alerts": here.alerts,
     "web": here.web,
+    "webhooks": here.webhooks,
     "systemd": here.systemd,
 }
 """The checks of this machine, in the order in which they are told; those of the systems follow."""
