@@ -33,6 +33,7 @@ from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.keeper import keep
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import extend, notify, ping_every_s, status
+from reconcilerd.daemon.peers import Doors, doors_of, must_be_in
 from reconcilerd.daemon.status_line import status_line
 from reconcilerd.daemon.supervisor import keep_alive, ledger_fault, watch_the_loop
 from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, JobEnded, SilenceSet
@@ -55,6 +56,8 @@ def run_daemon(config: Path) -> int:
     """Run until told to stop. Raises ConfigFault, LedgerFault."""
     plan = wire(config)
     configure(plan.settings.daemon.log_level, now, redact)
+    doors = doors_of(plan.settings.daemon.readers, plan.settings.daemon.operators)
+    must_be_in(doors)
     # The watchdog's SIGABRT then tells where every thread stood.
     faulthandler.enable()
     notify(status("waiting for the ledger"), extend(LOCK_WAIT_S + READING_S))
@@ -67,7 +70,7 @@ def run_daemon(config: Path) -> int:
             last.callback(end)
             plan = replace(plan, wiring=replace(plan.wiring, tracer=tracer))
         try:
-            anyio.run(_run, plan, ledger, config)
+            anyio.run(_run, plan, ledger, config, doors)
         except ExceptionGroup as group:
             fault = ledger_fault(group)
             if fault is None:
@@ -77,12 +80,12 @@ def run_daemon(config: Path) -> int:
     return 0
 
 
-async def _run(plan: Plan, ledger: Ledger, config: Path) -> None:
+async def _run(plan: Plan, ledger: Ledger, config: Path, doors: Doors) -> None:
     stop, at_once, hang_up = anyio.Event(), anyio.CancelScope(), _HangUp()
     async with anyio.create_task_group() as group:
         # Handlers before anything else, and until the end: no signal must kill us half started or half closed.
         await group.start(_signals, stop, at_once, hang_up)
-        await _live(plan, ledger, config, stop, at_once, hang_up)
+        await _live(plan, ledger, config, doors, stop, at_once, hang_up)
         group.cancel_scope.cancel()
     log.info("daemon_stopped", ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}")
 
@@ -91,6 +94,7 @@ async def _live(
     plan: Plan,
     ledger: Ledger,
     config: Path,
+    doors: Doors,
     stop: anyio.Event,
     at_once: anyio.CancelScope,
     hang_up: "_HangUp",
@@ -134,7 +138,7 @@ async def _live(
             return built.daemon.health.why_not() or alerts.unheard
 
         outward.start(group, built, answers, why_not)
-        await group.start(serve_control, plan.socket, answers)
+        await group.start(serve_control, plan.socket, answers, doors)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1", status(status_line(built.daemon)))
         start_page(group, plan, sources, answers)

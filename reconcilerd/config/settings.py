@@ -17,6 +17,7 @@ from reconcilerd.config.fields import (
     Eaches,
     FilePath,
     FinePercentage,
+    GroupName,
     Host,
     HostName,
     Instance,
@@ -338,6 +339,13 @@ class DaemonSection(Section):
     )
     stop_file: Annotated[FilePath, Field(min_length=1)] = Field(
         "STOP", description="while it exists nothing is written"
+    )
+    readers: GroupName = Field(
+        "",
+        description="a group of this machine that may look by the control socket; empty: its own user and root",
+    )
+    operators: GroupName = Field(
+        "", description="one that may also change things by it; with readers, its members are in both"
     )
     drain_s: Seconds = Field(20.0, description="how long a stop waits for writes under way")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is said")

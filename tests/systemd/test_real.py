@@ -177,6 +177,37 @@ def test_a_reload_is_taken_over_or_refused_and_systemctl_says_so(scene: Scene) -
     here.until(UNIT, ActiveState="active", SubState="running", MainPID=str(pid))
 
 
+def test_groups_are_let_in_to_look_or_to_operate_and_nobody_else_is(scene: Scene) -> None:
+    here = scene.machine
+    people = {"ann": "reconcilerd-readers", "bob": "reconcilerd-readers,reconcilerd-operators", "eve": ""}
+    for name, groups in people.items():
+        here.do(f"id {name} 2>/dev/null || useradd {f'-G {groups} ' if groups else ''}{name}")
+    groups = 'readers = "reconcilerd-readers"\noperators = "reconcilerd-operators"'
+    scene.install(scene.config().replace("[daemon]", f"[daemon]\n{groups}"))
+    pid = scene.start()
+    wait_until("its standing", lambda: "3 channels" in scene.status())
+    assert here.do("stat -c %a:%G /run/reconcilerd/control.sock").strip() == "660:reconcilerd-readers"
+
+    def ask(name: str, *words: str) -> tuple[int, str]:
+        socket = "RECONCILERD_SOCKET=/run/reconcilerd/control.sock"
+        done = here.run("runuser", "-u", name, "--", "env", socket, f"{BIN}/reconcilerd", *words)
+        return done.returncode, done.stdout + done.stderr
+
+    assert ask("ann", "status")[0] == ask("bob", "status")[0] == 0
+    code, said = ask("ann", "freeze", "--reason", "may she")
+    assert (
+        code,
+        "that is for its own user or the group reconcilerd-operators" in " ".join(said.split()),
+    ) == (4, True)
+    code, said = ask("eve", "status")
+    assert (code, "usermod -aG reconcilerd-readers eve" in " ".join(said.split())) == (4, True)
+    assert ask("bob", "freeze", "--reason", "he may")[0] == 0
+    assert "frozen" in scene.status().casefold() or "FROZEN" in ask("ann", "status")[1]
+    assert ask("bob", "unfreeze")[0] == 0
+    assert "control_refused" in here.journal("-u", UNIT)
+    assert here.pid(UNIT) == pid
+
+
 def test_the_journal_has_a_field_for_each_key(scene: Scene) -> None:
     here = scene.machine
     scene.start()
