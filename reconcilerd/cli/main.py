@@ -68,7 +68,8 @@ def reload(config: Path, as_json: bool) -> int:
 def audit(config: Path, as_json: bool) -> int:
     """Have the running daemon read everything anew, whole, and compare every SKU. It shares the daemon's rate limits.
 
-    Exit code 0: all in step; 3: differences; 5: something could not be read; 8: no daemon runs.
+    It proves the whole ledger too. Exit code 0: all in step; 2: the ledger is broken; 3: differences; 5: something
+    could not be read; 8: no daemon runs.
     """
     from reconcilerd.cli.socket_client import AUDIT_S, ask_daemon
 

@@ -4,7 +4,7 @@ import faulthandler
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -130,6 +130,7 @@ async def _live(
         )
         built.daemon.health.jobs = schedule.known
         answers.reload = reload
+        answers.prove = partial(_proven, plan.ledger)
         group.start_soon(keep_alive, "keeper", partial(keep, writer, ledger, now, terms_of(plan.settings)))
 
         group.start_soon(keep_alive, "schedule", schedule.run)
@@ -162,6 +163,17 @@ async def _live(
                 await client.aclose()
             await outward.aclose()
         reader.close()
+
+
+async def _proven(ledger: Path) -> str:
+    """Why a ledger is not what was written, read by a connection of its own; empty where it is."""
+
+    def verify() -> str:
+        with closing(open_reader(ledger)) as reader:
+            found = reader.verify()
+        return "" if found.ok else found.why
+
+    return await to_thread.run_sync(verify, abandon_on_cancel=True)
 
 
 def answers_of(

@@ -113,6 +113,7 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
         drain_s=settings.daemon.drain_s,
         drift_after_ms=round(settings.alerts.unresolved_drift_s * 1000),
         closed=Calendar(settings.freeze).at,
+        looks_at_scopes=True,
         around=around(config, ledger, stop_file, round(settings.alerts.paused_s * 1000)),
     )
     return Plan(

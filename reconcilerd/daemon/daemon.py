@@ -29,6 +29,7 @@ from reconcilerd.daemon.pollers import (
     read_wanted_stock,
 )
 from reconcilerd.daemon.rereads import Rereads
+from reconcilerd.daemon.scopes import Ask, watch_scopes
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.circuit import half_fail
@@ -60,6 +61,8 @@ class Plugs:
     circuits: Circuits
     closed: Callable[[Instant], tuple[Closed, ...]] = field(default=lambda _: ())
     """The freeze windows that are open at a moment."""
+    scopes: Mapping[ChannelName, Ask] = field(default_factory=dict)
+    """Whom to ask what our credentials may do."""
 
 
 class Daemon:
@@ -234,6 +237,9 @@ class Daemon:
         )
         group.start_soon(keep_alive, "hungry", feeder, self.watch)
         group.start_soon(keep_alive, "hints", self.hints.run, self.watch)
+        if plugs.scopes:
+            looker = partial(watch_scopes, plugs.scopes, self.desk, self.health.surroundings.widened)
+            group.start_soon(keep_alive, "scopes", looker, self.watch)
         for name, channel in plugs.channels.items():
             reader = partial(read_wanted_slots, channel, self.desk)
             group.start_soon(keep_alive, f"slot reader {name}", reader, self.watch)

@@ -148,7 +148,7 @@ def test_every_request_that_there_is_was_thought_of() -> None:
     """Whoever adds one says here whether it only looks."""
     changes = {
         *("apply", "approve", "audit", "freeze", "reload", "revert", "revoke", "unfreeze", "unpin"),
-        *("alert_test", "resend", "silence", "unsilence"),
+        *("alert_test", "resend", "silence", "unsilence", "verify"),
     }
     texts = [path.read_text("utf-8") for path in Path(control.__file__).parent.glob("*.py")]
     handled = r'^ +"(\w+)": (?:self\.[a-z]\w*|lambda _request, _by: .*),$'
