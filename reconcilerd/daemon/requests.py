@@ -50,16 +50,19 @@ FIELDS: Mapping[str, Kind] = {
 }
 """Every field of any request, whether it is what it must be, and the words for that."""
 LOOKS: Final = frozenset(
-    {"status", "reconcile", "explain", "history", "metrics", "plan", "passes", "envelopes", "pins"}
-    | {"breaker", "alerts", "alert"}
+    {"status", "reconcile", "explain", "history", "metrics", "plan", "passes", "envelopes", "pins", "names"}
+    | {"breaker", "alerts", "alert", "handover", "digest"}
 )
 """Requests that only look, unless a field says otherwise; all others change something, those nobody thought of too."""
+
+CHANGES: Final = ("apply", "reset", "send")
+"""Fields that say otherwise."""
 
 
 def is_look(said: Request) -> bool:
     """Whether a request changes nothing, here or anywhere, and has no more read than what it names."""
     op = said.get("op")
-    if not isinstance(op, str) or op not in LOOKS or _says(said, "apply") or _says(said, "reset"):
+    if not isinstance(op, str) or op not in LOOKS or any(_says(said, each) for each in CHANGES):
         return False
     return not _says(said, "fresh") or bool(said.get("sku") or said.get("skus"))
 

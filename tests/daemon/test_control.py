@@ -135,6 +135,8 @@ async def test_the_socket_is_open_to_no_more_than_it_must(
         ({"op": "breaker"}, True),
         ({"op": "breaker", "reset": "tug:x"}, False),
         ({"op": "breaker", "reset": ""}, False),
+        ({"op": "digest"}, True),
+        ({"op": "digest", "send": True}, False),
         ({"op": ["status"]}, False),
         ({"op": {}}, False),
         ({}, False),
@@ -151,7 +153,7 @@ def test_every_request_that_there_is_was_thought_of() -> None:
         *("alert_test", "resend", "silence", "unsilence", "verify"),
     }
     texts = [path.read_text("utf-8") for path in Path(control.__file__).parent.glob("*.py")]
-    handled = r'^ +"(\w+)": (?:self\.[a-z]\w*|lambda _request, _by: .*),$'
+    handled = r'[ {]"(\w+)": (?:self\.[a-z]\w*|lambda _request, _by: .*)[,}]'
     known = {op for text in texts for op in re.findall(handled, text, re.MULTILINE)}
     assert {"status", "apply", "pins", "silence"} <= known
     assert known | {"metrics"} == LOOKS | changes
