@@ -9,6 +9,7 @@ import click
 
 from reconcilerd import __version__
 from reconcilerd.cli import alerts, render
+from reconcilerd.cli.deploying import deploy
 from reconcilerd.cli.examining import completion, config_group, doctor, man, schema
 from reconcilerd.cli.exits import EXITS, wants_json
 from reconcilerd.cli.options import Span, channel_option, config_option, json_option, sku_option
@@ -27,7 +28,19 @@ def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
 
 
-for each in (demo, simulator, simulate, doctor, config_group, completion, man, schema, handover, digest):
+for each in (
+    demo,
+    simulator,
+    simulate,
+    doctor,
+    config_group,
+    completion,
+    man,
+    schema,
+    handover,
+    digest,
+    deploy,
+):
     cli.add_command(each)
 
 
