@@ -103,7 +103,7 @@ class Host:
         """Where a release is that was the folder itself."""
         return self.releases / "first" if release == self.link else release
 
-    def units(self, release: Path) -> Done:
+    def put_units(self, release: Path) -> Done:
         """Put a release's own units in place; the program they start is behind the link."""
         program = [str(release / "bin/python"), "-m", "reconcilerd.cli.main", "install-systemd"]
         done = run([*program, "--bin", str(self.link / "bin")])

@@ -67,7 +67,7 @@ class Rig:
         assert self.running is None, "never under a daemon that runs"
         self.link = release
 
-    def units(self, release: Path) -> Done:
+    def put_units(self, release: Path) -> Done:
         return self._done(f"units {release.name}")
 
     def start(self) -> Done:
