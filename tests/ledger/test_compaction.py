@@ -17,7 +17,7 @@ from hypothesis.strategies import DataObject
 from reconcilerd.cli.render import history
 from reconcilerd.daemon.keeper import Terms, let_go
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import DecisionRecorded, Fact, LedgerAnchored
+from reconcilerd.domain.facts import DecisionRecorded, Fact, LedgerAnchored, LedgerRestored
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Mode
 from reconcilerd.domain.record import replay
