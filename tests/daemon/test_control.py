@@ -6,6 +6,8 @@ import os
 import re
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +187,21 @@ def test_the_kernel_says_who_asks_and_in_which_groups() -> None:
         peer = peer_of(ours)
     assert peer.uid == os.geteuid()
     assert peer.groups == {os.getegid(), *os.getgroups()}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can put a process into another group")
+def test_the_groups_that_a_process_is_in_beside_its_first_one_are_told(tmp_path: Path) -> None:
+    """It is by these that people are let in."""
+    path = str(tmp_path / "s")
+    knock = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({path!r}); s.recv(1)"
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(path)
+        door.listen()
+        door.settimeout(30)
+        with subprocess.Popen([sys.executable, "-c", knock], extra_groups=[901, 902]):
+            theirs, _ = door.accept()
+            with theirs:
+                assert {901, 902} <= peer_of(theirs).groups
 
 
 def test_in_more_groups_than_can_be_told_the_machine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
