@@ -22,6 +22,7 @@ from reconcilerd.daemon.desk import Desk, Journal
 from reconcilerd.daemon.health import Alerts, Health
 from reconcilerd.daemon.passes import Passes
 from reconcilerd.daemon.pollers import Pace
+from reconcilerd.daemon.scopes import Ask
 from reconcilerd.daemon.surroundings import Around, Calls, Surroundings
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.change import Closed
@@ -65,6 +66,8 @@ class Wiring:
     tracer: Tracer = no_spans
     around: Around = Around()
     """What can be seen of this machine."""
+    looks_at_scopes: bool = False
+    """Whether it is asked now and then what our credentials may do: a call of each channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +109,13 @@ def assemble(
         spelling={sku: product.shown_sku for sku, product in book.products.items()},
     )
     channels: dict[ChannelName, Channel] = {}
+    scopes: dict[ChannelName, Ask] = {}
     latched = book.latches.standing(wiring.clock())
     circuits = Circuits(wiring.policy.limits, wiring.clock, latched)
     for name, endpoint in wiring.channels.items():
         clients[name] = _shopify_client(name, endpoint, wiring, circuits.hear(name))
         rule = wiring.policy.channels[name]
-        channels[name] = Shopify(
+        shopify = channels[name] = Shopify(
             clients[name],
             wiring.clock,
             name=name,
@@ -125,6 +129,8 @@ def assemble(
             },
             duplicates=_duplicates(book, name),
         )
+        if wiring.looks_at_scopes:
+            scopes[name] = shopify.more_scopes
     chance = Random(wiring.seed)
     plugs = Plugs(
         stock=stock,
@@ -135,6 +141,7 @@ def assemble(
         chance=chance,
         circuits=circuits,
         closed=wiring.closed,
+        scopes=scopes,
     )
     limits = dict.fromkeys(_watched(channels), wiring.policy.ages.max_age_ms)
 

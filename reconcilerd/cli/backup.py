@@ -1,5 +1,6 @@
 """``backup`` and ``restore``: copies of the ledger, and one of them put back."""
 
+import os
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
@@ -58,7 +59,7 @@ def restore_backup(
         else:
             _lines(str(file), *_about(found))
         return 0
-    done = restore(file, to or config.parent / load(config).ledger.path, now, replace=replace)
+    done = restore(file, to or config.parent / load(config).ledger.path, now, replace=replace, by=_who())
     if as_json:
         put = {"file": str(file), "ledger": done.ledger, "replaced": done.replaced}
         print_json({**put, **_what(done.what), "exit_code": 0})
@@ -74,6 +75,12 @@ def restore_backup(
             )
         )
     return 0
+
+
+def _who() -> str:
+    """Who runs this command, and for whom, if sudo says so."""
+    name = os.environ.get("SUDO_USER", "")
+    return f"uid {os.getuid()}" + (f", for {name[:64]}" if name.isprintable() and name else "")
 
 
 def _what(found: Inspected) -> dict[str, Any]:

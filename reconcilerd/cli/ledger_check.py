@@ -7,6 +7,7 @@ import anyio
 import click
 
 from reconcilerd.cli.options import print_json
+from reconcilerd.cli.socket_client import ask_daemon
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import looked_at_ms, terms_of
 from reconcilerd.config.load import load
@@ -29,6 +30,9 @@ def verify_ledger(config: Path, *, as_json: bool) -> int:
         click.echo(f"head {found.head}")
     else:
         click.echo(f"{path}: BROKEN at entry {found.first_bad}: {found.why}", err=True)
+    if not found.ok:
+        # A daemon that runs looks for itself, and tells people. Where none does, whoever asked knows.
+        ask_daemon(config, {"op": "verify"})
     return 0 if found.ok else 2
 
 

@@ -9,6 +9,7 @@ import click
 
 from reconcilerd import __version__
 from reconcilerd.cli import alerts, render
+from reconcilerd.cli.deploying import deploy
 from reconcilerd.cli.examining import completion, config_group, doctor, man, schema
 from reconcilerd.cli.exits import EXITS, wants_json
 from reconcilerd.cli.options import Span, channel_option, config_option, json_option, sku_option
@@ -27,7 +28,19 @@ def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""
 
 
-for each in (demo, simulator, simulate, doctor, config_group, completion, man, schema, handover, digest):
+for each in (
+    demo,
+    simulator,
+    simulate,
+    doctor,
+    config_group,
+    completion,
+    man,
+    schema,
+    handover,
+    digest,
+    deploy,
+):
     cli.add_command(each)
 
 
@@ -68,7 +81,8 @@ def reload(config: Path, as_json: bool) -> int:
 def audit(config: Path, as_json: bool) -> int:
     """Have the running daemon read everything anew, whole, and compare every SKU. It shares the daemon's rate limits.
 
-    Exit code 0: all in step; 3: differences; 5: something could not be read; 8: no daemon runs.
+    It proves the whole ledger too. Exit code 0: all in step; 2: the ledger is broken; 3: differences; 5: something
+    could not be read; 8: no daemon runs.
     """
     from reconcilerd.cli.socket_client import AUDIT_S, ask_daemon
 
@@ -114,13 +128,20 @@ def notify_failure(unit: str, over: bool, config: Path) -> int:
 @cli.command("check-config")
 @config_option
 @click.option("--defaults", is_flag=True, help="Print every key with unit, default and reason.")
+@click.option(
+    "--no-secrets", is_flag=True, help="Do not look for credentials: where a change is reviewed are none."
+)
 @json_option
-def check_config(config: Path, defaults: bool, as_json: bool) -> int:
+def check_config(config: Path, defaults: bool, no_secrets: bool, as_json: bool) -> int:
     """Check the configuration and everything it names; writes nothing."""
-    from reconcilerd.cli.check_config import check, print_defaults
+    from reconcilerd.cli.check_config import check, check_without_secrets, print_defaults
 
     if defaults and as_json:
         raise click.UsageError("--defaults is for people; config show --effective --json has every key")
+    if no_secrets and (defaults or as_json):
+        raise click.UsageError("--no-secrets goes with neither --defaults nor --json")
+    if no_secrets:
+        return check_without_secrets(config)
     return print_defaults() if defaults else check(config, as_json=as_json)
 
 
@@ -238,6 +259,18 @@ def unfreeze(channel: str | None, config: Path, as_json: bool) -> int:
 @sku_option(help="Only what shares stock with this SKU.")
 @channel_option(help="Only corrections of this channel.")
 @click.option("--fresh", is_flag=True, help="Read everything it looks at first.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="LEDGER",
+    help="With --markdown: what this policy makes of what a copy of a ledger holds. Needs no network and no secrets.",
+)
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="CONFIG",
+    help="With --against: only what this policy would do otherwise than that one.",
+)
 @config_option
 @json_option
 def plan(
@@ -247,6 +280,8 @@ def plan(
     sku: str | None,
     channel: str | None,
     fresh: bool,
+    against: Path | None,
+    base: Path | None,
     config: Path,
     as_json: bool,
 ) -> int:
@@ -254,8 +289,19 @@ def plan(
 
     Exit code 0: nothing to do; 3: differences; 5: incomplete.
     """
-    from reconcilerd.cli.plan import make
+    from reconcilerd.cli.plan import BadFile, make
 
+    if against is not None or base is not None:
+        if against is None or not markdown or sku or channel or fresh or old or as_json:
+            raise click.UsageError(
+                "--against LEDGER goes with --markdown, --base and --output, and nothing else"
+            )
+        from reconcilerd.cli.against import plan_against
+
+        try:
+            return plan_against(config, against, base, output)
+        except BadFile as bad:
+            raise click.UsageError(str(bad)) from None
     request = {"sku": sku, "channel": channel, "fresh": fresh}
     return make(config, output, request, markdown=markdown, as_json=as_json, old=old)
 

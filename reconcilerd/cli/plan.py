@@ -38,7 +38,7 @@ def make(
     """Ask for a plan, or read an old one, and write it where it is wanted. Returns the exit code."""
     try:
         if output not in {None, STDIO}:
-            _may_be_written(Path(str(output)))
+            may_be_written(Path(str(output)))
         if old is not None:
             told: dict[str, Any] = {"plan": read(old), "incomplete": [], "exit_code": 0}
         else:
@@ -51,7 +51,7 @@ def make(
         elif output in {None, STDIO}:
             click.echo(text, nl=False)
         else:
-            _write(Path(str(output)), text)
+            write(Path(str(output)), text)
             name = visible(str(output))
             said = plan_text.written(name, all_visible(told), render.width(), markdown=markdown)
             click.echo(text.rstrip() if as_json and not markdown else said)
@@ -117,7 +117,7 @@ def read(name: str) -> dict[str, Any]:
     return value
 
 
-def _may_be_written(path: Path) -> None:
+def may_be_written(path: Path) -> None:
     """Only a plan is written over. Raises BadFile."""
     if not path.exists() and not path.is_symlink():
         if not path.parent.is_dir():
@@ -132,7 +132,7 @@ def _may_be_written(path: Path) -> None:
         raise BadFile(f"{path} is there and is no plan; it is left as it is, name another file")
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """All of it or nothing. Raises BadFile."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

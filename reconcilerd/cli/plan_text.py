@@ -99,12 +99,12 @@ def markdown(told: Answer) -> str:
         *[(name, value) for name, value in said["scope"].items() if value],
     ]
     means = {each["verdict"]: each["means"] for each in said["entries"]}
-    lines = [MARK, f"# Plan {said['id']}", "", *(f"- {name}: {_cell(value)}" for name, value in about), ""]
-    lines += [f"incomplete: {_cell(each)}\n" for each in told["incomplete"]]
+    lines = [MARK, f"# Plan {said['id']}", "", *(f"- {name}: {cell(value)}" for name, value in about), ""]
+    lines += [f"incomplete: {cell(each)}\n" for each in told["incomplete"]]
     if not said["entries"]:
         return "\n".join([*lines, "Nothing to do.", ""])
     counts = [[str(count), verdict, means[verdict]] for verdict, count in said["counts"].items()]
-    lines += [*_grid(["count", "verdict", "means"], counts, {0}), ""]
+    lines += [*grid(["count", "verdict", "means"], counts, {0}), ""]
     rows = [
         [
             each["sku"],
@@ -119,20 +119,21 @@ def markdown(told: Answer) -> str:
         for each in said["entries"][:ROWS]
     ]
     head = ["SKU", "channel", "listing SKU", "shows", "to", "cause", "because", "verdict"]
-    lines += [*_grid(head, rows, {3, 4}), ""]
+    lines += [*grid(head, rows, {3, 4}), ""]
     if len(said["entries"]) > ROWS:
         lines += [f"and {len(said['entries']) - ROWS} more in the file.", ""]
     return "\n".join(lines)
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:
+    """A table; ``right``: columns of numbers."""
     under = ["---:" if number in right else "---" for number in range(len(head))]
     return [
-        f"| {' | '.join(each)} |" for each in (head, under, *([_cell(cell) for cell in row] for row in rows))
+        f"| {' | '.join(each)} |" for each in (head, under, *([cell(one) for one in row] for row in rows))
     ]
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """One line of bounded width that no Markdown makes anything else of."""
     text = " ".join(visible(str(value)).split())
     text = text if len(text) <= CELL else text[: CELL - 1] + "…"

@@ -45,14 +45,21 @@ def demo(seconds: int, seed: int, orders: Path | None, as_json: bool) -> int:
     is_flag=True,
     help="The demo's business: packs of 6 on shop-us, drift put in. Needs the demo's rules.",
 )
-def simulator(port: int, seed: int, orders: Path | None, faults: str, as_demo: bool) -> int:
+@click.option(
+    "--webhooks",
+    metavar="URL",
+    help="Have the stores tell a daemon's door of what changes, like http://127.0.0.1:9642.",
+)
+def simulator(
+    port: int, seed: int, orders: Path | None, faults: str, as_demo: bool, webhooks: str | None
+) -> int:
     """Serve a simulated business that trades: Extensiv and three Shopify stores, on loopback.
 
     config.toml fits it as it stands. GET /scene/truth tells what is really so.
     """
     from reconcilerd.cli.simulator import serve_simulator
 
-    return serve_simulator(port, seed, orders, faults, demo=as_demo)
+    return serve_simulator(port, seed, orders, faults, demo=as_demo, webhooks=webhooks)
 
 
 MAX_SEEDS = 100_000

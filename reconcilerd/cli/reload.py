@@ -125,6 +125,10 @@ def _other_secrets(before: Plan, after: Plan, keys: list[str]) -> list[str]:
     """Systems whose secret has another value under the same name."""
     ours, theirs = _endpoints(before), _endpoints(after)
     found = [f"credentials of {name}" for name in ours if name in theirs and ours[name] != theirs[name]]
+    hooks = before.hooks
+    found += [
+        f"credential of the webhooks of {name}" for name in hooks if hooks[name] != after.hooks.get(name)
+    ]
     return [] if needs_restart(keys) else found
 
 

@@ -67,6 +67,8 @@ def audited(answer: dict[str, Any], columns: int) -> str:
         lines += textwrap.wrap(
             f"NOT READ {feed}: {why}", columns, subsequent_indent="  ", break_long_words=False
         )
+    if answer["ledger"] != "proven":
+        lines += textwrap.wrap(f"LEDGER BROKEN at {answer['ledger']}", columns, subsequent_indent="  ")
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ import faulthandler
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import structlog
 from anyio import to_thread
 
 from reconcilerd.assemble import Assembled, assemble
+from reconcilerd.cli.hooks import start_hooks
 from reconcilerd.cli.jobs import schedule_of
 from reconcilerd.cli.last_word import recovered
 from reconcilerd.cli.machine import backed_up
@@ -32,6 +33,7 @@ from reconcilerd.daemon.control import serve as serve_control
 from reconcilerd.daemon.keeper import keep
 from reconcilerd.daemon.logs import configure
 from reconcilerd.daemon.notify import extend, notify, ping_every_s, status
+from reconcilerd.daemon.peers import Doors, doors_of, must_be_in
 from reconcilerd.daemon.status_line import status_line
 from reconcilerd.daemon.supervisor import keep_alive, ledger_fault, watch_the_loop
 from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, JobEnded, SilenceSet
@@ -54,6 +56,8 @@ def run_daemon(config: Path) -> int:
     """Run until told to stop. Raises ConfigFault, LedgerFault."""
     plan = wire(config)
     configure(plan.settings.daemon.log_level, now, redact)
+    doors = doors_of(plan.settings.daemon.readers, plan.settings.daemon.operators)
+    must_be_in(doors)
     # The watchdog's SIGABRT then tells where every thread stood.
     faulthandler.enable()
     notify(status("waiting for the ledger"), extend(LOCK_WAIT_S + READING_S))
@@ -66,7 +70,7 @@ def run_daemon(config: Path) -> int:
             last.callback(end)
             plan = replace(plan, wiring=replace(plan.wiring, tracer=tracer))
         try:
-            anyio.run(_run, plan, ledger, config)
+            anyio.run(_run, plan, ledger, config, doors)
         except ExceptionGroup as group:
             fault = ledger_fault(group)
             if fault is None:
@@ -76,12 +80,12 @@ def run_daemon(config: Path) -> int:
     return 0
 
 
-async def _run(plan: Plan, ledger: Ledger, config: Path) -> None:
+async def _run(plan: Plan, ledger: Ledger, config: Path, doors: Doors) -> None:
     stop, at_once, hang_up = anyio.Event(), anyio.CancelScope(), _HangUp()
     async with anyio.create_task_group() as group:
         # Handlers before anything else, and until the end: no signal must kill us half started or half closed.
         await group.start(_signals, stop, at_once, hang_up)
-        await _live(plan, ledger, config, stop, at_once, hang_up)
+        await _live(plan, ledger, config, doors, stop, at_once, hang_up)
         group.cancel_scope.cancel()
     log.info("daemon_stopped", ledger=f"{ledger.latest_seq}:{ledger.head_hash.hex()}")
 
@@ -90,6 +94,7 @@ async def _live(
     plan: Plan,
     ledger: Ledger,
     config: Path,
+    doors: Doors,
     stop: anyio.Event,
     at_once: anyio.CancelScope,
     hang_up: "_HangUp",
@@ -125,6 +130,7 @@ async def _live(
         )
         built.daemon.health.jobs = schedule.known
         answers.reload = reload
+        answers.prove = partial(_proven, plan.ledger)
         group.start_soon(keep_alive, "keeper", partial(keep, writer, ledger, now, terms_of(plan.settings)))
 
         group.start_soon(keep_alive, "schedule", schedule.run)
@@ -133,10 +139,11 @@ async def _live(
             return built.daemon.health.why_not() or alerts.unheard
 
         outward.start(group, built, answers, why_not)
-        await group.start(serve_control, plan.socket, answers)
+        await group.start(serve_control, plan.socket, answers, doors)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1", status(status_line(built.daemon)))
         start_page(group, plan, sources, answers)
+        start_hooks(group, plan, built.daemon)
         group.start_soon(keep_alive, "loop", partial(watch_the_loop, built.daemon.desk.counts.loop_lag))
         group.start_soon(_tell_systemd, built, stop)
         group.start_soon(hang_up.reload_by, reload)
@@ -156,6 +163,17 @@ async def _live(
                 await client.aclose()
             await outward.aclose()
         reader.close()
+
+
+async def _proven(ledger: Path) -> str:
+    """Why a ledger is not what was written, read by a connection of its own; empty where it is."""
+
+    def verify() -> str:
+        with closing(open_reader(ledger)) as reader:
+            found = reader.verify()
+        return "" if found.ok else found.why
+
+    return await to_thread.run_sync(verify, abandon_on_cancel=True)
 
 
 def answers_of(

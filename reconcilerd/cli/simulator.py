@@ -1,29 +1,46 @@
 """``simulator``: serves the pretend business, trading all the time, until it is interrupted."""
 
 import signal
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import click
+import httpx
 from starlette.routing import Route
 
 from reconcilerd.cli.wall import now
 from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.faults import faults_of
+from reconcilerd.simulator.postman import Postman
 from reconcilerd.simulator.scene import Scene, set_scene
 from reconcilerd.simulator.serve import serve
+from reconcilerd.transport.client import is_loopback
 
 
 def serve_simulator(
-    port: int, seed: int, orders: Path | None, faults: str, *, demo: bool, seconds: float = 3600.0
+    port: int,
+    seed: int,
+    orders: Path | None,
+    faults: str,
+    *,
+    demo: bool,
+    seconds: float = 3600.0,
+    webhooks: str | None = None,
 ) -> int:
-    """Serve on loopback. Raises ConfigFault for a bad orders file, unknown faults or a taken port."""
+    """Serve on loopback. ``webhooks``: the door that the stores post to.
+
+    Raises ConfigFault for a bad orders file, unknown faults, a door that is not on this machine or a taken port.
+    """
+    if webhooks is not None and not is_loopback(urlsplit(webhooks).hostname or ""):
+        raise ConfigFault((f"--webhooks {webhooks[:80]}: only to this machine, like http://127.0.0.1:9642",))
     script = faults_of(faults)
     scene = set_scene(seconds, seed, orders, now, plain=not demo)
     scene.business.faults.rates = script.rates
     scene.business.faults.script = script.of_seed(seed)
     try:
-        anyio.run(_serve, scene, port, True)
+        anyio.run(_serve, scene, port, True, webhooks)
     except BaseExceptionGroup as group:
         # A task group wraps whatever ends it.
         taken, others = group.split(OSError)
@@ -40,7 +57,7 @@ def _first(group: BaseExceptionGroup[OSError]) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
-async def _serve(scene: Scene, port: int, trade_at_once: bool) -> None:
+async def _serve(scene: Scene, port: int, trade_at_once: bool, webhooks: str | None) -> None:
     app = scene.business.app
     app.router.routes[:0] = [route for route in scene.routes() if isinstance(route, Route)]
     async with anyio.create_task_group() as group:
@@ -52,10 +69,23 @@ async def _serve(scene: Scene, port: int, trade_at_once: bool) -> None:
         if trade_at_once:
             scene.go.set()
         group.start_soon(scene.run)
+        if webhooks is not None:
+            group.start_soon(_post, scene, webhooks)
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async for _ in signals:
                 group.cancel_scope.cancel()
                 return
+
+
+async def _post(scene: Scene, door: str) -> None:
+    """What changes at the stores, to a daemon's door; nobody minds if nobody is there."""
+    async with httpx.AsyncClient(base_url=door, trust_env=False, timeout=5.0) as client:
+
+        async def post(store: str, headers: dict[str, str], body: bytes) -> None:
+            with suppress(httpx.HTTPError):
+                await client.post(f"/shopify/{store}", headers=headers, content=body)
+
+        await Postman(scene.business.world, now, post).run()
 
 
 def child(port_pipe: int, seconds: float, seed: int, orders: Path | None) -> None:

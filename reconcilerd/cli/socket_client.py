@@ -3,10 +3,13 @@
 Only the standard library is imported until it is known that no daemon answers.
 """
 
+import grp
 import json
+import os
 import socket
+import stat
 import tomllib
-from contextlib import suppress
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,17 @@ class NotReachable(Exception):
     """No daemon answers at the socket."""
 
 
+class NotForUs(NotReachable):
+    """A daemon listens there, and not to us."""
+
+
 def socket_path(config: Path) -> Path | None:
-    """The control socket that a config names, without reading the rest of it."""
+    """The control socket: RECONCILERD_SOCKET, else the one that a config names, without reading the rest of it.
+
+    Whoever may use the socket need not be let into the configuration.
+    """
+    if said := os.environ.get("RECONCILERD_SOCKET"):
+        return Path(said)
     try:
         with config.open("rb") as file:
             daemon = tomllib.load(file).get("daemon", {})
@@ -38,10 +50,13 @@ def socket_path(config: Path) -> Path | None:
 def answer(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     """From the daemon that a config names; where there is none, from the ledger, under its lock if it is written."""
     path = socket_path(config)
-    if path is not None and path.exists():
-        # A socket nobody listens to is left by a daemon that was killed.
-        with suppress(NotReachable):
+    if path is not None and not _is_missing(path):
+        try:
             return ask(path, request)
+        except NotForUs as closed:
+            return _error(str(closed), 4)
+        except NotReachable:
+            pass  # a socket nobody listens to is left by a daemon that was killed
     from reconcilerd.cli.offline import answer_offline
 
     return answer_offline(config, request)
@@ -52,21 +67,57 @@ def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIEN
     path = socket_path(config)
     try:
         if path is None:
-            raise NotReachable(f"{config} names no control socket, or cannot be read")
+            raise NotReachable(
+                f"{config} names no control socket, or cannot be read; RECONCILERD_SOCKET may name it"
+            )
         return ask(path, request, patience_s)
+    except NotForUs as closed:
+        return _error(str(closed), 4)
     except NotReachable as nobody:
-        message = f"no daemon answers: {nobody}; start it: systemctl start reconcilerd, or reconcilerd run"
-        return {"error": {"message": message, "exit_code": 8}, "exit_code": 8}
+        return _error(
+            f"no daemon answers: {nobody}; start it: systemctl start reconcilerd, or reconcilerd run", 8
+        )
+
+
+def _error(message: str, code: int) -> dict[str, Any]:
+    return {"error": {"message": message, "exit_code": code}, "exit_code": code}
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether there is surely nothing: a folder that we may not look into may hold anything."""
+    try:
+        path.lstat()
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _for_whom(path: Path) -> str:
+    """What to do about a socket that we may not use."""
+    try:
+        found = path.stat()
+        group = grp.getgrgid(found.st_gid).gr_name if found.st_mode & stat.S_IWGRP else ""
+    except (OSError, KeyError):
+        group = ""
+    if group:
+        return f"it is for the group {group}: usermod -aG {group} {getuser()}, then log in again"
+    return (
+        "it is for the daemon's user and root: use sudo, or have daemon.readers name a group that you are in"
+    )
 
 
 def ask(path: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
-    """Send one request, return the answer. Raises NotReachable if nobody listens there."""
+    """Send one request, return the answer. Raises NotReachable if nobody listens there, NotForUs if not to us."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(patience_s)
         try:
             connection.connect(str(path))
             connection.sendall(json.dumps(request).encode() + b"\n")
             answer = connection.makefile("rb").readline()
+        except PermissionError as error:
+            raise NotForUs(f"{path}: you may not use this socket; {_for_whom(path)}") from error
         except OSError as error:
             raise NotReachable(f"{path}: {error}") from error
     if not answer:

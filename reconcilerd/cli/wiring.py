@@ -12,7 +12,7 @@ from reconcilerd.cli.machine import around
 from reconcilerd.cli.receivers import secrets_of
 from reconcilerd.cli.wall import now
 from reconcilerd.config.calendar import Calendar
-from reconcilerd.config.credentials import Pair, credentials, resolve
+from reconcilerd.config.credentials import Pair, credentials, resolve, signing_secrets
 from reconcilerd.config.load import load, salvage, text_of
 from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import Secret
@@ -48,6 +48,8 @@ class Plan:
     """Secrets of the receivers that are configured, by the key that names them."""
     web_tokens: Mapping[Role, Secret] = field(default_factory=dict)
     """What who looks at the page must send, if anything, by what it lets see."""
+    hooks: Mapping[str, tuple[Secret, ...]] = field(default_factory=dict)
+    """What may sign the webhooks of each channel that sends any."""
 
     def recent(self, ledger: Reader) -> list[CorrectionPlanned]:
         """The corrections of the longest sliding window."""
@@ -82,6 +84,7 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
     pairs = _or_faults(lambda: credentials(settings, os.environ), faults)
     alerts = secrets_of(settings.alerts, os.environ, faults)
     web_tokens = _web_tokens(settings.web, faults)
+    hooks = signing_secrets(settings, pairs or {}, os.environ, faults)
     if settings.tracing.otlp_url is not None and not _can_trace():
         faults.append(
             "tracing.otlp_url: OpenTelemetry is not installed; run: pip install 'reconcilerd[otel]'"
@@ -110,6 +113,7 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
         drain_s=settings.daemon.drain_s,
         drift_after_ms=round(settings.alerts.unresolved_drift_s * 1000),
         closed=Calendar(settings.freeze).at,
+        looks_at_scopes=True,
         around=around(config, ledger, stop_file, round(settings.alerts.paused_s * 1000)),
     )
     return Plan(
@@ -121,6 +125,7 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
         text_of(config),
         alerts,
         web_tokens,
+        hooks,
     )
 
 

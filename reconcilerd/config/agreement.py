@@ -26,6 +26,7 @@ from reconcilerd.config.settings import (
     PoolSection,
     ScheduleSection,
     SentinelSection,
+    WebhooksSection,
     WebSection,
 )
 
@@ -61,6 +62,7 @@ class Parts:
     """Whether ``channels`` is all of them."""
     demand: Sequence[tuple[int, DemandSection]] = ()
     web: WebSection | None = None
+    webhooks: WebhooksSection | None = None
     alerts: AlertsSection | None = None
     schedule: ScheduleSection | None = None
 
@@ -97,6 +99,8 @@ def disagreements(parts: Parts) -> Iterator[str]:
         yield from _credentials(parts.environment, parts)
     if parts.web is not None:
         yield from _served(parts.web)
+    if parts.webhooks is not None:
+        yield from _hooked(parts.webhooks, parts)
     if parts.environment == "live" and parts.ledger is not None:
         yield from _lasting(parts.ledger)
 
@@ -134,6 +138,22 @@ def _served(web: WebSection) -> Iterator[str]:
             f"web.listen: {web.listen} can be reached from other machines: name the secret of a token in "
             f'web.read_token, or keep it here with "127.0.0.1:{port}"'
         )
+
+
+def _hooked(webhooks: WebhooksSection, parts: Parts) -> Iterator[str]:
+    """A door without a store that knocks, or the other way round, is a slip; so is one that another has."""
+    knocking = [(number, each) for number, each in parts.channels if each.webhooks is not None]
+    if webhooks.listen and not knocking and parts.all_channels:
+        yield "webhooks.listen: no channel sends any; give one a table of its own: webhooks = {}"
+    if webhooks.listen and parts.web is not None and webhooks.listen == parts.web.listen:
+        yield f"webhooks.listen: {webhooks.listen} is that of web.listen; what is open to others serves nothing else"
+    for number, each in knocking:
+        where = f"channels[{number}].webhooks"
+        assert each.webhooks is not None
+        if not webhooks.listen:
+            yield f'{where}: nobody takes them; say where in webhooks.listen, like "127.0.0.1:9642"'
+        if not each.webhooks.secret and each.auth.mode != "client_credentials":
+            yield f"{where}.secret: name the app's client secret: it signs them, and auth has only a token"
 
 
 def _twice(table: str, key: str, values: Sequence[tuple[int, object]]) -> Iterator[str]:

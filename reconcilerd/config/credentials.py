@@ -57,6 +57,23 @@ def credentials(settings: Settings, env: Mapping[str, str]) -> dict[str, Pair | 
     return found
 
 
+def signing_secrets(
+    settings: Settings, found: Mapping[str, Pair | Secret], env: Mapping[str, str], faults: list[str]
+) -> dict[str, tuple[Secret, ...]]:
+    """The secrets that may sign the webhooks of each channel that sends any, the present one first."""
+    made: dict[str, tuple[Secret, ...]] = {}
+    for number, each in enumerate(settings.channels):
+        if each.webhooks is None:
+            continue
+        where, ours = f"channels[{number}].webhooks", found.get(each.name)
+        named = {"secret": each.webhooks.secret, "old_secret": each.webhooks.old_secret}
+        secrets = [resolve(name, env, f"{where}.{key}", faults) for key, name in named.items() if name]
+        if not each.webhooks.secret and isinstance(ours, Pair):
+            secrets.insert(0, ours.client_secret)
+        made[each.name] = tuple(secret for secret in secrets if secret is not None)
+    return made
+
+
 def resolve(name: str, env: Mapping[str, str], where: str, faults: list[str]) -> Secret | None:
     """One secret by name: ``NAME`` (credentials directory, then environment), ``file:PATH`` or ``env:NAME``.
 

@@ -18,6 +18,7 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
+_GROUP: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}")
 _MAIL_ADDRESS: Final = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?"
 )
@@ -123,6 +124,14 @@ def _secret_name(value: str) -> str:
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise ValueError(f"1 to 64 of A-Z, a-z, 0-9, - and _, no - or _ in front (got {value[:80]!a})")
+    return value
+
+
+def _group_name(value: str) -> str:
+    if value and not _GROUP.fullmatch(value):
+        raise ValueError(
+            f"the name of a group of this machine, like reconcilerd-readers (got {value[:80]!a})"
+        )
     return value
 
 
@@ -247,6 +256,7 @@ Zone = Annotated[str, AfterValidator(_zone), Unit("time zone")]
 Cron = Annotated[str, Field(max_length=200), AfterValidator(_cron), Unit("cron")]
 Name = Annotated[str, AfterValidator(_name), Unit("name")]
 Host = Annotated[str, AfterValidator(_host), Unit("name")]
+GroupName = Annotated[str, AfterValidator(_group_name), Unit("name")]
 Instance = Annotated[str, AfterValidator(lambda value: value and _host(value)), Unit("name")]
 """A name, or empty for that of the machine."""
 MailAddress = Annotated[str, AfterValidator(_mail_address), Unit("address")]

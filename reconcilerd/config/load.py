@@ -31,6 +31,7 @@ from reconcilerd.config.settings import (
     Section,
     SentinelSection,
     Settings,
+    WebhooksSection,
     WebSection,
 )
 from reconcilerd.errors import ConfigFault
@@ -208,6 +209,7 @@ def _parts(content: Mapping[str, Any]) -> Parts:
         sentinels=_all_sound(SentinelSection, _tables(content, "sentinels")),
         freeze=_all_sound(FreezeSection, _tables(content, "freeze")),
         web=_section(WebSection, content.get("web", {})),
+        webhooks=_section(WebhooksSection, content.get("webhooks", {})),
         alerts=_section(AlertsSection, content.get("alerts", {})),
         schedule=_section(ScheduleSection, content.get("schedule", {})),
         all_channels=bool(channels) and len(sound) == len(channels),

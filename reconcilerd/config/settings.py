@@ -17,6 +17,7 @@ from reconcilerd.config.fields import (
     Eaches,
     FilePath,
     FinePercentage,
+    GroupName,
     Host,
     HostName,
     Instance,
@@ -83,6 +84,22 @@ class ExtensivSection(Section):
     )
 
 
+class HooksSection(Section):
+    """A store that tells us when something changed. What it says is a hint to read, and nothing else."""
+
+    shop: HostName | None = Field(
+        None,
+        description="the store's name at Shopify, like brand.myshopify.com; by default the host of base_url",
+    )
+    secret: SecretName = Field(
+        "", description="name of the secret that signs them; empty: auth.client_secret, as with most apps"
+    )
+    old_secret: SecretName = Field(
+        "",
+        description="name of the secret before: for an hour after a rotation the store may still sign by it",
+    )
+
+
 class ChannelSection(Section):
     name: Name = Field(description="how commands, logs and rules call it")
     kind: Literal["shopify"] = Field(description="which connector")
@@ -124,6 +141,9 @@ class ChannelSection(Section):
     )
     cost_hidden_day: Cost | None = Field(None, description="what hiding one sellable unit for a day costs")
     decrease_only: bool = Field(False, description="true: lowered where it shows too much, never raised")
+    webhooks: HooksSection | None = Field(
+        None, description="a table, which may be empty: its webhooks are taken where [webhooks] listens"
+    )
 
 
 class DemandSection(Section):
@@ -320,6 +340,13 @@ class DaemonSection(Section):
     stop_file: Annotated[FilePath, Field(min_length=1)] = Field(
         "STOP", description="while it exists nothing is written"
     )
+    readers: GroupName = Field(
+        "",
+        description="a group of this machine that may look by the control socket; empty: its own user and root",
+    )
+    operators: GroupName = Field(
+        "", description="one that may also change things by it; with readers, its members are in both"
+    )
     drain_s: Seconds = Field(20.0, description="how long a stop waits for writes under way")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is said")
 
@@ -456,6 +483,14 @@ class WebSection(Section):
     )
 
 
+class WebhooksSection(Section):
+    """A door of its own for webhooks: what is open to the internet serves nothing else."""
+
+    listen: Address = Field(
+        "", description="where they are taken, like 127.0.0.1:9642 behind a proxy with TLS; empty: nowhere"
+    )
+
+
 class TracingSection(Section):
     otlp_url: Url | None = Field(
         None,
@@ -488,6 +523,7 @@ class Settings(Section):
     velocity: VelocitySection = VelocitySection()
     schedule: ScheduleSection = ScheduleSection()
     web: WebSection = WebSection()
+    webhooks: WebhooksSection = WebhooksSection()
     tracing: TracingSection = TracingSection()
     demand: list[DemandSection] = Field([], description="one table for each status that is not firm")
     rules_csv: FilePath = Field("", description="rules for single SKUs, beside the config")

@@ -94,6 +94,8 @@ class Answers:
         self._archive = archive
         self.reload: Callable[[], Awaitable[dict[str, Any]]] = _nothing_runs
         """Takes over a changed configuration; a daemon that runs has one."""
+        self.prove: Callable[[], Awaitable[str]] = _nothing_to_prove
+        """Proves the whole ledger; why it is not what was written, if it is not."""
         hands = Hands(self._sku, self._read, carry, self._must_be_read)
         self._more = more
         if alarms is not None:
@@ -123,6 +125,7 @@ class Answers:
             "unfreeze": self.freeze,
             "breaker": self.breaker,
             "audit": self.audit,
+            "verify": self.verify,
             "reload": lambda _request, _by: self.reload(),
             **(self._plans.requests() if self._plans else {}),
             **self._of_time,
@@ -276,7 +279,19 @@ class Answers:
             )
         unread = await self._daemon.read_everything()
         told = await self.reconcile({"all": True}, by)
-        return {**told, "unread": unread, "exit_code": 5 if unread else told["exit_code"]}
+        broken = await self._proven()
+        code = 2 if broken else 5 if unread else told["exit_code"]
+        return {**told, "unread": unread, "ledger": broken or "proven", "exit_code": code}
+
+    async def verify(self, _request: dict[str, Any], _by: str) -> dict[str, Any]:
+        """Prove the whole ledger. One that is not what was written is an alert until it is again."""
+        broken = await self._proven()
+        return error(broken, 2) if broken else {"ledger": "proven", "exit_code": 0}
+
+    async def _proven(self) -> str:
+        broken = await self.prove()
+        self._daemon.health.surroundings.broken_ledger = broken
+        return broken
 
     def _must_be_read(self) -> None:
         """Raises Denied or NeverRead where nobody can say which SKUs and listings there are."""
@@ -527,6 +542,10 @@ class Answers:
                 # Readings closer together would count as one.
                 await anyio.sleep(book.policy.limits.confirm_gap_ms / 1000)
             await self._read(skus)
+
+
+async def _nothing_to_prove() -> str:
+    return ""
 
 
 async def _nothing_runs() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reconcilerd.alerting.slack_socket import Heard
+from reconcilerd.connectors.hints import Became, Topic
 from reconcilerd.domain.facts import (
     CorrectionEnd,
     CorrectionPlanned,
@@ -23,7 +24,7 @@ from reconcilerd.tally import MINUTES, Histogram
 
 Phase = Literal["read", "plan", "record", "write"]
 PassResult = Literal["ok", "partial", "held"]
-Surface = Literal["page", "slack", "socket"]
+Surface = Literal["page", "slack", "socket", "webhooks"]
 CORRECTIONS = (CorrectionPlanned, CorrectionSent, CorrectionSettled)
 
 
@@ -50,6 +51,8 @@ class Counts:
     """Seconds from when a drift was first seen until it was gone, by channel."""
     loop_lag: Histogram = field(default_factory=Histogram)
     """Seconds by which the event loop came late to what was due."""
+    hints: Counter[tuple[ChannelName, Topic, Became]] = field(default_factory=Counter)
+    """What was told us unasked, by what came of it."""
     turned_away: Counter[Surface] = field(default_factory=Counter)
     """Requests of somebody who may not ask, by where they came in."""
     slack: Counter[Heard] = field(default_factory=Counter)

@@ -18,6 +18,7 @@ from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.health import Health
+from reconcilerd.daemon.hints import Hints
 from reconcilerd.daemon.passes import Passes
 from reconcilerd.daemon.pollers import (
     Pace,
@@ -28,6 +29,7 @@ from reconcilerd.daemon.pollers import (
     read_wanted_stock,
 )
 from reconcilerd.daemon.rereads import Rereads
+from reconcilerd.daemon.scopes import Ask, watch_scopes
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.circuit import half_fail
@@ -59,6 +61,8 @@ class Plugs:
     circuits: Circuits
     closed: Callable[[Instant], tuple[Closed, ...]] = field(default=lambda _: ())
     """The freeze windows that are open at a moment."""
+    scopes: Mapping[ChannelName, Ask] = field(default_factory=dict)
+    """Whom to ask what our credentials may do."""
 
 
 class Daemon:
@@ -88,6 +92,7 @@ class Daemon:
         self.new_id = plugs.new_id
         self.watch = desk.watch
         self.rereads = Rereads()
+        self.hints = Hints(desk, self.rereads)
         self.passes = Passes(desk, self.executors, self.windows, self.rails, plugs.new_id)
         self.health = health(desk, self.passes)
         self.changed: Callable[[str, Mapping[str, str]], None] = lambda _what, _details: None
@@ -231,6 +236,10 @@ class Daemon:
             feed_the_hungry, standing.hungry, standing.lively, self.desk, every_ms=HUNGRY_EVERY_MS
         )
         group.start_soon(keep_alive, "hungry", feeder, self.watch)
+        group.start_soon(keep_alive, "hints", self.hints.run, self.watch)
+        if plugs.scopes:
+            looker = partial(watch_scopes, plugs.scopes, self.desk, self.health.surroundings.widened)
+            group.start_soon(keep_alive, "scopes", looker, self.watch)
         for name, channel in plugs.channels.items():
             reader = partial(read_wanted_slots, channel, self.desk)
             group.start_soon(keep_alive, f"slot reader {name}", reader, self.watch)

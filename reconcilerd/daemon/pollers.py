@@ -28,6 +28,8 @@ READ_BATCH = 50
 MAX_WATCHED = 200
 """Slots that are read ahead of their sweep at a time."""
 BACKOFF_CAP_S = 300.0
+NEWS_AFTER_S = 10.0
+"""So long after a reading a hint begins the next: more hints are no more readings."""
 
 WHOLE_ORDERS_S = 3_600.0
 """How often every open order of Extensiv is read: a page for each 500 of them."""
@@ -78,7 +80,9 @@ async def poll(
         pause = pace.every_s if not failures else min(BACKOFF_CAP_S, max(1.0, pace.every_s / 4) * 2**failures)
         if isinstance(error, TryLater) and error.after_ms is not None:
             pause = max(pause if failures > 1 else 0.0, min(BACKOFF_CAP_S, error.after_ms / 1000))
-        await rereads.rest(feed, max(0.05, (pause - spent) * (1 + pace.jitter * (2 * chance.random() - 1))))
+        turn_s = max(0.05, (pause - spent) * (1 + pace.jitter * (2 * chance.random() - 1)))
+        # Who fails is left alone, whoever knocks.
+        await rereads.rest(feed, turn_s, None if failures else NEWS_AFTER_S)
 
 
 async def read_once(

@@ -5,7 +5,7 @@ Knows no request by itself: which fields one needs, and what they may name, it s
 
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 MOST_ROWS = 10_000
 """The longest list that a request may ask for."""
@@ -49,6 +49,27 @@ FIELDS: Mapping[str, Kind] = {
     "plan": (lambda _: True, "a plan"),
 }
 """Every field of any request, whether it is what it must be, and the words for that."""
+LOOKS: Final = frozenset(
+    {"status", "reconcile", "explain", "history", "metrics", "plan", "passes", "envelopes", "pins", "names"}
+    | {"breaker", "alerts", "alert", "handover", "digest"}
+)
+"""Requests that only look, unless a field says otherwise; all others change something, those nobody thought of too."""
+
+CHANGES: Final = ("apply", "reset", "send")
+"""Fields that say otherwise."""
+
+
+def is_look(said: Request) -> bool:
+    """Whether a request changes nothing, here or anywhere, and has no more read than what it names."""
+    op = said.get("op")
+    if not isinstance(op, str) or op not in LOOKS or any(_says(said, each) for each in CHANGES):
+        return False
+    return not _says(said, "fresh") or bool(said.get("sku") or said.get("skus"))
+
+
+def _says(said: Request, field: str) -> bool:
+    """Anything but no: whether it is a yes at all is judged later."""
+    return said.get(field) is not None and said[field] is not False
 
 
 def parse(said: Request) -> Request:

@@ -26,6 +26,7 @@ class Rereads:
 
     def __init__(self) -> None:
         self._asked: dict[FeedName, list[Reread]] = {}
+        self._nudged: set[FeedName] = set()
         self._came: dict[FeedName, anyio.Event] = {}
 
     def ask(self, feed: FeedName) -> Reread:
@@ -37,12 +38,26 @@ class Rereads:
 
     def take(self, feed: FeedName) -> list[Reread]:
         """Those that the reading which begins now fulfils."""
+        self._nudged.discard(feed)
         return self._asked.pop(feed, [])
 
-    async def rest(self, feed: FeedName, seconds: float) -> None:
-        """Sleep as long as nobody asks."""
+    def nudge(self, feed: FeedName) -> None:
+        """Have the news of a feed read earlier than its turn. Asking twice before that is asking once."""
+        if feed not in self._nudged:
+            self._nudged.add(feed)
+            self._came.pop(feed, anyio.Event()).set()
+
+    async def rest(self, feed: FeedName, seconds: float, news_after_s: float | None = None) -> None:
+        """Sleep as long as nobody asks. Who merely nudges waits ``news_after_s``; None: until the end."""
         heard(seconds + SLACK_S)
-        if feed not in self._asked:
-            with anyio.move_on_after(seconds):
-                await self._came.setdefault(feed, anyio.Event()).wait()
+        rested_s = anyio.current_time()
+        with anyio.move_on_after(seconds):
+            while feed not in self._asked:
+                left_s = float("inf")
+                if feed in self._nudged and news_after_s is not None:
+                    left_s = rested_s + news_after_s - anyio.current_time()
+                if left_s <= 0:
+                    break
+                with anyio.move_on_after(left_s):
+                    await self._came.setdefault(feed, anyio.Event()).wait()
         heard()

@@ -112,11 +112,19 @@ class Surroundings:
         self._as_found: Mapping[str, FileState | None] | None = None
         self._probes: dict[str, tuple[Instant | None, int, str]] = {}
         """By surface: when it was last tried (None: not looked at since), how often, and how."""
+        self._widened: dict[str, tuple[Instant | None, str]] = {}
+        """By system: when what is new was told (None: not yet), and what our credentials may do now."""
         self._paused: set[str] = set()
+        self.broken_ledger = ""
+        """What the last check of the whole ledger found, if it is not what was written."""
 
     def probed(self, surface: str, how: str) -> None:
         """Somebody without the right tried to get in."""
         self._probes[surface] = (None, self._probes.get(surface, (None, 0, ""))[1] + 1, how)
+
+    def widened(self, system: str, what: str) -> None:
+        """Our credentials may do more at a system than they need, since the last time that somebody looked."""
+        self._widened[system] = (None, what)
 
     def look(
         self, now: Instant, freezes: Iterable[FreezeSet], taken_back: Mapping[str, str]
@@ -128,6 +136,7 @@ class Surroundings:
         yield from self._pauses(now, freezes)
         yield from self._attempts(now, taken_back)
         yield from self._files()
+        yield from self._ledger()
         yield from self._disk()
         yield from self._backup(now, self._began)
 
@@ -182,6 +191,15 @@ class Surroundings:
             yield Word(
                 not over, "access_probe", surface, text, "find out who that is, and why: the log says when"
             )
+        for system, (told, what) in list(self._widened.items()):
+            at = now if told is None else told
+            self._widened[system] = (at, what)
+            over = now - at > PROBED_MS
+            if over:
+                del self._widened[system]
+            text = f"our credentials at {system} may do more than they need, and nobody was told yet: {what}"
+            do = "find out who gave them that; take it out of the app's configuration: reconcilerd doctor"
+            yield Word(not over, "access_probe", f"scopes of {system}", text, do)
         for system in self._calls():
             text = (
                 f"{system} took our credentials and refuses them now: somebody revoked or replaced them "
@@ -206,6 +224,11 @@ class Surroundings:
             f"owner or mode of our files changed: {'; '.join(changed)}",
             "set them back with chown and chmod; if you changed them, restart",
         )
+
+    def _ledger(self) -> Iterator[Word]:
+        text = f"the ledger is not what was written: {self.broken_ledger}"
+        do = "freeze; keep the file for a report; reconcilerd ledger verify, reconcilerd restore --help"
+        yield Word(bool(self.broken_ledger), "storage", "ledger", text, do)
 
     def _disk(self) -> Iterator[Word]:
         free = self._around.free_percent()

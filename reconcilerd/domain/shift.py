@@ -17,6 +17,7 @@ from reconcilerd.domain.facts import (
     FreezeSet,
     InvariantBroken,
     JobEnded,
+    LedgerRestored,
     PlanApplied,
     PolicyAdopted,
     RailLatched,
@@ -36,6 +37,7 @@ TOLD = (
     FreezeSet,
     InvariantBroken,
     JobEnded,
+    LedgerRestored,
     PlanApplied,
     PolicyAdopted,
     RailLatched,
@@ -137,6 +139,10 @@ def _deed(entry: int, at: Instant, fact: Fact) -> Deed | None:
             return Deed(entry, at, OURSELVES, "stopped all writes", fact.name, why)
         case JobEnded(ok=False):
             return Deed(entry, at, OURSELVES, "failed at", f"the {fact.name}", fact.why)
+        case LedgerRestored():
+            return Deed(
+                entry, at, fact.by, "restored the ledger", f"from {fact.file}", f"{fact.entries} entries"
+            )
         case BreachLifted():
             return Deed(entry, at, fact.by, "lifted a broken invariant", fact.id, fact.reason)
         case _:

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import msgspec
 
+from reconcilerd.domain.facts import LedgerRestored
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.copies import Inspected, copy_of, inspect, into_place, made_by_us, must_be_there
 from reconcilerd.ledger.lock import take_lock
+from reconcilerd.ledger.migrations import ALL
 from reconcilerd.ledger.owner import give
 from reconcilerd.ledger.rotation import HOUR_MS, surplus
+from reconcilerd.ledger.store import Ledger
 
 OVERDUE_MS = 26 * HOUR_MS
 """An older last backup is told: a daily one, with two hours to be late."""
@@ -198,8 +201,8 @@ class Restored:
     what: Inspected
 
 
-def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: bool) -> Restored:
-    """Put a proven copy of a backup in a ledger's place, under its lock.
+def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: bool, by: str) -> Restored:
+    """Put a proven copy of a backup in a ledger's place, under its lock, with an entry that says so and ``by`` whom.
 
     The ledger that is there goes aside, whole, under another name; without ``replace`` it is refused. Raises
     LedgerLocked where a daemon holds the ledger, LedgerFault otherwise; then what was there is as it was.
@@ -224,7 +227,11 @@ def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: 
         try:
             give(part, ledger if ledger.exists() else ledger.parent)
             found = _proven(part, head)
-            aside = _put_aside(ledger, clock()) if ledger.exists() else None
+            at, there = clock(), ledger.exists()
+            name = str(_aside(ledger, at)) if there else ""
+            told = LedgerRestored(str(file.absolute()), found.entries, found.head, name, by, at)
+            _write_down(part, told, found, clock)
+            aside = _put_aside(ledger, at) if there else None
             _replace(ledger, part, aside)
         except BaseException:
             part.unlink(missing_ok=True)
@@ -232,6 +239,18 @@ def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: 
         return Restored(str(ledger), None if aside is None else str(aside), found)
     finally:
         os.close(lock)
+
+
+def _write_down(part: Path, told: LedgerRestored, found: Inspected, clock: Callable[[], Instant]) -> None:
+    """The first entry after those of the backup. One of an older version stays as it is: the next start upgrades it."""
+    if found.schema != ALL:
+        return
+    try:
+        with Ledger.open(part, clock=clock) as copy:
+            copy.append([told], note="restored")
+    finally:
+        for end in (".lock", "-wal", "-shm"):
+            part.with_name(part.name + end).unlink(missing_ok=True)
 
 
 def _replace(ledger: Path, made: Path, aside: Path | None) -> None:
@@ -250,9 +269,13 @@ def _replace(ledger: Path, made: Path, aside: Path | None) -> None:
         raise
 
 
+def _aside(ledger: Path, at: Instant) -> Path:
+    return ledger.with_name(f"{ledger.name}.replaced-{_name(ledger, at).removeprefix(ledger.stem + '-')}")
+
+
 def _put_aside(ledger: Path, at: Instant) -> Path:
     """A second name for the ledger and its log, so that there is no moment without one. Raises LedgerFault."""
-    aside = ledger.with_name(f"{ledger.name}.replaced-{_name(ledger, at).removeprefix(ledger.stem + '-')}")
+    aside = _aside(ledger, at)
     try:
         log = ledger.with_name(ledger.name + "-wal")
         if log.exists():

@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import (
 
 from reconcilerd import __version__
 from reconcilerd.alerting.slack_socket import HEARD
+from reconcilerd.connectors.hints import REFUSED, Became, Topic
 from reconcilerd.daemon.breakers import tripped
 from reconcilerd.daemon.presses import RESULTS
 from reconcilerd.daemon.sums import DIRECTIONS, STATES
@@ -29,6 +30,16 @@ from reconcilerd.transport.credentials import ClientCredentials
 from reconcilerd.web.sources import Sources
 from reconcilerd.web.survey import Survey
 
+OUTCOMES = (
+    *(
+        (topic, heard)
+        for topic in (Topic.LISTING, Topic.ORDERS)
+        for heard in (Became.TAKEN, Became.DUPLICATE)
+    ),
+    *((Topic.LISTING, heard) for heard in (Became.CROWDED, Became.UNKNOWN)),
+    *((Topic.OTHER, heard) for heard in (*sorted(REFUSED), Became.UNNEEDED, Became.UNREADABLE)),
+)
+"""All that a webhook can come to."""
 PREFIX = "reconcilerd_"
 SEVERITIES = ("critical", "error", "warning", "info")
 Labels = Sequence[str]
@@ -77,7 +88,7 @@ def _program(sources: Sources) -> Iterator[Metric]:
         "auth_failures",
         "Requests of somebody who may not ask, by where they came in.",
         ("surface",),
-        [((each,), daemon.desk.counts.turned_away[each]) for each in ("page", "slack", "socket")],
+        [((each,), daemon.desk.counts.turned_away[each]) for each in ("page", "slack", "socket", "webhooks")],
     )
     yield _counter(
         "slack_socket",
@@ -90,6 +101,16 @@ def _program(sources: Sources) -> Iterator[Metric]:
         "Presses of buttons in Slack, by what came of them.",
         ("result",),
         [((each,), daemon.desk.counts.presses[each]) for each in RESULTS],
+    )
+    yield _counter(
+        "webhooks_received",
+        "Webhooks, by what they are about and what came of it; who may not send any is not looked into (other).",
+        ("channel", "topic", "outcome"),
+        [
+            ((name, topic, heard), daemon.desk.counts.hints[name, topic, heard])
+            for name in daemon.hints.channels
+            for topic, heard in OUTCOMES
+        ],
     )
 
 

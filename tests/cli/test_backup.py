@@ -47,9 +47,12 @@ def test_a_backup_beside_the_daemon_is_put_back_once_it_has_stopped(tmp_path: Pa
         put = run(tmp_path, "restore", backup["file"], "--replace", "--json", *named)
         assert put.returncode == 0, put.stderr
         assert json.loads(put.stdout)["entries"] == backup["entries"]
-        assert (
-            json.loads(run(tmp_path, "ledger", "verify", "--json", *named).stdout)["head"] == backup["head"]
+        found = json.loads(run(tmp_path, "ledger", "verify", "--json", *named).stdout)
+        assert (found["ok"], found["entries"]) == (True, backup["entries"] + 1), (
+            "the restore is an entry itself"
         )
+        done = run(tmp_path, "handover", "--since", "1h", *named)
+        assert "restored the ledger" in " ".join(done.stdout.split())
 
 
 def test_what_is_said_fits_the_terminal_but_for_paths_and_hashes(folder: Path) -> None:

@@ -127,7 +127,7 @@ def shown_by_markdown(text: str) -> tuple[list[str], set[str]]:
 
 @given(st.text(st.characters(), max_size=20) | st.sampled_from(NAMES))
 def test_a_cell_of_markdown_is_what_it_says(name: str) -> None:
-    table = "\n".join(plan_text._grid(["SKU", "next"], [[name, "next"]], set()))
+    table = "\n".join(plan_text.grid(["SKU", "next"], [[name, "next"]], set()))
     cells, kinds = shown_by_markdown(table)
     told = " ".join(visible(name).split())
     shown = told if len(told) <= plan_text.CELL else f"{told[: plan_text.CELL - 1]}…"

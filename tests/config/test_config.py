@@ -348,6 +348,39 @@ def test_a_host_is_a_name_and_nothing_else(host: str) -> None:
     assert "web.hosts[0]" in fault
 
 
+def test_webhooks_are_taken_where_a_door_and_a_store_are_named() -> None:
+    changed = content()
+    put("webhooks", "listen", value="127.0.0.1:9642")(changed)
+    (fault,) = faults_of(changed)
+    assert "webhooks.listen: no channel sends any" in fault
+    put("channels", 1, "webhooks", value={})(changed)
+    sound = parse(changed, "config.toml").channels[1].webhooks
+    assert sound is not None
+    assert sound.shop is None
+    put("webhooks", "listen", value="")(changed)
+    (fault,) = faults_of(changed)
+    assert "channels[1].webhooks: nobody takes them" in fault
+
+
+def test_the_door_for_webhooks_serves_nothing_else() -> None:
+    changed = content()
+    put("webhooks", "listen", value=changed["web"]["listen"])(changed)
+    put("channels", 0, "webhooks", value={})(changed)
+    (fault,) = faults_of(changed)
+    assert "is that of web.listen" in fault
+
+
+def test_an_app_with_a_token_alone_names_the_secret_that_signs() -> None:
+    changed = elsewhere("sandbox")
+    put("webhooks", "listen", value="127.0.0.1:9642")(changed)
+    changed["channels"][0]["auth"] = {"mode": "static_token", "token": "shop-token"}
+    put("channels", 0, "webhooks", value={})(changed)
+    (fault,) = faults_of(changed)
+    assert "channels[0].webhooks.secret: name the app's client secret" in fault
+    put("channels", 0, "webhooks", value={"secret": "shop-secret", "shop": "brand.myshopify.com"})(changed)
+    assert parse(changed, "config.toml").channels[0].webhooks is not None
+
+
 def test_every_key_has_a_unit_and_a_reason() -> None:
     rows = list(describe())
     assert [row.key for row in rows if not row.unit or not row.reason] == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reconcilerd.config.credentials import Pair, credentials, resolve
+from reconcilerd.config.credentials import Pair, credentials, resolve, signing_secrets
 from reconcilerd.config.load import parse
 from reconcilerd.config.secret import Secret, redact
 from reconcilerd.errors import ConfigFault
@@ -233,3 +233,19 @@ def test_a_value_that_is_shown_in_part_shows_no_part_of_a_secret(before: int) ->
         parse(changed, "config.toml")
     assert "(got '" in str(caught.value)
     assert WORD[:5] not in str(caught.value)
+
+
+def test_webhooks_are_signed_by_the_apps_secret_unless_another_is_named() -> None:
+    changed, faults = content(), list[str]()
+    changed["webhooks"] = {"listen": "127.0.0.1:9642"}
+    changed["channels"][0]["webhooks"] = {}
+    changed["channels"][1]["webhooks"] = {"secret": "NEW", "old_secret": "OLD"}
+    settings = parse(changed, "config.toml")
+    env = {"NEW": "new-secret", "OLD": "old-secret"}
+    found = signing_secrets(settings, credentials(settings, env), env, faults)
+    told = {name: [each.reveal() for each in secrets] for name, secrets in found.items()}
+    assert told == {"shop-uk": ["simulator-secret"], "shop-eu": ["new-secret", "old-secret"]}
+    assert faults == []
+    signing_secrets(settings, {}, {}, faults)
+    assert len(faults) == 2
+    assert faults[0].startswith("channels[1].webhooks.secret: no credential 'NEW'")

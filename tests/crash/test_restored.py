@@ -76,7 +76,7 @@ def test_a_daemon_on_a_backup_taken_mid_write_converges_and_writes_nothing_twice
 
     doors = [each for api in theatre.business.stores.values() for each in api.door]
     restored_at = theatre.clock()
-    done = restore(taken.target, theatre.path, theatre.clock, replace=True)
+    done = restore(taken.target, theatre.path, theatre.clock, replace=True, by="a test")
     assert open_intents(theatre.path) == taken.open
     whole = open_reader(Path(done.replaced or ""))
     assert whole.latest_seq > done.what.entries, "nothing was lost: the test proves nothing"

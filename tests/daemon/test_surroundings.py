@@ -188,3 +188,22 @@ def test_an_old_backup_is_told_and_one_that_never_was_after_a_day() -> None:
 def test_where_nothing_can_be_seen_nothing_is_told() -> None:
     words = Surroundings(Around()).look(START, [], {})
     assert not [each for each in words if each.on]
+
+
+def test_scopes_that_came_are_told_once_and_end_by_themselves() -> None:
+    machine = Machine()
+    machine.surroundings.widened("shop-uk", "write_products")
+    word = machine.told()["access_probe", "scopes of shop-uk"]
+    assert "write_products" in word.text
+    assert machine.told(PROBED_MS - 1) == {("access_probe", "scopes of shop-uk"): word}
+    assert machine.told(2) == {}
+    assert machine.told(HOUR_MS) == {}
+
+
+def test_a_ledger_that_is_not_what_was_written_is_told_until_it_is() -> None:
+    machine = Machine()
+    machine.surroundings.broken_ledger = "entry 7: it is not what was written"
+    assert "entry 7" in machine.told()["storage", "ledger"].text
+    assert ("storage", "ledger") in machine.told(HOUR_MS)
+    machine.surroundings.broken_ledger = ""
+    assert machine.told() == {}

@@ -42,7 +42,7 @@ def test_no_text_of_a_stranger_is_put_into_a_command(path: Path) -> None:
 
 def test_what_workflows_run_is_there() -> None:
     run = {each for path in WORKFLOWS for each in re.findall(r"\.ci/\w+", path.read_text("utf-8"))}
-    assert run == {".ci/run", ".ci/nightly", ".ci/audit"}
+    assert run == {".ci/run", ".ci/nightly", ".ci/audit", ".ci/policy"}
     assert all((ROOT / each).stat().st_mode & 0o111 for each in run)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reconcilerd.domain.facts import StockObserved
+from reconcilerd.domain.facts import LedgerRestored, StockObserved
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault, LedgerLocked
 from reconcilerd.ledger import copies
@@ -90,12 +90,14 @@ def test_each_backup_under_load_is_restored_to_the_beginning_that_it_was_taken_o
         made = back_up(busy, tmp_path / "b", later(number), hourly=1, daily=1, rest=rest)
         assert made.backup.entries >= began, "it lacks what was there when it began"
         target = tmp_path / f"restored{number}" / "l.db"
-        restore(Path(made.backup.file), target, clock, replace=False)
+        restore(Path(made.backup.file), target, clock, replace=False, by="a test")
         with Ledger.open(target, clock=clock) as restored:
             whole = list(beside.entries())
-            assert list(restored.entries()) == whole[: made.backup.entries]
-            assert beside.hash_of(made.backup.entries) == restored.head_hash
-            assert restored.append([stock("next", 1, 1)]) == made.backup.entries + 1
+            *same, last = restored.entries()
+            assert same == whole[: made.backup.entries]
+            assert beside.hash_of(made.backup.entries) == restored.hash_of(made.backup.entries)
+            assert [fact.kind for fact in last.facts] == ["restored"]
+            assert restored.append([stock("next", 1, 1)]) == made.backup.entries + 2
             assert restored.verify().ok
     beside.close()
     assert steps[-1] > steps[0], "nobody wrote meanwhile"
@@ -262,7 +264,7 @@ def test_a_ledger_that_somebody_writes_is_not_replaced(written: Path, tmp_path: 
     with Ledger.open(written, clock=clock) as ledger:
         ledger.append([stock("a", 1, 1)])
         with pytest.raises(LedgerLocked, match=f"process {os.getpid()}"):
-            restore(Path(made.backup.file), written, clock, replace=True)
+            restore(Path(made.backup.file), written, clock, replace=True, by="a test")
         assert ledger.latest_seq == 21
 
 
@@ -277,7 +279,7 @@ def test_a_ledger_is_replaced_only_on_request_and_stays_beside_it_whole(
     for end, content in held.items():
         Path(f"{written}{end}").write_bytes(content)
     with pytest.raises(LedgerFault, match="--replace"):
-        restore(Path(made.backup.file), written, clock, replace=False)
+        restore(Path(made.backup.file), written, clock, replace=False, by="a test")
 
     def failing(*_: object) -> None:
         raise LedgerFault("it cannot be put there")
@@ -285,14 +287,19 @@ def test_a_ledger_is_replaced_only_on_request_and_stays_beside_it_whole(
     with monkeypatch.context() as patch:
         patch.setattr("reconcilerd.ledger.backups.into_place", failing)
         with pytest.raises(LedgerFault, match="cannot be put"):
-            restore(Path(made.backup.file), written, clock, replace=True)
+            restore(Path(made.backup.file), written, clock, replace=True, by="a test")
     assert [each.name for each in written.parent.glob("*replaced*")] == []
     assert {end: Path(f"{written}{end}").read_bytes() for end in held} == held
-    done = restore(Path(made.backup.file), written, clock, replace=True)
-    with Ledger.open(written, clock=clock) as ledger:
-        assert ledger.latest_seq == 20
-        assert ledger.verify().ok
+    done = restore(Path(made.backup.file), written, clock, replace=True, by="a test")
     assert done.replaced is not None
+    with Ledger.open(written, clock=clock) as ledger:
+        (told,) = ledger.state(LedgerRestored)
+        assert told == LedgerRestored(
+            made.backup.file, 20, made.backup.head, done.replaced, "a test", clock()
+        )
+        assert ledger.latest_seq == 21
+        assert ledger.verify().ok
+    assert {each.name for each in written.parent.glob("*restoring*")} == set()
     with Ledger.open(Path(done.replaced), clock=clock) as ledger:
         assert ledger.latest_seq == 21
         assert ledger.verify().ok
@@ -307,7 +314,7 @@ def test_a_backup_that_is_not_sound_replaces_nothing(written: Path, tmp_path: Pa
     file.write_bytes(raw)
     before = written.read_bytes()
     with pytest.raises(LedgerFault, match=r"broken at entry|not what"):
-        restore(file, written, clock, replace=True)
+        restore(file, written, clock, replace=True, by="a test")
     with pytest.raises(LedgerFault, match=r"broken at entry|not what"):
         inspect(file)
     assert written.read_bytes() == before
@@ -320,7 +327,7 @@ def test_a_file_copy_with_its_log_is_restored_too(written: Path, tmp_path: Path)
         ledger.append([stock("later", 1, 1)])
         for end in ("", "-wal"):
             shutil.copy(f"{written}{end}", tmp_path / f"copy.db{end}")
-    restore(tmp_path / "copy.db", tmp_path / "new" / "l.db", clock, replace=False)
+    restore(tmp_path / "copy.db", tmp_path / "new" / "l.db", clock, replace=False, by="a test")
     with Ledger.open(tmp_path / "new" / "l.db", clock=clock) as ledger:
         assert [fact.on_hand for fact in ledger.state(StockObserved) if fact.sku == "later"] == [1]
 
@@ -355,6 +362,6 @@ def test_what_root_makes_belongs_to_whom_the_ledger_belongs_to(written: Path, tm
         os.chown(each, nobody, nobody)
     made = taken(written, tmp_path / "b")
     written.with_name("l.db.lock").unlink()
-    restore(Path(made.backup.file), written, clock, replace=True)
+    restore(Path(made.backup.file), written, clock, replace=True, by="a test")
     new = [written.parent, *written.parent.iterdir(), tmp_path / "b", *(tmp_path / "b").iterdir()]
     assert {(each.stat().st_uid, each.stat().st_gid) for each in new} == {(nobody, nobody)}

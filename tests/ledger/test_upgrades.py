@@ -83,7 +83,7 @@ def test_an_older_ledger_can_be_read_and_backed_up_as_it_is_and_a_backup_of_it_r
     reader.close()
     made = back_up(path, tmp_path / "b", clock, hourly=1, daily=1)
     assert inspect(path).schema == ALL[:schema]
-    restore(Path(made.backup.file), tmp_path / "new.db", clock, replace=False)
+    restore(Path(made.backup.file), tmp_path / "new.db", clock, replace=False, by="a test")
     with Ledger.open(tmp_path / "new.db", clock=clock) as ledger:
         assert held(ledger) == (ENTRIES, [ENTRIES])
 
@@ -145,7 +145,7 @@ def test_a_newer_ledger_is_refused_by_whoever_opens_it_and_says_what_to_do(tmp_p
         lambda: Ledger.open(path, clock=clock),
         lambda: open_reader(path),
         lambda: inspect(path),
-        lambda: restore(path, tmp_path / "new.db", clock, replace=False),
+        lambda: restore(path, tmp_path / "new.db", clock, replace=False, by="a test"),
     ):
         with pytest.raises(LedgerFault) as raised:
             opening()

@@ -177,6 +177,37 @@ def test_a_reload_is_taken_over_or_refused_and_systemctl_says_so(scene: Scene) -
     here.until(UNIT, ActiveState="active", SubState="running", MainPID=str(pid))
 
 
+def test_groups_are_let_in_to_look_or_to_operate_and_nobody_else_is(scene: Scene) -> None:
+    here = scene.machine
+    people = {"ann": "reconcilerd-readers", "bob": "reconcilerd-readers,reconcilerd-operators", "eve": ""}
+    for name, groups in people.items():
+        here.do(f"id {name} 2>/dev/null || useradd {f'-G {groups} ' if groups else ''}{name}")
+    groups = 'readers = "reconcilerd-readers"\noperators = "reconcilerd-operators"'
+    scene.install(scene.config().replace("[daemon]", f"[daemon]\n{groups}"))
+    pid = scene.start()
+    wait_until("its standing", lambda: "3 channels" in scene.status())
+    assert here.do("stat -c %a:%G /run/reconcilerd/control.sock").strip() == "660:reconcilerd-readers"
+
+    def ask(name: str, *words: str) -> tuple[int, str]:
+        socket = "RECONCILERD_SOCKET=/run/reconcilerd/control.sock"
+        done = here.run("runuser", "-u", name, "--", "env", socket, f"{BIN}/reconcilerd", *words)
+        return done.returncode, done.stdout + done.stderr
+
+    assert ask("ann", "status")[0] == ask("bob", "status")[0] == 0
+    code, said = ask("ann", "freeze", "--reason", "may she")
+    assert (
+        code,
+        "that is for its own user or the group reconcilerd-operators" in " ".join(said.split()),
+    ) == (4, True)
+    code, said = ask("eve", "status")
+    assert (code, "usermod -aG reconcilerd-readers eve" in " ".join(said.split())) == (4, True)
+    assert ask("bob", "freeze", "--reason", "he may")[0] == 0
+    assert "frozen" in scene.status().casefold() or "FROZEN" in ask("ann", "status")[1]
+    assert ask("bob", "unfreeze")[0] == 0
+    assert "control_refused" in here.journal("-u", UNIT)
+    assert here.pid(UNIT) == pid
+
+
 def test_the_journal_has_a_field_for_each_key(scene: Scene) -> None:
     here = scene.machine
     scene.start()
@@ -374,3 +405,62 @@ def test_tenants_run_beside_one_another_and_see_nothing_of_each_other(scene: Sce
     finally:
         for name in names:
             here.do(f"systemctl stop reconcilerd@{name}.service")
+
+
+SPOIL = r"""
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as good, zipfile.ZipFile(sys.argv[2], "w") as bad:
+    for each in good.namelist():
+        text = good.read(each)
+        if each == "reconcilerd/ledger/migrations.py":
+            made = b'@migrations()\ndef m999_more(db):\n    db.execute("create table more (x integer) strict")\n'
+            text = text.replace(b"ALL: Final = (", made + b"ALL: Final = (", 1)
+            text = text.replace(b'"m004_records")', b'"m004_records", "m999_more")', 1)
+        if each == "reconcilerd/cli/run.py":
+            text = text.replace(b'        start_page(', b'        raise RuntimeError("spoilt")\n        start_page(', 1)
+        bad.writestr(each, text)
+"""
+"""A version that upgrades the ledger, says that it is ready, and dies."""
+
+
+def test_another_version_is_deployed_beside_the_one_that_runs_and_taken_back_if_it_dies(scene: Scene) -> None:
+    here = scene.machine
+    scene.start()
+    wait_until("its standing", lambda: "3 channels" in scene.status())
+    wheel = here.do("ls -t /var/tmp/reconcilerd-wheels-*/reconcilerd-*.whl | head -n 1").strip()
+    wheels, name = wheel.rsplit("/", 1)
+
+    def deploy(source: str) -> tuple[int, str]:
+        words = [
+            f"{BIN}/reconcilerd",
+            "deploy",
+            source,
+            "--wheels",
+            wheels,
+            "--watch-for",
+            "10s",
+            "--config",
+            CONFIG,
+        ]
+        done = here.run(*words, timeout_s=500)
+        return done.returncode, done.stdout + done.stderr
+
+    code, said = deploy(wheel)
+    assert code == 0, said
+    assert "backed up, and proven" in said
+    first = here.do("readlink -f /opt/reconcilerd/venv").strip()
+    assert first.startswith("/opt/reconcilerd/releases/")
+    assert first in here.do(f"tr '\\0' ' ' < /proc/{here.pid(UNIT)}/cmdline")
+    here.do(f"mkdir -p /root/bad && {BIN}/python -c {shlex.quote(SPOIL)} {wheel} /root/bad/{name}")
+    code, said = deploy(f"/root/bad/{name}")
+    assert code == 7, said
+    assert "put the ledger back from" in said
+    assert here.do("readlink -f /opt/reconcilerd/venv").strip() == first
+    here.until(UNIT, ActiveState="active", SubState="running")
+    assert first in here.do(f"tr '\\0' ' ' < /proc/{here.pid(UNIT)}/cmdline")
+    here.do(f"RECONCILERD_CONFIG={CONFIG} {BIN}/reconcilerd ledger verify")
+    config = scene.config().replace('mode = "auto"', 'mode = "autto"')
+    scene.install(config)
+    code, said = deploy(wheel)
+    assert (code, "nothing was changed" in said or "autto" in said) == (2, True)
+    assert here.show(UNIT, "ActiveState")["ActiveState"] == "active"

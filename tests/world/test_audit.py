@@ -4,6 +4,7 @@ from typing import Any
 
 import anyio
 
+from reconcilerd.cli.render import audited
 from reconcilerd.domain.facts import SweepRead
 from reconcilerd.domain.policy import Mode
 from reconcilerd.simulator.faults import Fault, FaultPlan
@@ -54,3 +55,27 @@ def test_what_cannot_be_read_is_named_and_is_no_all_clear() -> None:
 
     faults = FaultPlan()
     play(small_world(WorldConfig(seed=2), split=False), policy(split=False), scene, faults, poll_s=SLOW_S)
+
+
+def test_a_ledger_that_is_broken_is_told_by_the_audit_until_a_check_finds_it_whole() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(300)
+        why = ["entry 7: it is not what was written"]
+
+        async def prove() -> str:
+            return why[0]
+
+        ask = answers(stage)
+        ask.prove = prove
+        told = await ask.answer({"op": "audit"}, "a test")
+        assert (told["exit_code"], told["ledger"]) == (2, why[0])
+        assert "LEDGER BROKEN at entry 7" in audited(told, 80)
+        await stage.built.daemon.health.check()
+        assert ("storage", "ledger") in {each[:2] for each in stage.alerts.raised}
+        assert (await ask.answer({"op": "verify"}, "a test"))["error"]["message"] == why[0]
+        why[0] = ""
+        assert await ask.answer({"op": "verify"}, "a test") == {"ledger": "proven", "exit_code": 0}
+        await stage.built.daemon.health.check()
+        assert stage.alerts.raised == []
+
+    play(small_world(WorldConfig(seed=2), split=False), policy(split=False), scene, poll_s=SLOW_S)

@@ -8,7 +8,7 @@ import anyio
 import click
 
 from reconcilerd.cli import render
-from reconcilerd.cli.doctor import here, there
+from reconcilerd.cli.doctor import access, here, there
 from reconcilerd.cli.doctor.line import Line, Lines, Scene, State, fail
 from reconcilerd.cli.doctor.text import report
 from reconcilerd.cli.options import print_json
@@ -24,11 +24,13 @@ HERE: Final[Mapping[str, Callable[[Scene], Lines]]] = {
     "config": here.config,
     "daemon": here.daemon,
     "files": here.modes,
+    "access": access.groups,
     "ledger": here.ledger,
     "disk": here.disk,
     "backup": here.backup,
     "alerts": here.alerts,
     "web": here.web,
+    "webhooks": here.webhooks,
     "systemd": here.systemd,
 }
 """The checks of this machine, in the order in which they are told; those of the systems follow."""

@@ -240,17 +240,29 @@ def web(scene: Scene) -> Lines:
     if listen.endswith(":0"):
         yield ok(f"{guard}; at any port that is free, the log says which (web_listens)", listen)
         return
+    yield _door(scene, "web", listen, guard)
+
+
+def webhooks(scene: Scene) -> Lines:
+    """Where webhooks are taken, and of whom."""
+    if scene.plan is None or not (listen := scene.plan.settings.webhooks.listen):
+        return
+    yield _door(scene, "webhooks", listen, f"POST /shopify/ and one of {', '.join(scene.plan.hooks)}")
+
+
+def _door(scene: Scene, section: str, listen: str, what: str) -> Line:
     taken = _answers(listen)
     if scene.status is None and taken:
-        yield fail("another program listens there", "stop it, or name another address in web.listen", listen)
-    elif scene.status is not None and not taken:
-        yield warn(
+        return fail(
+            "another program listens there", f"stop it, or name another address in {section}.listen", listen
+        )
+    if scene.status is not None and not taken:
+        return warn(
             "the daemon runs, and nobody listens",
             "see the daemon's log; a new address takes a restart",
             listen,
         )
-    else:
-        yield ok(guard, listen)
+    return ok(what, listen)
 
 
 def _answers(listen: str) -> bool:

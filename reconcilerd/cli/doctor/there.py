@@ -19,6 +19,7 @@ from reconcilerd.cli.doctor.line import Line, Lines, Scene, fail, ok, warn
 from reconcilerd.cli.wiring import Plan
 from reconcilerd.connectors.extensiv.client import WHOLE
 from reconcilerd.connectors.extensiv.walk import LANES, ORDERS, PAGINGS, Walker
+from reconcilerd.connectors.shopify.client import NEEDED
 from reconcilerd.connectors.shopify.graphql import LANE, GraphQL
 from reconcilerd.domain.policy import Mode
 from reconcilerd.errors import Denied, ReconcilerdError, TryLater
@@ -35,9 +36,6 @@ EXPIRES_DAYS: Final = 14
 DAY_S: Final = 86_400
 SLOWEST_PER_S: Final = 0.1
 """A bucket that fills more slowly is the daemon's alone."""
-SCOPES: Final = frozenset(
-    {"read_products", "read_inventory", "write_inventory", "read_orders", "read_locations"}
-)
 
 Told = AsyncGenerator[tuple[str, Line], None]
 
@@ -258,7 +256,7 @@ def scopes(name: str, granted: set[str], *, observes: bool) -> Lines:
 
     A write scope holds its read scope.
     """
-    needed = SCOPES - {"write_inventory"} if observes else SCOPES
+    needed = NEEDED - {"write_inventory"} if observes else NEEDED
     can = granted | {each.replace("write_", "read_", 1) for each in granted}
     if missing := sorted(needed - can):
         yield fail(
@@ -267,7 +265,7 @@ def scopes(name: str, granted: set[str], *, observes: bool) -> Lines:
             name,
             4,
         )
-    if more := sorted(granted - SCOPES):
+    if more := sorted(granted - NEEDED):
         yield warn(
             f"may do more than is needed: {', '.join(more)}", "take them out of the app's configuration", name
         )

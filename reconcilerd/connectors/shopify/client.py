@@ -54,6 +54,12 @@ UNSHIPPED: Final = ("unshipped", "unfulfilled", "partial", "on_hold", "scheduled
 MAX_SUBJECT: Final = 80
 
 
+NEEDED: Final = frozenset(
+    {"read_products", "read_inventory", "write_inventory", "read_orders", "read_locations"}
+)
+"""The scopes of the app, and no more. A write scope holds its read scope."""
+
+
 class Shopify:
     """The connector of one store. Keeps the slots of its last complete sweep."""
 
@@ -115,6 +121,18 @@ class Shopify:
             nodes, asked = await self._items(ids[start : start + IDS_A_CALL])
             facts, _ = self._facts(nodes, began, asked)
             await emit(Page(self.slots_feed, tuple(facts)))
+
+    async def scopes(self) -> frozenset[str]:
+        """What the store's app may do."""
+        data, _ = await self._graphql.run("access_scopes", {}, Priority.STOCK, guess=10)
+        try:
+            return frozenset(each["handle"] for each in data["currentAppInstallation"]["accessScopes"])
+        except (KeyError, TypeError) as odd:
+            raise MalformedReply(f"{self._name} access_scopes: no list of scopes ({odd})") from None
+
+    async def more_scopes(self) -> frozenset[str]:
+        """What it may do beyond what is needed."""
+        return await self.scopes() - NEEDED
 
     async def write(
         self, corrections: Sequence[CorrectionPlanned], run: str, withheld: Withholding

@@ -30,6 +30,7 @@ from reconcilerd.domain.facts.doings import (
     InvariantBroken,
     JobEnded,
     LedgerAnchored,
+    LedgerRestored,
     LevelDoubted,
     PlanApplied,
     PlanMade,
@@ -89,6 +90,7 @@ __all__ = [
     "InvariantBroken",
     "JobEnded",
     "LedgerAnchored",
+    "LedgerRestored",
     "LevelDoubted",
     "ListingDeclared",
     "LocationObserved",
@@ -152,6 +154,7 @@ Fact = (
     | DecisionRecorded
     | JobEnded
     | LedgerAnchored
+    | LedgerRestored
     | AlertChanged
     | AlertTold
     | SilenceSet

@@ -415,6 +415,26 @@ class DecisionRecorded(Made):
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerRestored(Made):
+    """A person put a backup in the ledger's place: what was written after it was made is not in here."""
+
+    kind: ClassVar[str] = "restored"
+    file: str
+    """The backup."""
+    entries: int
+    head: str
+    """Of the backup: entries in it, and the hash of the last one."""
+    replaced: str
+    """Where the ledger is that was there; empty: there was none."""
+    by: str
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return "ledger"
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerAnchored(Made):
     """The ledger goes on from here without its oldest entries: what proves the rest, and what they said, is in this."""
 

@@ -53,6 +53,7 @@ class FindingKind(StrEnum):
     BUNDLE_HAS_STOCK = "bundle_has_stock"
     BUNDLE_LOOP = "bundle_loop"
     ORDER_DIFFERS = "order_differs"
+    MORE_SCOPES = "more_scopes"
 
 
 class Outcome(StrEnum):

@@ -217,6 +217,19 @@ def test_the_page_is_served_or_not_and_its_place_is_not_taken(folder: Path) -> N
     assert states(here.web(scene_of(folder, {'"127.0.0.1:0"': '""'}))) == [State.OK]
 
 
+def test_of_a_door_for_webhooks_it_says_who_may_knock_and_whether_it_is_open(folder: Path) -> None:
+    assert states(here.webhooks(scene_of(folder))) == []
+    door = {
+        "[alerts]": f'[webhooks]\nlisten = "{NOBODY}"\n\n[alerts]',
+        "sales_channel_id = 102": "sales_channel_id = 102\nwebhooks = {}",
+        f'"{NOBODY}"   # metrics': '"127.0.0.1:2"   # metrics',
+    }
+    (line,) = here.webhooks(scene_of(folder, door))
+    assert (line.state, line.about) == (State.OK, NOBODY)
+    assert "shop-eu" in line.said
+    assert states(here.webhooks(scene_of(folder, status={"mode": "auto"}))) == [State.WARN]
+
+
 @pytest.mark.parametrize(
     ("lines", "state", "code"),
     [

@@ -20,6 +20,7 @@ from reconcilerd.cli.doctor.command import look_at
 from reconcilerd.cli.doctor.line import Line, State
 from reconcilerd.cli.doctor.there import Site
 from reconcilerd.config.secret import Secret
+from reconcilerd.connectors.shopify.client import NEEDED
 from reconcilerd.domain.names import Instant
 from reconcilerd.transport.credentials import TokenRequest
 from reconcilerd.transport.pool import InProcessTransport
@@ -95,18 +96,18 @@ async def test_an_app_that_may_not_do_what_is_needed_is_a_failure_and_more_a_war
     assert "write_inventory" in lines[0].said
 
 
-@given(granted=st.sets(st.sampled_from([*sorted(there.SCOPES), "write_products", "read_customers"])))
+@given(granted=st.sets(st.sampled_from([*sorted(NEEDED), "write_products", "read_customers"])))
 def test_scopes_are_ok_only_if_they_are_what_is_needed_and_no_more(granted: set[str]) -> None:
     states = {line.state for line in there.scopes("uk", granted, observes=False)}
-    enough = there.SCOPES - {"read_inventory"} <= granted | (
+    enough = NEEDED - {"read_inventory"} <= granted | (
         {"read_products"} if "write_products" in granted else set()
     ) and ("write_inventory" in granted)
     assert (State.FAIL in states) != enough
-    assert (State.WARN in states) == bool(granted - there.SCOPES)
+    assert (State.WARN in states) == bool(granted - NEEDED)
 
 
 def test_who_only_observes_needs_no_scope_to_write() -> None:
-    reads = {each for each in there.SCOPES if each.startswith("read_")}
+    reads = {each for each in NEEDED if each.startswith("read_")}
     assert [line.state for line in there.scopes("uk", reads, observes=True)] == [State.OK]
     assert [line.state for line in there.scopes("uk", reads, observes=False)] == [State.FAIL]
 
