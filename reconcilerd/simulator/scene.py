@@ -214,7 +214,7 @@ class Scene:
                 "writes_by_store": dict(world.writes_by_store),
                 "throttled": {"extensiv": self.business.extensiv.throttled}
                 | {name: api.throttled for name, api in self.business.stores.items()},
-                "exposed_now": world.exposed_now,
+                "exposed_now": world.tally.exposed_now,
                 "unmapped": sorted(world.unmapped_sold),
             }
         )

@@ -34,7 +34,7 @@ class Standing:
 
 @dataclass(slots=True)
 class Tally:
-    """Adds standings up over time. ``exposed_now`` is kept as a running sum."""
+    """Adds standings up over time. ``exposed_now``: units shown beyond what could ship, over all SKUs."""
 
     score: Score = field(default_factory=Score)
     exposed_now: int = 0

@@ -69,9 +69,8 @@ class Item:
     push: bool = False
     updated: Instant = Instant(0)
     written_at: Instant = Instant(0)
-    """When our side last wrote it."""
     meddled_at: Instant = Instant(0)
-    """When anybody else last did."""
+    """When our side last wrote it, and when anybody else did."""
     past: deque[tuple[Instant, int]] = field(default_factory=lambda: deque(maxlen=64))
     """What it showed before and until when: a store's readings may lag."""
     coming: list[int] = field(default_factory=list)
@@ -274,8 +273,8 @@ class World:
         for component, units in self._needs(order).items():
             self._claim(component, -units)
         if order.imported is not None:
-            late = self._lag("cancel", order.number, self.config.import_ms)
-            self.at(now + late, lambda at: self._cancel_in_extensiv(order, at))
+            due = now + self._lag("cancel", order.number, self.config.import_ms)
+            self.at(due, lambda at: self._cancel_in_extensiv(order, at))
 
     def enter_order(self, sku: str, units: int, now: Instant) -> Order:
         """An order typed straight into Extensiv, on no channel."""
@@ -367,11 +366,6 @@ class World:
         """What a reading of a listing says now, by the store's read lag."""
         then = now - self.stores[item.store].read_lag_ms
         return next((quantity for until, quantity in item.past if until > then), item.quantity)
-
-    @property
-    def exposed_now(self) -> int:
-        """Units shown beyond what could ship, over all SKUs."""
-        return self.tally.exposed_now
 
     def start_mirrors(self) -> None:
         """Begin the refreshing of copied stock."""

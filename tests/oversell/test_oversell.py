@@ -87,9 +87,9 @@ def test_whoever_knows_the_truth_hides_less_than_whoever_reads() -> None:
 
 def test_an_adaptive_pool_that_turns_is_measured_as_what_it_is() -> None:
     world = chosen(["scarce-adaptive-60-120"])[0].world(1)
-    assert world.exposed_now == 0
+    assert world.tally.exposed_now == 0
     turn(world, "a", scarce=True, now=world.now)
-    assert world.exposed_now == 40, "three stores show 20 units each"
+    assert world.tally.exposed_now == 40, "three stores show 20 units each"
 
 
 def test_rows_are_means_of_a_run_and_name_the_seeds_that_oversold() -> None:

@@ -197,11 +197,11 @@ def test_an_accepted_write_is_under_way_until_it_takes_effect_and_a_lost_one_nev
 
 def test_a_pool_that_is_split_from_now_on_is_measured_by_the_sum_of_what_is_shown() -> None:
     world = world_of({"a": 10}, **FIXED)
-    assert world.exposed_now == 0
+    assert world.tally.exposed_now == 0
     world.switch("a", split=True, now=START)
-    assert world.exposed_now == 10
+    assert world.tally.exposed_now == 10
     world.switch("a", split=False, now=START)
-    assert world.exposed_now == 0
+    assert world.tally.exposed_now == 0
 
 
 def test_a_mirrored_place_is_seen_late() -> None:
@@ -290,7 +290,7 @@ def test_a_split_pool_shows_the_sum_of_its_listings() -> None:
     world = world_of({"a": 10}, **FIXED)
     world.products["a"].split = True
     world.set_quantity(world.items_of("a")[0], 4, START)
-    assert world.exposed_now == 4
+    assert world.tally.exposed_now == 4
 
 
 def test_bundles_over_two_levels_take_their_components() -> None:
@@ -308,11 +308,11 @@ def test_a_bundle_that_its_sold_out_component_cannot_fill_is_exposed() -> None:
     world = world_of({"a": 10}, **FIXED)
     world.add_product(Product(9, "pair", "pair", components=(("a", 2),)))
     world.add_item("uk", "pair", 5)
-    assert world.exposed_now == 0
+    assert world.tally.exposed_now == 0
     for item in world.items_of("a"):
         world.set_quantity(item, 0, START)
     world.damage("a", 10, START)
-    assert world.exposed_now == 10
+    assert world.tally.exposed_now == 10
 
 
 def test_what_a_bundle_could_sell_and_nobody_shows_is_hidden_once() -> None:
