@@ -116,7 +116,7 @@ class SocketMode:
         pause_s = FIRST_S
         async with anyio.create_task_group() as group:
             while True:
-                renew, began_s = anyio.Event(), anyio.current_time()
+                renew, began_s, rest_s = anyio.Event(), anyio.current_time(), 0.0
                 try:
                     address = await self._address()
                     await group.start(self._hold, address, renew)
@@ -126,10 +126,10 @@ class SocketMode:
                     pause_s = REFUSED_S
                 except TryLater as later:
                     self._note("lost", str(later))
-                    pause_s = max(pause_s, (later.after_ms or 0) / 1000)
+                    rest_s = (later.after_ms or 0) / 1000
                 if anyio.current_time() - began_s >= STEADY_S:
                     pause_s = FIRST_S
-                await anyio.sleep(pause_s * (0.5 + 0.5 * self._chance.random()))
+                await anyio.sleep(max(rest_s, pause_s * (0.5 + 0.5 * self._chance.random())))
                 pause_s = min(CAP_S, pause_s * 2)
                 while self._open >= MOST_AT_ONCE:
                     await anyio.sleep(FIRST_S)
@@ -180,7 +180,7 @@ class SocketMode:
             why = str(error) or "Slack says nothing"
             if not heard:
                 raise TryLater(why) from None
-            if not renew.is_set():
+            if not renew.is_set() or self._open == 0:
                 self._note("lost", why)
         except _NotLetIn as refused:
             self._note("refused", str(refused))
