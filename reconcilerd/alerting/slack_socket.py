@@ -57,6 +57,8 @@ class Link(Protocol):
 
 Dial = Callable[[str], AbstractAsyncContextManager[Link]]
 """Opens a connection to an address. Raises TryLater."""
+Waiting = deque[Mapping[str, Any]]
+"""Payloads that were acknowledged, the oldest first."""
 Take = Callable[[Mapping[str, Any], str], Awaitable[None]]
 """Deals with one payload; the id of the app it came for."""
 
@@ -77,8 +79,12 @@ class SocketMode:
         take: Take,
         counts: Counter[Heard],
         chance: Random | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
-        """``token``: of the app (``xapp-``), which may do nothing but open connections."""
+        """``token``: of the app (``xapp-``), which may do nothing but open connections.
+
+        ``waiting``: what is to be dealt with. Slack sends it never again: whoever takes our place needs it.
+        """
         self._url = f"{api.rstrip('/')}/apps.connections.open"
         self._token = token
         self._post = post
@@ -91,7 +97,7 @@ class SocketMode:
         self._app = ""
         self.trouble = "not connected yet"
         """Why nobody's press would be heard now; empty while they are."""
-        self._waiting: deque[Mapping[str, Any]] = deque()
+        self._waiting = Waiting() if waiting is None else waiting
         self._news = anyio.Event()
 
     async def work(self) -> None:

@@ -21,7 +21,7 @@ from websockets.http11 import Request, Response
 
 from reconcilerd.alerting import slack_socket
 from reconcilerd.alerting.slack import Answer
-from reconcilerd.alerting.slack_socket import HEARD, Heard, SocketMode
+from reconcilerd.alerting.slack_socket import HEARD, Heard, SocketMode, Waiting
 from reconcilerd.config.secret import Secret
 from reconcilerd.errors import LedgerFault, TryLater
 from reconcilerd.simulator.virtual_time import run_virtual
@@ -99,6 +99,34 @@ async def test_it_is_acknowledged_before_it_is_dealt_with() -> None:
         assert ears.taken == []
         go_on.set()
         await until(lambda: ears.taken == [0, 1, 2])
+
+
+async def test_presses_that_wait_are_dealt_with_by_whoever_takes_the_place_of_who_heard_them() -> None:
+    """As after a reload: they were acknowledged, and Slack sends them never again."""
+    slack, waiting, taken = FakeSocketMode(), Waiting(), list[Any]()
+
+    async def hangs(payload: Mapping[str, Any], app: str) -> None:
+        taken.append(payload["n"])
+        await anyio.sleep_forever()
+
+    async def takes(payload: Mapping[str, Any], app: str) -> None:
+        taken.append(payload["n"])
+
+    async with slack.serving():
+        for take, presses in ((hangs, [0, 1, 2]), (takes, [3])):
+            mode = SocketMode(
+                "https://s/api", Secret(TOKEN), slack.post, dialler(()), take, Counter(), Random(1), waiting
+            )
+            async with anyio.create_task_group() as group:
+                group.start_soon(mode.stay)
+                group.start_soon(mode.work)
+                await until(lambda mode=mode: slack.open and not mode.trouble)
+                ids = [await slack.push({"n": each}) for each in presses]
+                await until(lambda ids=ids: all(slack.acknowledged[each] for each in ids))
+                done = (1, 2) if take is hangs else (4, 0)
+                await until(lambda done=done: (len(taken), len(waiting)) == done)
+                group.cancel_scope.cancel()
+    assert taken == [0, 1, 2, 3]
 
 
 async def test_an_envelope_that_comes_again_is_acknowledged_again_and_does_nothing() -> None:
