@@ -1,6 +1,5 @@
 """Buttons under alerts: who may, zeros by two people, and nothing by a press that is stale, strange or repeated."""
 
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,17 +12,14 @@ import pytest
 from reconcilerd.alerting.buttons import ALL, Button, Do
 from reconcilerd.alerting.engine import Engine, NotTaken
 from reconcilerd.cli import alert_text
-from reconcilerd.cli.reconcile_entry import parser
 from reconcilerd.cli.slack import presses_of
 from reconcilerd.config.settings import AlertsSection, PeopleSection
 from reconcilerd.daemon.alarms import Alarms
-from reconcilerd.daemon.consents import Proposal
-from reconcilerd.daemon.presses import OLDEST_MS, SHOWN, Presses, proposal_text
+from reconcilerd.daemon.presses import OLDEST_MS, Presses
 from reconcilerd.domain.alerts import alert_key
 from reconcilerd.domain.facts import ConsentGiven, EnvelopeApproved, FreezeSet
-from reconcilerd.domain.names import Instant, Sku
+from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Mode
-from reconcilerd.domain.verdicts import Verdict
 from reconcilerd.simulator.truth import World
 from tests.alerting.presses import ANN, BOB, CHANNEL, EVE, TEAM, payload
 from tests.alerting.socket_mode import APP
@@ -456,11 +452,3 @@ def test_a_channel_that_is_none_changes_nothing(channel: str, tmp_path: Path) ->
         assert not [text for _, text in room.mouth.whispers if "<!" in text]
 
     play(tmp_path / "l.db", scene)
-
-
-def test_what_a_proposal_has_no_room_for_is_shown_by_the_command_that_it_names() -> None:
-    rows = tuple((Sku(f"s{n}"), f"x/{n}", 5, 1, Verdict.HOLD_UNEXPLAINED) for n in range(SHOWN + 2))
-    text = proposal_text(Proposal("shop-uk", rows, tuple(each[0] for each in rows), "lower", 4, ()))
-    [command] = re.findall(r"and 2 more: `reconcilerd reconcile (.*)`", text)
-    asked = parser().parse_args(command.split())
-    assert (asked.all, asked.channel) == (True, "shop-uk")

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from reconcilerd.cli.machine import around
 from reconcilerd.domain.facts import LedgerRestored, StockObserved
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault, LedgerLocked
 from reconcilerd.ledger import copies
 from reconcilerd.ledger.backups import OVERDUE_MS, Backup, Made, back_up, last_backup, overdue, restore
 from reconcilerd.ledger.copies import inspect
-from reconcilerd.ledger.disk import LOW_PERCENT, Room, room
+from reconcilerd.ledger.disk import Room
 from reconcilerd.ledger.reader import open_reader
 from reconcilerd.ledger.standing import Standing, standing_of
 from reconcilerd.ledger.store import Ledger
@@ -173,18 +172,6 @@ def test_how_the_keep_stands_is_told_with_what_to_do(
     assert told(old).room.database == written.stat().st_size
     monkeypatch.setattr("reconcilerd.ledger.standing.room", lambda _: Room(1 << 30, 1 << 20, 1, 1))
     assert "1 MiB (0.1 %)" in told(old).warnings[0]
-
-
-@pytest.mark.parametrize(("ours", "low"), [(60, False), (50, False), (40, True)])
-def test_whoever_tells_of_the_disk_counts_what_root_keeps_for_itself_as_nobodys(
-    written: Path, monkeypatch: pytest.MonkeyPatch, ours: int, low: bool
-) -> None:
-    """Of 1,050 blocks root keeps 50."""
-    disk = os.statvfs_result((4096, 4096, 1_050, ours + 50, ours, 0, 0, 0, 0, 255))
-    monkeypatch.setattr(os, "statvfs", lambda _: disk)
-    seen = around(written, written, written, 0).free_percent()
-    assert seen == room(written).free_percent == ours / 10
-    assert (seen < LOW_PERCENT) == room(written).low == low
 
 
 def test_older_backups_go_and_nothing_else_does(written: Path, tmp_path: Path) -> None:
