@@ -139,6 +139,18 @@ def section_of(text: str) -> dict[str, object]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
 
 
+def sections_of(text: str) -> list[dict[str, object]]:
+    """Lines as they are, in as many paragraphs as Slack takes them in."""
+    parts = [""]
+    for line in text.split("\n"):
+        joined = f"{parts[-1]}\n{line}" if parts[-1] else line
+        if len(joined) <= SECTION:
+            parts[-1] = joined
+        else:
+            parts.append(cut(line, SECTION))
+    return [section_of(each) for each in parts if each]
+
+
 def message_of(notices: Sequence[Notice], channels: Collection[str]) -> Mapping[str, object]:
     """``blocks`` with buttons, and ``text`` for where blocks are not shown."""
     blocks: list[dict[str, object]] = []

@@ -15,6 +15,8 @@ Post = Callable[[str, object, Mapping[str, str]], Awaitable[Answer]]
 
 BUDGET = 10_000
 """Characters of a message: beyond some thirteen thousand Slack refuses it, whatever its blocks are."""
+LONGEST_REST_S = 3_600.0
+"""No receiver is left alone for longer, whatever it says: alerts wait meanwhile."""
 GONE_FOR_GOOD = frozenset({400, 403, 404, 410})
 MORE = "and {count} more: `reconcilerd alerts list`"
 LEFT_OUT = "and {count} more lines: `reconcilerd digest`"
@@ -84,6 +86,6 @@ def escaped(text: str) -> str:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """How long a receiver wants to be left alone, if it says so in seconds."""
+    """How long a receiver wants to be left alone, if it says so in seconds; at most an hour."""
     told = headers.get("retry-after", "")
-    return float(told) if told.isdigit() else None
+    return min(LONGEST_REST_S, float(told)) if told.isascii() and told.isdigit() else None

@@ -5,8 +5,10 @@ A message is changed when what it tells is over, and what is said again goes int
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from reconcilerd.alerting.buttons import Button, message_of, row_of, section_of
+from reconcilerd.alerting.buttons import Button, message_of, row_of, sections_of
+from reconcilerd.alerting.engine import Permanent
 from reconcilerd.alerting.outbox import Notice, Pace
 from reconcilerd.alerting.slack import BUDGET, Post, bulletin, text_of
 from reconcilerd.alerting.slack_api import SaysNo, ask
@@ -27,6 +29,14 @@ About = tuple[str, int]
 def by_episode(notices: Iterable[Notice]) -> dict[About, Notice]:
     """The last notice of each episode."""
     return {(each.episode.key, each.episode.number): each for each in notices}
+
+
+def _about(notice: Notice) -> About:
+    return notice.episode.key, notice.episode.number
+
+
+def _news(notice: Notice) -> tuple[About, Transition]:
+    return _about(notice), notice.transition
 
 
 class _Unchangeable(Exception):
@@ -56,23 +66,49 @@ class SlackBot:
         self._acts_on = acts_on
         self._shown: dict[str, dict[About, Notice]] = {}
         """By reference: what the message tells of each episode."""
+        self._half: dict[tuple[About, Transition], str] = {}
+        """What was said of messages that failed further on, and under which reference."""
 
     async def tell(self, notices: Sequence[Notice]) -> Mapping[str, str]:
         """Raises Permanent, NotTaken."""
-        references: dict[str, str] = {}
+        try:
+            await self._tell(notices)
+        except Permanent:
+            self._forget(notices)
+            raise
+        references = {each.episode.key: self._half[_news(each)] for each in notices if not each.reference}
+        self._forget(notices)
+        return references
+
+    async def _tell(self, notices: Sequence[Notice]) -> None:
+        """Say what was not said before something failed: a notice takes one request, and a message several."""
+        under = {about: reference for (about, _), reference in self._half.items()}
+        left = [
+            replace(each, reference=each.reference or under.get(_about(each), ""))
+            for each in notices
+            if _news(each) not in self._half
+        ]
+        new = [each for each in left if not each.reference]
         # Of an episode that nobody heard of, the last word says all: when it began, and when it was over.
-        fresh = by_episode(each for each in notices if not each.reference)
+        fresh = by_episode(new)
         if fresh:
             reference = await self._say(list(fresh.values()))
-            references |= {key: reference for key, _ in fresh}
             self._keep(reference, fresh)
+            self._half |= {_news(each): reference for each in new}
         answers: dict[str, list[Notice]] = {}
-        for each in notices:
+        for each in left:
             if each.reference:
                 answers.setdefault(each.reference, []).append(each)
         for reference, known in answers.items():
             await self._answer(reference, known)
-        return references
+            self._half |= {_news(each): reference for each in known}
+
+    def _forget(self, notices: Iterable[Notice]) -> None:
+        """A message is dealt with. What else was half said, and never came again, is let go by and by."""
+        for each in notices:
+            self._half.pop(_news(each), None)
+        while len(self._half) > MOST_KEPT:
+            del self._half[next(iter(self._half))]
 
     async def publish(self, title: str, lines: Sequence[str]) -> None:
         """Say what is no alert. Raises Permanent, NotTaken."""
@@ -121,7 +157,7 @@ class SlackBot:
 
     async def reply(self, thread: str, text: str, buttons: Sequence[Button] = ()) -> None:
         """Answer under a message, for all to see. Raises Permanent, NotTaken."""
-        blocks = [section_of(text), *([row_of(buttons)] if buttons else [])]
+        blocks = [*sections_of(text), *([row_of(buttons)] if buttons else [])]
         body = {"channel": self._channel, "thread_ts": thread, "text": text, "blocks": blocks}
         await self._ask("chat.postMessage", body)
 

@@ -57,6 +57,8 @@ class Link(Protocol):
 
 Dial = Callable[[str], AbstractAsyncContextManager[Link]]
 """Opens a connection to an address. Raises TryLater."""
+Waiting = deque[Mapping[str, Any]]
+"""Payloads that were acknowledged, the oldest first."""
 Take = Callable[[Mapping[str, Any], str], Awaitable[None]]
 """Deals with one payload; the id of the app it came for."""
 
@@ -77,8 +79,12 @@ class SocketMode:
         take: Take,
         counts: Counter[Heard],
         chance: Random | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
-        """``token``: of the app (``xapp-``), which may do nothing but open connections."""
+        """``token``: of the app (``xapp-``), which may do nothing but open connections.
+
+        ``waiting``: what is to be dealt with. Slack sends it never again: whoever takes our place needs it.
+        """
         self._url = f"{api.rstrip('/')}/apps.connections.open"
         self._token = token
         self._post = post
@@ -91,7 +97,7 @@ class SocketMode:
         self._app = ""
         self.trouble = "not connected yet"
         """Why nobody's press would be heard now; empty while they are."""
-        self._waiting: deque[Mapping[str, Any]] = deque()
+        self._waiting = Waiting() if waiting is None else waiting
         self._news = anyio.Event()
 
     async def work(self) -> None:
@@ -116,7 +122,7 @@ class SocketMode:
         pause_s = FIRST_S
         async with anyio.create_task_group() as group:
             while True:
-                renew, began_s = anyio.Event(), anyio.current_time()
+                renew, began_s, rest_s = anyio.Event(), anyio.current_time(), 0.0
                 try:
                     address = await self._address()
                     await group.start(self._hold, address, renew)
@@ -126,10 +132,10 @@ class SocketMode:
                     pause_s = REFUSED_S
                 except TryLater as later:
                     self._note("lost", str(later))
-                    pause_s = max(pause_s, (later.after_ms or 0) / 1000)
+                    rest_s = (later.after_ms or 0) / 1000
                 if anyio.current_time() - began_s >= STEADY_S:
                     pause_s = FIRST_S
-                await anyio.sleep(pause_s * (0.5 + 0.5 * self._chance.random()))
+                await anyio.sleep(max(rest_s, pause_s * (0.5 + 0.5 * self._chance.random())))
                 pause_s = min(CAP_S, pause_s * 2)
                 while self._open >= MOST_AT_ONCE:
                     await anyio.sleep(FIRST_S)
@@ -180,7 +186,7 @@ class SocketMode:
             why = str(error) or "Slack says nothing"
             if not heard:
                 raise TryLater(why) from None
-            if not renew.is_set():
+            if not renew.is_set() or self._open == 0:
                 self._note("lost", why)
         except _NotLetIn as refused:
             self._note("refused", str(refused))

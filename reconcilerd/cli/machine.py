@@ -1,13 +1,14 @@
 """What the daemon sees of the machine it runs on: its STOP file, its own files, the disk of its ledger."""
 
-import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from reconcilerd.daemon.surroundings import Around, FileState
 from reconcilerd.domain.names import Instant
+from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.backups import last_backup
+from reconcilerd.ledger.disk import room
 
 
 def around(config: Path, ledger: Path, stop_file: Path, paused_after_ms: int) -> Around:
@@ -19,7 +20,7 @@ def around(config: Path, ledger: Path, stop_file: Path, paused_after_ms: int) ->
     return Around(
         stopped_since=lambda: _made(stop_file),
         files=files,
-        free_percent=lambda: _free_percent(ledger.parent),
+        free_percent=lambda: _free_percent(ledger),
         last_backup=lambda: backed_up(ledger),
         paused_after_ms=paused_after_ms,
     )
@@ -40,14 +41,12 @@ def _made(path: Path) -> Instant | None:
         return None
 
 
-def _free_percent(folder: Path) -> float | None:
-    """What of the disk is left to us, in percent of all that we could use."""
+def _free_percent(ledger: Path) -> float | None:
+    """Of its disk; None where that cannot be asked."""
     try:
-        found = os.statvfs(folder)
-    except OSError:
+        return room(ledger).free_percent
+    except LedgerFault:
         return None
-    usable = found.f_blocks - found.f_bfree + found.f_bavail
-    return 100 * found.f_bavail / usable if usable else None
 
 
 def backed_up(ledger: Path) -> Instant | None:

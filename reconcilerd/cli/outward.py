@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from reconcilerd.alerting.engine import Journal, Receiver
 from reconcilerd.alerting.slack import Answer, Post
-from reconcilerd.alerting.slack_socket import SocketMode
+from reconcilerd.alerting.slack_socket import SocketMode, Waiting
 from reconcilerd.assemble import Assembled
 from reconcilerd.cli.receivers import changes_of, digest_of, engine_of, heartbeat_of, receivers_of
 from reconcilerd.cli.slack import socket_of
@@ -56,6 +56,7 @@ class Outward:
         self._turned = anyio.Event()
         self._socket: SocketMode | None = None
         self._seen: Seen = {}
+        self._waiting = Waiting()
 
     def alarms(self, reader: Reader) -> Alarms:
         """Answers about alerts, by the configuration in force when somebody asks."""
@@ -121,7 +122,9 @@ class Outward:
 
     async def _hear(self, built: Assembled, answers: Answers, group: TaskGroup) -> None:
         section, secrets = self._terms.section, self._terms.secrets
-        self._socket = socket_of(section, secrets, self._poster.post, built, answers, self.engine, self._seen)
+        self._socket = socket_of(
+            section, secrets, self._poster.post, built, answers, self.engine, self._seen, self._waiting
+        )
         if self._socket is not None:
             group.start_soon(self._socket.stay)
             group.start_soon(self._socket.work)

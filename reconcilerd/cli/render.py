@@ -341,10 +341,7 @@ def status(answer: dict[str, Any], columns: int) -> str:
     lines.append(f"exposed units {answer['exposed_units']} · hidden units {answer['hidden_units']}")
     for each in (answer["ledger"] or {}).get("warnings", ()):
         lines += textwrap.wrap(f"LEDGER: {each}", columns, subsequent_indent="  ", break_long_words=False)
-    for each in answer["jobs"]:
-        if each["ok"] is False:
-            said = f"JOB FAILED: the {each['job']} at {each['ended']}: {each['why']}"
-            lines += textwrap.wrap(said, columns, subsequent_indent="  ")
+    lines += _jobs(answer["jobs"], columns)
     if answer["waiting_for_approval"]:
         lines.append(
             f"{answer['waiting_for_approval']} corrections wait: reconcilerd approve {answer['held_plan'] or 'held'}"
@@ -353,6 +350,18 @@ def status(answer: dict[str, Any], columns: int) -> str:
     if answer["findings"]:
         lines.append("findings: " + ", ".join(f"{k} {v}" for k, v in sorted(answer["findings"].items())))
     return "\n".join(lines)
+
+
+def _jobs(jobs: Sequence[dict[str, Any]], columns: int) -> list[str]:
+    """How each ended last: those that failed one by one, the others in a line."""
+    sound = [f"{each['job']} done {each['ended'] or 'never yet'}" for each in jobs if each["ok"] is not False]
+    said = [f"jobs: {', '.join(sound)}"] if sound else []
+    said += [
+        f"JOB FAILED: the {each['job']} at {each['ended']}: {each['why']}"
+        for each in jobs
+        if each["ok"] is False
+    ]
+    return [line for each in said for line in textwrap.wrap(each, columns, subsequent_indent="  ")]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left: set[int]) -> list[str]:

@@ -5,7 +5,7 @@ from functools import partial
 
 from reconcilerd.alerting.engine import Engine
 from reconcilerd.alerting.slack import Post
-from reconcilerd.alerting.slack_socket import SocketMode
+from reconcilerd.alerting.slack_socket import SocketMode, Waiting
 from reconcilerd.assemble import Assembled
 from reconcilerd.cli.receivers import bot_of
 from reconcilerd.config.secret import Secret
@@ -24,8 +24,9 @@ def socket_of(
     answers: Answers,
     engine: Engine,
     seen: Seen,
+    waiting: Waiting,
 ) -> SocketMode | None:
-    """What hears presses, if there are to be any. ``seen``: presses that were dealt with."""
+    """What hears presses, if there are to be any. ``seen``: presses that were dealt with; ``waiting``: that are not."""
     if "slack_app_token" not in secrets:
         return None
     # Most tenants have no buttons, and need not wait for the library.
@@ -33,7 +34,8 @@ def socket_of(
 
     presses = presses_of(section, bot_of(section, secrets, post), built, answers, engine, seen)
     counts, dial = built.daemon.desk.counts.slack, dialler(section.allow_hosts)
-    return SocketMode(section.slack_api_url, secrets["slack_app_token"], post, dial, presses.take, counts)
+    token = secrets["slack_app_token"]
+    return SocketMode(section.slack_api_url, token, post, dial, presses.take, counts, waiting=waiting)
 
 
 def presses_of(

@@ -102,7 +102,9 @@ def _address(value: str) -> str:
 
 
 def _host_name(value: str) -> str:
-    """A name as a browser puts it into ``Host``, without a port."""
+    """A name as a browser puts it into ``Host``, without a port; an address of IPv6 without its brackets."""
+    with suppress(ValueError):
+        return str(ip_address(value))
     if not _HOST_NAME.fullmatch(value):
         raise ValueError(f"a host name without scheme and port, like stock.example.com (got {value[:80]!a})")
     return value.casefold()

@@ -39,8 +39,11 @@ def why_private(address: IPv4Address | IPv6Address) -> str:
 
 
 def plain(host: str) -> str:
-    """A host as it is compared: lower case, without the dot at its end."""
-    return host.casefold().rstrip(".")
+    """A host as it is compared: lower case, without the dot at its end; an address in its one short spelling."""
+    name = host.casefold().rstrip(".")
+    with suppress(ValueError):
+        return str(ip_address(name))
+    return name
 
 
 def _inner(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -13,7 +13,7 @@ from reconcilerd.config.settings import Settings
 SWAPPED: Final = re.compile(
     r"(pools|locations|sku_defaults|limits|sentinels|freeze|ages|velocity|demand)\b.*"
     r"|rules_csv|reserves_csv|inbound_csv|extensiv\.expected_skus"
-    r"|alerts\.(unresolved_drift_s|allow_hosts|agree_within_s|group_wait_s|group_interval_s|repeat_s|people\..+|mail(\..+)?"
+    r"|alerts\.(unresolved_drift_s|allow_hosts|digest_to|agree_within_s|group_wait_s|group_interval_s|repeat_s|people\..+|mail(\..+)?"
     r"|(slack|pagerduty|alertmanager|webhook|mail|apprise|heartbeat)_[a-z_]+)|daemon\.(drain_s|log_level)"
     r"|channels\[[^\]]*\]\.(percent|cap|floor|buffer|units_per_sale|weight|tier|priority|minimum|publisher"
     r"|cost_oversold|cost_hidden_day|decrease_only|import_max_s|apply_max_s)"

@@ -135,7 +135,8 @@ class Daily:
                 "feed": feed,
                 "age_s": (now - sweeps[feed].began) // 1000 if feed in sweeps else None,
                 "limit_s": limit_ms // 1000,
-                "late_minutes": _minutes(late.get(feed, 0)),
+                # The alert is about the feed, or about all that is read of its system.
+                "late_minutes": _minutes(max(late.get(feed, 0), late.get(feed.partition(".")[0], 0))),
             }
             for feed, limit_ms in sorted(self._daemon.health.limits.items())
         ]

@@ -5,7 +5,7 @@ overlook them, and are durable before an executor sees them.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import TypeVar
@@ -108,13 +108,17 @@ class Standing:
     _rooms: dict[Sku, Room] = field(default_factory=dict)
     """That of the last plan of each pool group that waits: they are looked at again and again."""
 
-    def regroup(self, groups: Collection[Sku]) -> None:
-        """Forget pool groups that are no more: what they were is part of others."""
+    def regroup(self, groups: Collection[Sku], joined: Container[SlotKey]) -> None:
+        """Forget pool groups that are no more: what they were is part of others. ``joined``: slots that sell a SKU."""
         for group in [each for each in self.drifts if each not in groups]:
             self.put(group, ())
         for kept in (self.exposed, self.hidden, self.large, self._rooms):
             for group in [each for each in kept if each not in groups]:
                 del kept[group]
+        for since in self.since.values():
+            # Where what it sold is gone from the catalogue, no plan will say that its drift has ended.
+            for slot in [each for each in since if each not in joined]:
+                del since[slot]
 
     def put(self, group: Sku, now: tuple[Judged, ...]) -> None:
         """These are the drifts of a pool group now."""
@@ -359,10 +363,11 @@ class Passes:
         return sorted(groups, key=lambda group: -exposed[group])
 
     def _regroup(self) -> None:
-        now = self._desk.book.joins().groups
+        joins = self._desk.book.joins()
+        now = joins.groups
         if now is not self._groups:
             self._groups = now
-            self.standing.regroup(now.members)
+            self.standing.regroup(now.members, joins.sku_of)
             self._plans = {group: plan for group, plan in self._plans.items() if group in now.members}
 
     def _plan_group(

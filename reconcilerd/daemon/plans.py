@@ -36,6 +36,7 @@ from reconcilerd.domain.position import Position
 from reconcilerd.domain.record import Only, Order, PutBack, decide
 from reconcilerd.domain.slots import arrived
 from reconcilerd.domain.survey import position_of, weather_of
+from reconcilerd.domain.verdicts import meaning_of
 from reconcilerd.domain.visible import visible
 
 SETTLE_ROUNDS = 3
@@ -386,8 +387,12 @@ def _would(entry: Entry) -> dict[str, Any]:
 
 
 def _held_line(slot: SlotKey, verdict: str) -> dict[str, Any]:
-    why = MEANS[Verdict(verdict)] if verdict in set(Verdict) else "unknown"
-    return {"channel": slot.channel, "listing": slot.listing, "verdict": str(verdict), "why": why}
+    return {
+        "channel": slot.channel,
+        "listing": slot.listing,
+        "verdict": str(verdict),
+        "why": meaning_of(verdict),
+    }
 
 
 def _incomplete(position: Position, channel: str | None) -> list[str]:

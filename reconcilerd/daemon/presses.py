@@ -335,7 +335,7 @@ def proposal_text(now: Proposal) -> str:
                 f"*{count} would be released for two hours:*",
                 *rows,
                 *(
-                    [f"and {more} more: `reconcilerd reconcile --channel {escaped(now.channel)}`"]
+                    [f"and {more} more: `reconcilerd reconcile --all --channel {escaped(now.channel)}`"]
                     if more > 0
                     else []
                 ),

@@ -20,6 +20,8 @@ START_S = 30.0
 """A start has better things to do than what was missed."""
 LOOK_S = 30.0
 """A clock may be set: how long is left is asked so often."""
+AHEAD_MS = 86_400_000
+"""A last end that is further ahead of the clock counts for nothing."""
 LONGEST = 400
 """Characters of why a job failed."""
 
@@ -59,9 +61,13 @@ class Schedule:
         return {each.name: self._due(each) for each in self._jobs}
 
     def _due(self, job: Job) -> Instant:
-        """After its last end: what came due while it ran is not done twice. One that never ran was never missed."""
-        last = self.known[job.name]
-        return job.next(self._began if last is None else last.at)
+        """After its last end: what came due while it ran is not done twice. One that never ran was never missed.
+
+        An end that is yet to come was written down by a clock that was wrong, and would put the job off until then.
+        """
+        now, last = self._clock(), self.known[job.name]
+        self._began = min(self._began, now)
+        return job.next(self._began if last is None or last.at - now > AHEAD_MS else last.at)
 
     async def run(self) -> None:
         """Run until cancelled."""

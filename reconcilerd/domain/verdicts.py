@@ -128,6 +128,7 @@ NEEDS_A_PERSON = frozenset(
 )
 """Holds that an approved envelope releases. All others end by themselves or by changing the cause."""
 
+
 SOON = frozenset(
     {
         Verdict.HOLD_PENDING,
@@ -157,3 +158,8 @@ SHORT_OF_ALLOWANCE = frozenset(
 
 LATCHED = frozenset({Verdict.HOLD_CANARY, Verdict.HOLD_CONFIG_CHANGE, Verdict.HOLD_ZEROS_LATCHED})
 """Holds of a rail that has tripped: told as that, and not once more as corrections that wait."""
+
+
+def meaning_of(written: str) -> str:
+    """What a verdict of the ledger means; one that an older program gave, and this one does not know, by its name."""
+    return MEANS[Verdict(written)] if written in set(Verdict) else f"{written}, a reason of an older version"

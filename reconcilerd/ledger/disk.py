@@ -22,8 +22,13 @@ class Room:
     log: int
 
     @property
+    def free_percent(self) -> float:
+        """What is left, of all that we could use: what a disk keeps for root is nobody's here."""
+        return 100 * self.free / self.total if self.total else 100.0
+
+    @property
     def low(self) -> bool:
-        return self.free * 100 < self.total * LOW_PERCENT
+        return self.free_percent < LOW_PERCENT
 
 
 def room(ledger: Path) -> Room:
@@ -33,7 +38,7 @@ def room(ledger: Path) -> Room:
     except OSError as error:
         raise LedgerFault(f"{ledger.parent}: cannot be asked for its room ({error.strerror})") from error
     return Room(
-        total=disk.f_blocks * disk.f_frsize,
+        total=(disk.f_blocks - disk.f_bfree + disk.f_bavail) * disk.f_frsize,
         free=disk.f_bavail * disk.f_frsize,
         database=_size(ledger),
         log=_size(ledger.with_name(ledger.name + "-wal")),

@@ -62,8 +62,7 @@ def _warnings(reader: Kept, backup: Backup | None, space: Room, now: Instant) ->
     if late := overdue(backup, now, reader.began):
         yield late
     if space.low:
-        percent = 100 * space.free // max(1, space.total)
         yield (
-            f"{space.free >> 20} MiB ({percent} %) of the disk of {reader.path} are free: free space, "
+            f"{space.free >> 20} MiB ({space.free_percent:.1f} %) of the disk of {reader.path} are free: free space, "
             "or keep less (ledger.keep_days)"
         )

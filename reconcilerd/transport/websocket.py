@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+from typing_extensions import override
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
@@ -28,6 +29,14 @@ PING_S = 20.0
 CLOSE_S = 1.0
 _SILENT = logging.Logger("websocket", logging.CRITICAL + 1)
 """The library writes addresses with their tickets, and every frame, at DEBUG."""
+
+
+class _Straight(connect):
+    """The library's own goes where a redirect within one origin leads, ticket and all."""
+
+    @override
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 class Link:
@@ -66,7 +75,7 @@ def dialler(allowed: Collection[str]) -> Callable[[str], AbstractAsyncContextMan
         address = (await addresses_of(host, port, allowed))[0]
         trust: dict[str, Any] = {"ssl": tls_context()} if secure else {}
         try:
-            connection = await connect(
+            connection = await _Straight(
                 url,
                 host=address,
                 port=port,

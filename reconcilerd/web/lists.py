@@ -5,8 +5,9 @@ from itertools import islice
 
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.domain.facts import FindingKind, PlanMade
-from reconcilerd.domain.guards import MEANS, Verdict
+from reconcilerd.domain.guards import Verdict
 from reconcilerd.domain.names import format_second
+from reconcilerd.domain.verdicts import meaning_of
 from reconcilerd.web.leaves import Leaf, leaf_of
 from reconcilerd.web.sku import Past
 
@@ -157,5 +158,5 @@ def _pass(entry: int, made: PlanMade) -> PassRow:
     counts = dict(made.verdicts)
     sent = counts.pop(str(Verdict.SEND), 0)
     why = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
-    words = tuple((MEANS[Verdict(verdict)], count) for verdict, count in why)
+    words = tuple((meaning_of(verdict), count) for verdict, count in why)
     return PassRow(made.id, format_second(made.at), entry, made.slots, sent, sum(counts.values()), words)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import anyio
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -102,18 +102,16 @@ def strange(request: Request) -> str:
 
 
 async def fields_of(request: Request) -> dict[str, str]:
-    """What a short form says; of one that is long or late, nothing."""
+    """What a short form says; of one that is long or late, or whose sender hung up, nothing."""
     body = b""
-    with anyio.move_on_after(FORM_S) as scope:
-        async for part in request.stream():
-            body += part
-            if len(body) > LONGEST_FORM:
-                return {}
-    if scope.cancelled_caught:
-        return {}
     try:
+        with anyio.fail_after(FORM_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > LONGEST_FORM:
+                    return {}
         fields = parse_qs(body.decode("utf-8"), max_num_fields=5)
-    except ValueError:
+    except (ClientDisconnect, TimeoutError, ValueError):
         return {}
     return {name: values[0] for name, values in fields.items()}
 

@@ -16,9 +16,10 @@ from reconcilerd.domain.facts import (
     Fact,
     PlanMade,
 )
-from reconcilerd.domain.guards import MEANS, Rails, Verdict
+from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.names import Instant, SlotKey, format_second
 from reconcilerd.domain.record import Inputs, inputs_on_record
+from reconcilerd.domain.verdicts import meaning_of
 from reconcilerd.ledger.reader import Entry, Reader
 from reconcilerd.web.leaves import ROWS, UNKNOWN, Leaf, leaf_of
 from reconcilerd.web.sku import NotShown
@@ -184,12 +185,12 @@ def pass_page(book: Book, found: Passed, page: int) -> PassPage:
         looked_at=_looked_at(inputs) if inputs is not None else None,
         not_kept=found.why_not,
         rails=tuple(_rails(inputs.rails)) if inputs is not None else (),
-        counts=tuple((MEANS[Verdict(verdict)], count) for verdict, count in counts),
+        counts=tuple((meaning_of(verdict), count) for verdict, count in counts),
         leaf=leaf,
         written=len(found.written),
         rows=tuple(_row(book, each, found.came) for each in found.written[leaf.skip : leaf.skip + leaf.size]),
         held=tuple(
-            HeldRow(_sku(book, slot), slot.channel, slot.listing, shown, wanted, MEANS[Verdict(verdict)])
+            HeldRow(_sku(book, slot), slot.channel, slot.listing, shown, wanted, meaning_of(verdict))
             for slot, shown, wanted, verdict in made.held[:ROWS]
         ),
         held_more=max(0, held - min(ROWS, len(made.held))),

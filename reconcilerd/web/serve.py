@@ -27,6 +27,10 @@ ASK_S: Final = 5.0
 """How long somebody may take to say what they want."""
 
 
+TAKE_S: Final = 30.0
+"""How long somebody may take none of a long answer: a lid that was closed amid a download leaves no connection open."""
+
+
 async def serve(app: ASGIApp, host: str, port: int) -> None:
     """Serve until cancelled, as soon as the address can be had."""
     while True:
@@ -107,9 +111,10 @@ class _Server(uvicorn.Server):
 
 
 class _Hurried(H11Protocol):
-    """Hangs up on who has not said what they want in time."""
+    """Hangs up on who has not said what they want in time, or takes nothing of what they asked for."""
 
     _patience: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -118,9 +123,22 @@ class _Hurried(H11Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
+        for each in (self._patience, self._stalled):
+            if each is not None:
+                each.cancel()
         super().connection_lost(exc)
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # To close it would wait for them to take the rest.
+        self._stalled = self.loop.call_later(TAKE_S, self.transport.abort)
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
 
     def _give_up(self) -> None:
         # Declared as if there always were one.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reconcilerd.alerting.buttons import Button, Do
 from reconcilerd.alerting.engine import Engine, NotTaken, Permanent
 from reconcilerd.alerting.outbox import Notice
-from reconcilerd.alerting.slack import Answer
+from reconcilerd.alerting.slack import Answer, escaped, retry_after_s
 from reconcilerd.alerting.slack_api import LATER
 from reconcilerd.alerting.slack_bot import UNCHANGEABLE, SlackBot
 from reconcilerd.config.secret import Secret
@@ -34,6 +34,8 @@ class FakeApi:
     """Slack's Web API as far as a bot that only speaks can tell. ``fails``: what the next calls are answered."""
 
     fails: list[Answer] = field(default_factory=list)
+    fails_at: int = -1
+    """How many calls from now one fails; -1: none."""
     down: bool = False
     acts_on: frozenset[str] | None = None
     """Sales channels that buttons may be about, if there are any."""
@@ -49,6 +51,9 @@ class FakeApi:
         assert headers == {"authorization": f"Bearer {TOKEN}"}
         if self.down:
             raise TryLater("no answer")
+        self.fails_at -= 1
+        if self.fails_at == -1:
+            return 503, "", {}
         if self.fails:
             return self.fails.pop(0)
         return 200, json.dumps(self._take(url.removeprefix("https://slack.example/api/"), body)), {}
@@ -61,6 +66,9 @@ class FakeApi:
         if method == "chat.postEphemeral":
             self.whispered.append((body["user"], body["text"]))
             return {"ok": True, "message_ts": "1.1"}
+        texts = [each["text"]["text"] for each in body.get("blocks", []) if each["type"] == "section"]
+        if not all(0 < len(each) <= 3_000 for each in texts):
+            return {"ok": False, "error": "invalid_blocks"}
         self.blocks.append(body.get("blocks", []))
         if method == "chat.update":
             if body["ts"] not in self.shown:
@@ -162,6 +170,15 @@ def test_a_reply_has_its_buttons_and_a_whisper_is_for_one() -> None:
     assert (api.threads, api.whispered) == ({"9.9": ["frozen"]}, [("U0123ABCD", "no")])
 
 
+@given(st.lists(st.text("a&`", max_size=400), min_size=1, max_size=12))
+def test_a_long_reply_is_said_whole_in_as_many_paragraphs_as_it_takes(lines: list[str]) -> None:
+    api = FakeApi()
+    text = "\n".join(["first", *map(escaped, lines), "last"])
+    run_virtual(lambda: api.bot().reply("9.9", text))
+    [blocks] = api.blocks
+    assert "\n".join(each["text"]["text"] for each in blocks) == text
+
+
 def answered(error: str) -> Answer:
     return 200, json.dumps({"ok": False, "error": error}), {}
 
@@ -192,6 +209,24 @@ def test_what_an_answer_means(answer: Answer, outcome: type[Exception]) -> None:
         assert caught.value.after_s == 7.0
 
 
+@pytest.mark.parametrize(
+    ("said", "after_s"),
+    [
+        ("9", 9.0),
+        ("\xb2", None),
+        ("-1", None),
+        ("1.5", None),
+        ("", None),
+        ("9" * 12, 3_600.0),
+        ("9" * 400, 3_600.0),
+    ],
+)
+def test_no_receiver_is_left_alone_for_longer_than_an_hour_whatever_it_says(
+    said: str, after_s: float | None
+) -> None:
+    assert retry_after_s({"retry-after": said}) == after_s
+
+
 @given(st.lists(st.sampled_from([answered("internal_error"), (500, "", {})]), max_size=3))
 def test_trouble_that_passes_loses_nothing(fails: list[Answer]) -> None:
     api = FakeApi(list(fails))
@@ -201,6 +236,40 @@ def test_trouble_that_passes_loses_nothing(fails: list[Answer]) -> None:
             tell(bot, notice("a"))
     tell(bot, notice("a"))
     assert len(api.shown) == 1
+
+
+@pytest.mark.parametrize("fails_at", range(4))
+def test_what_was_said_is_not_said_again_where_the_rest_of_a_message_fails(fails_at: int) -> None:
+    """Four requests: a message, one changed, an answer under a message of before a restart, one under another."""
+    api = FakeApi()
+    bot = api.bot()
+    [known] = tell(bot, notice("known")).values()
+    message = [
+        notice("new"),
+        notice("known", Transition.RESOLVED, known),
+        notice("older", Transition.REPEATED, f"{CHANNEL}:1.1"),
+        notice("oldest", Transition.REPEATED, f"{CHANNEL}:1.2"),
+    ]
+    api.fails_at = fails_at
+    with pytest.raises(NotTaken):
+        tell(bot, *message)
+    references = tell(bot, *message)
+    assert list(references) == [message[0].episode.key]
+    assert len(api.shown) == 2
+    assert [len(each) for each in api.threads.values()] == [1, 1]
+    assert tell(bot, *message) != references, "what is told on purpose once more is said once more"
+
+
+def test_an_end_that_comes_while_its_beginning_is_half_told_changes_the_message() -> None:
+    api = FakeApi()
+    bot = api.bot()
+    other = notice("other", Transition.REPEATED, f"{CHANNEL}:1.1")
+    api.fails_at = 1
+    with pytest.raises(NotTaken):
+        tell(bot, notice("a"), other)
+    tell(bot, notice("a"), notice("a", Transition.RESOLVED), other)
+    [text] = api.shown.values()
+    assert "[RESOLVED] listings of a differ" in text
 
 
 turns = st.tuples(st.sets(st.sampled_from("abc"), max_size=2), st.sampled_from([20, 200, 900]), st.booleans())

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -14,11 +15,16 @@ import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
 
 from reconcilerd.alerting import slack_socket
-from reconcilerd.alerting.slack_socket import HEARD, Heard, SocketMode
+from reconcilerd.alerting.slack import Answer
+from reconcilerd.alerting.slack_socket import HEARD, Heard, SocketMode, Waiting
 from reconcilerd.config.secret import Secret
 from reconcilerd.errors import LedgerFault, TryLater
+from reconcilerd.simulator.virtual_time import run_virtual
 from reconcilerd.transport import websocket
 from reconcilerd.transport.websocket import MOST_BYTES, dialler
 from tests.alerting.socket_mode import APP, TOKEN, FakeSocketMode, said, until
@@ -93,6 +99,34 @@ async def test_it_is_acknowledged_before_it_is_dealt_with() -> None:
         assert ears.taken == []
         go_on.set()
         await until(lambda: ears.taken == [0, 1, 2])
+
+
+async def test_presses_that_wait_are_dealt_with_by_whoever_takes_the_place_of_who_heard_them() -> None:
+    """As after a reload: they were acknowledged, and Slack sends them never again."""
+    slack, waiting, taken = FakeSocketMode(), Waiting(), list[Any]()
+
+    async def hangs(payload: Mapping[str, Any], app: str) -> None:
+        taken.append(payload["n"])
+        await anyio.sleep_forever()
+
+    async def takes(payload: Mapping[str, Any], app: str) -> None:
+        taken.append(payload["n"])
+
+    async with slack.serving():
+        for take, presses in ((hangs, [0, 1, 2]), (takes, [3])):
+            mode = SocketMode(
+                "https://s/api", Secret(TOKEN), slack.post, dialler(()), take, Counter(), Random(1), waiting
+            )
+            async with anyio.create_task_group() as group:
+                group.start_soon(mode.stay)
+                group.start_soon(mode.work)
+                await until(lambda mode=mode: slack.open and not mode.trouble)
+                ids = [await slack.push({"n": each}) for each in presses]
+                await until(lambda ids=ids: all(slack.acknowledged[each] for each in ids))
+                done = (1, 2) if take is hangs else (4, 0)
+                await until(lambda done=done: (len(taken), len(waiting)) == done)
+                group.cancel_scope.cancel()
+    assert taken == [0, 1, 2, 3]
 
 
 async def test_an_envelope_that_comes_again_is_acknowledged_again_and_does_nothing() -> None:
@@ -197,6 +231,59 @@ async def test_a_token_that_is_refused_is_told_and_asked_for_again_until_it_is_g
     out = capsys.readouterr().out
     assert out.count("slack_buttons_not_heard") == 1, "said once, not each time"
     assert "swordfish" not in out
+
+
+async def test_buttons_that_nobody_hears_are_told_of_although_slack_had_said_goodbye(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slack_socket, "REFUSED_S", 600.0)
+    slack = FakeSocketMode()
+    async with listening(slack) as ears:
+        await ears.hears()
+        slack.answers = [said(ok=False, error="invalid_auth")]
+        await slack.disconnect("warning")
+        await until(lambda: ears.counts["refused"] == 1)
+        assert ears.mode.trouble == "", "the old connection hears still"
+        await slack.hang_up()
+        await until(lambda: bool(ears.mode.trouble))
+
+
+def test_slack_is_left_alone_for_as_long_as_it_asks() -> None:
+    asked: list[float] = []
+
+    async def post(url: str, body: object, headers: Mapping[str, str]) -> Answer:
+        asked.append(anyio.current_time())
+        return 429, "", {"retry-after": "300"}
+
+    async def main() -> None:
+        mode = SocketMode("https://s", Secret(TOKEN), post, dialler(()), never, Counter(), Random(1))
+        with anyio.move_on_after(3_000):
+            await mode.stay()
+
+    async def never(payload: Mapping[str, Any], app: str) -> None:
+        raise AssertionError("nothing was pressed")
+
+    run_virtual(main)
+    assert [later - earlier >= 300 for earlier, later in pairwise(asked)] == [True] * 9
+
+
+async def test_a_redirect_is_not_followed_not_even_to_the_same_host() -> None:
+    paths: list[str] = []
+
+    async def hear(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    def turn_away(connection: ServerConnection, request: Request) -> Response | None:
+        paths.append(request.path)
+        elsewhere = Response(302, "Found", Headers({"Location": "/elsewhere", "Content-Length": "0"}))
+        return elsewhere if len(paths) == 1 else None
+
+    async with serve(hear, "127.0.0.1", 0, process_request=turn_away, close_timeout=0.2) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(TryLater):
+            async with dialler(())(f"ws://127.0.0.1:{port}/link"):
+                raise AssertionError("connected")
+    assert paths == ["/link"]
 
 
 async def test_a_token_that_was_replaced_ends_the_buttons_and_says_so() -> None:

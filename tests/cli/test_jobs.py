@@ -147,7 +147,9 @@ def test_a_daemon_does_by_the_clock_what_was_due_and_says_how_it_ended(tmp_path:
                 "the failure of before to be told", lambda: jobs_told().get("backup", {}).get("ok") is False
             )
             assert jobs_told()["audit"]["ended"] is None
-            assert "JOB FAILED: the backup" in run(tmp_path, "status", "--config", str(config)).stdout
+            shown = run(tmp_path, "status", "--config", str(config)).stdout
+            assert "JOB FAILED: the backup" in shown
+            assert "jobs: audit done never yet\n" in shown
             wait_until("the backup to be caught up", lambda: jobs_told()["backup"]["ok"], 150)
             assert stopped(daemon) == 0
         assert last_backup(tmp_path / "reconcilerd.db") is not None

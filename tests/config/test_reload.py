@@ -49,6 +49,7 @@ def test_the_order_of_channels_says_nothing() -> None:
         (settings(alerts={"heartbeat_url": "beat"}), "alerts.heartbeat_url"),
         (settings(alerts={"allow_hosts": ["am.internal"]}), "alerts.allow_hosts"),
         (settings(alerts={"mail_least": "info"}), "alerts.mail_least"),
+        (settings(alerts={"digest_to": ["mail"]}), "alerts.digest_to"),
         (settings(daemon={"log_level": "debug"}), "daemon.log_level"),
         (channel(cap=7), "channels[shop-eu].cap"),
         (channel(decrease_only=True), "channels[shop-eu].decrease_only"),

@@ -99,6 +99,32 @@ def test_what_was_due_while_nobody_ran_is_done_once_and_not_at_once() -> None:
     assert [at - START for at in one.ran] == [round(START_S * 1000)]
 
 
+def test_a_job_that_ran_while_the_clock_was_a_year_ahead_runs_all_the_same() -> None:
+    one = kept()
+    ahead = Instant(START + 365 * 24 * HOUR_MS)
+    one.play(3.5, before=[JobEnded("backup", True, "", ahead, ahead)])
+    assert len(one.ran) == 3
+    assert all(at < START + 4 * HOUR_MS for at in one.ran)
+
+
+def test_a_clock_that_was_a_year_ahead_at_the_start_and_is_set_right_puts_no_job_off() -> None:
+    one, offset = kept(), [365 * 24 * HOUR_MS]
+
+    class Set(VirtualClock):
+        @override
+        def __call__(self) -> Instant:
+            return Instant(super().__call__() + offset[0])
+
+    one.clock = Set(START)
+
+    async def set_right() -> None:
+        await anyio.sleep(1.5 * HOUR_S)
+        offset[0] = 0
+
+    one.play(5.5, scene=set_right)
+    assert len([at for at in one.ran if at < START + 6 * HOUR_MS]) == 4
+
+
 def test_what_was_never_done_was_never_missed() -> None:
     one = kept()
     one.play(0.4)

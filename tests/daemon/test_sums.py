@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.daemon import passes
+from reconcilerd.daemon.passes import Standing
 from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits, counted_as
 from reconcilerd.domain.drift import Cause, Drift
-from reconcilerd.domain.names import ChannelName, Sku, SlotKey
+from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.verdicts import NEEDS_A_PERSON, Verdict
 from reconcilerd.simulator.truth import WorldConfig
 from tests.world.stage import Stage, play, policy, small_world
@@ -93,6 +94,20 @@ def test_units_are_summed_by_the_pool_that_each_group_was_in(steps: list[tuple[s
         for pool in ("one", "two"):
             mine = [units for name, units in there.items() if pools[name] == pool]
             assert (kept.units[pool], kept.groups[pool]) == (sum(mine), len(mine))
+
+
+def test_a_drift_whose_listing_sells_nothing_known_any_more_has_ended() -> None:
+    """Whoever is told how old the oldest drift is would hear of it for ever."""
+    gone, stays = (SlotKey(CHANNELS[0], each) for each in ("1", "2"))
+    standing = Standing()
+    for group, slot in (("a", gone), ("b", stays)):
+        standing.put(Sku(group), ((Drift(slot, Sku(group), 1, 0, 0, Cause.LAG), Verdict.HOLD_FROZEN),))
+        standing.since.setdefault(slot.channel, {})[slot] = Instant(1)
+    standing.regroup({Sku("c")}, {stays})
+    assert standing.drifts == {}
+    assert standing.since == {CHANNELS[0]: {stays: 1}}, (
+        "the other is part of another group now, and drifts still"
+    )
 
 
 def test_between_two_slices_a_request_gets_from_its_connection_to_its_answer(

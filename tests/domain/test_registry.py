@@ -6,7 +6,14 @@ from reconcilerd.config.defaults import describe
 from reconcilerd.domain import latches
 from reconcilerd.domain.registry import RAILS, RESETS, Rail
 from reconcilerd.domain.size import SIZE
-from reconcilerd.domain.verdicts import LATCHED, MEANS, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE
+from reconcilerd.domain.verdicts import (
+    LATCHED,
+    MEANS,
+    NEEDS_A_PERSON,
+    SHORT_OF_ALLOWANCE,
+    Verdict,
+    meaning_of,
+)
 from tests.mutants.table import MUTANTS, function_of, without_a_mutant
 
 KEYS = {row.key for row in describe()}
@@ -47,3 +54,8 @@ def test_every_latch_says_what_a_reset_of_it_means() -> None:
 
 def test_what_waits_for_a_person_or_for_the_window_is_told_apart() -> None:
     assert NEEDS_A_PERSON >= LATCHED | SHORT_OF_ALLOWANCE
+
+
+def test_what_the_ledger_holds_of_a_reason_that_is_gone_is_told_by_its_name() -> None:
+    assert {meaning_of(str(each)) for each in Verdict} == set(MEANS.values())
+    assert "hold_of_old" in meaning_of("hold_of_old")

@@ -171,7 +171,7 @@ def test_how_the_keep_stands_is_told_with_what_to_do(
     assert (told(old).warnings, told(old).backup) == ((), made.backup)
     assert told(old).room.database == written.stat().st_size
     monkeypatch.setattr("reconcilerd.ledger.standing.room", lambda _: Room(1 << 30, 1 << 20, 1, 1))
-    assert "1 MiB (0 %)" in told(old).warnings[0]
+    assert "1 MiB (0.1 %)" in told(old).warnings[0]
 
 
 def test_older_backups_go_and_nothing_else_does(written: Path, tmp_path: Path) -> None:

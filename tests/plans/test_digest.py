@@ -8,6 +8,9 @@ import pytest
 
 from reconcilerd.cli import shift_text
 from reconcilerd.daemon.daily_text import lines_of, title_of
+from reconcilerd.domain.alerts import alert_key
+from reconcilerd.domain.facts import AlertChanged, AlertStage
+from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Mode
 from tests.cli.test_schemas import faults
 from tests.daemon.test_alarms import Desk
@@ -54,6 +57,23 @@ def test_what_waits_for_a_person_is_named_with_what_to_do(tmp_path: Path) -> Non
         assert "waits for a person" in title_of(said, "me") or "beyond what can ship" in title_of(said, "me")
         await shop.ask("freeze", reason="a drill")
         assert "FROZEN on all" in "\n".join(lines_of(told(await shop.ask("digest"))))
+
+    opened(tmp_path / "ledger.db", scene)
+
+
+@pytest.mark.parametrize("subject", ["shop-uk.slots", "shop-uk"])
+def test_a_feed_was_late_for_as_long_as_an_alert_of_it_or_of_its_system_was_open(
+    tmp_path: Path, subject: str
+) -> None:
+    async def scene(shop: Shop) -> None:
+        key, now = alert_key("stale_source", subject), shop.stage.clock()
+        began, ended = Instant(now - 3_600_000), Instant(now - 1_800_000)
+        shop.ledger.append(
+            [AlertChanged(key, False, "error", "late", ended, AlertStage.RESOLVED, 1, began, began)]
+        )
+        late = {each["feed"]: each["late_minutes"] for each in told(await shop.ask("digest"))["feeds"]}
+        assert late["shop-uk.slots"] == 30
+        assert late["extensiv.stock"] == 0
 
     opened(tmp_path / "ledger.db", scene)
 

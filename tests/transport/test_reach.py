@@ -17,7 +17,8 @@ from starlette.routing import Route
 from typing_extensions import override
 
 from reconcilerd.config.fields import LOOPBACK
-from reconcilerd.config.hosts import why_private, why_unreachable
+from reconcilerd.config.hosts import plain, why_private, why_unreachable
+from reconcilerd.config.settings import AlertsSection
 from reconcilerd.errors import TryLater
 from reconcilerd.simulator.serve import serve
 from reconcilerd.transport.post import Poster
@@ -36,7 +37,24 @@ def test_what_is_not_public_is_not_reachable_unless_it_is_named(address: str) ->
     assert why_private(ip_address(address))
     if address not in LOOPBACK:
         assert why_unreachable(address, ())
-        assert why_unreachable(address, {address}) == ""
+        assert why_unreachable(address, {plain(address)}) == ""
+
+
+@pytest.mark.parametrize(
+    ("named", "spelled"),
+    [
+        ("fd00::5", "FD00:0:0::0005"),
+        ("FD00:0::5", "fd00::5"),
+        ("10.0.0.7", "10.0.0.7"),
+        ("AM.Internal", "am.internal."),
+    ],
+)
+def test_what_may_be_named_in_the_configuration_is_reached_however_it_is_spelled(
+    named: str, spelled: str
+) -> None:
+    allowed = AlertsSection(allow_hosts=[named]).allow_hosts
+    assert why_unreachable(spelled, allowed) == ""
+    assert plain(spelled) in allowed
 
 
 @pytest.mark.parametrize("address", PUBLIC)

@@ -9,12 +9,13 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Message
 
 from reconcilerd.config.secret import Secret
 from reconcilerd.domain.names import Instant
 from reconcilerd.web import login, pages
 from reconcilerd.web.app import COOKIE, HOST_COOKIE, Wall, build
-from reconcilerd.web.login import LONGEST_FORM, onward
+from reconcilerd.web.login import LONGEST_FORM, fields_of, onward
 from reconcilerd.web.roles import FAILURES, SESSION_MS, SESSIONS, Role, Sessions
 from reconcilerd.web.views import NotAllowed, View, looked, status_of
 
@@ -219,6 +220,18 @@ async def test_what_is_almost_a_form_logs_nobody_in(body: bytes) -> None:
     browser = Browser()
     answer = await browser.ask("POST", "/login", body, Origin=LOOPBACK)
     assert (answer.status_code, browser.cookies) == (401, {})
+
+
+async def test_who_hangs_up_amid_a_form_has_said_nothing_and_fills_no_log() -> None:
+    said = iter(
+        ({"type": "http.request", "body": b"token=a", "more_body": True}, {"type": "http.disconnect"})
+    )
+
+    async def receive() -> Message:
+        return next(said)
+
+    scope = {"type": "http", "method": "POST", "path": "/login", "headers": []}
+    assert await fields_of(Request(scope, receive)) == {}
 
 
 async def test_programs_are_told_and_not_sent_to_a_form() -> None:

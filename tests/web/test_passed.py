@@ -107,6 +107,24 @@ def test_a_pass_whose_inputs_are_not_kept_any_longer_says_so() -> None:
     play(small_world(WorldConfig(), split=True), policy(split=True), scene)
 
 
+def test_a_pass_that_held_for_a_reason_that_is_no_more_is_shown_with_its_name() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(120)
+        facts, book = stage.journal.facts, stage.built.daemon.desk.book
+        number, made = next((n, each) for n, each in enumerate(facts) if isinstance(each, PlanMade))
+        old = ((next(iter(book.slots)), 1, 0, "hold_of_old"),)
+        facts[number] = replace(made, verdicts=(("hold_of_old", 1),), held=old)
+        try:
+            page = pass_page(book, await passed_of(stage.journal)(made.id, None, 1), 1)
+            assert "hold_of_old" in page.held[0].why
+            assert "hold_of_old" in page.counts[0][0]
+            assert "hold_of_old" in (await get(stage, "/passes")).text
+        finally:
+            facts[number] = made
+
+    play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+
+
 @pytest.mark.parametrize("where", ["environment", "in place of the name"])
 async def test_the_configuration_is_shown_with_its_lines_and_without_its_secrets(
     where: str, monkeypatch: pytest.MonkeyPatch

@@ -1,14 +1,15 @@
 """Over real sockets: who is slow, long or many is sent away; an address that is taken is waited for."""
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 
 import anyio
 import anyio.abc
 import pytest
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from reconcilerd.domain.names import Instant
@@ -42,9 +43,19 @@ async def say(port: int, what: bytes) -> bytes:
             return said
 
 
+async def long(_request: Request) -> Response:
+    """More than all buffers between two programs hold."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield b"x" * 1_000_000
+
+    return StreamingResponse(parts())
+
+
 async def with_page(use: Callable[[int], Awaitable[None]], *, host: str = "127.0.0.1") -> None:
     port = free_port()
-    app = build([Route("/page", page)], Wall(lambda: Instant(0)))
+    app = build([Route("/page", page), Route("/long", long)], Wall(lambda: Instant(0)))
     async with anyio.create_task_group() as group:
         group.start_soon(partial(serve, app, host, port))
         with anyio.fail_after(20):
@@ -102,6 +113,24 @@ async def test_crowds_are_turned_away_and_then_served_again(monkeypatch: pytest.
             await stream.aclose()
         while b"200 OK" not in await say(port, ASK):
             await anyio.sleep(0.02)
+
+    await with_page(use)
+
+
+async def test_who_takes_nothing_of_a_long_answer_takes_up_no_place_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(served, "MAX_CLIENTS", 3)
+    monkeypatch.setattr(served, "TAKE_S", 0.2)
+
+    async def use(port: int) -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                stream = await stack.enter_async_context(await anyio.connect_tcp("127.0.0.1", port))
+                await stream.send(ASK.replace(b"/page", b"/long"))
+                assert (await stream.receive(8)).startswith(b"HTTP")
+            while b"200" not in await say(port, ASK):
+                await anyio.sleep(0.05)
 
     await with_page(use)
 

@@ -147,7 +147,7 @@ def disk(scene: Scene) -> Lines:
         yield fail(str(fault), "make the folder, or correct ledger.path", str(path.parent))
         return
     fix = "free space, or keep less: ledger.keep_days, then reconcilerd ledger compact"
-    share = f"{space.free >> 20} MiB free ({100 * space.free // max(1, space.total)} %)"
+    share = f"{space.free >> 20} MiB free ({space.free_percent:.1f} %)"
     if space.free < FULL_BYTES:
         yield fail(share, fix, str(path.parent))
     elif space.low:
