@@ -245,10 +245,11 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
     )
 
 
-def exposure(plan: GroupPlan) -> int:
+def exposure(plan: GroupPlan, *, banded: bool = True) -> int:
     """Units shown beyond what could leave today: split, the worst shelf; shared, the largest single listing.
 
-    What was declared to be shown beyond that (overcommit, inbound) is none.
+    What was declared to be shown beyond that (overcommit, inbound) is none. ``banded``: also counts what a dead band
+    lets be; without it, what is left is what the policy wants lowered.
     """
     position, room = plan.position, plan.room
     if any(claim.kind is ClaimKind.SAFETY for claim in position.claims):
@@ -257,7 +258,11 @@ def exposure(plan: GroupPlan) -> int:
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
     if position.split:
         return max(0, room.excess(shown))
-    each = ((shown[o.slot] - room.alone(o.slot)) * o.rule.units_per_sale for o in position.offers)
+    each = (
+        (shown[offer.slot] - room.alone(offer.slot)) * offer.rule.units_per_sale
+        for offer, allocation in zip(position.offers, plan.allocations, strict=True)
+        if banded or allocation.because is not Because.DEAD_BAND
+    )
     return max(0, max(each, default=0))
 
 
