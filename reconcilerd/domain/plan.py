@@ -219,7 +219,8 @@ def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
 def released_by(entry: Entry, at: Instant, envelopes: Sequence[EnvelopeApproved]) -> str:
     """The id of the newest approval that covers a correction; empty for none."""
     direction, size = "lower" if entry.lowers else "raise", abs(entry.target - entry.current)
-    found = (e.id for e in reversed(envelopes) if covers(e, entry.sku, direction, size, at))
+    zero = entry.target == 0
+    found = (e.id for e in reversed(envelopes) if covers(e, entry.sku, direction, size, at, zero=zero))
     return next(found, "")
 
 

@@ -171,6 +171,7 @@ def test_a_correction_goes_under_the_newest_approval_that_covers_it() -> None:
         replace(two, ceiling=3),
         replace(two, direction="lower"),
         replace(two, skus=(Sku("y"),)),
+        replace(two, direction="lower", zeros=True),
         replace(two, until=NOW),
     ):
         assert released_by(entry, NOW, (one, other)) == "one"

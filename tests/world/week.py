@@ -1,6 +1,6 @@
 """A week of incidents, as those who are on call live through it: the whole daemon, its alerts, Slack and PagerDuty.
 
-``python -m tests.world.week [HOURS]`` prints all that Slack and PagerDuty show of it.
+``python -m tests.world.week [HOURS [SKUS]]`` prints all that Slack and PagerDuty show of it.
 """
 
 import logging
@@ -269,5 +269,6 @@ def lived(hours: float, many: int = MANY) -> Week:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    for line in lived(float(sys.argv[1]) if len(sys.argv) > 1 else 24 * 7).conversation():
+    asked = sys.argv[1:]
+    for line in lived(float(asked[0] if asked else 168), int(asked[1] if asked[1:] else MANY)).conversation():
         print(line)
