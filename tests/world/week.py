@@ -229,7 +229,9 @@ class Week:
             self.slack.trouble = Trouble.NONE
 
     async def zeroed_by_hand(self) -> None:
-        with self.cause("a clerk counts 0 by mistake", "rail_tripped", "unresolved_drift held_plan"):
+        with self.cause(
+            "a clerk counts 0 by mistake", "rail_tripped", "unresolved_drift held_plan", "stale_source"
+        ):
             for each in self.world.bins.values():
                 each.copied = 0
             await anyio.sleep(2 * HOUR_S)
