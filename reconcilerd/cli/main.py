@@ -57,7 +57,10 @@ def main(argv: list[str] | None = None) -> int:
 @config_option
 def run(config: Path) -> int:
     """Run the daemon until SIGTERM or SIGINT."""
-    from reconcilerd.cli.run import run_daemon
+    from reconcilerd.cli.lean import DRAWING, without
+
+    with without(*DRAWING):
+        from reconcilerd.cli.run import run_daemon
 
     return run_daemon(config)
 
