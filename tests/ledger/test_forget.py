@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from reconcilerd.alerting.engine import Engine
 from reconcilerd.alerting.pagerduty import PACE
 from reconcilerd.alerting.slack import Slack
-from reconcilerd.domain.bygone import bygone
 from reconcilerd.domain.facts import (
     AlertChanged,
     AlertStage,
@@ -123,29 +122,3 @@ def test_without_what_is_bygone_all_that_stands_is_the_same_and_proven(
             assert [fact for fact in ledger.everything() if fact.kind != "anchor"] == left
             assert ledger.verify().ok
             assert ledger.forget(before) == 0, "all of it went at once"
-
-
-def test_an_alert_goes_with_all_that_was_told_of_it_or_not_at_all() -> None:
-    key = "reconcilerd/bug/a"
-    over = AlertChanged(
-        key, False, "critical", "x", Instant(5), AlertStage.RESOLVED, 4, Instant(1), Instant(2)
-    )
-    told = AlertTold("slack", key, Instant(5), Instant(6), 4, Transition.RESOLVED)
-    page = AlertTold("pagerduty", key, Instant(2), Instant(3), 4, Transition.FIRED)
-    assert bygone([told, over], [], NOW) == [over, told]
-    assert bygone([over, told, page], [], NOW) == [], "a page is open still"
-    assert bygone([over], [told], NOW) == []
-    assert bygone([over, told], [], Instant(6)) == []
-    assert bygone([told], [], NOW) == []
-    open_ = AlertChanged(key, True, "critical", "x", Instant(5), AlertStage.FIRING, 4, Instant(1), Instant(2))
-    assert bygone([open_], [], NOW) == []
-
-
-def test_what_still_holds_or_says_what_is_a_measure_stays() -> None:
-    ended = RailLatched("quarantine:uk/1=0", True, "us", "so", Instant(1), "", Instant(9))
-    assert bygone([ended], [], Instant(9)) == [ended]
-    assert bygone([ended], [], Instant(8)) == []
-    lifted = RailLatched("all-changed:uk.slots", False, "ops", "so", Instant(1))
-    assert bygone([lifted], [], NOW) == []
-    silence = SilenceSet("s", True, "*", "*", "ops", "so", Instant(1), None)
-    assert bygone([silence], [], NOW) == []

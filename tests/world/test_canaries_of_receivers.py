@@ -31,6 +31,7 @@ from reconcilerd.domain.names import Instant
 from reconcilerd.transport.pool import tls_context
 from reconcilerd.trial.stage import START
 from reconcilerd.web.app import Wall, build
+from reconcilerd.web.roles import Role
 from tests.alerting.test_slack_bot import notice
 from tests.cli.test_receivers import BUTTONS, alerts_of
 from tests.world.test_canaries import Cage
@@ -195,9 +196,10 @@ def test_a_secret_that_cannot_be_what_it_should_is_not_repeated(bot: bool) -> No
 
 
 async def test_the_token_of_the_page_is_in_no_answer_and_no_line(log: io.StringIO) -> None:
-    cage, turned = Cage(Random(5)), list[int]()
+    cage, turned = Cage(Random(5)), list[str]()
     token = cage.bird("page")
-    wall = Wall(lambda: Instant(START), token=Secret(token), turned_away=lambda: turned.append(1))
+    tokens = {Role.READ: Secret(token), Role.ADMIN: Secret(cage.bird("page of an admin"))}
+    wall = Wall(lambda: Instant(START), tokens=tokens, turned_away=turned.append)
     said = [repr(wall)]
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(build([], wall)), base_url="http://127.0.0.1"
@@ -209,4 +211,4 @@ async def test_the_token_of_the_page_is_in_no_answer_and_no_line(log: io.StringI
     assert turned
     lines = [each for each in log.getvalue().splitlines() if '"httpx"' not in each]
     assert any(json.loads(each)["event"] == "web_token_refused" for each in lines if each.startswith("{"))
-    assert not cage.seen_in("\n".join([*said, log.getvalue()]).encode())
+    assert not cage.seen_in("\n".join([*said, *turned, log.getvalue()]).encode())
