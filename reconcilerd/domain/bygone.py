@@ -32,7 +32,10 @@ def bygone(old: Collection[Fact], young: Iterable[Fact], before: Instant) -> lis
 
     An alert goes with all that was told of it, or not at all: what is left would be taken for an episode of another.
     """
+    young = tuple(young)
     touched = {fact.key for fact in young if isinstance(fact, AlertChanged | AlertTold)}
+    consents = (fact for fact in (*old, *young) if isinstance(fact, ConsentGiven))
+    waiting = {fact.id for fact in consents if fact.until > before}
     told: dict[str, list[AlertTold]] = {}
     for fact in old:
         if isinstance(fact, AlertTold):
@@ -51,8 +54,12 @@ def bygone(old: Collection[Fact], young: Iterable[Fact], before: Instant) -> lis
             case SilenceSet():
                 if fact.at < before and not fact.holds(before):
                     gone.append(fact)
-            case ConsentGiven() | EnvelopeApproved():
+            case ConsentGiven():
                 if fact.until <= before:
+                    gone.append(fact)
+            case EnvelopeApproved():
+                # Without it, what one of two people agreed to would wait for the other again.
+                if fact.until <= before and fact.id not in waiting:
                     gone.append(fact)
             case _:
                 pass

@@ -53,3 +53,6 @@ def test_approvals_go_once_they_ended() -> None:
     consent = ConsentGiven("c", ChannelName("uk"), skus, "both", 9, (), "ops", "so", Instant(1), Instant(9))
     assert bygone([envelope, consent], [], Instant(9)) == [envelope, consent]
     assert bygone([envelope, consent], [], Instant(8)) == []
+    half = replace(consent, id="e", until=Instant(99))
+    assert bygone([envelope, half], [], Instant(9)) == [], "it would wait for a second person again"
+    assert bygone([envelope], [half], Instant(9)) == []
