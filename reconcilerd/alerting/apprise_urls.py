@@ -86,7 +86,7 @@ def _badness(notice: Notice) -> tuple[bool, int]:
 def _lines(notice: Notice) -> list[str]:
     details = [f"{name}: {text}" for name, text in details_of(notice.episode)]
     since = f"since {clock_of(notice.episode.began)}"
-    return [headline(notice), since, *details, f"what to do: {runbook(notice.episode)}"]
+    return [headline(notice), since, *details, f"more: {runbook(notice.episode)}"]
 
 
 def _teller(url: str) -> Callable[[str, str, apprise.NotifyType], bool]:

@@ -6,7 +6,7 @@ happened to be in memory. A receiver that fails holds up nobody: not the caller,
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from reconcilerd.alerting.outbox import (
     last_spoken,
     owed,
 )
+from reconcilerd.config.secret import redact
 from reconcilerd.domain.alerts import (
     SEVERITIES,
     Episode,
@@ -39,6 +40,7 @@ from reconcilerd.domain.alerts import (
 )
 from reconcilerd.domain.facts import AlertChanged, AlertStage, AlertTold, PastEpisode, SilenceSet, Transition
 from reconcilerd.domain.names import Instant, after
+from reconcilerd.errors import ReconcilerdError
 
 log = structlog.get_logger("reconcilerd.alerts")
 
@@ -48,6 +50,7 @@ LOOK_AGAIN_S = 30.0
 """Silences and mutes end by time or by others: what is owed is looked at so often."""
 FAILING_MS = 300_000
 """A message that is overdue by more is an alert of its own, to the other receivers."""
+WHY = 200
 KEPT_REPEATS_MS = 600_000
 """Repeats closer together are not written down: after a restart they begin anew."""
 FAILING = "alert_delivery_failing"
@@ -178,14 +181,14 @@ class Engine:
 
     def seen(self) -> list[Seen]:
         """Every alert that is open or waits to be, the worst first."""
-        now, open_ = self._clock(), self._open()
+        now, others = self._clock(), self._ever_told()
         found = [each.now for each in self._known.values() if not each.now.over]
-        return [self._seen(each, open_, now) for each in sorted(found, key=_worst_first)]
+        return [self._seen(each, others, now) for each in sorted(found, key=_worst_first)]
 
     def look_up(self, key: str) -> Seen | None:
         """One alert by its key, over or not; None if it never was there."""
         known = self._known.get(key)
-        return None if known is None else self._seen(known.now, self._open(), self._clock())
+        return None if known is None else self._seen(known.now, self._ever_told(), self._clock())
 
     @property
     def receivers(self) -> list[str]:
@@ -255,10 +258,12 @@ class Engine:
         """Keep how an alert stands; what is new of it is written down before anybody is told."""
         episode = known.now
         self._known[episode.key] = known
-        if before is not None and (before.number, before.stage) == (episode.number, episode.stage):
+        if before is not None and _told_alike(before) == _told_alike(episode):
             return
         await self._journal([fact_of(known)])
-        if episode.stage is AlertStage.FIRING:
+        if before is not None and (before.number, before.stage) == (episode.number, episode.stage):
+            log.warning("alert_worse", key=episode.key, severity=episode.severity, summary=episode.summary)
+        elif episode.stage is AlertStage.FIRING:
             log.warning("alert_raised", key=episode.key, summary=episode.summary)
         elif episode.stage is AlertStage.RESOLVED:
             log.info("alert_resolved", key=episode.key, summary=episode.summary)
@@ -303,8 +308,9 @@ class Engine:
             for name in [each for each in self._receivers if each in self._told]:
                 why = self._failing(name) if name in self._told else ""
                 if why:
-                    text = f"{name} does not take alerts: {why}; reconcilerd alerts test {name}"
-                    await self.raise_(FAILING, name, kind_named(FAILING).severity, text, {})
+                    text = f"{name} does not take alerts: {why}"
+                    do = {"do": f"reconcilerd alerts test {name}"}
+                    await self.raise_(FAILING, name, kind_named(FAILING).severity, text, do)
                 else:
                     await self.resolve(FAILING, name)
 
@@ -320,17 +326,19 @@ class Engine:
 
     def _owed(self, name: str) -> tuple[list[Notice], list[Episode]]:
         """What a receiver must be told, and the episodes that ended without anybody wanting to hear of them."""
-        receiver, now, open_ = self._receivers[name], self._clock(), self._open()
+        receiver, now, told = self._receivers[name], self._clock(), self._ever_told()
         notices: list[Notice] = []
         withheld: list[Episode] = []
         for key, known in self._known.items():
             if known.now.kind == FAILING and known.now.subject == name:
                 continue
-            mine = owed(known, self._told[name].get(key), receiver.pace, now)
+            # Who else should hear that a receiver is deaf than the others, however little they want to hear of.
+            pace = replace(receiver.pace, least="info") if known.now.kind == FAILING else receiver.pace
+            mine = owed(known, self._told[name].get(key), pace, now)
             kept_back: set[int] = set()
             for each in mine:
                 episode = each.episode
-                if each.transition is not Transition.RESOLVED and self._quiet(episode, open_, now):
+                if each.transition is not Transition.RESOLVED and self._quiet(episode, told, now):
                     kept_back.add(episode.number)
                     if episode.over:
                         withheld.append(episode)
@@ -338,13 +346,17 @@ class Engine:
                     notices.append(each)
         return notices, withheld
 
-    def _quiet(self, episode: Episode, open_: list[Episode], now: Instant) -> bool:
+    def _ever_told(self) -> list[Episode]:
+        """How each alert stands that outlived its ``for``, open or over."""
+        return [each.now for each in self._known.values() if each.now.told_by]
+
+    def _quiet(self, episode: Episode, others: list[Episode], now: Instant) -> bool:
         """Whether nobody wants to hear of an episode now."""
         silenced = silenced_by(episode, self._silences.values(), now) is not None
-        return silenced or muted_by(episode, open_) is not None
+        return silenced or muted_by(episode, others) is not None
 
-    def _seen(self, episode: Episode, open_: list[Episode], now: Instant) -> Seen:
-        muted, silence = muted_by(episode, open_), silenced_by(episode, self._silences.values(), now)
+    def _seen(self, episode: Episode, others: list[Episode], now: Instant) -> Seen:
+        muted, silence = muted_by(episode, others), silenced_by(episode, self._silences.values(), now)
         told = {
             name: str(heard[episode.key].transition)
             for name, heard in self._told.items()
@@ -394,8 +406,10 @@ class Engine:
             return later.after_s or 0.0
         except Exception as error:
             self.deliveries[name, "failed"] += 1
-            self._trouble[name] = type(error).__name__
-            log.warning("alert_not_delivered", receiver=name, why=type(error).__name__)
+            # The words of a library may hold what was sent.
+            why = redact(str(error))[:WHY] if isinstance(error, ReconcilerdError) else type(error).__name__
+            self._trouble[name] = why
+            log.warning("alert_not_delivered", receiver=name, why=why)
             return 0.0
         else:
             self.deliveries[name, "ok"] += 1
@@ -447,6 +461,11 @@ def _told(name: str, episode: Episode, transition: Transition, at: Instant, refe
 
 def _keys(message: Sequence[Notice]) -> list[str]:
     return sorted({each.episode.key for each in message})
+
+
+def _told_alike(episode: Episode) -> tuple[int, AlertStage, str]:
+    """What of an episode is written down whenever it changes."""
+    return episode.number, episode.stage, episode.severity
 
 
 def _worst_first(episode: Episode) -> tuple[int, str]:

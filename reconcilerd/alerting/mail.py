@@ -109,4 +109,4 @@ def _rank(notice: Notice) -> int:
 def _paragraph(notice: Notice) -> str:
     lines = [headline(notice), f"  {since(notice)}, {visible(notice.episode.key)}"]
     lines += [f"  {name}: {text}" for name, text in details_of(notice.episode)]
-    return "\n".join([*lines, f"  what to do: {runbook(notice.episode)}", ""])
+    return "\n".join([*lines, f"  more: {runbook(notice.episode)}", ""])

@@ -109,8 +109,9 @@ def owed(known: Known, told: AlertTold | None, pace: Pace, now: Instant) -> list
         if past.number >= number and as_bad(past.severity, pace.least):
             notices += _of_episode(_episode_of(known.now, past), told if past.number == number else None)
     episode = known.now
-    if episode.told_by and as_bad(episode.severity, pace.least) and episode.number >= number:
-        mine = told if episode.number == number else None
+    mine = told if episode.number == number else None
+    hears = as_bad(episode.severity, pace.least) or mine is not None
+    if episode.told_by and hears and episode.number >= number:
         notices += _of_episode(episode, mine)
         open_ = episode.firing and last in {Transition.FIRED, Transition.REPEATED}
         if mine is not None and open_ and pace.repeat_ms is not None:
@@ -146,6 +147,11 @@ def _episode_of(now: Episode, past: PastEpisode) -> Episode:
         past.ended,
         past.fired,
     )
+
+
+def by_episode(notices: Iterable[Notice]) -> dict[tuple[str, int], Notice]:
+    """The last notice of each episode, by key and number: of one that nobody heard of, its end says all."""
+    return {(each.episode.key, each.episode.number): each for each in notices}
 
 
 def group_of(notice: Notice, pace: Pace) -> str:

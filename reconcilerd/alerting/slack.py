@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from reconcilerd.alerting.engine import NotTaken, Permanent
-from reconcilerd.alerting.outbox import Notice, Pace
+from reconcilerd.alerting.outbox import Notice, Pace, by_episode
 from reconcilerd.alerting.wording import details_of, headline, runbook, since, within
 from reconcilerd.domain.facts import Transition
 from reconcilerd.domain.visible import visible
@@ -54,7 +54,8 @@ class Slack:
 
 def text_of(notices: Sequence[Notice]) -> str:
     """The message, in Slack's own markup."""
-    return within(["\n".join(paragraph_of(each)) for each in notices], BUDGET, MORE)
+    paragraphs = ["\n".join(paragraph_of(each)) for each in by_episode(notices).values()]
+    return within(paragraphs, BUDGET, MORE)
 
 
 def bulletin(title: str, lines: Sequence[str]) -> str:
@@ -72,7 +73,7 @@ def paragraph_of(notice: Notice) -> list[str]:
     ]
     if not over:
         lines += [_detail(name, text) for name, text in details_of(notice.episode)]
-        lines.append(f"what to do: `{runbook(notice.episode)}`")
+        lines.append(f"more: `{runbook(notice.episode)}`")
     return lines
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from reconcilerd.alerting.buttons import Button, message_of, row_of, sections_of
 from reconcilerd.alerting.engine import Permanent
-from reconcilerd.alerting.outbox import Notice, Pace
+from reconcilerd.alerting.outbox import Notice, Pace, by_episode
 from reconcilerd.alerting.slack import BUDGET, Post, bulletin, text_of
 from reconcilerd.alerting.slack_api import SaysNo, ask
 from reconcilerd.alerting.wording import cut
@@ -24,11 +24,6 @@ UNCHANGEABLE = frozenset({"message_not_found", "cant_update_message", "edit_wind
 
 About = tuple[str, int]
 """Key and number of an episode."""
-
-
-def by_episode(notices: Iterable[Notice]) -> dict[About, Notice]:
-    """The last notice of each episode."""
-    return {(each.episode.key, each.episode.number): each for each in notices}
 
 
 def _about(notice: Notice) -> About:

@@ -62,20 +62,26 @@ def compact_ledger(config: Path, before: str | None, *, as_json: bool) -> int:
         terms = replace(terms, entries_ms=at - _moment(before, Instant(at - looked_at_ms(settings))))
     path = config.parent / settings.ledger.path
     with Ledger.open(path, clock=now) as ledger:
-        entries, records = anyio.run(_let_go, ledger, at, terms)
+        entries, forgotten, records = anyio.run(_let_go, ledger, at, terms)
         freed = ledger.shrink()
     if as_json:
         found = _verified(path)
-        went = {"entries_gone": entries, "records_gone": records, "freed_bytes": freed}
+        went = {
+            "entries_gone": entries,
+            "forgotten": forgotten,
+            "records_gone": records,
+            "freed_bytes": freed,
+        }
         print_json({**went, **asdict(found), "exit_code": 0 if found.ok else 2})
         return 0 if found.ok else 2
     click.echo(
-        f"{path}: {entries} entries went, and what {records} decisions looked at; {freed >> 20} MiB are free again"
+        f"{path}: {entries} entries went, {forgotten} alerts and others that were over, and what {records} decisions "
+        f"looked at; {freed >> 20} MiB are free again"
     )
     return verify_ledger(config, as_json=False)
 
 
-async def _let_go(ledger: Ledger, at: Instant, terms: Terms) -> tuple[int, int]:
+async def _let_go(ledger: Ledger, at: Instant, terms: Terms) -> tuple[int, int, int]:
     async with Writer(ledger, inline=True) as writer:
         return await let_go(writer, ledger, at, terms)
 

@@ -57,7 +57,10 @@ def main(argv: list[str] | None = None) -> int:
 @config_option
 def run(config: Path) -> int:
     """Run the daemon until SIGTERM or SIGINT."""
-    from reconcilerd.cli.run import run_daemon
+    from reconcilerd.cli.lean import DRAWING, without
+
+    with without(*DRAWING):
+        from reconcilerd.cli.run import run_daemon
 
     return run_daemon(config)
 
@@ -219,15 +222,18 @@ def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
 @cli.command()
 @click.argument("id_", metavar="ID")
 @click.option("--reason", required=True, help="Why; kept in the ledger.")
+@click.option("--zero", is_flag=True, help="Also those to zero, and those that come to it meanwhile.")
 @config_option
 @json_option
-def approve(id_: str, reason: str, config: Path, as_json: bool) -> int:
-    """Release held corrections for two hours: those of a plan by its ID, of one SKU, or "held" for all."""
-    told = answer(config, {"op": "approve", "id": id_, "reason": reason})
+def approve(id_: str, reason: str, zero: bool, config: Path, as_json: bool) -> int:
+    """Release held corrections for two hours: those of a plan by its ID, of one SKU, or "held" for all.
+
+    What goes to zero waits on unless --zero is given.
+    """
+    from reconcilerd.cli.plan_text import approved
+
     return _show(
-        told,
-        as_json,
-        lambda a, _: f"approved until {a['envelope']['until']}: {', '.join(a['envelope']['skus'])}",
+        answer(config, {"op": "approve", "id": id_, "reason": reason, "zero": zero}), as_json, approved
     )
 
 

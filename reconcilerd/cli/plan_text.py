@@ -204,18 +204,30 @@ def passes(told: Answer, columns: int) -> str:
     return "\n".join(table(["pass", "at", "sent", "held"], rows, columns, left={0, 1}))
 
 
+def approved(told: Answer, columns: int) -> str:
+    """What was released until when, and what was not."""
+    envelope, left = told["envelope"], told["zeros_left"]
+    lines = [f"approved until {envelope['until']}: {_some(envelope['skus'])}"]
+    if left:
+        lines.append(f"not approved, since they go to zero: {_some(left)}; to approve that too: --zero")
+    return "\n".join(line for text in lines for line in textwrap.wrap(text, columns, subsequent_indent="  "))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
 def envelopes(told: Answer, columns: int) -> str:
     """Approvals in force, a few lines each."""
     lines = [] if told["envelopes"] else ["No approval is in force."]
     for each in told["envelopes"]:
-        skus = ", ".join(each["skus"][:8]) + (
-            f" and {len(each['skus']) - 8} more" if len(each["skus"]) > 8 else ""
-        )
+        skus = _some(each["skus"])
         up_to = f"{each['direction']}s" if each["direction"] != "both" else "lowers and raises"
         state = f"REVOKED {each['revoked']}" if each["revoked"] else f"until {each['until']}"
         lines.append(each["id"])
         for said in (
-            f"{skus}: {up_to} of up to {each['ceiling']} units a listing; used {each['used']} times",
+            f"{skus}: {up_to} of up to {each['ceiling']} units a listing, {'' if each['zeros'] else 'not '}to zero; "
+            f"used {each['used']} times",
             f"{state}, by {each['by']}: {each['reason']}",
         ):
             lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="    ")

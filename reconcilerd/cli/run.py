@@ -16,12 +16,10 @@ import structlog
 from anyio import to_thread
 
 from reconcilerd.assemble import Assembled, assemble
-from reconcilerd.cli.hooks import start_hooks
 from reconcilerd.cli.jobs import schedule_of
 from reconcilerd.cli.last_word import recovered
 from reconcilerd.cli.machine import backed_up
 from reconcilerd.cli.outward import Outward
-from reconcilerd.cli.page import start_page
 from reconcilerd.cli.receivers import started
 from reconcilerd.cli.reload import Reload
 from reconcilerd.cli.wall import now
@@ -142,8 +140,15 @@ async def _live(
         await group.start(serve_control, plan.socket, answers, doors)
         # Ready is who can be asked and stopped. Whether the sources answer is another matter, and an alert's.
         notify("READY=1", status(status_line(built.daemon)))
-        start_page(group, plan, sources, answers)
-        start_hooks(group, plan, built.daemon)
+        if plan.settings.web.listen:
+            # Whoever serves nothing does not carry a web server in memory.
+            from reconcilerd.cli.page import start_page
+
+            start_page(group, plan, sources, answers)
+        if plan.settings.webhooks.listen:
+            from reconcilerd.cli.hooks import start_hooks
+
+            start_hooks(group, plan, built.daemon)
         group.start_soon(keep_alive, "loop", partial(watch_the_loop, built.daemon.desk.counts.loop_lag))
         group.start_soon(_tell_systemd, built, stop)
         group.start_soon(hang_up.reload_by, reload)

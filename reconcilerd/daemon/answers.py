@@ -376,7 +376,7 @@ class Answers:
         return found + [(kind, slot.path) for slot in slots for kind in OF_A_LISTING]
 
     async def approve(self, request: dict[str, Any], by: str) -> dict[str, Any]:
-        """Release a plan's held corrections (or one SKU's) as an envelope of two hours."""
+        """Release a plan's held corrections (or one SKU's) as an envelope of two hours; those to zero if ``zero``."""
         reason = request.get("reason", "").strip()
         if not reason:
             return error("an approval needs a reason: --reason TEXT", 2)
@@ -390,31 +390,44 @@ class Answers:
                 f"nothing is held under {wanted!r}: give a plan's id, a SKU, or held; see reconcilerd status"
             )
             return error(text, 6)
-        directions = {"lower" if difference < 0 else "raise" for _, difference in held}
+        zeros = [sku for sku, _, desired in held if desired == 0]
+        zero = request.get("zero", False)
+        if not zero:
+            held = [each for each in held if each[2] != 0]
+        if not held:
+            text = f"all that is held under {wanted!r} goes to zero, like {zeros[0]}; to approve that: --zero"
+            return error(text, 2)
+        differences = [desired - shown for _, shown, desired in held]
+        directions = {"lower" if difference < 0 else "raise" for difference in differences}
         now = self._desk.clock()
         envelope = EnvelopeApproved(
             id=f"{wanted}-{now}",
-            skus=tuple(sorted({sku for sku, _ in held})),
+            skus=tuple(sorted({sku for sku, _, _ in held})),
             direction=directions.pop() if len(directions) == 1 else "both",
-            ceiling=max(abs(difference) for _, difference in held),
+            ceiling=max(abs(difference) for difference in differences),
             by=by,
             reason=reason,
             at=now,
             until=after(now, ENVELOPE_MS),
+            zeros=zero,
         )
         await self._desk.take((envelope,), note="approve")
         self._daemon.changed(f"{by} approved {len(envelope.skus)} SKUs under {wanted}", {"why": reason})
         times = {"at": format_instant(envelope.at), "until": format_instant(envelope.until)}
-        return {"envelope": {**_plain(envelope), **times}, "exit_code": 0}
+        return {
+            "envelope": {**_plain(envelope), **times},
+            "zeros_left": [] if zero else sorted(set(zeros)),
+            "exit_code": 0,
+        }
 
-    def _held_under(self, wanted: str) -> list[tuple[Sku, int]]:
-        """(SKU, difference) of what waits for a person under a plan's id, one SKU, or ``held`` for all."""
+    def _held_under(self, wanted: str) -> list[tuple[Sku, int, int]]:
+        """(SKU, shown, desired) of what waits for a person: by a plan's id, a SKU, or ``held`` for all."""
         known = (f for _, _, f in self._history("plan", "plan", PLANS_BACK)) if _is_id(wanted) else ()
         plans = [fact for fact in known if isinstance(fact, PlanMade) and fact.id == wanted]
         if plans:
             sku_of = self._desk.book.joins().sku_of
             return [
-                (sku_of[slot], desired - shown)
+                (sku_of[slot], shown, desired)
                 for slot, shown, desired, verdict in plans[0].held
                 if slot in sku_of and verdict in NEEDS_A_PERSON
             ]
@@ -422,7 +435,7 @@ class Answers:
         if wanted != "held":
             sku = self._sku(wanted)
             held = [(drift, verdict) for drift, verdict in held if drift.sku == sku]
-        return [(drift.sku, drift.difference) for drift, _ in held]
+        return [(drift.sku, drift.observed, drift.desired) for drift, _ in held]
 
     async def freeze(self, request: dict[str, Any], by: str) -> dict[str, Any]:
         """Stop writes to a channel, or all, or allow them again."""

@@ -61,6 +61,7 @@ class Approvals:
                         "skus": list(each.skus),
                         "direction": each.direction,
                         "ceiling": each.ceiling,
+                        "zeros": each.zeros,
                         "by": each.by,
                         "reason": each.reason,
                         "until": format_instant(each.until),

@@ -156,7 +156,7 @@ class Consents:
             return Said.MOVED
         id_ = f"{channel}-{clock}"
         if not now.zeros:
-            await self._approve(id_, now.skus, now.direction, now.ceiling, by, reason, clock)
+            await self._approve(id_, now.skus, now.direction, now.ceiling, by, reason, clock, zeros=False)
             return Said.APPROVED
         until = after(clock, self._within_ms)
         consent = ConsentGiven(
@@ -171,7 +171,16 @@ class Consents:
         if not still_means(given, now):
             return Said.MOVED
         both = f"{given.by} and {by}"
-        await self._approve(given.id, given.skus, given.direction, given.ceiling, both, reason, clock)
+        await self._approve(
+            given.id,
+            given.skus,
+            given.direction,
+            given.ceiling,
+            both,
+            reason,
+            clock,
+            zeros=bool(given.zeros),
+        )
         return Said.APPROVED
 
     def _approved(self, now: Proposal, clock: Instant) -> bool:
@@ -179,7 +188,14 @@ class Consents:
         in_force = self._desk.book.words.in_force(clock)
         return all(
             any(
-                covers(each, sku, "lower" if desired < shows else "raise", abs(desired - shows), clock)
+                covers(
+                    each,
+                    sku,
+                    "lower" if desired < shows else "raise",
+                    abs(desired - shows),
+                    clock,
+                    zero=desired == 0,
+                )
                 for each in in_force
             )
             for sku, _, shows, desired, _ in now.rows
@@ -194,8 +210,11 @@ class Consents:
         by: str,
         reason: str,
         now: Instant,
+        *,
+        zeros: bool,
     ) -> None:
-        envelope = EnvelopeApproved(id_, skus, direction, ceiling, by, reason, now, after(now, ENVELOPE_MS))
+        until = after(now, ENVELOPE_MS)
+        envelope = EnvelopeApproved(id_, skus, direction, ceiling, by, reason, now, until, zeros)
         await self._desk.take((envelope,), note="approve")
         self._changed(f"{by} approved {len(skus)} SKUs under {id_}", {"why": reason})
 

@@ -1,7 +1,8 @@
 """Turns the standing of sources, drifts and holds into alerts, raised once and resolved when they heal."""
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Protocol
 
@@ -13,12 +14,13 @@ from reconcilerd.daemon.surroundings import Surroundings
 from reconcilerd.domain.alerts import kind_named
 from reconcilerd.domain.announcements import LargeOrder
 from reconcilerd.domain.discrepancies import Missing, missing_orders, sold_unmapped
+from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised, JobEnded
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, after
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, after, count_of, format_span
 from reconcilerd.domain.registry import RESETS
-from reconcilerd.domain.verdicts import LATCHED
+from reconcilerd.domain.verdicts import LATCHED, MEANS, Verdict
 from reconcilerd.errors import Denied, ReconcilerdError
 from reconcilerd.transport.progress import rest
 
@@ -29,8 +31,19 @@ SOLD_WITHIN_MS = 86_400_000
 READ_WITHIN_MS = 3_600_000
 SEVERITY: Mapping[str, str] = MappingProxyType({TUG: "error", QUARANTINE: "error", CIRCUIT: "error"})
 """Of rails that end by themselves; all others wait for a person."""
+WAKING_UNITS = 5
+"""Units shown beyond what can ship from which somebody is woken; fewer can wait for the morning."""
+NAMED = 5
+REASONS = 2
 STALLED_MS = 120_000
 """Whoever looks or plans no more for so long has stopped."""
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first of them, each once, and how many more there are."""
+    known = list(dict.fromkeys(names))
+    more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+    return ", ".join(known[:NAMED]) + more
 
 
 def kind_of(rail: str) -> str:
@@ -235,40 +248,87 @@ class Health:
         refused = self._denied.get(system, {})
         if not refused and ("credentials_refused", system) in self._calm:
             return
-        text = f"{system} refuses our credentials for {', '.join(sorted(refused))}; replace them and restart"
-        why = next(iter(refused.values()), "")
-        await self._say(bool(refused), "credentials_refused", system, text, {"why": why})
+        before = "; it took them before, so somebody revoked or replaced them"
+        text = f"{system} refuses our credentials for {', '.join(sorted(refused))}"
+        text += before if system in self._accepted else ""
+        do = "put the right secret where the configuration names it, then systemctl restart reconcilerd"
+        details = {"why": next(iter(refused.values()), ""), "do": do}
+        await self._say(bool(refused), "credentials_refused", system, text, details)
 
     async def _stale(self) -> None:
-        now = self._desk.clock()
-        for feed, limit_ms in self._feeds.items():
-            age = self._age(feed, now)
-            if age <= limit_ms and ("stale_source", feed) in self._calm:
+        """One alert a system: what keeps one of its feeds from being read keeps most of them."""
+        stale: dict[str, list[tuple[FeedName, int]]] = {}
+        for feed, age in self.stale().items():
+            stale.setdefault(feed.partition(".")[0], []).append((feed, age))
+        for system in dict.fromkeys(feed.partition(".")[0] for feed in self._feeds):
+            feeds = stale.get(system, [])
+            if not feeds:
+                await self._say(False, "stale_source", system, "")
                 continue
-            tried = self._desk.book.tried.get(feed)
+            oldest, age = max(feeds, key=lambda each: each[1])
+            tried = self._desk.book.tried.get(oldest)
             why = tried.why if tried and tried.why else "no complete reading"
-            text = f"{feed} was last read completely {age // 1000} s ago (limit {limit_ms // 1000} s): {why}"
-            await self._say(age > limit_ms, "stale_source", feed, text)
+            limit = format_span(self._feeds[oldest])
+            text = f"{oldest} was last read completely {format_span(age)} ago (limit {limit}): {why}"
+            details = {
+                "what": "; ".join(f"{feed} {format_span(each)} ago" for feed, each in feeds),
+                "do": "reconcilerd status; look at the status page of the system, and at the network of this machine",
+            }
+            await self._say(True, "stale_source", system, text, details)
 
     async def _exposure(self) -> None:
-        now, exposed = self._desk.clock(), self._passes.standing.exposed
+        """What a dead band lets be is none; few units are no reason to wake anybody unless their SKU is protected."""
+        now, exposed = self._desk.clock(), self._passes.standing.alarming
         if not exposed:
             self._exposed_since = None
         elif self._exposed_since is None:
             self._exposed_since = now
         on = self._exposed_since is not None and now - self._exposed_since > EXPOSURE_AFTER_MS
-        worst = max(exposed, key=lambda sku: exposed[sku], default=None)
-        where = f"{len(exposed)} SKU{'s' * (len(exposed) != 1)}"
-        text = f"{exposed.total} units shown beyond what can ship, on {where}; worst {worst}"
-        await self._say(on, "exposure", "stock", text)
+        worst = sorted(exposed, key=lambda sku: (-exposed[sku].units, sku))
+        units = sum(each.units for each in exposed.values())
+        text = f"{count_of(units, 'unit')} shown beyond what can ship, on {count_of(len(worst), 'SKU')}"
+        wakes = units >= WAKING_UNITS or any(each.protected for each in exposed.values())
+        drifts = [
+            each
+            for sku in worst
+            for each in self._passes.standing.drifts.get(sku, ())
+            if each[0].difference < 0
+        ]
+        channels = sorted({drift.slot.channel for drift, _ in drifts})
+        deaf = [f"{each} refuses our credentials" for each in channels if self.refused(each)]
+        held = self._held_by(verdict for _, verdict in drifts)
+        details = {
+            "what": ", ".join(f"{sku} {exposed[sku].units}" for sku in worst[:NAMED]),
+            "names": ", ".join(channels),
+            "why": "; ".join([*deaf, *([held] if held else [])]),
+            "do": "reconcile --all says what holds each lower; reconcilerd runbook exposure how to end it",
+        }
+        await self._say(on, "exposure", "stock", text, details, None if wakes else "error")
 
     async def _drift(self) -> None:
         now, standing = self._desk.clock(), self._passes.standing
+        old: dict[ChannelName, list[tuple[Drift, Verdict]]] = {}
+        for group in standing.drifts.values():
+            for drift, verdict in group:
+                since = standing.since.get(drift.slot.channel, {}).get(drift.slot, now)
+                if now - since > self._drift_after_ms:
+                    old.setdefault(drift.slot.channel, []).append((drift, verdict))
         for channel in self._desk.book.policy.channels:
-            seen = standing.since.get(channel, {}).values()
-            count = sum(now - since > self._drift_after_ms for since in seen)
-            text = f"{count} listings of {channel} differ for more than {self._drift_after_ms // 60_000} min"
-            await self._say(count > 0, "unresolved_drift", channel, text)
+            found = old.get(channel, [])
+            differ = "differs" if len(found) == 1 else "differ"
+            text = f"{count_of(len(found), 'listing')} of {channel} {differ} for more than "
+            text += format_span(self._drift_after_ms)
+            details = {
+                "what": _named([str(drift.sku) for drift, _ in found]),
+                "why": self._held_by(verdict for _, verdict in found),
+                "do": f"reconcile --all --channel {shlex.quote(channel)}",
+            }
+            await self._say(bool(found), "unresolved_drift", channel, text, details)
+
+    def _held_by(self, verdicts: Iterable[Verdict]) -> str:
+        """What holds corrections, the commonest first, and how many each."""
+        counted = Counter(verdict for verdict in verdicts if verdict is not Verdict.SEND)
+        return "; ".join(f"{MEANS[verdict]} ({count})" for verdict, count in counted.most_common(REASONS))
 
     async def _held(self) -> None:
         held: dict[ChannelName, list[str]] = {}
@@ -277,8 +337,10 @@ class Health:
                 held.setdefault(drift.slot.channel, []).append(f"{drift.sku} ({verdict})")
         for channel in self._desk.book.policy.channels:
             skus = held.get(channel, [])
-            text = f"{len(skus)} corrections of {channel} wait for an approval: {', '.join(skus[:5])}"
-            await self._say(bool(skus), "held_plan", channel, text)
+            wait = "waits" if len(skus) == 1 else "wait"
+            text = f"{count_of(len(skus), 'correction')} of {channel} {wait} for an approval: {_named(skus)}"
+            do = f"reconcilerd plan --channel {shlex.quote(channel)}; then reconcilerd approve held --reason TEXT"
+            await self._say(bool(skus), "held_plan", channel, text, {"do": do})
 
     async def _tripped(self) -> None:
         """One alert a rail that holds (of single listings one a channel), until it is released."""
@@ -293,6 +355,7 @@ class Health:
             many = f" ({len(held)} of them)" if len(held) > 1 else ""
             text = f"{group}: {first.why}{many}; {first.evidence}"[:400]
             details = {
+                "what": _named([sku for each in held for sku in self._skus_of(each)]),
                 "names": ", ".join(each.name for each in held[:5]),
                 "reset_means": RESETS[first.rail],
                 "do": f"reconcilerd breaker reset {shlex.quote(group)} --reason TEXT",
@@ -303,6 +366,13 @@ class Health:
             await self._say(False, kind_of(group.partition(":")[0]), group, "")
         self._tripped_before = set(groups)
 
+    def _skus_of(self, held: Tripped) -> list[str]:
+        """The SKU of a rail that is about a single listing: the name of a slot tells nobody what is in it."""
+        if held.rail not in {TUG, QUARANTINE}:
+            return []
+        sku_of = self._desk.book.joins().sku_of
+        return [str(sku) for slot, sku in sku_of.items() if slot.path == held.subject]
+
     async def _unmapped(self) -> None:
         """What sells and is mapped to nothing: its orders take units that nobody subtracts."""
         found: dict[str, list[str]] = {}
@@ -312,8 +382,10 @@ class Health:
             found.setdefault(channel, []).append(code)
         for channel in self._desk.book.policy.channels:
             codes = sorted(found.get(channel, []))
-            text = f"{len(codes)} listings of {channel} sell and are mapped to no SKU: {', '.join(codes[:5])}"
-            await self._say(bool(codes), "unmapped_sku", channel, text)
+            are = "sells and is" if len(codes) == 1 else "sell and are"
+            text = f"{count_of(len(codes), 'listing')} of {channel} {are} mapped to no SKU: {_named(codes)}"
+            do = "map each to its SKU in Extensiv (Listings), or take it down in the store: its sales come off no stock"
+            await self._say(bool(codes), "unmapped_sku", channel, text, {"do": do})
 
     async def _orders_differ(self) -> None:
         """Orders of which Extensiv says more units than their channel ever did, and those that it does not show."""
@@ -324,13 +396,16 @@ class Health:
         for channel in book.policy.channels:
             said = more.get(channel, [])
             lost = self.missing[channel] = tuple(missing_orders(book, channel, now))
-            text = f"{len(said)} orders of {channel} have more units in {EXTENSIV_ORDERS} than were ever sold"
+            text = f"{count_of(len(said), 'order')} of {channel}: more units in {EXTENSIV_ORDERS} than were ever sold"
             details = {each.subject: each.detail[:200] for each in said[:5]}
+            details["what"] = _named([each.subject for each in said])
+            details["do"] = "compare their lines in the store and in Extensiv; correct Extensiv"
             await self._say(bool(said), "order_differs", channel, text, details)
-            age = f"{(now - lost[0].placed) // 60_000 if lost else 0} min"
-            text = f"{len(lost)} orders of {channel}, up to {age} old, are not in {EXTENSIV_ORDERS}: "
-            text += ", ".join(each.order.key.number for each in lost[:5])
-            await self._say(bool(lost), "missing_orders", channel, text)
+            age = format_span(now - lost[0].placed if lost else 0)
+            text = f"{count_of(len(lost), 'order')} of {channel}, up to {age} old, not in {EXTENSIV_ORDERS}: "
+            text += _named([each.order.key.number for each in lost])
+            do = "look for these numbers in Extensiv; import them again, or enter them by hand"
+            await self._say(bool(lost), "missing_orders", channel, text, {"do": do})
 
     async def announce(self, orders: Sequence[LargeOrder]) -> None:
         """Tell people of large orders at once: their channels are about to be lowered."""
@@ -363,11 +438,13 @@ class Health:
                 found.setdefault(channel, []).append(code)
         for channel in policy.channels:
             codes = sorted(found.get(channel, []))
+            sell = "sells" if len(codes) == 1 else "sell"
             text = (
-                f"{len(codes)} listings of {channel} sell past zero: showing 0 does not stop them. Switch that off in "
-                f"the store, or say preorder = yes in the rules: {', '.join(codes[:5])}"
+                f"{count_of(len(codes), 'listing')} of {channel} {sell} past zero, showing 0 does not stop it: "
+                f"{_named(codes)}"
             )
-            await self._say(bool(codes), "sells_past_zero", channel, text)
+            do = "switch that off in the store, or say preorder = yes in the rules"
+            await self._say(bool(codes), "sells_past_zero", channel, text, {"do": do})
 
     async def _unreadable(self) -> None:
         """Rows that were there and could not be read lately: what they say is known to nobody."""
@@ -378,8 +455,10 @@ class Health:
                 found.setdefault(finding.subject.partition(":")[0], []).append(finding)
         for system in (EXTENSIV, *self._desk.book.policy.channels):
             bad = found.get(system, [])
-            text = f"{len(bad)} rows of {system} cannot be read"
+            text = f"{count_of(len(bad), 'row')} of {system} cannot be read"
             details = {each.subject: each.detail[:200] for each in bad[:5]}
+            details["what"] = "; ".join(f"{each.subject}: {each.detail[:80]}" for each in bad[:3])
+            details["do"] = f"correct the row in {system}; if all fail, report it with the log"
             await self._say(bool(bad), "unreadable_rows", system, text, details)
 
     async def _clock(self) -> None:
@@ -433,6 +512,5 @@ class Health:
     async def _around(self) -> None:
         """What is around the daemon: the answers of its systems, pauses, files, disk, and who tries to get in."""
         book, now = self._desk.book, self._desk.clock()
-        changed = {each: why for each in sorted(self._accepted) if (why := self.refused(each)) is not None}
-        for each in self.surroundings.look(now, book.words.freezes.values(), changed):
+        for each in self.surroundings.look(now, book.words.freezes.values()):
             await self._say(each.on, each.kind, each.subject, each.text, {"do": each.do}, each.severity)

@@ -36,6 +36,8 @@ class Compactable(Protocol):
 
     def compact(self, before: Instant, upto: int) -> int: ...
 
+    def forget(self, before: Instant) -> int: ...
+
     def drop_records(self, before: Instant) -> int: ...
 
 
@@ -50,24 +52,25 @@ async def keep(writer: Writing, ledger: Compactable, clock: Callable[[], Instant
     await anyio.sleep(FIRST_S)
     while True:
         try:
-            entries, records = await let_go(writer, ledger, clock(), terms)
+            entries, forgotten, records = await let_go(writer, ledger, clock(), terms)
         except LedgerFault as fault:
             log.error("compaction_failed", why=str(fault))
         else:
-            log.info("ledger_compacted", entries=entries, records=records)
+            log.info("ledger_compacted", entries=entries, forgotten=forgotten, records=records)
         await anyio.sleep(EVERY_S)
 
 
-async def let_go(writer: Writing, ledger: Compactable, now: Instant, terms: Terms) -> tuple[int, int]:
-    """Entries and records that went. Raises LedgerFault."""
+async def let_go(writer: Writing, ledger: Compactable, now: Instant, terms: Terms) -> tuple[int, int, int]:
+    """Entries, bygones and records that went. Raises LedgerFault."""
     # Not the anchors that are written meanwhile.
-    upto, gone = await writer.between(lambda: ledger.latest_seq), [0, 0]
+    upto, gone = await writer.between(lambda: ledger.latest_seq), [0, 0, 0]
     steps: tuple[Callable[[], int], ...] = (
         lambda: ledger.compact(after(now, -terms.entries_ms), upto),
+        lambda: ledger.forget(after(now, -terms.entries_ms)),
         lambda: ledger.drop_records(after(now, -terms.records_ms)),
     )
     for number, step in enumerate(steps):
         while went := await writer.between(step):
             gone[number] += went
             await anyio.sleep(REST_S)
-    return gone[0], gone[1]
+    return gone[0], gone[1], gone[2]

@@ -17,6 +17,7 @@ import structlog
 from reconcilerd import __version__
 from reconcilerd.daemon.desk import Awaits, Desk, sku_on, spelled
 from reconcilerd.daemon.executors import Executor
+from reconcilerd.daemon.exposed import Alarming, alarming
 from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits
 from reconcilerd.daemon.trips import ChangedPolicy, zeros_tripped
 from reconcilerd.daemon.windows import Windows
@@ -99,6 +100,8 @@ class Standing:
     """The same, counted and ranked."""
     since: dict[ChannelName, dict[SlotKey, Instant]] = field(default_factory=dict)
     """When each present drift was first seen, the oldest of a channel first."""
+    alarming: dict[Sku, Alarming] = field(default_factory=dict)
+    """The part of what is exposed that a person must know of."""
     hungry: dict[Sku, tuple[SlotKey, ...]] = field(default_factory=dict)
     """Components that are nearly sold out, with their slots to be watched as closely as their stock."""
     lively: dict[Sku, None] = field(default_factory=dict)
@@ -112,7 +115,7 @@ class Standing:
         """Forget pool groups that are no more: what they were is part of others. ``joined``: slots that sell a SKU."""
         for group in [each for each in self.drifts if each not in groups]:
             self.put(group, ())
-        for kept in (self.exposed, self.hidden, self.large, self._rooms):
+        for kept in (self.exposed, self.alarming, self.hidden, self.large, self._rooms):
             for group in [each for each in kept if each not in groups]:
                 del kept[group]
         for since in self.since.values():
@@ -142,6 +145,7 @@ class Standing:
         if self._rooms.get(group) is not plan.room:
             # A plan takes over another's room only where all that these two are made of is the same.
             _keep(self.exposed, group, exposure(plan))
+            _keep(self.alarming, group, alarming(plan))
             _keep(self.hidden, group, hidden(plan))
         _keep(self._rooms, group, plan.room if waits(plan) else None)
         for component, hungers in hungry(plan):

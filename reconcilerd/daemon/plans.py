@@ -220,6 +220,7 @@ class Plans:
             reason=reason,
             at=now,
             until=after(now, RELEASE_MS),
+            zeros=any(each.target == 0 for each in wanted),
         )
 
     async def _carry_out(

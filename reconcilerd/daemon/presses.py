@@ -196,7 +196,7 @@ class Presses:
             f"so one of {', '.join(map(mention, others))} must agree too, until {clock_of(given.until)}"
             if others
             else "which takes two people, and alerts.people.approve lists nobody else: "
-            "`reconcilerd approve` on the machine"
+            "`reconcilerd approve --zero` on the machine"
         )
         return f"{mention(press.user)} agrees. {zeros}, {who}. Nothing is sent yet."
 

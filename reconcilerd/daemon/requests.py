@@ -39,7 +39,7 @@ FLAG: Kind = _is_flag, "true or false"
 FIELDS: Mapping[str, Kind] = {
     **dict.fromkeys(("op", "sku", "want", "id", "pass", "reset", "reason"), TEXT),
     **dict.fromkeys(("key", "kinds", "subjects", "receiver", "severity"), TEXT),
-    **dict.fromkeys(("all", "fresh", "apply", "resolve", "send"), FLAG),
+    **dict.fromkeys(("all", "fresh", "apply", "resolve", "send", "zero"), FLAG),
     # A blank one would name them all.
     "channel": (lambda value: _is_text(value) and bool(value.strip()), "text that names one"),
     "skus": (_is_texts, "a list of texts"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from reconcilerd.domain.facts import FreezeSet
-from reconcilerd.domain.names import Instant, after, format_instant
+from reconcilerd.domain.names import Instant, after, count_of, format_instant
 from reconcilerd.ledger.backups import OVERDUE_MS
 from reconcilerd.ledger.disk import LOW_PERCENT
 
@@ -23,7 +23,6 @@ FAILING_PERCENT = 20
 THROTTLED_PERCENT = 10
 PROBED_MS = 600_000
 """An attempt to get in is told for so long; the alert's own time to stay comes on top."""
-"""A day, and two hours for a backup that runs late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +125,13 @@ class Surroundings:
         """Our credentials may do more at a system than they need, since the last time that somebody looked."""
         self._widened[system] = (None, what)
 
-    def look(
-        self, now: Instant, freezes: Iterable[FreezeSet], taken_back: Mapping[str, str]
-    ) -> Iterator[Word]:
-        """Everything there is to say. ``taken_back``: systems that took our credentials and refuse them now."""
+    def look(self, now: Instant, freezes: Iterable[FreezeSet]) -> Iterator[Word]:
+        """Everything there is to say."""
         if self._began is None:
             self._began = now
         yield from self._traffic(now)
         yield from self._pauses(now, freezes)
-        yield from self._attempts(now, taken_back)
+        yield from self._attempts(now)
         yield from self._files()
         yield from self._ledger()
         yield from self._disk()
@@ -180,14 +177,14 @@ class Surroundings:
             yield Word(True, "paused_too_long", subject, text, do)
         self._paused = set(paused)
 
-    def _attempts(self, now: Instant, taken_back: Mapping[str, str]) -> Iterator[Word]:
+    def _attempts(self, now: Instant) -> Iterator[Word]:
         for surface, (last, count, how) in list(self._probes.items()):
             at = now if last is None else last
             self._probes[surface] = (at, count, how)
             over = now - at > PROBED_MS
             if over:
                 del self._probes[surface]
-            text = f"{count} refused attempts at the {surface}, the last by {how}"
+            text = f"{count_of(count, 'refused attempt')} at the {surface}, the last by {how}"
             yield Word(
                 not over, "access_probe", surface, text, "find out who that is, and why: the log says when"
             )
@@ -200,13 +197,6 @@ class Surroundings:
             text = f"our credentials at {system} may do more than they need, and nobody was told yet: {what}"
             do = "find out who gave them that; take it out of the app's configuration: reconcilerd doctor"
             yield Word(not over, "access_probe", f"scopes of {system}", text, do)
-        for system in self._calls():
-            text = (
-                f"{system} took our credentials and refuses them now: somebody revoked or replaced them "
-                f"({taken_back.get(system, '')})"
-            )
-            do = "find out who changed them; replace the secret and restart"
-            yield Word(system in taken_back, "access_probe", system, text, do)
 
     def _files(self) -> Iterator[Word]:
         now = self._around.files()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from reconcilerd.domain.facts import AlertStage, SilenceSet
+from reconcilerd.domain.facts import EXTENSIV, AlertStage, SilenceSet
 from reconcilerd.domain.names import Instant, after
 
 PREFIX = "reconcilerd"
@@ -46,6 +46,8 @@ def _kind(
     )
 
 
+_FROM_EXTENSIV = frozenset({"unresolved_drift", "missing_orders"})
+"""Kinds about a channel that are found by comparing it with what Extensiv says."""
 _CHECKED_SINCE = ("unresolved_drift", "held_plan", "unreadable_rows")
 KINDS: Mapping[str, AlertKind] = MappingProxyType(
     {
@@ -61,11 +63,11 @@ KINDS: Mapping[str, AlertKind] = MappingProxyType(
             "A system refuses our credentials.",
             0,
             10,
-            ("channel_errors", "stale_source", "access_probe"),
+            ("channel_errors", "stale_source"),
         ),
         "channel_errors": _kind("error", "Many calls of a system fail.", 5, 10, ("unresolved_drift",)),
         "rate_limited": _kind("warning", "A system turns many calls away for their number.", 15, 15),
-        "exposure": _kind("critical", "More is shown than could ship.", 0, 2),
+        "exposure": _kind("critical", "More is shown than could ship.", 0, 10),
         "unresolved_drift": _kind("warning", "Listings differ for long from what they should show."),
         "held_plan": _kind("warning", "Corrections wait for an approval."),
         "tug_of_war": _kind(
@@ -180,7 +182,8 @@ def begun(
         number = 1 if last is None else last.number + 1
         first = Episode(key, number, AlertStage.PENDING, severity, summary, tuple(details), now, now)
         return aged(first, now)
-    said = replace(last, severity=severity, summary=summary, details=tuple(details))
+    # As bad as it ever was: whoever heard of it because it was that bad must hear of its end.
+    said = replace(last, severity=worst(last.severity, severity), summary=summary, details=tuple(details))
     return said.enters(AlertStage.FIRING, now) if said.stage is AlertStage.KEEPING else said
 
 
@@ -222,14 +225,33 @@ def system_of(subject: str) -> str:
     return (of if colon else rail).partition(".")[0].partition("/")[0]
 
 
-def muted_by(episode: Episode, open_: Iterable[Episode]) -> Episode | None:
-    """The open alert that explains this one, if there is one."""
-    for other in open_:
+def muted_by(episode: Episode, others: Iterable[Episode]) -> Episode | None:
+    """The alert that explains this one, if there is one: it is open, or was when the cause of this one went."""
+    for other in others:
         kind = kind_named(other.kind)
-        near = kind.everywhere or system_of(other.subject) == system_of(episode.subject)
-        if other.firing and near and episode.kind in kind.mutes:
+        system = system_of(other.subject)
+        near = kind.everywhere or system == system_of(episode.subject)
+        near |= system == EXTENSIV and episode.kind in _FROM_EXTENSIV
+        if near and episode.kind in kind.mutes and (other.firing or _covered(episode, other)):
             return other
     return None
+
+
+def _covered(episode: Episode, other: Episode) -> bool:
+    """Whether the cause of an episode went while another was open: its time to stay may outlast the other's."""
+    match episode.stage:
+        case AlertStage.KEEPING:
+            went = episode.since
+        case AlertStage.RESOLVED:
+            went = after(episode.since, -kind_named(episode.kind).keep_ms)
+        case _:
+            return False
+    return other.fired is not None and other.over and other.fired <= went <= other.since
+
+
+def worst(one: str, other: str) -> str:
+    """The worse of two severities."""
+    return min(one, other, key=SEVERITIES.index)
 
 
 def silenced_by(episode: Episode, silences: Iterable[SilenceSet], now: Instant) -> SilenceSet | None:

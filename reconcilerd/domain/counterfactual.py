@@ -323,9 +323,12 @@ def _words(position: Position, rails: Rails, offer: OfferView) -> Iterator[tuple
     entry = _entry(make_plan(position, rails), offer.slot)
     if entry is not None and entry.verdict in NEEDS_A_PERSON:
         word = EnvelopeApproved(
-            "", (offer.sku,), "both", MAX_UNITS, "", "", position.at, after(position.at, 1)
+            "", (offer.sku,), "both", MAX_UNITS, "", "", position.at, after(position.at, 1), zeros=True
         )
-        yield "an approval", replace(rails, envelopes=(*rails.envelopes, word))
+        yield (
+            f"an approval{' of zeros too' if entry.target == 0 else ''}",
+            replace(rails, envelopes=(*rails.envelopes, word)),
+        )
 
 
 def _confirmed(offer: OfferView) -> OfferView:

@@ -267,13 +267,20 @@ def released(change: Change, envelopes: tuple[EnvelopeApproved, ...]) -> bool:
     """Whether a person's approval covers this change, as it is computed now."""
     direction = "lower" if change.lowers else "raise"
     at: Instant = change.position.at
-    return any(covers(each, change.offer.sku, direction, change.size, at) for each in envelopes)
+    zero = change.target == 0
+    return any(covers(each, change.offer.sku, direction, change.size, at, zero=zero) for each in envelopes)
 
 
-def covers(envelope: EnvelopeApproved, sku: Sku, direction: str, size: int, at: Instant) -> bool:
-    """Whether an approval is for such a change at a moment."""
+def covers(
+    envelope: EnvelopeApproved, sku: Sku, direction: str, size: int, at: Instant, *, zero: bool
+) -> bool:
+    """Whether an approval is for such a change at a moment. ``zero``: the change ends at zero.
+
+    What was a small lower when somebody agreed to it is one to nothing after some sales: zeros are agreed to by name.
+    """
     return (
         sku in envelope.skus
+        and (envelope.zeros or not zero)
         and envelope.direction in {direction, "both"}
         and size <= envelope.ceiling
         and envelope.at <= at < envelope.until

@@ -180,7 +180,7 @@ def _beyond_rails(plan: GroupPlan, rails: Rails) -> Iterator[tuple[str, str]]:
             old, slots=old.slots + 1, units=old.units + entry.unexplained, zeros=old.zeros + zero
         )
         size, way = abs(entry.target - entry.current), "lower" if entry.lowers else "raise"
-        if any(covers(each, entry.sku, way, size, at) for each in rails.envelopes):
+        if any(covers(each, entry.sku, way, size, at, zero=entry.target == 0) for each in rails.envelopes):
             continue
         many = now.slots > limits.window_slots or now.units > limits.window_units
         if many or (zero and now.zeros > limits.unexplained_zeros):

@@ -64,6 +64,22 @@ def format_second(at: Instant) -> str:
     return format_instant(Instant(at - at % 1000))
 
 
+def format_span(ms: int) -> str:
+    """A length of time in its two largest units, cut: ``45 s``, ``30 min``, ``2 h 5 min``, ``3 d``."""
+    s = max(0, ms) // 1000
+    if s < 120:
+        return f"{s} s"
+    days, hours, minutes = s // 86_400, s // 3_600 % 24, s // 60 % 60
+    parts = [(days, "d"), (hours, "h"), (minutes, "min")]
+    first = next(number for number, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
+
+
+def count_of(count: int, thing: str) -> str:
+    """``1 listing``, ``2 listings``."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def after(at: Instant, ms: int) -> Instant:
     """The instant ``ms`` milliseconds later (earlier if negative)."""
     return Instant(at + ms)

@@ -219,7 +219,8 @@ def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
 def released_by(entry: Entry, at: Instant, envelopes: Sequence[EnvelopeApproved]) -> str:
     """The id of the newest approval that covers a correction; empty for none."""
     direction, size = "lower" if entry.lowers else "raise", abs(entry.target - entry.current)
-    found = (e.id for e in reversed(envelopes) if covers(e, entry.sku, direction, size, at))
+    zero = entry.target == 0
+    found = (e.id for e in reversed(envelopes) if covers(e, entry.sku, direction, size, at, zero=zero))
     return next(found, "")
 
 
@@ -245,10 +246,11 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
     )
 
 
-def exposure(plan: GroupPlan) -> int:
+def exposure(plan: GroupPlan, *, banded: bool = True) -> int:
     """Units shown beyond what could leave today: split, the worst shelf; shared, the largest single listing.
 
-    What was declared to be shown beyond that (overcommit, inbound) is none.
+    What was declared to be shown beyond that (overcommit, inbound) is none. ``banded``: also counts what a dead band
+    lets be; without it, what is left is what the policy wants lowered.
     """
     position, room = plan.position, plan.room
     if any(claim.kind is ClaimKind.SAFETY for claim in position.claims):
@@ -257,7 +259,11 @@ def exposure(plan: GroupPlan) -> int:
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
     if position.split:
         return max(0, room.excess(shown))
-    each = ((shown[o.slot] - room.alone(o.slot)) * o.rule.units_per_sale for o in position.offers)
+    each = (
+        (shown[offer.slot] - room.alone(offer.slot)) * offer.rule.units_per_sale
+        for offer, allocation in zip(position.offers, plan.allocations, strict=True)
+        if banded or allocation.because is not Because.DEAD_BAND
+    )
     return max(0, max(each, default=0))
 
 

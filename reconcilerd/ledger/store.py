@@ -13,10 +13,11 @@ from typing import Self
 from sqlite_utils import Database
 from typing_extensions import override
 
+from reconcilerd.domain.bygone import KINDS, bygone
 from reconcilerd.domain.facts import DecisionRecorded, Fact, LedgerAnchored
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
-from reconcilerd.ledger.codec import Row, decode_body, encode, encode_body
+from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body, encode, encode_body
 from reconcilerd.ledger.copies import copy_of, into_place
 from reconcilerd.ledger.disk import WAL_BYTES
 from reconcilerd.ledger.fold import EMPTY, Held, SetDigest, fold
@@ -116,6 +117,13 @@ class Ledger(Reader):
         """
         return self._step(lambda: self._compact(before, upto))
 
+    def forget(self, before: Instant) -> int:
+        """Let go of the state of what is over since before a moment and nobody can need again; how many went.
+
+        Only of what the base holds, which the anchor proves without it: a state that is built again has it no more.
+        """
+        return self._step(lambda: self._forget(before))
+
     def drop_records(self, before: Instant) -> int:
         """Let go what decisions looked at, of the oldest that were written before a moment; returns how many went."""
         return self._step(lambda: self._drop_records(before))
@@ -176,6 +184,31 @@ class Ledger(Reader):
             [(*key, *held) for key, held in folded.items() if known.get(key) != held],
         )
         return digest
+
+    def _forget(self, before: Instant) -> int:
+        some = f"where kind in ({', '.join('?' * len(KINDS))})"
+        query = f"select kind, about, seq, at, as_of, payload from base {some}"  # noqa: S608 - of marks alone
+        base = {
+            (kind, about): Held(seq, at, as_of, bytes(payload))
+            for kind, about, seq, at, as_of, payload in self._connection.execute(query, KINDS)
+        }
+        old, young = list[Fact](), list[Fact]()
+        query = f"select kind, about, seq, payload from state {some}"  # noqa: S608
+        for kind, about, seq, payload in self._connection.execute(query, KINDS):
+            fact, held = decode(kind, about, bytes(payload)), base.get((kind, about))
+            if not isinstance(fact, UnknownFact):
+                (old if held is not None and held.seq == seq else young).append(fact)
+        going = [(fact.kind, fact.about) for fact in bygone(old, young, before)]
+        if not going:
+            return 0
+        anchor = self._anchored()
+        digest = SetDigest.read(anchor.base)
+        for key in going:
+            digest.remove(key, base[key])
+        for table in ("base", "state"):
+            self._connection.executemany(f"delete from {table} where kind = ? and about = ?", going)  # noqa: S608
+        self._anchor(replace(anchor, base=digest.text))
+        return len(going)
 
     def _drop_records(self, before: Instant) -> int:
         rows = self._connection.execute(

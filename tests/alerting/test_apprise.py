@@ -55,7 +55,7 @@ async def test_what_happens_and_its_end_are_told(heard: tuple[str, Any]) -> None
     assert await services.tell([notice("a", Transition.RESOLVED)]) == {}
     first, last = bodies(ears)
     assert (first["title"], first["type"]) == ("[ERROR] listings of a differ (and 1 more)", "failure")
-    assert "what to do: reconcilerd runbook bug" in first["message"]
+    assert "more: reconcilerd runbook bug" in first["message"]
     assert (last["title"], last["type"]) == ("[RESOLVED] listings of a differ", "success")
 
 

@@ -13,6 +13,7 @@ from tests.bench.ratio import Benchmark, Ratio
 
 NAMES: Mapping[str, str] = {
     "poll": "a full poll of 10,000 SKUs on 4 systems over real HTTP, against the rate limit (about 2 minutes)",
+    "idle": "memory and processor time of a daemon with nine pollers while nothing happens (three minutes)",
     "fold": "a first reading folded and planned, four times the listings against four times the time (a minute)",
     "page": "the page of 100,000 SKUs during a full pass, against an empty one (about 5 minutes)",
     "worlds": "harm and effort in worlds of noise, against a baseline built by hand (200 seeds: about 40 minutes)",

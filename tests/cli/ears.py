@@ -16,8 +16,11 @@ class Ears:
     """Slack and PagerDuty at one address; ``says`` is what they answer by the first part of the path."""
 
     port: int = 0
+    tokens: list[str] = field(default_factory=list)
     heard: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    says: dict[str, tuple[int, str]] = field(default_factory=lambda: {"hook": (200, "ok"), "v2": (202, "{}")})
+    says: dict[str, tuple[int, str]] = field(
+        default_factory=lambda: {"hook": (200, "ok"), "v2": (202, "{}"), "api": (200, '{"ok": true}')}
+    )
 
 
 @contextmanager
@@ -29,6 +32,7 @@ def listening() -> Iterator[Ears]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             made.heard.append((self.path, body))
+            made.tokens.append(self.headers.get("Authorization", ""))
             status, said = made.says[self.path.split("/")[1]]
             self.send_response(status)
             self.end_headers()

@@ -12,6 +12,7 @@ from tests.cli.ears import Ears, listening
 
 HOOK = "the-hook-that-nobody-may-see"
 KEY = "the-key-that-nobody-may-see"
+TOKEN = "xoxb-the-token-that-nobody-may-see"
 UNIT = "reconcilerd.service"
 
 
@@ -28,6 +29,7 @@ def tenant(folder: Path, ears: Ears, config: str | None = None) -> tuple[Path, d
     for name, value in (
         ("alerts_slack-webhook", f"http://127.0.0.1:{ears.port}/hook/{HOOK}"),
         ("alerts_pagerduty-routing-key", KEY),
+        ("alerts_slack-bot-token", TOKEN),
     ):
         (credentials / name).write_text(value, "utf-8")
         (credentials / name).chmod(0o440)
@@ -127,7 +129,7 @@ def test_nothing_it_prints_holds_a_secret(
 @pytest.mark.parametrize("url", ["http://example.com/x", "ftp://127.0.0.1/x", "file:///etc/passwd", "x"])
 def test_a_secret_goes_nowhere_but_over_https(url: str) -> None:
     with pytest.raises(ValueError, match="https"):
-        post(url, {})
+        post(url, {}, {})
 
 
 def test_only_a_daemon_that_is_down_keeps_nothing_in_step() -> None:
@@ -181,3 +183,61 @@ def test_what_cannot_be_closed_now_is_tried_again_and_where_nobody_is_told_nothi
     config.write_text('[alerts]\nslack_webhook = "slack-webhook"\n', "utf-8")
     assert recovered(config, JOBS[0], env) == 0
     assert len(ears.heard) == 1
+
+
+def bot(ears: Ears, more: str = "") -> str:
+    """A configuration in which only a bot's token is named."""
+    return (
+        f'[alerts]\nslack_bot_token = "slack-bot-token"\nslack_channel = "C0123ABCD"\n'
+        f'slack_api_url = "http://127.0.0.1:{ears.port}/api"\n{more}'
+    )
+
+
+def test_where_only_a_bot_is_named_slack_is_told_by_it(tmp_path: Path, ears: Ears) -> None:
+    config, env = tenant(tmp_path, ears, bot(ears))
+    assert notify_failure(config, UNIT, env) == 0
+    [(path, body)] = ears.heard
+    assert (path, body["channel"], ears.tokens) == ("/api/chat.postMessage", "C0123ABCD", [f"Bearer {TOKEN}"])
+    assert f"systemctl start {UNIT}" in body["text"]
+
+
+@pytest.mark.parametrize(
+    ("says", "code"),
+    [
+        ((200, '{"ok": false, "error": "not_in_channel"}'), 2),
+        ((200, '{"ok": false, "error": "ratelimited"}'), 5),
+        ((200, "<html>"), 5),
+        ((200, "7"), 2),
+        ((429, ""), 5),
+        ((503, ""), 5),
+        ((403, ""), 2),
+    ],
+)
+def test_what_a_bot_is_not_taken_at_its_word_for_is_a_failure(
+    tmp_path: Path, ears: Ears, capsys: pytest.CaptureFixture[str], says: tuple[int, str], code: int
+) -> None:
+    ears.says["api"] = says
+    config, env = tenant(tmp_path, ears, bot(ears))
+    assert notify_failure(config, UNIT, env) == code
+    assert TOKEN not in "".join(capsys.readouterr())
+
+
+def test_a_bot_without_a_channel_says_so_and_the_others_are_told(
+    tmp_path: Path, ears: Ears, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = '[alerts]\nslack_bot_token = "slack-bot-token"\npagerduty_routing_key = "pagerduty-routing-key"\n'
+    config, env = tenant(tmp_path, ears, text + f'pagerduty_url = "http://127.0.0.1:{ears.port}"\n')
+    assert notify_failure(config, UNIT, env) == 2
+    assert [path for path, _ in ears.heard] == ["/v2/enqueue"]
+    assert "no channel to speak in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "metadata.google.internal", "10.0.0.8", "[fd00::1]"])
+def test_it_speaks_to_no_host_that_alerts_may_not_go_to(
+    tmp_path: Path, ears: Ears, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
+    text = bot(ears).replace(f"http://127.0.0.1:{ears.port}", f"https://{host}")
+    config, env = tenant(tmp_path, ears, text)
+    assert notify_failure(config, UNIT, env) == 5
+    assert "alerts.allow_hosts" in capsys.readouterr().err
+    assert ears.heard == []

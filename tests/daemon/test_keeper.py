@@ -22,6 +22,7 @@ class Shelf:
     """A ledger that gains entries and records by the day; on some days it fails."""
 
     entries: list[Instant] = field(default_factory=list)
+    bygones: list[Instant] = field(default_factory=list)
     records: list[Instant] = field(default_factory=list)
     failing: bool = False
 
@@ -34,6 +35,9 @@ class Shelf:
 
     def compact(self, before: Instant, upto: int) -> int:
         return self._oldest(self.entries, before)
+
+    def forget(self, before: Instant) -> int:
+        return self._oldest(self.bygones, before)
 
     def drop_records(self, before: Instant) -> int:
         return self._oldest(self.records, before)
@@ -57,11 +61,12 @@ def test_what_is_too_old_goes_within_a_day_and_a_fault_costs_a_day() -> None:
             for day in range(DAYS):
                 shelf.failing = day in {7, 8}
                 now = clock()
-                for rows in (shelf.entries, shelf.records):
+                for rows in (shelf.entries, shelf.bygones, shelf.records):
                     rows += [Instant(now + each) for each in range(3)]
                 await anyio.sleep(EVERY_S)
                 slack = DAY_MS * (3 if day in {7, 8} else 1) + 60_000
                 assert min(shelf.entries) > clock() - terms.entries_ms - slack
+                assert min(shelf.bygones) > clock() - terms.entries_ms - slack
                 assert min(shelf.records) > clock() - terms.records_ms - slack
             group.cancel_scope.cancel()
 

@@ -263,7 +263,7 @@ def test_alone_nobody_brings_anything_to_zero_and_is_told_so(tmp_path: Path) -> 
     async def scene(room: Room) -> None:
         assert await room.press(await room.shown()) == "done"
         assert "lists nobody else" in room.mouth.replies[-1]
-        assert "`reconcilerd approve`" in room.mouth.replies[-1]
+        assert "`reconcilerd approve --zero`" in room.mouth.replies[-1]
 
     play(tmp_path / "l.db", scene, falls_to=0, people={**PEOPLE, "approve": [ANN]})
 
@@ -452,3 +452,24 @@ def test_a_channel_that_is_none_changes_nothing(channel: str, tmp_path: Path) ->
         assert not [text for _, text in room.mouth.whispers if "<!" in text]
 
     play(tmp_path / "l.db", scene)
+
+
+def test_what_one_person_approved_never_drifts_to_zero_unless_zeros_were_asked_for(tmp_path: Path) -> None:
+    async def scene(room: Room) -> None:
+        shop = room.shop
+        low = await shop.ask("approve", id="a", reason="broken")
+        assert (low["envelope"]["zeros"], low["zeros_left"]) == (False, [])
+        await anyio.sleep(600)
+        assert 0 < max(shop.shown("a").values()) <= low["envelope"]["ceiling"]
+        room.turn_stock("a", -10)
+        await anyio.sleep(3_600)
+        assert max(shop.shown("a").values()) > 0, "it is small enough for the approval, and it is a zero"
+        refused = await shop.ask("approve", id="a", reason="broken too")
+        assert refused["exit_code"] == 2
+        assert "--zero" in refused["error"]["message"]
+        zero = await shop.ask("approve", id="a", reason="broken too", zero=True)
+        assert zero["envelope"]["zeros"]
+        await anyio.sleep(600)
+        assert max(shop.shown("a").values()) == 0
+
+    play(tmp_path / "l.db", scene, falls_to=10)

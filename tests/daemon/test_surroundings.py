@@ -1,6 +1,5 @@
 """What is around the daemon: each thing is told when it is so, no longer when it is not, and with what to do."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from hypothesis import given
@@ -37,7 +36,6 @@ class Machine:
     free: float | None = 50.0
     backup: Instant | None = START
     freezes: list[FreezeSet] = field(default_factory=list)
-    taken_back: Mapping[str, str] = field(default_factory=dict)
     surroundings: Surroundings = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +53,7 @@ class Machine:
         """What is on after so long, by kind and subject; every word names a kind and says what to do."""
         self.now = Instant(self.now + after_ms)
         self.backup = self.now if self.backup is not None and after_ms < BACKUP_MS else self.backup
-        words = list(self.surroundings.look(self.now, self.freezes, self.taken_back))
+        words = list(self.surroundings.look(self.now, self.freezes))
         assert {each.kind for each in words} <= KINDS.keys()
         on = [each for each in words if each.on]
         assert all(each.text and each.do for each in on)
@@ -126,7 +124,7 @@ def test_a_freeze_is_told_after_hours_until_it_ends() -> None:
     assert "stock-take" in word.text
     assert word.do == "reconcilerd unfreeze --channel shop-uk"
     machine.freezes = [replace(machine.freezes[0], on=False)]
-    off = list(machine.surroundings.look(machine.now, machine.freezes, {}))
+    off = list(machine.surroundings.look(machine.now, machine.freezes))
     assert Word(False, "paused_too_long", "shop-uk", "") in off
     assert machine.told() == {}
 
@@ -148,14 +146,6 @@ def test_an_attempt_to_get_in_is_told_with_how_often_and_ends() -> None:
     assert word.text == "2 refused attempts at the control socket, the last by uid 34"
     assert machine.told(PROBED_MS) != {}
     assert machine.told(1) == {}
-
-
-def test_credentials_that_were_taken_and_are_refused_now_are_told() -> None:
-    machine = Machine()
-    machine.taken_back = {"shop-uk": "shop-uk answered 401"}
-    assert "401" in machine.told()["access_probe", "shop-uk"].text
-    machine.taken_back = {}
-    assert machine.told() == {}
 
 
 def test_a_file_whose_owner_or_mode_changes_is_told_until_it_is_as_it_was() -> None:
@@ -186,7 +176,7 @@ def test_an_old_backup_is_told_and_one_that_never_was_after_a_day() -> None:
 
 
 def test_where_nothing_can_be_seen_nothing_is_told() -> None:
-    words = Surroundings(Around()).look(START, [], {})
+    words = Surroundings(Around()).look(START, [])
     assert not [each for each in words if each.on]
 
 

@@ -243,6 +243,7 @@ def envelopes(draw: st.DrawFn) -> EnvelopeApproved:
         "counted by hand",
         Instant(began),
         Instant(began + draw(st.sampled_from([1, 7_200_000]))),
+        draw(st.booleans()),
     )
 
 

@@ -126,6 +126,28 @@ def test_what_is_open_explains_what_follows_from_it_at_its_own_system_only() -> 
     over = aged(ended(cause, Instant(1)), Instant(10**7))
     assert muted_by(drift, [over]) is None
     assert muted_by(cause, [drift]) is None
+    everything = opened("stale_source", "extensiv")
+    assert muted_by(drift, [everything]) == everything, "what is compared with Extensiv waits for it"
+    assert muted_by(opened("channel_errors", "shop-a"), [opened("credentials_refused", "extensiv")]) is None
+
+
+def test_what_ended_while_it_was_explained_stays_so_and_what_outlived_that_does_not() -> None:
+    orders, cause = opened("missing_orders", "shop-a"), opened("stale_source", "shop-a")
+    over = aged(ended(cause, Instant(60_000)), Instant(10**7))
+    for went, explained in ((30_000, True), (10**7 + 1, False)):
+        kept = ended(orders, Instant(went))
+        assert (muted_by(kept, [over]) == over) is explained
+        assert (muted_by(aged(kept, Instant(went + 10**7)), [over]) == over) is explained
+    assert muted_by(orders, [over]) is None
+    pending = begun(None, alert_key("channel_errors", "shop-a"), "error", "x", (), Instant(0))
+    passed = ended(pending, Instant(1))
+    assert muted_by(ended(opened("unresolved_drift", "shop-a"), Instant(2)), [passed]) is None
+
+
+def test_an_episode_is_as_bad_as_it_ever_was() -> None:
+    first = opened("exposure", "stock")
+    worse = begun(first, first.key, "critical", "x", (), Instant(1))
+    assert begun(worse, first.key, "error", "x", (), Instant(2)).severity == "critical"
 
 
 def test_a_silence_covers_what_it_names_until_its_end() -> None:

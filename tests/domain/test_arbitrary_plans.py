@@ -117,6 +117,22 @@ def test_an_approval_releases_what_waits_for_a_person_and_nothing_else(
             assert released is entry.verdict
 
 
+@given(positions(), rails(Mode.GUARDED), limits_of_any_size())
+def test_an_approval_in_which_zeros_were_not_agreed_to_releases_all_but_those(
+    where: Position, on: Rails, limits: Limits
+) -> None:
+    where = replace(where, limits=replace(limits, mode=where.limits.mode))
+    alone = replace(on, envelopes=())
+    for entry, offer in judged(where, alone):
+        word = anything(offer.sku)
+        narrow = make_plan(where, replace(alone, envelopes=(replace(word, zeros=False),)))
+        if entry.target == 0 and entry.verdict in NEEDS_A_PERSON:
+            assert verdicts(narrow)[entry.slot] in NEEDS_A_PERSON
+        elif all(each.target for each in narrow.entries):
+            wide = make_plan(where, replace(alone, envelopes=(word,)))
+            assert verdicts(narrow) == verdicts(wide)
+
+
 @FEWER
 @given(positions(), rails(), limits_of_any_size())
 def test_a_lower_that_orders_explain_waits_for_nothing_but_a_reading(

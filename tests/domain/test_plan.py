@@ -171,6 +171,7 @@ def test_a_correction_goes_under_the_newest_approval_that_covers_it() -> None:
         replace(two, ceiling=3),
         replace(two, direction="lower"),
         replace(two, skus=(Sku("y"),)),
+        replace(two, direction="lower", zeros=True),
         replace(two, until=NOW),
     ):
         assert released_by(entry, NOW, (one, other)) == "one"
@@ -184,6 +185,13 @@ def test_units_shown_of_the_safety_stock_are_there_to_ship(split: bool) -> None:
     for shown, units in ((5, 0), (8, 0), (9, 1)):
         where = position([offer("uk", shown=shown)], [row(A, 10)], kept, split=split, limits=WIDE)
         assert exposure(make_plan(where, AUTO)) == units
+
+
+def test_what_a_dead_band_lets_be_is_exposure_that_nobody_is_woken_for() -> None:
+    for shown, counted, woken in ((100, 0, 0), (103, 3, 0), (110, 10, 10)):
+        where = position([offer("uk", shown=shown)], [row(A, 100)], limits=WIDE, dead_band_permille=50)
+        plan = make_plan(where, AUTO)
+        assert (exposure(plan), exposure(plan, banded=False)) == (counted, woken)
 
 
 def test_what_may_have_sold_unseen_ties_no_shelf_to_what_is_overcommitted_elsewhere() -> None:

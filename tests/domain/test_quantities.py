@@ -12,8 +12,10 @@ from reconcilerd.domain.facts import ProductObserved, ProductType
 from reconcilerd.domain.names import (
     Instant,
     Sku,
+    count_of,
     format_instant,
     format_second,
+    format_span,
     instant_of,
     parse_instant,
     sku_of,
@@ -91,3 +93,22 @@ def test_groups_do_not_depend_on_the_order_of_ties(ties: list[list[Sku]], chance
 def test_a_moment_to_the_second_is_cut_never_rounded() -> None:
     assert format_second(Instant(1_999)) == "1970-01-01T00:00:01Z"
     assert format_second(Instant(2_000)) == "1970-01-01T00:00:02Z"
+
+
+def test_a_length_of_time_is_said_in_its_two_largest_units() -> None:
+    said = {
+        -1: "0 s",
+        119_999: "119 s",
+        120_000: "2 min",
+        1_807_000: "30 min",
+        3_600_000: "1 h",
+        7_500_000: "2 h 5 min",
+        86_400_000: "1 d",
+        90_000_000: "1 d 1 h",
+        86_460_000: "1 d",
+    }
+    assert {ms: format_span(ms) for ms in said} == said
+
+
+def test_one_is_no_plural() -> None:
+    assert [count_of(each, "unit") for each in (0, 1, 2)] == ["0 units", "1 unit", "2 units"]

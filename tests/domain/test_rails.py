@@ -197,6 +197,9 @@ def test_an_envelope_releases_every_size_rail_and_no_other() -> None:
     at = with_rows(with_offer(EMPTY, protected=True, attempts=999), counted=False, said=1)
     assert judge(change(0, at, sold_out=True), approved) is Verdict.SEND
     assert judge(change(0, at, sold_out=True), replace(approved, envelopes=())) in NEEDS_A_PERSON
+    narrow = replace(approved, envelopes=(replace(envelope, zeros=False),))
+    assert judge(change(0, at, sold_out=True), narrow) in NEEDS_A_PERSON, "nobody agreed to zeros"
+    assert judge(change(1, at), narrow) is Verdict.SEND
     assert (
         judge(change(0, at, sold_out=True), replace(approved, closed=(Closed(""),)))
         is Verdict.HOLD_FREEZE_WINDOW

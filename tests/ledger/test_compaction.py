@@ -236,7 +236,7 @@ async def test_a_day_of_compaction_goes_in_steps_that_let_writers_in(
                     await writer.append([stock("new", number, int(LATE) + number)])
 
             group.start_soon(trade)
-            gone, _ = await let_go(writer, ledger, LATE, Terms(0, 0))
+            gone, _, _ = await let_go(writer, ledger, LATE, Terms(0, 0))
         assert gone == sum(sizes) == last
         assert len(sizes) > 8
         assert max(sizes) <= steps[0]

@@ -112,4 +112,4 @@ def test_severities_are_those_of_the_kinds() -> None:
         await stage.built.daemon.health.check()
 
     whys(scene)
-    assert heard == {"credentials_refused": "critical", "access_probe": "warning"}
+    assert heard == {"credentials_refused": "critical", "access_probe": "warning"}, "one for each cause"

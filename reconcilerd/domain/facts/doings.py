@@ -137,7 +137,11 @@ class CorrectionSettled(OfSlot):
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeApproved(Made):
-    """A person's release of held corrections: which SKUs, which way, up to what (``ceiling`` a slot), until when."""
+    """A person's release of held corrections: which SKUs, which way, up to what (``ceiling`` a slot), until when.
+
+    ``zeros``: whether they agreed that a listing may come to zero under it. Entries from before this was asked released
+    zeros too, and replay so.
+    """
 
     kind: ClassVar[str] = "envelope"
     id: str
@@ -148,6 +152,7 @@ class EnvelopeApproved(Made):
     reason: str
     at: Instant
     until: Instant
+    zeros: bool = True
 
     @property
     def about(self) -> str:
