@@ -39,6 +39,14 @@ def worse(**changes: Any) -> dict[str, Any]:
     )
 
 
+@pytest.fixture(autouse=True)
+def _can_be_interrupted() -> Iterator[None]:
+    """A suite in the background of a shell ignores SIGINT, and what it starts would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Terminal:
     """A program on a terminal of its own; what it draws is kept."""
 
