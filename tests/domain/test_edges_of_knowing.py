@@ -13,21 +13,25 @@ from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
     Fact,
+    FindingKind,
     LocationObserved,
     OrderObserved,
     OrderStatus,
     Outcome,
+    ProductObserved,
+    ProductType,
     RegimeSwitched,
     SlotObserved,
     SlotState,
 )
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_history
-from reconcilerd.domain.names import Instant, LocationName, SlotKey, sku_of
+from reconcilerd.domain.names import Instant, LocationName, Sku, SlotKey, sku_of
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import AfterDark, Mode, Percent, SkuRule
 from reconcilerd.domain.position import ClaimKind, StockView
 from reconcilerd.domain.quantities import Gone, Known, Rate, total
+from reconcilerd.domain.survey import Surveyor, weather_of
 from tests.domain.books import SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
 from tests.domain.builders import NOW, A, offer, position, slot
 from tests.domain.builders import row as stock_row
@@ -108,6 +112,29 @@ def test_a_reading_that_comes_twice_confirms_nothing_the_second_time() -> None:
     for _ in range(2):
         see(book, 15, 45_000)
         assert [each.id for each in book.slots[SLOT].open] == ["second"]
+
+
+def test_a_bundle_that_contains_itself_is_told_once_however_often_the_catalogue_is_joined() -> None:
+    book = shop_book(1_000)
+    made = ProductObserved(Sku("set"), "set", 9, "set", ProductType.BUNDLE, "", True, ((Sku("set"), 1),), NOW)
+    book.take(made)
+    told = []
+    for number in (3, 4):
+        book.joins()
+        told.append([each for each in book.findings.values() if each.what is FindingKind.BUNDLE_LOOP])
+        book.take(replace(made, sku=Sku(f"new {number}"), product_id=number, components=()))
+    assert len(told[0]) == 1
+    assert told[0][0] is told[1][0]
+
+
+def test_a_slot_of_which_nothing_is_new_is_seen_as_before() -> None:
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    surveyor = Surveyor(book)
+    first, again = (surveyor.position(Sku("a"), weather_of(book, Instant(at))) for at in (2_000, 2_001))
+    assert first.offers[0] is again.offers[0]
+    see(book, 49, 3_000)
+    assert surveyor.position(Sku("a"), weather_of(book, Instant(3_000))).offers[0].read == 49
 
 
 def test_a_compare_is_with_the_channels_own_number_that_may_be_below_zero() -> None:
