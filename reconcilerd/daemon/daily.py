@@ -23,7 +23,7 @@ from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.refusals import error
 from reconcilerd.domain.corrected import ENDS, Corrected, corrected
 from reconcilerd.domain.corrected import TOLD as OF_CORRECTIONS
-from reconcilerd.domain.discrepancies import sold_unmapped
+from reconcilerd.domain.discrepancies import unmapped_that_sold
 from reconcilerd.domain.facts import AlertChanged, FindingKind, InvariantBroken, RailLatched
 from reconcilerd.domain.guards import GOES
 from reconcilerd.domain.names import ChannelName, Instant, format_instant
@@ -79,7 +79,7 @@ class Daily:
             for each in book.findings.values()
             if each.what is FindingKind.UNMAPPED_SKU and not each.cleared
         ]
-        sold = sorted(sold_unmapped(book, unmapped, since))
+        sold = sorted(unmapped_that_sold(book, unmapped, since))
         return {
             "mode": str(rails.mode),
             "stopped": rails.stop or rails.breach,

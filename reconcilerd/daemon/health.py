@@ -13,7 +13,7 @@ from reconcilerd.daemon.passes import Passes, held_for_a_person
 from reconcilerd.daemon.surroundings import Surroundings
 from reconcilerd.domain.alerts import kind_named
 from reconcilerd.domain.announcements import LargeOrder
-from reconcilerd.domain.discrepancies import Missing, missing_orders, sold_unmapped
+from reconcilerd.domain.discrepancies import Missing, missing_orders, unmapped_that_sold
 from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised, JobEnded
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
@@ -378,7 +378,7 @@ class Health:
         found: dict[str, list[str]] = {}
         yesterday = after(self._desk.clock(), -SOLD_WITHIN_MS)
         unmapped = self._standing(FindingKind.UNMAPPED_SKU)
-        for channel, code in sold_unmapped(self._desk.book, unmapped, yesterday):
+        for channel, code in unmapped_that_sold(self._desk.book, unmapped, yesterday):
             found.setdefault(channel, []).append(code)
         for channel in self._desk.book.policy.channels:
             codes = sorted(found.get(channel, []))

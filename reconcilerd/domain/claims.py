@@ -15,7 +15,7 @@ from reconcilerd.domain.orders import Order, Stage, stage_of
 from reconcilerd.domain.policy import AfterDark, LocationRule
 from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView, StockView
 from reconcilerd.domain.quantities import expected
-from reconcilerd.domain.slots import buried_units, open_units, unsettled_units
+from reconcilerd.domain.slots import buried_units, open_units, unexplained_units
 from reconcilerd.domain.stock import StockTrack
 
 DEFAULT_IMPORT_MAX_MS = 1_800_000
@@ -328,9 +328,11 @@ def inferred_claims(book: Book, offer: OfferView) -> Iterator[Claim]:
     A fall too large to be inferred may yet be one large order: until its orders are known, nobody gets its units.
     """
     for fall in book.slots[offer.slot].inferred:
+        unexplained = unexplained_units(fall, book.orders, offer.code)
+        inferred = min(fall.cap, unexplained)
         for kind, units in (
-            (ClaimKind.INFERRED, open_units(fall, book.orders, offer.code)),
-            (ClaimKind.UNSETTLED, unsettled_units(fall, book.orders, offer.code)),
+            (ClaimKind.INFERRED, inferred),
+            (ClaimKind.UNSETTLED, unexplained - inferred),
         ):
             for component, count in offer.uses if units else ():
                 yield Claim(

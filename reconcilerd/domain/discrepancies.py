@@ -44,7 +44,7 @@ def missing_orders(book: Book, channel: ChannelName, now: Instant) -> Iterator[M
     yield from sorted(lost, key=lambda each: (each.placed, each.order.key))
 
 
-def sold_unmapped(
+def unmapped_that_sold(
     book: Book, found: Iterable[FindingRaised], since: Instant
 ) -> Iterator[tuple[ChannelName, str]]:
     """(channel, code) of listings that sold since a moment and are mapped to no SKU, of those that were found so."""

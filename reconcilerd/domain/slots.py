@@ -396,14 +396,12 @@ def arrived(read: int, before: int, target: int, sold: int, *, alone: bool = Tru
 
 def open_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
     """Units of a fall that no known order explains, at most its cap."""
-    known = orders.placed(fall.slot.channel, code, fall.since, fall.to)
-    return min(fall.cap, max(0, fall.fall - known))
+    return min(fall.cap, unexplained_units(fall, orders, code))
 
 
-def unsettled_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
-    """Units of a fall beyond its cap that no known order explains: sold in bulk, or somebody else's doing."""
-    known = orders.placed(fall.slot.channel, code, fall.since, fall.to)
-    return max(0, fall.fall - known - fall.cap)
+def unexplained_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
+    """Units of a fall that no known order explains; beyond its cap sold in bulk, or somebody else's doing."""
+    return max(0, fall.fall - orders.placed(fall.slot.channel, code, fall.since, fall.to))
 
 
 def buried_units(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.claims import order_claims
-from reconcilerd.domain.discrepancies import missing_orders, sold_unmapped
+from reconcilerd.domain.discrepancies import missing_orders, unmapped_that_sold
 from reconcilerd.domain.facts import (
     EXTENSIV,
     Fact,
@@ -206,5 +206,5 @@ def test_a_listing_that_sold_since_and_is_mapped_nowhere_is_named_and_no_other()
         FindingRaised(FindingKind.UNMAPPED_SKU, f"uk:{code}", "", Instant(1_500))
         for code in ("strange", "idle")
     ]
-    assert list(sold_unmapped(book, found, Instant(1_000))) == [(UK, "strange")]
-    assert list(sold_unmapped(book, found, Instant(2_500))) == []
+    assert list(unmapped_that_sold(book, found, Instant(1_000))) == [(UK, "strange")]
+    assert list(unmapped_that_sold(book, found, Instant(2_500))) == []
