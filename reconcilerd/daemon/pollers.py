@@ -69,11 +69,16 @@ async def poll(
         began = desk.clock()
         asked = rereads.take(feed)
         whole = whole_at is None or began - whole_at >= pace.whole_every_s * 1000 or bool(asked)
-        complete, error = await read_once(source, feed, desk, whole=whole)
+        why = "its reader broke down; see the log"
+        try:
+            complete, error = await read_once(source, feed, desk, whole=whole)
+            why = "" if complete else str(error)[:300]
+        finally:
+            # Whoever asked waits for no reader that died.
+            for each in asked:
+                each.finish(why)
         if complete and whole:
             whole_at = began
-        for each in asked:
-            each.finish("" if complete else str(error)[:300])
         await on_trouble(feed, error)
         failures = 0 if error is None else failures + 1
         spent = (desk.clock() - began) / 1000

@@ -90,10 +90,13 @@ class Call:
 class RetryRule:
     """How often and how long: no try begins later than ``deadline_s`` after the first began to wait.
 
+    Being turned away by a rate limit is no failure, and may happen more often: others may draw on the same limit.
+
     The jitter's chance is seeded, so that a run can be replayed.
     """
 
     tries: int = 4
+    throttled: int = 16
     base_s: float = 0.5
     cap_s: float = 30.0
     deadline_s: float = 120.0
@@ -263,6 +266,9 @@ class Client:
             if not isinstance(error, _Again):
                 return False
             tries.append(error)
+            alike = sum(each.throttled == error.throttled for each in tries)
+            if alike >= (self._retry.throttled if error.throttled else self._retry.tries):
+                return False
             wait_s = error.wait_s if error.wait_s is not None else self._pause(len(tries))
             closed_s = (error.error.after_ms or 0) / 1000 if isinstance(error.error, TryLater) else 0.0
             begins_s = anyio.current_time() + max(wait_s, closed_s)
@@ -287,7 +293,7 @@ class Client:
         except _Again as error:
             begun = [error]  # what a try broke with before the bookkeeping knew of it
         try:
-            async for attempt in stamina.retry_context(on=again, attempts=self._retry.tries, timeout=None):
+            async for attempt in stamina.retry_context(on=again, attempts=None, timeout=None):
                 with attempt:
                     for broke in begun[len(tries) :]:
                         raise broke

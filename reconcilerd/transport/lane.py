@@ -1,7 +1,13 @@
 """A lane: one token bucket, a queue by priority in front of it, a gate that replies can close.
 
 aiolimiter is the bucket. First come first served within a priority, and at most one caller waits inside the
-bucket, because there small requests would starve large ones. Tokens are never reserved ahead of time.
+bucket, because there small requests would starve large ones. Tokens are never reserved ahead of time. Writes go
+before all readings; a reading of stock that waited for long goes before orders that are asked for later, or it
+would never be had where the limit is short.
+
+Others may draw on the same limit, and nobody says so but a call that is turned away: then readings are spaced out to
+half the rate, and come back to all of it step by step (additive increase, multiplicative decrease, as in RFC 5681),
+so that two who do so share. Writes are few and wait for the gate alone.
 """
 
 import heapq
@@ -16,9 +22,17 @@ from aiolimiter import AsyncLimiter
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Refused
 from reconcilerd.tally import WAITS, Histogram
-from reconcilerd.transport.progress import SLACK_S, WORK_S, Task, current, heard
+from reconcilerd.transport.progress import SLACK_S, WORK_S, Task, current, heard, rest
 
 MAX_GATE_MS = 300_000
+SLOWEST = 1 / 16
+"""The least share of the rate that readings are slowed down to."""
+STEP = 1 / 32
+"""What each reading that was let through gives back of the share."""
+PATIENCE_S = 10.0
+"""So long a reading of stock lets orders go first."""
+SLOWED_S = 1.0
+"""Calls that are turned away within so long are one sign, not several."""
 
 
 class Priority(IntEnum):
@@ -42,7 +56,8 @@ class LaneSpec:
 
 @dataclass(order=True, slots=True)
 class _Ticket:
-    priority: int
+    priority: float
+    """Below zero for writes; of a reading the moment until which others may go before it."""
     number: int
     turn: anyio.Event = field(compare=False, default_factory=anyio.Event)
     task: Task | None = field(compare=False, default_factory=current)
@@ -64,6 +79,9 @@ class Lane:
         self._held = False
         self._numbers = 0
         self._closed_until_s = 0.0
+        self._pace = 1.0
+        self._next_reading_s = 0.0
+        self._slowed_until_s = 0.0
         self._born_full = False
         self._left, self._left_at = float(spec.burst), clock()
 
@@ -94,7 +112,14 @@ class Lane:
         """
         self._refuse_oversize(cost)
         began_s = anyio.current_time()
-        await self._turn(priority)
+        reads = priority >= Priority.ORDERS
+        ticket = self._ticket(priority)
+        await self._turn(ticket)
+        while reads and self._next_reading_s > anyio.current_time():
+            # Whoever writes need not wait for the next reading's time.
+            self._pass_on()
+            await rest(self._next_reading_s - anyio.current_time())
+            await self._turn(ticket)
         try:
             await self._take(cost)
             heard()
@@ -103,6 +128,8 @@ class Lane:
                 if self._closed_until_s > anyio.current_time():
                     # The gate closed meanwhile. Tokens of before count no more: others come back while it is closed.
                     await self._take(cost)
+            if reads:
+                self._space(cost)
             self.sent += 1
             self.waited.observe(anyio.current_time() - began_s)
         finally:
@@ -110,9 +137,23 @@ class Lane:
 
     def retry_after(self, ms: float) -> None:
         """Close the gate: the other side said when it may be asked again. At most five minutes."""
-        self.throttled += 1
+        self.turned_away()
         until_s = anyio.current_time() + min(MAX_GATE_MS, max(0.0, ms)) / 1000
         self._closed_until_s = max(self._closed_until_s, until_s)
+
+    def turned_away(self) -> None:
+        """The other side's limit was met before ours: somebody else draws on it too, or it is less than was said."""
+        self.throttled += 1
+        now_s = anyio.current_time()
+        if now_s >= self._slowed_until_s:
+            self._pace = max(SLOWEST, self._pace / 2)
+            self._slowed_until_s = now_s + SLOWED_S
+
+    def _space(self, cost: float) -> None:
+        """Leave room after a reading while the lane is slowed down."""
+        if self._pace < 1:
+            self._next_reading_s = anyio.current_time() + cost / (self._rate * self._pace)
+            self._pace = min(1.0, self._pace + STEP)
 
     def told_bucket(self, maximum: float, available: float, restore_per_s: float) -> None:
         """Adopt what the other side says of its bucket; a changed size or rate gets a new, drained bucket."""
@@ -147,12 +188,18 @@ class Lane:
         if cost > self._size:
             raise Refused(f"{self.spec.name}: a call of cost {cost:g} never fits a bucket of {self._size:g}")
 
-    async def _turn(self, priority: Priority) -> None:
+    def _ticket(self, priority: Priority) -> _Ticket:
+        self._numbers += 1
+        if priority < Priority.ORDERS:
+            return _Ticket(priority - len(Priority), self._numbers)
+        patience_s = PATIENCE_S if priority is Priority.STOCK else 0.0
+        return _Ticket(anyio.current_time() + patience_s, self._numbers)
+
+    async def _turn(self, ticket: _Ticket) -> None:
         if not self._held and not self._queue:
             self._held = True
             return
-        self._numbers += 1
-        ticket = _Ticket(priority, self._numbers)
+        ticket.turn = anyio.Event()
         heapq.heappush(self._queue, ticket)
         self._wait(ticket)
         try:

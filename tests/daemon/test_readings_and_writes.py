@@ -18,7 +18,7 @@ from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import Fact, SweepRead
 from reconcilerd.domain.names import FeedName, Instant
 from reconcilerd.domain.policy import ChannelRule, Policy
-from reconcilerd.errors import Denied, ReconcilerdError, TryLater
+from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError, TryLater
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
 from reconcilerd.transport.client import Call
 from reconcilerd.transport.replies import Reply
@@ -202,3 +202,26 @@ def test_a_source_that_asks_for_a_week_is_asked_again_within_minutes() -> None:
 
     run_virtual(main)
     assert len(asked) >= 2
+
+
+def test_who_asked_for_a_whole_reading_waits_for_no_reader_that_died() -> None:
+    class Source:
+        name = "extensiv"
+        feeds = (FeedName("extensiv.orders"),)
+
+        async def sweep(self, feed: FeedName, cursor: str, emit: Emit, **_: object) -> SweepRead:
+            raise LedgerFault("the disk is full")
+
+    async def trouble(feed: FeedName, error: ReconcilerdError | None) -> None:
+        raise AssertionError
+
+    async def main() -> None:
+        clock, rereads = VirtualClock(Instant(1_000_000)), Rereads()
+        desk = Desk(Book(Policy("test", MappingProxyType({}), MappingProxyType({}))), Nowhere(), clock)
+        asked = rereads.ask(Source.feeds[0])
+        with pytest.raises(LedgerFault):
+            await poll(Source(), Source.feeds[0], Pace(60), desk, Random(1), trouble, rereads)
+        assert asked.done.is_set()
+        assert "see the log" in asked.why
+
+    run_virtual(main)

@@ -216,7 +216,7 @@ def a_client(answers: list[Any], heard: list[bool]) -> Client:
         auth=None,
         lanes=[Lane(LaneSpec("l", 100, 100), clock)],
         clock=clock,
-        retry=RetryRule(tries=1),
+        retry=RetryRule(tries=1, throttled=1),
         heard=heard.append,
     )
 

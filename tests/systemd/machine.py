@@ -46,7 +46,11 @@ class Machine:
 
     def do(self, line: str, stdin: str = "", timeout_s: float = 120) -> str:
         """Run a line of shell that must succeed; what it printed."""
-        done = self.run("bash", "-c", line, stdin=stdin, timeout_s=timeout_s)
+        try:
+            done = self.run("bash", "-c", line, stdin=stdin, timeout_s=timeout_s)
+        except subprocess.TimeoutExpired:
+            told = self.run("bash", "-c", "systemctl list-jobs; journalctl --no-pager -o cat -n 60").stdout
+            raise AssertionError(f"{line}: not done within {timeout_s} s\n{told}") from None
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

@@ -80,7 +80,7 @@ def test_every_try_is_counted_by_what_came_of_it(
             auth=None,
             lanes=[Lane(LaneSpec("read", 10, 10), clock)],
             clock=clock,
-            retry=RetryRule(tries=2),
+            retry=RetryRule(tries=2, throttled=2),
             operations=("/v1/orders",),
         )
         clients.append(client)

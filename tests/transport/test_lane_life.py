@@ -3,7 +3,7 @@
 A script says who comes when, with which priority and cost, and who loses patience; the trace is judged afterwards.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Refused, TryLater
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
+from reconcilerd.simulator.wire import Bucket
 from reconcilerd.transport.client import Call, Client, RetryRule
-from reconcilerd.transport.lane import MAX_GATE_MS, Lane, LaneSpec, Priority
+from reconcilerd.transport.lane import MAX_GATE_MS, PATIENCE_S, SLOWED_S, SLOWEST, Lane, LaneSpec, Priority
 
 START: Final = Instant(1_000_000)
 RATE, BURST = 4.0, 8.0
@@ -138,13 +139,8 @@ def test_in_no_window_are_more_tokens_spent_than_the_bucket_and_its_refill(
             assert spent <= BURST + RATE * (end - begin) + RATE * CLOSE_S
 
 
-@FEWER
-@given(callers, gates)
-def test_the_more_urgent_goes_first_and_of_equals_who_came_first(
-    script: list[Caller], closings: list[tuple[float, int]]
-) -> None:
-    """Lowering before raising before orders before stock, among those who wait when a turn is free."""
-    trace = played(script, closings)
+def overtaken(script: list[Caller], trace: Trace) -> Iterator[tuple[Caller, Caller]]:
+    """Each who was let through, and each who waited beside it when the turn was free and was not."""
     order = sorted(trace.granted, key=lambda number: (trace.granted[number], script[number].at_s))
     for before, number in pairwise([None, *order]):
         mine = script[number]  # type: ignore[index]
@@ -152,7 +148,112 @@ def test_the_more_urgent_goes_first_and_of_equals_who_came_first(
         for other, caller in enumerate(script):
             gone = trace.left.get(other, trace.granted.get(other, 0.0))
             if caller.at_s < free - CLOSE_S and gone > trace.granted[number] + CLOSE_S:  # type: ignore[index]
-                assert (mine.priority, mine.at_s) <= (caller.priority, caller.at_s)
+                yield mine, caller
+
+
+def rank(caller: Caller) -> tuple[float, float]:
+    """Lowering before raising before every reading; of two readings that of stock asked ``PATIENCE_S`` earlier."""
+    if caller.priority < Priority.ORDERS:
+        return caller.priority - 10, caller.at_s
+    return caller.at_s + PATIENCE_S * (caller.priority is Priority.STOCK), caller.at_s
+
+
+@FEWER
+@given(callers)
+def test_the_more_urgent_goes_first_and_of_equals_who_came_first(script: list[Caller]) -> None:
+    for mine, other in overtaken(script, played(script)):
+        assert rank(mine) <= rank(other)
+
+
+@FEWER
+@given(callers, gates)
+def test_no_reading_goes_before_a_write_and_no_raise_before_a_lowering(
+    script: list[Caller], closings: list[tuple[float, int]]
+) -> None:
+    """However often the other side turned calls away."""
+    for mine, other in overtaken(script, played(script, closings)):
+        if other.priority < Priority.ORDERS:
+            assert rank(mine) <= rank(other)
+
+
+def test_stock_is_read_though_orders_are_asked_for_without_end() -> None:
+    """Orders alone would take all that the limit has."""
+    orders = [Caller(0.2 * number, Priority.ORDERS, 1) for number in range(400)]
+    trace = played([Caller(5.0, Priority.STOCK, 1), *orders])
+    assert trace.granted[0] <= 5.0 + 4 * PATIENCE_S
+
+
+def test_a_write_waits_for_no_reading_that_is_spaced_out() -> None:
+    async def main(_clock: VirtualClock) -> None:
+        lane = Lane(LaneSpec("x", RATE, BURST), _clock)
+        for _ in range(8):
+            lane.turned_away()
+            await anyio.sleep(SLOWED_S)
+        await lane.acquire(Priority.STOCK)
+        async with anyio.create_task_group() as group:
+            group.start_soon(lane.acquire, Priority.ORDERS)
+            await anyio.sleep(0.01)
+            began_s = anyio.current_time()
+            await lane.acquire(Priority.LOWER)
+            assert anyio.current_time() == began_s
+        assert anyio.current_time() - began_s == pytest.approx(1 / RATE / SLOWEST, rel=0.2)
+
+    virtual(main)
+
+
+def shared(ours: int, seconds: float, *, polite: bool = True) -> tuple[list[int], int]:
+    """Readings of each of several lanes that got through one limit, and how many it turned away."""
+    through, away = [0] * ours, [0]
+
+    async def main(clock: VirtualClock) -> None:
+        limit = Bucket(RATE, BURST, clock)
+
+        async def one(number: int) -> None:
+            lane = Lane(LaneSpec("x", RATE, BURST), clock)
+            while True:
+                await lane.acquire(Priority.STOCK)
+                await anyio.sleep(0.02 + 0.003 * number)
+                if wait_s := limit.take():
+                    away[0] += 1
+                    lane.retry_after(wait_s * 1_000)
+                    if not polite:
+                        lane._pace = 1.0
+                else:
+                    through[number] += 1
+
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as group:
+                for number in range(ours):
+                    group.start_soon(one, number)
+
+    virtual(main)
+    return through, away[0]
+
+
+@pytest.mark.parametrize(("many", "turned_away"), [(2, 0.2), (3, 0.2), (5, 0.3)])
+def test_those_who_draw_on_one_limit_share_it(many: int, turned_away: float) -> None:
+    """Each gets a fair part, nearly all of the limit is used, and few calls are turned away."""
+    through, away = shared(many, 600)
+    _, greedy = shared(many, 600, polite=False)
+    assert min(through) * many >= 0.5 * sum(through)
+    assert sum(through) >= 0.7 * RATE * 600
+    assert away <= turned_away * sum(through)
+    assert away <= 0.35 * greedy
+
+
+def test_alone_it_comes_back_to_all_of_the_rate() -> None:
+    async def main(clock: VirtualClock) -> None:
+        lane = Lane(LaneSpec("x", RATE, BURST), clock)
+        lane.turned_away()
+        for _ in range(40):
+            await lane.acquire(Priority.STOCK)
+        await anyio.sleep(BURST / RATE)
+        began_s = anyio.current_time()
+        for _ in range(int(BURST)):
+            await lane.acquire(Priority.STOCK)
+        assert anyio.current_time() - began_s < CLOSE_S
+
+    virtual(main)
 
 
 @FEWER
@@ -265,7 +366,7 @@ def test_who_leaves_a_closed_gate_gives_its_place_at_the_connections_back() -> N
         call, transport = Call("GET", "/a", "x", Priority.STOCK), httpx.MockTransport(over_its_limit)
         sender = Client(
             "sys", "http://127.0.0.1", transport=transport, auth=None, lanes=lanes, clock=clock, gate=1,
-            retry=RetryRule(tries=1),
+            retry=RetryRule(tries=1, throttled=1),
         )  # fmt: skip
 
         async def throttled() -> None:

@@ -143,6 +143,18 @@ def test_a_429_is_waited_out() -> None:
     virtual(main)
 
 
+def test_a_limit_that_others_draw_on_too_is_waited_out_more_often_than_a_failure() -> None:
+    async def main(clock: VirtualClock) -> None:
+        limited = [httpx.Response(429, headers={"retry-after": "0.2"})] * 10
+        answers = [*limited, httpx.Response(503), *limited[:5], httpx.Response(200, json=[])]
+        reply = await client(clock, lambda _: answers.pop(0)).send(GET)
+        assert (reply.status, reply.failed) == (200, 16)
+        with pytest.raises(TryLater, match="over its rate limit"):
+            await client(clock, lambda _: limited[0]).send(GET)
+
+    virtual(main)
+
+
 @pytest.mark.parametrize(
     ("status", "call", "error"),
     [

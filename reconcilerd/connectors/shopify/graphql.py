@@ -34,7 +34,7 @@ OPERATIONS: Final = (
 FRAGMENTS: Final = {"ItemFields": "item_fields", "LevelFields": "level_fields", "LineFields": "line_fields"}
 """Each before those that it uses itself."""
 
-MAX_THROTTLED: Final = 8
+MAX_THROTTLED: Final = 16
 FIRST_COST: Final = 950.0
 """What a query is taken to cost until the store has priced one: just under the most it allows."""
 
@@ -101,7 +101,7 @@ class GraphQL:
             wait_s = self._learn(name, body, lane)
             codes = _codes(body, where)
             if "THROTTLED" in codes:
-                lane.throttled += 1
+                lane.turned_away()
                 await anyio.sleep(max(0.05, wait_s))
                 continue
             if codes and withheld is not None and (reply.failed or _may_have_run(body, codes)):
