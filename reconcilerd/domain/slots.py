@@ -132,35 +132,49 @@ class SlotTrack:
             # Nobody saw what it sold before: orders so young may not be known yet.
             derived.append(SalesBuried(seen.slot, after(seen.as_of, -channel.order_lag_ms), seen.as_of))
         if ours and not self.open and before is not None and seen.quantity is not None:
-            # What one customer often takes at once may have been taken, however slowly it sells.
-            mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
-            cap = max(1, mu, orders.large_line(seen.slot.channel))
-            was, read = self.doubt, seen.quantity
-            doubt = doubted_after(was, seen, read, before, since, orders, self.code, cap)
-            if was is not None and was.before is not None and doubt is None:
-                derived += self._as_before(was, seen.as_of)
-                since, before = was.since, was.before
-            elif doubt is not None and doubt != was:
-                derived.append(doubt)
-            if read < before:
-                # Of a number in doubt, how far it fell tells nothing.
-                size = before - read if was is None or doubt is None else min(cap, before - read)
-                fall = SaleInferred(seen.slot, since, seen.as_of, size, cap=cap)
-                derived.append(self._all_fallen(fall))
-                if before == self.last_written and seen.quantity < before - cap:
-                    known_ = orders.known(seen.slot.channel, self.code, since, seen.as_of)
-                    self.foreign = seen.as_of if before - seen.quantity - known_ > cap else self.foreign
-            elif seen.quantity > before and since < seen.as_of:
-                derived.append(self._all_blind(SalesBuried(seen.slot, since, seen.as_of)))
-                self.surprise += seen.quantity - before
-                if before == self.last_written:
-                    self.foreign = seen.as_of
+            derived += self._moved(seen, seen.quantity, before, since, orders, rate)
         self.overtaken = not channel.compare_and_set and self._is_overtaken(seen.quantity)
         if self.suspect_since is not None and seen.as_of >= self.suspect_since:
             self.suspect_since = None
         self.restore(seen)
         self.derive(derived[known:])
         return tuple(derived)
+
+    def _moved(
+        self, seen: SlotObserved, read: int, before: int, since: Instant, orders: OrderBook, rate: Rate
+    ) -> list[Derived]:
+        """What follows from the number being ``read`` now, ``before`` being what it was at ``since``."""
+        found: list[Derived] = []
+        # What one customer often takes at once may have been taken, however slowly it sells.
+        mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
+        cap = max(1, mu, orders.large_line(seen.slot.channel))
+        was = self.doubt
+        doubt = doubted_after(was, seen, read, before, since, orders, self.code, cap)
+        back = 0
+        if was is not None and was.before is not None and doubt is None:
+            # What a hand had put there may have sold, unless it is more than demand may have taken.
+            back = before - was.before if 0 < before - was.before <= cap else 0
+            found += self._as_before(was, seen.as_of)
+            since, before = was.since, was.before
+        elif doubt is not None and doubt != was:
+            found.append(doubt)
+        if read < before:
+            # Of a number in doubt, how far it fell tells nothing.
+            size = before - read if was is None or doubt is None else min(cap, before - read)
+            claims = min(cap, size) if back else cap
+            fall = SaleInferred(seen.slot, since, seen.as_of, size + back, cap=claims)
+            found.append(self._all_fallen(fall))
+            if before == self.last_written and read < before - cap:
+                known_ = orders.known(seen.slot.channel, self.code, since, seen.as_of)
+                self.foreign = seen.as_of if before - read - known_ > cap else self.foreign
+        elif back:
+            found.append(SaleInferred(seen.slot, self.as_of, seen.as_of, back, cap=0))
+        elif read > before and since < seen.as_of:
+            found.append(self._all_blind(SalesBuried(seen.slot, since, seen.as_of)))
+            self.surprise += read - before
+            if before == self.last_written:
+                self.foreign = seen.as_of
+        return found
 
     def _is_overtaken(self, shows: int | None) -> bool:
         """Whether it has risen since a lower was answered that is still open."""
@@ -188,8 +202,8 @@ class SlotTrack:
     def _as_before(self, doubt: LevelDoubted, at: Instant) -> list[Derived]:
         """It shows again what it showed before a doubt: what fell meanwhile claims nothing.
 
-        Raises still wait for the orders of that time: a sale in bulk may have been put back by hand. Nor was it
-        another hand: whatever changed it, it has not changed what we wrote.
+        Raises still wait for the orders of that time: a sale in bulk may have been put back by hand, and what a hand
+        had put there may have sold. Nor was it another hand: whatever changed it, it has not changed what we wrote.
         """
         self.habits.no_hand(doubt.since)
         void = [replace(each, cap=0) for each in self.inferred if each.since >= doubt.since]
@@ -260,7 +274,13 @@ class SlotTrack:
             self.write = replace(self.write, sent=now, answered=True)
 
     def plan(self, correction: CorrectionPlanned) -> None:
-        """An intent is durable: until its answer is known it may already be at work."""
+        """An intent is durable: until its answer is known it may already be at work.
+
+        What it says the listing showed counts: of a listing that is loaded, the state may hold the answer that made
+        it so without the write that was answered.
+        """
+        if correction.based_on >= self.as_of and self.value is not None:
+            self.value, self.owed, self.as_of = correction.read, correction.owed, correction.based_on
         self.habits.tried(correction.at)
         self.habits.good(correction.target)
         self.overtaken = False

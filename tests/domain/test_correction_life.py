@@ -67,7 +67,7 @@ class Write:
     """Until when it may still have its effect; None: it has had it, or never will."""
     failed: bool = False
     """It arrived, and its compare failed."""
-    arrived: bool = False
+    arrived: Instant | None = None
     answered: Instant | None = None
 
 
@@ -143,6 +143,9 @@ class CorrectionLife(RuleBasedStateMachine):
     def _settled(self, end: CorrectionSettled, by: Fact) -> None:
         write = self.writes[end.id]
         assert isinstance(by, SlotObserved)
+        if write.arrived is not None and by.as_of < write.arrived:
+            # Another hand had put it there before: the write came after the moment that the reading tells of.
+            self.world.blurred_at = max(self.world.blurred_at, write.arrived)
         assert by.as_of >= write.intent.based_on, "an older reading told of it"
         self._go(write, end.end.value)
         if end.end is CorrectionEnd.MISSED:
@@ -277,7 +280,7 @@ class CorrectionLife(RuleBasedStateMachine):
 
     def _arrive(self, write: Write) -> None:
         write.arrives_by = None
-        write.arrived = True
+        write.arrived = Instant(self.now)
         if self.compares and self.world.shown != write.intent.compared:
             write.failed = True
             return

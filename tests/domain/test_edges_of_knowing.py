@@ -311,3 +311,40 @@ def test_a_raise_goes_out_within_two_polls_though_it_sells_and_orders_are_late(o
             shown = entry.target
             raised.append(turn)
     assert all({turn, turn + 1} & set(raised) for turn in range(2, 12)), raised
+
+
+def test_what_a_hand_had_put_there_may_have_sold_when_it_is_gone_again() -> None:
+    """Raises wait for the orders of the last step if demand may have taken it; nobody is lowered for it."""
+    for shown, falls in (([51, 50], [(1, 0)]), ([5_000, 50], []), ([51, 49], [(2, 1)])):
+        book = shop_book(1_000)
+        see(book, 50, 1_000)
+        for number, quantity in enumerate(shown):
+            see(book, quantity, 2_000 + number)
+        track = book.slots[SLOT]
+        assert track.doubt is None
+        assert [(each.fall, each.cap) for each in track.inferred] == falls
+
+
+def test_a_number_that_comes_up_again_to_what_it_was_has_sold_nothing() -> None:
+    book = shop_book(1_000)
+    for at, quantity in ((1_000, 50), (2_000, 3), (3_000, 50)):
+        see(book, quantity, at)
+    assert [each.cap for each in book.slots[SLOT].inferred] == [0]
+    assert [each.fall for each in book.slots[SLOT].inferred] == [47]
+
+
+def test_a_write_in_the_state_says_what_the_one_before_it_had_made_of_the_listing() -> None:
+    """The state holds one write of a listing, and the answer to the one before it alone."""
+    book, again = shop_book(1_000), shop_book(1_000)
+    see(book, 50, 1_000)
+    answer = CorrectionSent("first", SLOT, Outcome.APPLIED, "", Instant(1_050), Instant(1_100))
+    for fact in (intent("first", 60, 50, 1_000), answer):
+        book.take(fact)
+    live = book.slots[SLOT]
+    second = replace(intent("second", 55, 60, live.as_of), under=(), at=Instant(1_200))
+    book.take(second)
+    assert live.seen is not None
+    again.load([live.seen, answer, second], Instant(1_300))
+    loaded = again.slots[SLOT]
+    assert (loaded.value, loaded.as_of) == (live.value, live.as_of) == (60, 1_050)
+    assert [each.target for each in loaded.open] == [55]

@@ -67,7 +67,8 @@ class Machine:
         return int(self.show(unit, "MainPID")["MainPID"])
 
     def journal(self, *matches: str) -> str:
-        return self.do(f"journalctl --no-pager -o cat {shlex.join(matches)}")
+        """What was said so far, that of processes which have ended too."""
+        return self.do(f"journalctl --sync && journalctl --no-pager -o cat {shlex.join(matches)}")
 
     def until(self, unit: str, patience_s: float = 60, **wanted: str) -> dict[str, str]:
         """Wait until properties have these values."""
