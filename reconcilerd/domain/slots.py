@@ -152,8 +152,9 @@ class SlotTrack:
         doubt = doubted_after(was, seen, read, before, since, orders, self.code, cap)
         back = 0
         if was is not None and was.before is not None and doubt is None:
-            # What a hand had put there may have sold, unless it is more than demand may have taken.
-            back = before - was.before if 0 < before - was.before <= cap else 0
+            # What a hand had put there may have sold; far more than was there before was a wrong number.
+            above = before - was.before
+            back = above if 0 < above <= max(cap, was.before // 2) else 0
             found += self._as_before(was, seen.as_of)
             since, before = was.since, was.before
         elif doubt is not None and doubt != was:
