@@ -359,7 +359,7 @@ class LedgerSection(Section):
         "backups", description="the folder of its backups, beside the config, or an absolute path"
     )
     keep_days: Annotated[Days, Field(ge=7)] = Field(
-        90, description="older entries go, day by day; what they say of each subject stays"
+        90, description="older entries go, day by day; what they say of each subject stays until it is over"
     )
     decisions_days: Days = Field(
         14, description="for so long decisions can be replayed: all they looked at is large"

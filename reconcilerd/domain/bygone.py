@@ -1,29 +1,35 @@
-"""What nobody can need again of what the ledger holds of each subject: alerts that are over, rails that were released,
-approvals that ended.
+"""What nobody can need again of what the ledger holds of each subject: orders that ended long ago, findings that were
+cleared, alerts that are over, rails that were released, approvals that ended.
 
 An order, a listing or a value that was refused has alerts and rails of its own, so these would grow for ever. Whatever
 the daemon decides, or still has to tell, is the same without them.
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from heapq import heappop, heappush
 from typing import Final
 
 from reconcilerd.domain.facts import (
+    EXTENSIV,
     AlertChanged,
     AlertStage,
     AlertTold,
     ConsentGiven,
     EnvelopeApproved,
     Fact,
+    FindingRaised,
+    OrderObserved,
+    OrderStatus,
     RailLatched,
     SilenceSet,
     Transition,
 )
 from reconcilerd.domain.latches import SUSPICIONS
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku
+from reconcilerd.domain.orders import LINES_KEPT
 
-KINDS: Final = ("alert", "consent", "envelope", "rail", "silence", "told")
-"""The kinds that may be bygone."""
+KINDS: Final = ("alert", "consent", "envelope", "finding", "rail", "silence", "told")
+"""The kinds that may be bygone, orders apart."""
 _ENDED: Final = frozenset({Transition.RESOLVED, Transition.WITHHELD})
 
 
@@ -57,6 +63,9 @@ def bygone(old: Collection[Fact], young: Iterable[Fact], before: Instant) -> lis
             case ConsentGiven():
                 if fact.until <= before:
                     gone.append(fact)
+            case FindingRaised():
+                if fact.cleared and fact.as_of < before:
+                    gone.append(fact)
             case EnvelopeApproved():
                 # Without it, what one of two people agreed to would wait for the other again.
                 if fact.until <= before and fact.id not in waiting:
@@ -73,3 +82,31 @@ def _with_all_told(alert: AlertChanged, told: Collection[AlertTold], before: Ins
     if over and heard and alert.at < before:
         yield alert
         yield from told
+
+
+def ended_orders(sides: Iterable[OrderObserved], before: Instant) -> dict[OrderKey, set[str]]:
+    """Orders of which a side ended and was last heard of before a moment, with what these sides are about.
+
+    Whoever lets one go must see that it has no others. Two kinds of orders stay though they ended: the newest of each
+    channel, whose lines say what one customer may take, and the newest by which Extensiv named a SKU for a listing.
+    """
+    ended: dict[OrderKey, set[str]] = {}
+    newest: dict[ChannelName, list[tuple[Instant, OrderKey]]] = {}
+    naming: dict[tuple[ChannelName, str, Sku], tuple[Instant, OrderKey]] = {}
+    for side in sides:
+        told = side.as_of, side.key
+        if side.source == EXTENSIV:
+            for line in side.lines:
+                if line.sku is not None:
+                    name = side.key.channel, line.listing_sku, line.sku
+                    naming[name] = max(naming.get(name, told), told)
+        else:
+            kept = newest.setdefault(side.key.channel, [])
+            heappush(kept, told)
+            if len(kept) > LINES_KEPT:
+                heappop(kept)
+        if side.as_of < before and side.status in {OrderStatus.SHIPPED, OrderStatus.CANCELLED}:
+            ended.setdefault(side.key, set()).add(side.about)
+    for _, key in (*naming.values(), *(each for kept in newest.values() for each in kept)):
+        ended.pop(key, None)
+    return ended

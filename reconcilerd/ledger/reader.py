@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar, cast
 
-from reconcilerd.domain.facts import ASIDE, FACT_TYPES, DecisionRecorded, Fact, LedgerAnchored
+from reconcilerd.domain.facts import ASIDE, FACT_TYPES, DecisionRecorded, Fact, LedgerAnchored, OrderObserved
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body
@@ -126,9 +126,11 @@ class Reader:
             yield cast("F", decode(name, about, payload))
 
     def everything(self) -> Iterator[Fact]:
-        """The whole state, kind by kind in the order of FACT_TYPES; what happened to slots last, as it came."""
+        """The whole state, kind by kind in the order of FACT_TYPES; orders, and last slots' facts, as they came."""
         for name, kind in FACT_TYPES.items():
-            if name not in OF_SLOTS:
+            if kind is OrderObserved:
+                yield from self.orders()
+            elif name not in OF_SLOTS:
                 yield from self.state(kind)
         with faults(self.path):
             rows = self._connection.execute(
@@ -140,6 +142,15 @@ class Reader:
             fact = decode(kind_, about, payload)
             if not isinstance(fact, UnknownFact):
                 yield fact
+
+    def orders(self) -> Iterator[OrderObserved]:
+        """Every side of every order that is kept, as they were last written; one by one, for they are many."""
+        with faults(self.path):
+            query = "select about, payload from state where kind = ? order by seq, about"
+            for about, payload in self._connection.execute(query, (OrderObserved.kind,)):
+                fact = decode(OrderObserved.kind, about, payload)
+                if isinstance(fact, OrderObserved):
+                    yield fact
 
     def one(self, kind: str, about: str) -> Fact | None:
         with faults(self.path):

@@ -2,8 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import islice, takewhile
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Self
 from sqlite_utils import Database
 from typing_extensions import override
 
-from reconcilerd.domain.bygone import KINDS, bygone
-from reconcilerd.domain.facts import DecisionRecorded, Fact, LedgerAnchored
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.bygone import KINDS, bygone, ended_orders
+from reconcilerd.domain.facts import EXTENSIV, DecisionRecorded, Fact, LedgerAnchored
+from reconcilerd.domain.names import Instant, OrderKey
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body, encode, encode_body
 from reconcilerd.ledger.copies import copy_of, into_place
@@ -24,7 +24,7 @@ from reconcilerd.ledger.fold import EMPTY, Held, SetDigest, fold
 from reconcilerd.ledger.lock import take_lock
 from reconcilerd.ledger.migrations import ALL, applied_to, migrations, newer_than_ours, sign
 from reconcilerd.ledger.owner import give
-from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, digest_of_record, faults
+from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, digest_of_record, faults, open_reader
 
 BUSY_MS = 5_000
 STEP_ENTRIES = 256
@@ -124,6 +124,15 @@ class Ledger(Reader):
         """
         return self._step(lambda: self._forget(before))
 
+    def ended_orders(self, before: Instant) -> dict[OrderKey, set[str]]:
+        """Orders that may be forgotten, by a reading beside the writer: see ``forget_orders``."""
+        with closing(open_reader(self.path)) as reader:
+            return ended_orders(reader.orders(), before)
+
+    def forget_orders(self, ended: Mapping[OrderKey, set[str]]) -> int:
+        """Let go of orders, each only if these are all its sides and the base holds them; how many rows went."""
+        return self._step(lambda: self._forget_orders(ended))
+
     def drop_records(self, before: Instant) -> int:
         """Let go what decisions looked at, of the oldest that were written before a moment; returns how many went."""
         return self._step(lambda: self._drop_records(before))
@@ -199,12 +208,32 @@ class Ledger(Reader):
             if not isinstance(fact, UnknownFact):
                 (old if held is not None and held.seq == seq else young).append(fact)
         going = [(fact.kind, fact.about) for fact in bygone(old, young, before)]
+        return self._let_go({key: base[key] for key in going})
+
+    def _forget_orders(self, ended: Mapping[OrderKey, set[str]]) -> int:
+        going: dict[tuple[str, str], Held] = {}
+        for key, abouts in ended.items():
+            first = f"{EXTENSIV}|{key.channel}|{key.number}"
+            rows = self._connection.execute(
+                """select state.about, base.seq, base.at, base.as_of, base.payload from state
+                left join base on base.kind = state.kind and base.about = state.about and base.seq = state.seq
+                where state.kind = 'order'
+                and (state.about in (?, ?) or (state.about > ? || '|' and state.about < ? || '}'))""",
+                (f"{key.channel}|{key.channel}|{key.number}", first, first, first),
+            ).fetchall()
+            if {row[0] for row in rows} == abouts and all(row[1] is not None for row in rows):
+                held = {("order", row[0]): Held(row[1], row[2], row[3], bytes(row[4])) for row in rows}
+                going |= held
+        return self._let_go(going)
+
+    def _let_go(self, going: Mapping[tuple[str, str], Held]) -> int:
+        """Take out of state and base what the base holds, and say so; how many rows."""
         if not going:
             return 0
         anchor = self._anchored()
         digest = SetDigest.read(anchor.base)
-        for key in going:
-            digest.remove(key, base[key])
+        for key, held in going.items():
+            digest.remove(key, held)
         for table in ("base", "state"):
             self._connection.executemany(f"delete from {table} where kind = ? and about = ?", going)  # noqa: S608
         self._anchor(replace(anchor, base=digest.text))

@@ -1,0 +1,122 @@
+"""Orders that ended long ago leave the ledger's state with all their sides, provably; whatever decides is the same."""
+
+from collections import defaultdict
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconcilerd.domain.bygone import ended_orders
+from reconcilerd.domain.facts import EXTENSIV, OrderLine, OrderObserved, OrderStatus
+from reconcilerd.domain.names import Instant, OrderKey, Sku
+from reconcilerd.domain.orders import LINES_KEPT
+from reconcilerd.domain.quantities import Rate
+from reconcilerd.ledger.store import Ledger
+from tests.domain.books import UK, order, position_at, shop_book
+
+ENDED = {OrderStatus.SHIPPED, OrderStatus.CANCELLED}
+LATE = Instant(1_000)
+
+
+@st.composite
+def sides(draw: st.DrawFn) -> OrderObserved:
+    """One side of one of a few orders whose numbers begin alike, at some moment; some name a SKU."""
+    source = draw(st.sampled_from(["uk", EXTENSIV, EXTENSIV]))
+    part = draw(st.sampled_from(["", "7", "8"])) if source == EXTENSIV else ""
+    named = Sku("a") if source == EXTENSIV and draw(st.booleans()) else None
+    seen = order(
+        source,
+        draw(st.sampled_from(OrderStatus)),
+        draw(st.integers(1, 300)),
+        number=draw(st.sampled_from(["1", "10", "1}"])),
+        units=draw(st.integers(1, 9)),
+    )
+    return replace(seen, part=part, lines=(OrderLine(draw(st.sampled_from("ab")), 1, named),))
+
+
+def names(kept: list[OrderObserved]) -> set[tuple[str, Sku]]:
+    return {(line.listing_sku, line.sku) for side in kept for line in side.lines if line.sku is not None}
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.lists(sides(), min_size=1, max_size=16), st.integers(0, 16), st.integers(0, 310).map(Instant))
+def test_an_order_goes_with_all_its_sides_or_not_at_all(
+    written: list[OrderObserved], compacted: int, before: Instant
+) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reconcilerd.domain.bygone.LINES_KEPT", 1)
+        at = [Instant(0)]
+        with Ledger.open(Path(folder) / "l.db", clock=lambda: at[0], durable=False) as ledger:
+            for side in sorted(written, key=lambda each: each.as_of):
+                at[0] = side.as_of
+                ledger.append([side])
+            while ledger.compact(Instant(301), min(compacted, ledger.latest_seq)):
+                pass
+            whole = list(ledger.orders())
+            ended = ledger.ended_orders(before)
+            gone = ledger.forget_orders(ended)
+            left = list(ledger.orders())
+            assert [each for each in whole if each in left] == left
+            assert len(left) == len(whole) - gone
+            for key in {each.key for each in whole}:
+                mine = [each for each in whole if each.key == key]
+                assert [each for each in left if each.key == key] in ([], mine)
+                if not all(each.status in ENDED and each.as_of < before for each in mine):
+                    assert mine[0] in left
+                elif key in ended and compacted >= len(written):
+                    assert mine[0] not in left
+            assert names(left) == names(whole)
+            assert ledger.verify().ok
+            ledger.rebuild_state()
+            assert list(ledger.orders()) == left
+            assert ledger.verify().ok
+            assert ledger.forget_orders(ledger.ended_orders(before)) == 0
+
+
+def test_the_newest_orders_of_a_channel_and_the_last_that_names_a_sku_stay() -> None:
+    numbers = count()
+    told = [
+        order("uk", OrderStatus.SHIPPED, at, number=str(next(numbers))) for at in range(1, LINES_KEPT + 4)
+    ]
+    named = [
+        replace(
+            order(EXTENSIV, OrderStatus.SHIPPED, at, number=number),
+            lines=(OrderLine("a", 1, Sku("a")),),
+        )
+        for at, number in ((1, "x"), (2, "y"))
+    ]
+    assert set(ended_orders([*told, *named], LATE)) == {OrderKey(UK, each) for each in ("0", "1", "2", "x")}
+
+
+def test_a_book_without_them_plans_the_same() -> None:
+    """A business of a year, of which the last days count."""
+    day = 86_400_000
+    told: list[OrderObserved] = []
+    for number in range(400):
+        placed, code = number * day, str(number)
+        told.append(order("uk", OrderStatus.SHIPPED, placed + day, placed=placed, number=code))
+        told.append(order(EXTENSIV, OrderStatus.SHIPPED, placed + day, placed=placed, number=code))
+    now = 400 * day
+    gone = ended_orders(told, Instant(now - 90 * day))
+    assert len(gone) == 400 - LINES_KEPT
+    plans = []
+    for facts in (told, [each for each in told if each.key not in gone]):
+        book = shop_book(now)
+        book.load(facts, Instant(now))
+        found = position_at(book, now)
+        speed = book.rate(UK, "a", Instant(now), Rate(0))
+        plans.append((found, book.orders.large_line(UK), book.orders.named, speed))
+    assert plans[0] == plans[1]
+
+
+def test_every_side_counts_however_many_there_are() -> None:
+    by_key = defaultdict(list)
+    for part in ("", "7", "8"):
+        side = replace(order(EXTENSIV, OrderStatus.SHIPPED, 5), part=part)
+        by_key[side.key].append(side)
+    [(key, found)] = by_key.items()
+    assert ended_orders(found, LATE) == {key: {each.about for each in found}}
