@@ -77,6 +77,19 @@ def test_an_order_goes_with_all_its_sides_or_not_at_all(
             assert ledger.forget_orders(ledger.ended_orders(before)) == 0
 
 
+@pytest.mark.parametrize(("more", "goes"), [(OrderStatus.CANCELLED, 2), (OrderStatus.OPEN, 0)])
+def test_a_part_that_is_open_keeps_the_whole_order(tmp_path: Path, more: OrderStatus, goes: int) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=lambda: Instant(9), durable=False) as ledger:
+        shipped = order(EXTENSIV, OrderStatus.SHIPPED, 5)
+        ledger.append(
+            [shipped, replace(order(EXTENSIV, more, 5), part="7"), order("uk", more, 6, number="2")]
+        )
+        upto = ledger.latest_seq
+        while ledger.compact(LATE, upto):
+            pass
+        assert ledger.forget_orders(ledger.ended_orders(LATE)) == goes
+
+
 def test_the_newest_orders_of_a_channel_and_the_last_that_names_a_sku_stay() -> None:
     numbers = count()
     told = [
