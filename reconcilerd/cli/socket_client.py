@@ -36,15 +36,19 @@ def socket_path(config: Path) -> Path | None:
     if said := os.environ.get("RECONCILERD_SOCKET"):
         return Path(said)
     try:
-        with config.open("rb") as file:
-            daemon = tomllib.load(file).get("daemon", {})
-    except (OSError, tomllib.TOMLDecodeError):
+        daemon = _toml(config).get("daemon", {})
+    except (OSError, ValueError, RecursionError):
         return None
     name = daemon.get("control_socket", DEFAULT) if isinstance(daemon, dict) else None
     if not isinstance(name, str) or not name:
         return None
     path = Path(name)
     return path if path.is_absolute() else config.resolve().parent / path
+
+
+def _toml(config: Path) -> dict[str, Any]:
+    """Raises OSError, ValueError, RecursionError."""
+    return tomllib.loads(config.read_bytes().decode("utf-8-sig"))
 
 
 def answer(config: Path, request: dict[str, Any]) -> dict[str, Any]:
@@ -67,9 +71,7 @@ def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIEN
     path = socket_path(config)
     try:
         if path is None:
-            raise NotReachable(
-                f"{config} names no control socket, or cannot be read; RECONCILERD_SOCKET may name it"
-            )
+            return _no_socket(config)
         return ask(path, request, patience_s)
     except NotForUs as closed:
         return _error(str(closed), 4)
@@ -77,6 +79,19 @@ def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIEN
         return _error(
             f"no daemon answers: {nobody}; start it: systemctl start reconcilerd, or reconcilerd run", 8
         )
+
+
+def _no_socket(config: Path) -> dict[str, Any]:
+    """Why a configuration does not say where the daemon listens."""
+    try:
+        _toml(config)
+    except OSError as error:
+        why = f"{config} cannot be read ({error.strerror})"
+    except (ValueError, RecursionError) as error:
+        why = f"{config} is no TOML: {error}"
+    else:
+        why = f"{config} names no control socket"
+    return _error(f"{why}; correct it, or say where the daemon listens by RECONCILERD_SOCKET", 2)
 
 
 def _error(message: str, code: int) -> dict[str, Any]:
