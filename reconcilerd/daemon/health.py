@@ -18,6 +18,7 @@ from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised, JobEnded
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
+from reconcilerd.domain.mirrors import frozen_mirrors
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, after, count_of, format_span
 from reconcilerd.domain.registry import RESETS
 from reconcilerd.domain.verdicts import LATCHED, MEANS, Verdict
@@ -36,6 +37,8 @@ WAKING_UNITS = 5
 NAMED = 5
 REASONS = 2
 STALLED_MS = 120_000
+MIRRORS_EVERY_MS = 600_000
+"""Every order that is kept is looked at for it."""
 """Whoever looks or plans no more for so long has stopped."""
 
 
@@ -118,6 +121,7 @@ class Health:
         """Why the configuration as it stands on disk is not in force, if so."""
         self.jobs: Mapping[str, JobEnded | None] = {}
         """Jobs that are done by the clock, and how each ended last."""
+        self._mirrors_at = Instant(0)
         self._large: dict[str, LargeOrder] = {}
         """Large orders that people were told of, by subject."""
         passes.announce = self.announce
@@ -216,6 +220,7 @@ class Health:
         await self._reload()
         await self._jobs()
         await self._around()
+        await self._mirrors()
         self._looked = self._desk.clock()
         if first:
             # What fired before this start for something that is no more: a channel taken out, a bug mended.
@@ -275,6 +280,30 @@ class Health:
                 "do": "reconcilerd status; look at the status page of the system, and at the network of this machine",
             }
             await self._say(True, "stale_source", system, text, details)
+
+    async def _mirrors(self) -> None:
+        """A warehouse whose count Extensiv only copies, and that is not heard of though orders are shipped from it."""
+        now = self._desk.clock()
+        if now - self._mirrors_at < MIRRORS_EVERY_MS:
+            return
+        self._mirrors_at = now
+        for name, frozen in frozen_mirrors(self._desk.book, now).items():
+            subject = f"{EXTENSIV} {name}"
+            if frozen is None:
+                await self._say(False, "stale_source", subject, "")
+                continue
+            late, known = format_span(now - frozen.first), self._desk.book.locations.get(name)
+            called = f"{known.name} ({name})" if known is not None else name
+            text = (
+                f"the copied stock of {called} has not changed for {format_span(now - frozen.since)}, "
+                f"though {count_of(frozen.shipped, 'order')} were shipped from there, the first {late} ago"
+            )
+            details = {
+                "why": "once a copy should have been renewed, what was shipped counts as stock again: it is sold twice",
+                "do": f"in Extensiv, look at the integration of {called} and have it renew its inventory; until then "
+                f"hold stock back there by a reserve",
+            }
+            await self._say(True, "stale_source", subject, text, details, "error")
 
     async def _exposure(self) -> None:
         """What a dead band lets be is none; few units are no reason to wake anybody unless their SKU is protected."""

@@ -53,7 +53,7 @@ KINDS: Mapping[str, AlertKind] = MappingProxyType(
     {
         "stale_source": _kind(
             "critical",
-            "A feed was not read completely for too long.",
+            "A feed was not read completely for too long, or a warehouse is not heard of.",
             0,
             5,
             (*_CHECKED_SINCE, "missing_orders"),

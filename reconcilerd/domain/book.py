@@ -175,7 +175,8 @@ class Book:
             case StockObserved():
                 return self._take_stock(fact)
             case StockRefreshed():
-                self.stock[fact.sku, fact.location].before_change = fact.before
+                track = self.stock[fact.sku, fact.location]
+                track.before_change, track.changed = fact.before, fact.at
                 return Taken(news=True)
             case OrderObserved():
                 return self._take_order(fact)
@@ -378,7 +379,7 @@ class Book:
         derived: tuple[Fact, ...] = self._keep(STOCK_FEED, fact.about, before, old.allocated, fact.as_of)
         # Allocated and locked are Extensiv's own; only the count itself comes from whoever counts there.
         if old.on_hand != fact.on_hand:
-            track.before_change = old.as_of
+            track.before_change, track.changed = old.as_of, fact.as_of
             place = self.policy.locations.get(fact.location)
             if place is not None and place.mirror:
                 derived += (StockRefreshed(fact.sku, fact.location, old.as_of, fact.as_of),)

@@ -8,10 +8,11 @@ from reconcilerd.domain.names import Instant
 
 @dataclass(slots=True)
 class StockTrack:
-    """``before_change``: as_of of the last reading that still differed."""
+    """``before_change``: as_of of the last reading whose on hand still differed, ``changed``: of the first after it."""
 
     row: StockObserved
     before_change: Instant = Instant(0)
+    changed: Instant = Instant(0)
     said: int = 1
     """How many separate readings in a row said that about so much can be sold."""
     said_at: Instant = Instant(0)
