@@ -15,7 +15,7 @@ from reconcilerd.config.load import load
 from reconcilerd.domain.names import format_instant
 from reconcilerd.ledger.backups import Made, Restored, back_up, restore
 from reconcilerd.ledger.copies import Inspected, inspect
-from reconcilerd.ledger.migrations import ALL
+from reconcilerd.ledger.versions import ALL
 
 
 def make_backup(config: Path, to: Path | None, hourly: int, daily: int, *, as_json: bool) -> int:

@@ -12,7 +12,6 @@ import click
 from click.shell_completion import CompletionItem
 from typing_extensions import override
 
-from reconcilerd.cli import render
 from reconcilerd.cli.exits import as_error, document_of, error_of
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
@@ -52,7 +51,9 @@ def show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], 
     if as_json:
         print_json(answer)
     else:
-        click.echo(text(all_visible(answer), render.width()))
+        from reconcilerd.cli.render import width
+
+        click.echo(text(all_visible(answer), width()))
     return int(answer["exit_code"])
 
 

@@ -3,30 +3,33 @@
 What is still to be told is the engine's, and stays; only those whom it is told to are others from then on.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
 
 from reconcilerd.alerting.engine import Journal, Receiver
 from reconcilerd.alerting.slack import Answer, Post
-from reconcilerd.alerting.slack_socket import SocketMode, Waiting
 from reconcilerd.assemble import Assembled
 from reconcilerd.cli.receivers import changes_of, digest_of, engine_of, heartbeat_of, receivers_of
-from reconcilerd.cli.slack import socket_of
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import AlertsSection
 from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.daemon.answers import Answers
-from reconcilerd.daemon.presses import Seen
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.domain.facts import AlertTold
 from reconcilerd.ledger.reader import Reader
 from reconcilerd.transport.post import Poster
+
+if TYPE_CHECKING:
+    from reconcilerd.alerting.slack_socket import SocketMode, Waiting
+    from reconcilerd.daemon.presses import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Outward:
         self._turned = anyio.Event()
         self._socket: SocketMode | None = None
         self._seen: Seen = {}
-        self._waiting = Waiting()
+        self._waiting: Waiting = deque()
 
     def alarms(self, reader: Reader) -> Alarms:
         """Answers about alerts, by the configuration in force when somebody asks."""
@@ -122,9 +125,14 @@ class Outward:
 
     async def _hear(self, built: Assembled, answers: Answers, group: TaskGroup) -> None:
         section, secrets = self._terms.section, self._terms.secrets
+        if "slack_app_token" not in secrets:
+            self._socket = None
+            return
+        # Most tenants have no buttons, and need not carry all that hears them.
+        from reconcilerd.cli.slack import socket_of
+
         self._socket = socket_of(
             section, secrets, self._poster.post, built, answers, self.engine, self._seen, self._waiting
         )
-        if self._socket is not None:
-            group.start_soon(self._socket.stay)
-            group.start_soon(self._socket.work)
+        group.start_soon(self._socket.stay)
+        group.start_soon(self._socket.work)

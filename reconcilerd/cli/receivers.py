@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from random import Random
+from typing import TYPE_CHECKING
 
 from reconcilerd import __version__
 from reconcilerd.alerting.alertmanager import PACE as ALERTMANAGER_PACE
@@ -17,7 +18,6 @@ from reconcilerd.alerting.outbox import Pace
 from reconcilerd.alerting.pagerduty import PACE as PAGERDUTY_PACE
 from reconcilerd.alerting.pagerduty import PagerDuty
 from reconcilerd.alerting.slack import Post, Slack
-from reconcilerd.alerting.slack_bot import SlackBot
 from reconcilerd.alerting.webhook import Webhook, key_of_secret
 from reconcilerd.cli.wall import now
 from reconcilerd.config.credentials import resolve
@@ -29,6 +29,9 @@ from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, SilenceSet
 from reconcilerd.domain.names import Instant
 from reconcilerd.ledger.reader import Reader
+
+if TYPE_CHECKING:
+    from reconcilerd.alerting.slack_bot import SlackBot
 
 ROUTING_KEY = 32
 Clock = Callable[[], Instant]
@@ -199,8 +202,10 @@ def bot_of(
     post: Post,
     pace: Pace | None = None,
     acts_on: Collection[str] | None = None,
-) -> SlackBot:
+) -> "SlackBot":
     """The bot; ``acts_on``: what its buttons may be about, None for no buttons."""
+    from reconcilerd.alerting.slack_bot import SlackBot
+
     token = secrets["slack_bot_token"]
     return SlackBot(alerts.slack_api_url, token, alerts.slack_channel, post, pace, acts_on)
 

@@ -17,7 +17,6 @@ from anyio import to_thread
 
 from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.jobs import schedule_of
-from reconcilerd.cli.last_word import recovered
 from reconcilerd.cli.machine import backed_up
 from reconcilerd.cli.outward import Outward
 from reconcilerd.cli.receivers import started
@@ -242,6 +241,8 @@ async def _close_incident(config: Path) -> None:
     """That our unit had failed was told by the unit itself; that it runs again, only we can."""
     unit = os.environ.get("RECONCILERD_UNIT")
     if unit:
+        from reconcilerd.cli.last_word import recovered
+
         await to_thread.run_sync(recovered, config, unit, abandon_on_cancel=True)
 
 

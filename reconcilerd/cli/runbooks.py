@@ -1,12 +1,12 @@
 """The runbooks that are shipped with the package: one for each kind of alert."""
 
-from difflib import get_close_matches
 from importlib.resources import files
 
 import click
 
 from reconcilerd.cli import alert_text, render
 from reconcilerd.cli.options import refuse
+from reconcilerd.config.nearest import nearest
 from reconcilerd.domain.alerts import KINDS
 
 
@@ -22,8 +22,8 @@ def print_runbook(kind: str | None) -> int:
         click.echo(alert_text.kinds(rows, render.width()))
         return 0
     if kind not in KINDS:
-        close = get_close_matches(kind, KINDS, 1)
-        hint = f"; did you mean {close[0]}?" if close else "; reconcilerd runbook lists all"
+        close = nearest(kind, KINDS)
+        hint = f"; did you mean {close}?" if close is not None else "; reconcilerd runbook lists all"
         return refuse(f"no kind of alert is called {kind[:80]!r}{hint}", 6, as_json=False)
     click.echo(text_of(kind).rstrip())
     return 0

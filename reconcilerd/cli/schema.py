@@ -6,7 +6,6 @@ several share is in ``shared.json``, and every document is printed with what it 
 
 import json
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Final
@@ -16,6 +15,7 @@ import click
 from reconcilerd.cli import render
 from reconcilerd.cli.exits import document_of
 from reconcilerd.cli.options import print_json, refuse
+from reconcilerd.config.nearest import nearest
 
 SHARED: Final = "shared"
 REF: Final = "#/$defs/"
@@ -69,8 +69,8 @@ def print_schema(words: Sequence[str], *, as_json: bool) -> int:
         return _list(known, as_json=as_json)
     wanted = document_of([part for each in words for part in each.split()])
     if wanted not in known:
-        close = get_close_matches(wanted, known, 1)
-        hint = f"; did you mean {close[0]}?" if close else "; reconcilerd schema lists all"
+        close = nearest(wanted, known)
+        hint = f"; did you mean {close}?" if close is not None else "; reconcilerd schema lists all"
         return refuse(f"no JSON is described for {' '.join(words)[:80]!r}{hint}", 6, as_json=as_json)
     click.echo(json.dumps(document(wanted), indent=2))
     return 0

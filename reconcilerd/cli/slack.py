@@ -14,6 +14,7 @@ from reconcilerd.daemon.answers import Answers
 from reconcilerd.daemon.consents import Consents
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.presses import House, Presses, Seen, Speaker, by_of
+from reconcilerd.transport.websocket import dialler
 
 
 def socket_of(
@@ -25,13 +26,8 @@ def socket_of(
     engine: Engine,
     seen: Seen,
     waiting: Waiting,
-) -> SocketMode | None:
-    """What hears presses, if there are to be any. ``seen``: presses that were dealt with; ``waiting``: that are not."""
-    if "slack_app_token" not in secrets:
-        return None
-    # Most tenants have no buttons, and need not wait for the library.
-    from reconcilerd.transport.websocket import dialler
-
+) -> SocketMode:
+    """What hears presses. ``seen``: presses that were dealt with; ``waiting``: that are not."""
     presses = presses_of(section, bot_of(section, secrets, post), built, answers, engine, seen)
     counts, dial = built.daemon.desk.counts.slack, dialler(section.allow_hosts)
     token = secrets["slack_app_token"]

@@ -6,7 +6,6 @@ Looks at whatever sections could be read, so that these faults are told beside t
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import ceil
 from pathlib import PurePosixPath
 from typing import Final
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from reconcilerd.config.fields import LOOPBACK, WORKING, address_of
 from reconcilerd.config.hosts import why_unreachable
+from reconcilerd.config.nearest import nearest
 from reconcilerd.config.settings import (
     AgesSection,
     AlertsSection,
@@ -193,9 +193,9 @@ def _places(parts: Parts) -> Iterator[str]:
 
 def meant(text: str, known: Sequence[str]) -> str:
     """The known word that is written most like this one, or all of them if there are few."""
-    close = get_close_matches(text, known, 1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    close = nearest(text, known)
+    if close is not None:
+        return f"; did you mean {close!r}?"
     return f"; known: {', '.join(known)}" if 0 < len(known) <= 12 else ""
 
 

@@ -4,7 +4,6 @@ Knows cells and how they may be written, not what any column means.
 """
 
 import csv
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from reconcilerd.config.agreement import meant
+from reconcilerd.config.nearest import nearest
 from reconcilerd.config.settings import Settings
 from reconcilerd.domain.names import Instant, LocationName, parse_instant
 from reconcilerd.domain.policy import MaxUnits, Percent, Rule
@@ -169,8 +169,8 @@ def _header_serves(sheet: Sheet, columns: Sequence[str], known: Sequence[str]) -
         if column in columns[:number]:
             sheet.faults.append(f"{sheet.name}:1: column {column!r} is there twice")
         elif column not in known:
-            close = difflib.get_close_matches(column, known, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+            close = nearest(column, known)
+            hint = f"; did you mean {close!r}?" if close is not None else f"; known: {', '.join(known)}"
             sheet.faults.append(f"{sheet.name}:1: no such column {column[:40]!r}{hint}")
     if "sku" not in columns:
         sheet.faults.append(f"{sheet.name}:1: the column 'sku' is missing; the first line names the columns")

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -13,6 +12,8 @@ from zoneinfo import available_timezones
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field
+
+from reconcilerd.config.nearest import nearest
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
@@ -185,9 +186,9 @@ def _status(value: str) -> str:
         raise ValueError(
             f"a status in capitals as the source writes it, e.g. AWAITING_PAYMENT (got {value[:80]!a})"
         )
-    close = get_close_matches(value, STATUSES, 1, 0.85)
-    if close and value not in STATUSES:
-        raise ValueError(f"no such status (got {value!r}); did you mean {close[0]!r}?")
+    close = None if value in STATUSES else nearest(value, STATUSES, 0.85)
+    if close is not None:
+        raise ValueError(f"no such status (got {value!r}); did you mean {close!r}?")
     if value in ENDED:
         raise ValueError(f"{value} is no open order: it takes nothing off the shelf by being firm or soft")
     return value

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from reconcilerd.alerting.engine import Engine, Seen
 from reconcilerd.alerting.slack import Post
 from reconcilerd.alerting.trying import Make, try_all
 from reconcilerd.alerting.wording import runbook_of
+from reconcilerd.config.nearest import nearest
 from reconcilerd.daemon.approvals import Op, Request
 from reconcilerd.daemon.daily_text import lines_of, title_of
 from reconcilerd.daemon.refusals import error
@@ -116,8 +116,8 @@ class Alarms:
 
     def _unknown(self, key: str) -> dict[str, Any]:
         known = [each.episode.key for each in self._engine.seen()]
-        close = get_close_matches(key, known, 1)
-        hint = f"; did you mean {_short(close[0])}?" if close else ""
+        close = nearest(key, known)
+        hint = f"; did you mean {_short(close)}?" if close is not None else ""
         return error(f"no alert {_short(key)!r} was ever there{hint}; see reconcilerd alerts list", 6)
 
     async def test(self, request: Request, by: str) -> dict[str, Any]:
@@ -143,8 +143,8 @@ class Alarms:
         if not 0 < for_s * 1000 <= MAX_SILENCE_MS:
             return error("--for takes a time up to 7 days, like 30m, 2h or 1d", 2)
         if not any(fnmatchcase(kind, kinds) for kind in KINDS):
-            close = get_close_matches(kinds, KINDS, 1)
-            hint = f"; did you mean {close[0]}?" if close else "; see reconcilerd runbook"
+            close = nearest(kinds, KINDS)
+            hint = f"; did you mean {close}?" if close is not None else "; see reconcilerd runbook"
             return error(f"no kind of alert is called {kinds[:80]!r}{hint}", 2)
         if len(subjects) > LONGEST_PATTERN or not subjects.isprintable():
             return error(

@@ -28,8 +28,6 @@ from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
 from reconcilerd.daemon.refusals import NeverRead, UnknownName, error
 from reconcilerd.daemon.requests import parse
-from reconcilerd.domain.counterfactual import what_if
-from reconcilerd.domain.explain import explain
 from reconcilerd.domain.facts import (
     EXTENSIV,
     EnvelopeApproved,
@@ -328,6 +326,8 @@ class Answers:
             raise UnknownName(
                 f"{sku!r} has no listing{f' on {channel}' if channel else ''} that was ever read"
             )
+        from reconcilerd.domain.explain import explain
+
         told = [explain(plan, slot) for slot in slots]
         if request.get("want") is not None:
             for each, slot in zip(told, slots, strict=True):
@@ -336,6 +336,8 @@ class Answers:
 
     async def _what_if(self, plan: GroupPlan, slot: SlotKey, want: str) -> dict[str, Any]:
         """What would have to change for a listing to show so many, or so many more (``+5``). Raises ValueError."""
+        from reconcilerd.domain.counterfactual import what_if
+
         offer = next(each for each in plan.position.offers if each.slot == slot)
         shows = offer.current or 0
         if not want.removeprefix("+").isdecimal() or not 0 < int(want) <= MAX_UNITS:

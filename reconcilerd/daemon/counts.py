@@ -6,9 +6,8 @@ Whoever shows them reads them here; nothing is decided by them.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from reconcilerd.alerting.slack_socket import Heard
 from reconcilerd.connectors.hints import Became, Topic
 from reconcilerd.domain.facts import (
     CorrectionEnd,
@@ -21,6 +20,9 @@ from reconcilerd.domain.facts import (
 from reconcilerd.domain.names import ChannelName, FeedName, Instant
 from reconcilerd.domain.verdicts import Verdict
 from reconcilerd.tally import MINUTES, Histogram
+
+if TYPE_CHECKING:
+    from reconcilerd.alerting.slack_socket import Heard
 
 Phase = Literal["read", "plan", "record", "write"]
 PassResult = Literal["ok", "partial", "held"]
@@ -55,7 +57,7 @@ class Counts:
     """What was told us unasked, by what came of it."""
     turned_away: Counter[Surface] = field(default_factory=Counter)
     """Requests of somebody who may not ask, by where they came in."""
-    slack: Counter[Heard] = field(default_factory=Counter)
+    slack: "Counter[Heard]" = field(default_factory=Counter)
     """What happened to connections and envelopes of Slack's Socket Mode."""
     presses: Counter[str] = field(default_factory=Counter)
     """Presses of buttons in Slack, by what came of them."""

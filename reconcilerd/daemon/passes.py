@@ -147,7 +147,7 @@ class Standing:
             _keep(self.exposed, group, exposure(plan))
             _keep(self.alarming, group, alarming(plan))
             _keep(self.hidden, group, hidden(plan))
-        _keep(self._rooms, group, plan.room if waits(plan) else None)
+        _keep(self._rooms, group, plan.room if awaited(plan) and not unread(plan) else None)
         for component, hungers in hungry(plan):
             if hungers:
                 self.hungry[component] = watched(plan.position, component)
@@ -182,9 +182,12 @@ class Word:
         return [self.pin(entry.slot) for entry in sent] if self.pin else []
 
 
-def waits(plan: GroupPlan) -> bool:
-    """Whether its group must be looked at again although nothing of it is news."""
-    return bool(awaited(plan))
+def unread(plan: GroupPlan) -> bool:
+    """Whether the stock it is about was never read: then the next look finds nothing of what this one found.
+
+    At a first start that is all there is.
+    """
+    return bool(plan.position.unknown)
 
 
 def awaited(plan: GroupPlan) -> Awaits:
@@ -405,7 +408,7 @@ class Passes:
         awaits = awaited(plan)
         if self._surveyor.awaits_orders(group) or not self._desk.book.policy.inbound.keys().isdisjoint(skus):
             awaits |= Awaits.TIME
-        if not awaits:
+        if not awaits or unread(plan):
             # Of what is at rest nothing is kept: there is much of it, and it is seldom looked at.
             self._plans.pop(group, None)
             self._surveyor.forget(group)

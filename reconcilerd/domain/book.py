@@ -329,7 +329,9 @@ class Book:
         return known
 
     def _take_slot(self, fact: SlotObserved) -> Taken:
-        fact = replace(fact, listing_sku=code_of(fact.listing_sku))
+        code = code_of(fact.listing_sku)
+        if code != fact.listing_sku:
+            fact = replace(fact, listing_sku=code)
         channel = self.policy.channels.get(fact.slot.channel)
         if channel is None:
             return _OLD

@@ -378,7 +378,7 @@ class SlotTrack:
 
         What a fall still lacks in orders then was somebody else's doing; ``again``: that was said before.
         """
-        if through is None:
+        if through is None or not (self.inferred or self.buried):
             return
         if self.seen is not None and not again:
             strange = [each for each in self.inferred if each.to <= through]

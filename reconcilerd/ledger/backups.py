@@ -16,10 +16,10 @@ from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.copies import Inspected, copy_of, inspect, into_place, made_by_us, must_be_there
 from reconcilerd.ledger.lock import take_lock
-from reconcilerd.ledger.migrations import ALL
 from reconcilerd.ledger.owner import give
 from reconcilerd.ledger.rotation import HOUR_MS, surplus
 from reconcilerd.ledger.store import Ledger
+from reconcilerd.ledger.versions import ALL
 
 OVERDUE_MS = 26 * HOUR_MS
 """An older last backup is told: a daily one, with two hours to be late."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.disk import room
-from reconcilerd.ledger.migrations import applied_to, newer_than_ours, programs_of
 from reconcilerd.ledger.reader import Reader, faults, read_only
+from reconcilerd.ledger.versions import applied_to, newer_than_ours, programs_of
 
 STEP_PAGES = 256
 """Pages copied at once: a megabyte."""

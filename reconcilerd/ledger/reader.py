@@ -14,7 +14,7 @@ from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body
 from reconcilerd.ledger.fold import EMPTY, Held, Key, SetDigest, fold
-from reconcilerd.ledger.migrations import applied_to, has_table, newer_than_ours
+from reconcilerd.ledger.versions import applied_to, has_table, newer_than_ours
 
 F = TypeVar("F")
 Told = tuple[int, Instant, Fact]

@@ -1,22 +1,25 @@
 """Where metrics are asked for: ``/metrics``, and the control socket for a node_exporter's textfile.
 
-What writes them down is imported with the first question: who never asks does not carry it in memory.
+What writes them down is imported with the first question, what serves pages with the app: who has neither does not
+carry them in memory.
 """
 
-from typing import Any
-
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from typing import TYPE_CHECKING, Any
 
 from reconcilerd.daemon.answers import Handler
 from reconcilerd.web.sources import Sources
 
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.routing import Route
 
-def routes(sources: Sources) -> list[Route]:
+
+def routes(sources: Sources) -> "list[Route]":
     """``/metrics``, for the app."""
+    from starlette.responses import Response
+    from starlette.routing import Route
 
-    async def metrics(_request: Request) -> Response:
+    async def metrics(_request: "Request") -> Response:
         from reconcilerd.web.exposition import CONTENT_TYPE, text
 
         return Response(await text(sources), media_type=CONTENT_TYPE)

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import click
 
-from reconcilerd.cli.main import cli
+from reconcilerd.cli.program import whole
 
 Words = tuple[str, ...]
+PROGRAM = whole()
 
 
-def commands(group: click.Group = cli, words: Words = ()) -> Iterator[tuple[Words, click.Command]]:
+def commands(group: click.Group = PROGRAM, words: Words = ()) -> Iterator[tuple[Words, click.Command]]:
     """Every command and group by its words."""
     for name, each in group.commands.items():
         yield (*words, name), each

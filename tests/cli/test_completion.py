@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reconcilerd.cli.completing import VARIABLES
-from reconcilerd.cli.main import cli
 from reconcilerd.cli.reconcile_entry import parser
+from tests.cli.commands import PROGRAM
 from tests.cli.pretended import answering
 from tests.cli.programs import run
 from tests.plans.stage import Shop, opened
@@ -148,4 +148,4 @@ def test_names_begin_as_was_typed_in_any_case_and_are_few(tmp_path: Path) -> Non
 
 
 def test_every_command_is_offered(tmp_path: Path) -> None:
-    assert set(offered(tmp_path, "bash", "reconcilerd ")) == set(cli.commands)
+    assert set(offered(tmp_path, "bash", "reconcilerd ")) == set(PROGRAM.commands)

@@ -90,7 +90,7 @@ def test_every_command_that_may_answer_in_json_says_how_it_failed_as_its_exit_co
         def fails(*_: object, error: BaseException = error) -> NoReturn:
             raise error
 
-        monkeypatch.setattr("reconcilerd.cli.main.answer", fails)
+        monkeypatch.setattr("reconcilerd.cli.commands.answer", fails)
         assert said(capsys, "status", "--json")[0] == code
         monkeypatch.setattr(reconcile_entry, "answer", fails)
         if isinstance(error, KeyboardInterrupt | ZeroDivisionError):
@@ -111,7 +111,7 @@ def test_without_json_a_bug_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -
     def fails(*_: object) -> NoReturn:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("reconcilerd.cli.main.answer", fails)
+    monkeypatch.setattr("reconcilerd.cli.commands.answer", fails)
     with pytest.raises(ZeroDivisionError):
         main(["status"])
     monkeypatch.setattr(reconcile_entry, "answer", fails)

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from reconcilerd.cli import main, plan, plan_text, reconcile_entry
+from reconcilerd.cli import commands, plan, plan_text, reconcile_entry
 from reconcilerd.domain.visible import visible
 from reconcilerd.simulator.truth import WorldConfig
+from tests.cli.commands import PROGRAM
 from tests.plans.stage import Shop, opened
 from tests.world.stage import put_on_sale, small_world
 
@@ -67,9 +68,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
 
 def printed(monkeypatch: pytest.MonkeyPatch, command: list[str], answer: dict[str, Any]) -> str:
     """What a command prints of an answer."""
-    for module in (main, plan, reconcile_entry):
+    for module in (commands, plan, reconcile_entry):
         monkeypatch.setattr(module, "answer", lambda *_args: answer)
-    said = CliRunner().invoke(main.cli, command, standalone_mode=False)
+    said = CliRunner().invoke(PROGRAM, command, standalone_mode=False)
     assert said.exception is None, said.exception
     return said.output
 

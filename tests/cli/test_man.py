@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from reconcilerd.cli.main import cli
 from reconcilerd.cli.man import MARK, Page, pages, roff, write
 from reconcilerd.cli.reconcile_entry import parser
 from reconcilerd.errors import ConfigFault
-from tests.cli.commands import ALL
+from tests.cli.commands import ALL, PROGRAM
 from tests.cli.programs import run
 
 DAY = "2026-11-28"
@@ -22,7 +21,7 @@ NAMES = {"reconcilerd", "reconcile", *("-".join(("reconcilerd", *words)) for wor
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("man")
-    write(cli, made)
+    write(PROGRAM, made)
     return made
 
 
@@ -32,7 +31,7 @@ def test_there_is_a_page_for_every_command_and_no_other(folder: Path) -> None:
 
 @pytest.mark.parametrize("words", sorted(ALL), ids=" ".join)
 def test_a_page_has_every_option_with_its_help(words: tuple[str, ...]) -> None:
-    [page] = [each for each in pages(cli) if each.words == " ".join(("reconcilerd", *words))]
+    [page] = [each for each in pages(PROGRAM) if each.words == " ".join(("reconcilerd", *words))]
     text = roff(page, DAY)
     typed = {term for term, _ in page.options}
     if words != ("reconcile",):
@@ -46,13 +45,13 @@ def test_a_page_has_every_option_with_its_help(words: tuple[str, ...]) -> None:
 def test_the_thin_entry_has_the_options_of_its_own_parser() -> None:
     options = {option for each in parser()._actions for option in each.option_strings}
     for name in ("reconcile", "reconcilerd-reconcile"):
-        [page] = [each for each in pages(cli) if each.name == name]
+        [page] = [each for each in pages(PROGRAM) if each.name == name]
         assert {option for term, _ in page.options for option in re.findall(r"--?[a-z]+", term)} == options
         assert all(means for _, means in page.options)
 
 
 def test_pages_name_only_pages_that_there_are() -> None:
-    for page in pages(cli):
+    for page in pages(PROGRAM):
         assert set(page.see) <= NAMES - {page.name}, page.name
         assert page.paragraphs, page.name
 
@@ -106,15 +105,15 @@ def test_the_same_day_makes_the_same_pages_and_files_of_others_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    write(cli, tmp_path)
+    write(PROGRAM, tmp_path)
     before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
     assert b'"2023-11-14"' in before["reconcilerd.1"]
-    write(cli, tmp_path)
+    write(PROGRAM, tmp_path)
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
     (tmp_path / "reconcile.1").write_text("mine", "utf-8")
     (tmp_path / "reconcilerd.1").write_text(f"{MARK}\nold", "utf-8")
     with pytest.raises(ConfigFault, match=r"reconcile\.1: is there"):
-        write(cli, tmp_path)
+        write(PROGRAM, tmp_path)
     assert (tmp_path / "reconcilerd.1").read_text("utf-8") == f"{MARK}\nold"
 
 

@@ -9,12 +9,12 @@ import click
 import pytest
 
 import reconcilerd
-from reconcilerd.cli.main import cli
 from reconcilerd.cli.reconcile_entry import parser
 from reconcilerd.cli.runbooks import print_runbook, text_of
 from reconcilerd.config.defaults import describe
 from reconcilerd.config.rules import LISTING_COLUMNS, SKU_COLUMNS
 from reconcilerd.domain.alerts import KINDS, SEVERITIES
+from tests.cli.commands import PROGRAM
 
 PACKAGE = Path(reconcilerd.__file__).parent
 SECTIONS = ["What it means", "What the daemon does", "Look", "End it"]
@@ -36,7 +36,7 @@ def fault_of(line: str) -> str:
         known = {option for action in parser()._actions for option in action.option_strings}
         wrong = [word for word in words if word.startswith("-") and word not in known]
         return f"no option {wrong}" if wrong else ""
-    command: click.Command = cli
+    command: click.Command = PROGRAM
     while isinstance(command, click.Group) and words and words[0] in command.commands:
         command = command.commands[words.pop(0)]
     if isinstance(command, click.Group) and not command.invoke_without_command:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from reconcilerd.connectors.extensiv import stock
+from reconcilerd.connectors.extensiv.walk import PAGINGS, Walker, key_of
 from reconcilerd.connectors.port import Page
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import StockObserved
@@ -187,6 +188,40 @@ async def test_where_the_bins_are_known_a_list_is_read_once() -> None:
     assert (await tenant.sweep("stock")).complete
     assert (await tenant.sweep("stock")).complete
     assert [query["page"] for _, query in tenant.asked].count("1") == 1
+
+
+async def test_a_list_that_is_read_again_keeps_only_what_was_not_there_before() -> None:
+    live = many(1, 150)
+    walker, paging = Walker(shelves(live), {}), PAGINGS[FeedName("extensiv.stock")]
+    seen = {key_of(row, paging.key) for row, _ in (await walker.walk(paging, doubt=True)).rows}
+    live.append(stock_row(150, "new", 7))
+    again = await walker.walk(paging, besides=seen)
+    assert (again.why, [row["productStockId"] for row, _ in again.rows]) == ("", [150])
+
+
+def named(tenant: Tenant) -> list[int]:
+    """How many SKUs each call for some named."""
+    return [len(query["sku"].split(",")) for path, query in tenant.asked if path.endswith("/inventory")]
+
+
+async def test_a_call_names_as_many_skus_as_their_bins_leave_room_for() -> None:
+    large = [stock_row(1000 * sku + each, f"large{sku}", 1) for sku in (1, 2, 3) for each in range(20)]
+    tenant = shelves([*many(100, 220), *large])
+    assert (await tenant.sweep("stock")).complete
+    small = [f"s{number}" for number in range(100, 220)]
+    await tenant.read(*small, "large1", "large2", "large3")
+    assert named(tenant) == [40, 40, 40, 2, 1]
+    assert {each.sku for each in tenant.of(StockObserved)} == {*small, "large1", "large2", "large3"}
+    await tenant.read(*(f"new{number}" for number in range(10, 25)))
+    assert max(named(tenant)) == 10, "a SKU whose bins nobody knows may have several"
+
+
+async def test_skus_that_others_crowd_off_the_page_are_told_all_the_same() -> None:
+    tenant = shelves(many(1, 401))
+    assert (await tenant.sweep("stock")).complete
+    asked = [f"s{number}" for number in range(1, 40)]
+    await tenant.read(*asked)
+    assert sorted(each.sku for each in tenant.of(StockObserved)) == sorted(asked)
 
 
 def carry(live: list[Row], units: int) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from reconcilerd.daemon import passes
 from reconcilerd.daemon.passes import Standing
 from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits, counted_as
+from reconcilerd.domain.book import Book
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.verdicts import NEEDS_A_PERSON, Verdict
@@ -135,3 +136,20 @@ def test_between_two_slices_a_request_gets_from_its_connection_to_its_answer(
     play(small_world(WorldConfig(), split=True, skus="abcd"), policy(split=True), scene)
     assert len(seen) == 4
     assert min(after - before for before, after in pairwise(seen)) >= passes.TURNS - 1
+
+
+def test_of_a_group_whose_stock_was_never_read_nothing_is_kept_from_look_to_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(60)
+        book, planner = stage.built.daemon.desk.book, stage.built.daemon.passes
+        for places in ("stock_places", "stocked"):
+            monkeypatch.setattr(Book, places, lambda _book, _sku: ())
+        book.shape += 1
+        [plan] = await planner.one_pass([Sku("a")])
+        assert plan.position.unknown
+        assert plan.drifts, "it waits for that reading"
+        assert (planner._plans, planner.standing._rooms) == ({}, {})
+
+    play(small_world(WorldConfig(), split=True, skus="a"), policy(split=True), scene)

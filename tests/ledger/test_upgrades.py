@@ -13,9 +13,10 @@ from reconcilerd.ledger import store
 from reconcilerd.ledger.backups import back_up, restore
 from reconcilerd.ledger.codec import Row, encode, encode_body
 from reconcilerd.ledger.copies import inspect
-from reconcilerd.ledger.migrations import ALL, migrations
+from reconcilerd.ledger.migrations import migrations
 from reconcilerd.ledger.reader import GENESIS, chain_hash, open_reader
 from reconcilerd.ledger.store import Ledger
+from reconcilerd.ledger.versions import ALL
 from tests.ledger.test_ledger import clock, stock
 
 EARLIER = range(1, len(ALL))

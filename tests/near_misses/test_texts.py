@@ -10,7 +10,6 @@ from typing import Any
 import click
 import pytest
 
-from reconcilerd.cli.main import cli
 from reconcilerd.config.credentials import resolve
 from reconcilerd.config.load import load, salvage
 from reconcilerd.config.policy import policy_of
@@ -25,6 +24,7 @@ from reconcilerd.errors import ConfigFault, LedgerFault, MalformedReply, Reconci
 from reconcilerd.ledger.codec import UnknownFact, decode, decode_body, encode, encode_body
 from reconcilerd.simulator.shoppers import read_invoices
 from reconcilerd.transport.replies import Reply, Skew, json_of, retry_after_ms
+from tests.cli.commands import PROGRAM
 from tests.near_misses.damage import GONE, NUMBERS, cuts, damaged, near_misses_of
 from tests.near_misses.samples import FACTS
 
@@ -462,7 +462,7 @@ def test_a_fact_of_a_later_version_is_kept_as_it_is() -> None:
     ids=ascii,
 )  # fmt: skip
 def test_a_span_of_seeds_is_two_whole_numbers_or_refused(text: str) -> None:
-    seeds = next(each for each in cli.commands["simulate"].params if each.name == "seeds").type
+    seeds = next(each for each in PROGRAM.commands["simulate"].params if each.name == "seeds").type
     with pytest.raises(click.UsageError, match="seeds"):
         seeds.convert(text, None, None)
     assert seeds.convert("3..5", None, None) == range(3, 6)
@@ -475,7 +475,7 @@ def test_a_span_of_seeds_is_two_whole_numbers_or_refused(text: str) -> None:
     ids=ascii,
 )  # fmt: skip
 def test_a_span_of_time_is_a_whole_number_with_its_unit_or_refused(text: str) -> None:
-    group = cli.commands["alerts"]
+    group = PROGRAM.commands["alerts"]
     assert isinstance(group, click.Group)
     span = next(each for each in group.commands["silence"].params if "--for" in each.opts).type
     with pytest.raises(click.UsageError, match="no time"):

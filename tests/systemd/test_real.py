@@ -413,8 +413,8 @@ with zipfile.ZipFile(sys.argv[1]) as good, zipfile.ZipFile(sys.argv[2], "w") as 
     for each in good.namelist():
         text = good.read(each)
         if each == "reconcilerd/ledger/migrations.py":
-            made = b'@migrations()\ndef m999_more(db):\n    db.execute("create table more (x integer) strict")\n'
-            text = text.replace(b"ALL: Final = (", made + b"ALL: Final = (", 1)
+            text += b'\n@migrations()\ndef m999_more(db):\n    db.execute("create table more (x integer) strict")\n'
+        if each == "reconcilerd/ledger/versions.py":
             text = text.replace(b'"m004_records")', b'"m004_records", "m999_more")', 1)
         if each == "reconcilerd/cli/run.py":
             text = text.replace(b'        start_page(', b'        raise RuntimeError("spoilt")\n        start_page(', 1)

@@ -17,8 +17,8 @@ from reconcilerd.config.settings import Settings
 from reconcilerd.errors import ConfigFault, LedgerFault
 from reconcilerd.ledger.backups import last_backup, overdue
 from reconcilerd.ledger.disk import LOW_PERCENT, room
-from reconcilerd.ledger.migrations import ALL
 from reconcilerd.ledger.reader import Reader, open_reader
+from reconcilerd.ledger.versions import ALL
 
 FULL_BYTES: Final = 100 * 2**20
 """With less room than this the ledger will soon not take an entry."""

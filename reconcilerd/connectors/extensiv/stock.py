@@ -4,7 +4,7 @@ What is missing is asked for by exact SKU, twice, before it is gone. A row that 
 SKU stays as it was known, and the sweep that met it is not complete.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +27,11 @@ from reconcilerd.domain.names import Instant, LocationName, Sku, after, sku_of
 Sums = tuple[int, int, int]
 """On hand, unavailable and allocated of the bins of one SKU at one place."""
 _NEVER: Final = Instant(0)
+ROWS_A_CALL: Final = 50
+"""Half a page: the filter finds longer SKUs as well, and one that they crowd off the page is asked for again."""
+ROWS_OF_THE_UNKNOWN: Final = 5
+MOST_A_CALL: Final = 40
+"""SKUs that one address names; clients that ask for a hundred are known."""
 MAX_AGAIN: Final = 2_000
 """SKUs a sweep reads again because it met the bins of one place at different moments: half a minute or so."""
 MANY_TIMES: Final = 5
@@ -139,9 +144,22 @@ class Stock:
 
     async def read(self, skus: Sequence[Sku], emit: Emit) -> None:
         """Read the rows of exactly these SKUs now. What lacks a known bin proves nothing and is not told."""
-        for start in range(0, len(skus), SKUS_A_CALL):
-            facts, _ = await self._read_few(set(skus[start : start + SKUS_A_CALL]))
+        for some in self._calls(skus):
+            facts, _ = await self._read_few(some)
             await emit(Page(STOCK, tuple(facts)))
+
+    def _calls(self, skus: Iterable[Sku]) -> Iterator[set[Sku]]:
+        """These SKUs by the calls that ask for them: their known bins leave room on the page for what else matches."""
+        some, rows_ = set[Sku](), 0
+        for sku in skus:
+            more = len(self._bins.get(sku, ())) or ROWS_OF_THE_UNKNOWN
+            if some and (rows_ + more > ROWS_A_CALL or len(some) == MOST_A_CALL):
+                yield some
+                some, rows_ = set(), 0
+            some.add(sku)
+            rows_ += more
+        if some:
+            yield some
 
     async def _walk(self) -> Walk:
         """The whole list. Where the bins of it are not known, nobody would miss one that moved out of sight."""

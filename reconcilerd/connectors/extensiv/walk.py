@@ -123,12 +123,16 @@ class Walker:
         page, asked = await self._page(paging, 1)
         return Walk([(row, asked) for row in page])
 
-    async def walk(self, paging: Paging, *, doubt: bool = False) -> Walk:
+    async def walk(
+        self, paging: Paging, *, doubt: bool = False, besides: Collection[object] = frozenset()
+    ) -> Walk:
         """A whole list, two pages at a time, so that a slow answer does not leave the bucket unused.
 
-        ``doubt``: nothing is known of what must be there, so a last page that is not full is read twice.
+        ``doubt``: nothing is known of what must be there, so a last page that is not full is read twice. ``besides``:
+        keys of rows that the caller has; they are read, and not kept.
         """
-        walk = await self._walk(paging, at_once=1 if paging.path in self._short else 2, doubt=doubt)
+        at_once = 1 if paging.path in self._short else 2
+        walk = await self._walk(paging, at_once, doubt=doubt, besides=besides)
         if walk.pages <= 1:
             self._short.add(paging.path)
         else:
@@ -145,14 +149,13 @@ class Walker:
         for _ in range(MOST_PASSES):
             if walk.why or walk.pages <= 1:
                 return walk
-            again = await self.walk(paging)
-            new = [each for each in again.rows if key_of(each[0], paging.key) not in seen]
-            walk.rows += new
+            again = await self.walk(paging, besides=seen)
+            walk.rows += again.rows
             walk.why = again.why
             if again.oldest is not None:
                 walk.saw(again.oldest)
-            seen |= {key_of(row, paging.key) for row, _ in new}
-            if not new:
+            seen |= {key_of(row, paging.key) for row, _ in again.rows}
+            if not again.rows:
                 return walk
         walk.why = f"{paging.path} still moved after {MOST_PASSES} readings"
         return walk
@@ -163,7 +166,14 @@ class Walker:
         text = ",".join(f'"{each}"' if "," in each else each for each in spelt)
         return replace(plain, query=((plain.by_sku, text),), timeout_s=PAGE_TIMEOUT_S)
 
-    async def _walk(self, paging: Paging, at_once: int, *, doubt: bool = False) -> Walk:
+    async def _walk(
+        self,
+        paging: Paging,
+        at_once: int,
+        *,
+        doubt: bool = False,
+        besides: Collection[object] = frozenset(),
+    ) -> Walk:
         """Read pages until the end is told twice, and none after it has rows.
 
         A page of rows that all came before means that the server ignores ``page``.
@@ -179,12 +189,12 @@ class Walker:
                     if any(later for later, _ in pages[at - number + 1 :]):
                         walk.why = f"page {at} of {paging.path} is empty, and the next one is not"
                         return walk
-                    return await self._fill_up(paging, walk, seen, sizes, doubt=doubt)
+                    return await self._fill_up(paging, walk, seen.union(besides), sizes, doubt=doubt)
                 keys = {key_of(row, paging.key) for row in page}
                 if keys <= seen:
                     walk.why = f"page {at} of {paging.path} repeats earlier ones: the server ignores paging"
                     return walk
-                walk.rows.extend((row, asked) for row in page)
+                walk.rows.extend((row, asked) for row in page if key_of(row, paging.key) not in besides)
                 seen |= keys
                 sizes[at] = len(page)
                 self._widest[paging.path] = max(len(page), self._widest.get(paging.path, 0))

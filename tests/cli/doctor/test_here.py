@@ -19,8 +19,8 @@ from reconcilerd.config.secret import Secret
 from reconcilerd.domain.names import Instant
 from reconcilerd.ledger.backups import OVERDUE_MS
 from reconcilerd.ledger.disk import Room
-from reconcilerd.ledger.migrations import ALL
 from reconcilerd.ledger.store import Ledger
+from reconcilerd.ledger.versions import ALL
 from tests.cli.programs import run
 from tests.ledger.test_ledger import stock
 
