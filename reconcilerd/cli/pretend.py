@@ -50,8 +50,17 @@ def demo(seconds: int, seed: int, orders: Path | None, as_json: bool) -> int:
     metavar="URL",
     help="Have the stores tell a daemon's door of what changes, like http://127.0.0.1:9642.",
 )
+@click.option(
+    "--closed", is_flag=True, help="Nobody comes and nothing happens: what a daemon costs by itself."
+)
 def simulator(
-    port: int, seed: int, orders: Path | None, faults: str, as_demo: bool, webhooks: str | None
+    port: int,
+    seed: int,
+    orders: Path | None,
+    faults: str,
+    as_demo: bool,
+    webhooks: str | None,
+    closed: bool,
 ) -> int:
     """Serve a simulated business that trades: Extensiv and three Shopify stores, on loopback.
 
@@ -59,7 +68,7 @@ def simulator(
     """
     from reconcilerd.cli.simulator import serve_simulator
 
-    return serve_simulator(port, seed, orders, faults, demo=as_demo, webhooks=webhooks)
+    return serve_simulator(port, seed, orders, faults, demo=as_demo, webhooks=webhooks, closed=closed)
 
 
 MAX_SEEDS = 100_000

@@ -28,8 +28,9 @@ def serve_simulator(
     demo: bool,
     seconds: float = 3600.0,
     webhooks: str | None = None,
+    closed: bool = False,
 ) -> int:
-    """Serve on loopback. ``webhooks``: the door that the stores post to.
+    """Serve on loopback. ``webhooks``: the door that the stores post to. ``closed``: nobody comes.
 
     Raises ConfigFault for a bad orders file, unknown faults, a door that is not on this machine or a taken port.
     """
@@ -40,7 +41,7 @@ def serve_simulator(
     scene.business.faults.rates = script.rates
     scene.business.faults.script = script.of_seed(seed)
     try:
-        anyio.run(_serve, scene, port, True, webhooks)
+        anyio.run(_serve, scene, port, not closed, webhooks)
     except BaseExceptionGroup as group:
         # A task group wraps whatever ends it.
         taken, others = group.split(OSError)
