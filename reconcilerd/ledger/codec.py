@@ -55,6 +55,14 @@ def encode_body(rows: Sequence[Row]) -> bytes:
     return _encoder.encode([(r.kind, r.about, r.previous, msgspec.Raw(r.payload)) for r in rows])
 
 
+def mark_of(kind: str, about: str) -> bytes:
+    """How a fact of a subject begins in a body, up to the number of the entry before.
+
+    Nothing else in a body looks like it: within a text, quotes are escaped.
+    """
+    return _encoder.encode((kind, about))[:-1] + b","
+
+
 _body_decoder: Final = msgspec.json.Decoder(list[tuple[str, str, int, msgspec.Raw]])
 
 

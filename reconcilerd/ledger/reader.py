@@ -2,17 +2,17 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from reconcilerd.domain.facts import ASIDE, FACT_TYPES, DecisionRecorded, Fact, LedgerAnchored, OrderObserved
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
-from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body
+from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body, mark_of
 from reconcilerd.ledger.fold import EMPTY, Held, Key, SetDigest, fold
 from reconcilerd.ledger.migrations import applied_to, has_table, newer_than_ours
 
@@ -84,6 +84,16 @@ def _said(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError) -> str:
     if "locked" in text or "busy" in text:
         return f"{path}: another program holds the ledger's database ({text})"
     return f"{path}: {text}"
+
+
+_PREVIOUS: Final = "cast(cast(substr(body, instr(body, mark) + length(mark), 20) as text) as integer)"
+"""The number of the entry before, as SQLite finds it in the body of one that holds a subject."""
+
+
+def _last_of(rows: Iterable[Row], kind: str, about: str, at: Instant) -> tuple[Instant, Row] | None:
+    """What an entry written at a moment says last of a subject."""
+    mine = [row for row in rows if (row.kind, row.about) == (kind, about)]
+    return (at, mine[-1]) if mine else None
 
 
 class Reader:
@@ -180,6 +190,42 @@ class Reader:
         """Newest first, walking back through the number of the entry before; the last is what held at the anchor."""
         return list(islice(self._back(kind, about), limit))
 
+    def histories(self, subjects: Collection[Key], limit: int, before: int | None = None) -> list[Told]:
+        """``history`` of several subjects, subject by subject, in one question to SQLite.
+
+        On a thread beside a loop that computes, each question waits anew for the interpreter. ``before``: only from
+        the entries before one that names these subjects itself; from any other, nothing.
+        """
+        if not subjects:
+            return []
+        asked = [(number, *each, mark_of(*each)) for number, each in enumerate(subjects)]
+        first = "asked join state using (kind, about)", "state.seq"
+        if before is not None:
+            first = "asked, entries where entries.seq = ? and instr(body, mark)", _PREVIOUS
+        query = f"""with recursive
+            asked(number, kind, about, mark) as (values {", ".join("(?, ?, ?, ?)" for _ in asked)}),
+            back(number, kind, about, mark, seq, step) as (
+                select number, kind, about, mark, {first[1]}, 1 from {first[0]}
+                union all
+                select number, kind, about, mark, {_PREVIOUS}, step + 1
+                from back join entries using (seq) where step < ? and instr(body, mark))
+            select kind, about, seq, at, body from back left join entries using (seq) where seq > 0
+            order by number, step"""  # noqa: S608 - of marks alone
+        values = [*chain.from_iterable(asked), *([] if before is None else [before]), limit]
+        with faults(self.path):
+            rows = self._connection.execute(query, values).fetchall()
+        bodies = {seq: body for _, _, seq, _, body in rows if body is not None}
+        entries = {seq: decode_body(body) for seq, body in bodies.items()}
+        found = list[Told]()
+        for kind, about, seq, at, _ in rows:
+            if seq in entries:
+                kept = _last_of(entries[seq], kind, about, Instant(at))
+            else:
+                kept = self._row_of_base(seq, kind, about)
+            if kept is not None and not isinstance(fact := self._decode(seq, kept[1]), UnknownFact):
+                found.append((seq, kept[0], fact))
+        return found
+
     def before(self, kind: str, about: str, seq: int, limit: int) -> list[tuple[int, Instant, Fact]]:
         """The same, of the entries before one."""
         return list(islice((each for each in self._back(kind, about) if each[0] < seq), limit))
@@ -205,8 +251,7 @@ class Reader:
             entry = self._connection.execute("select at, body from entries where seq = ?", (seq,)).fetchone()
             if entry is None:
                 return self._row_of_base(seq, kind, about)
-        rows = [row for row in decode_body(entry[1]) if (row.kind, row.about) == (kind, about)]
-        return (Instant(entry[0]), rows[-1]) if rows else None
+        return _last_of(decode_body(entry[1]), kind, about, Instant(entry[0]))
 
     def _row_of_base(self, seq: int, kind: str, about: str) -> tuple[Instant, Row] | None:
         """What held at the anchor, by an entry that is gone."""

@@ -15,8 +15,8 @@ def past_of(ledger: Path) -> Past:
     """One reading at a time, however many ask."""
     one = CapacityLimiter(1)
 
-    async def past(subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
-        return await to_thread.run_sync(partial(_read, ledger, subjects, each), limiter=one)
+    async def past(subjects: Sequence[tuple[str, str]], each: int, before: int | None = None) -> list[Row]:
+        return await to_thread.run_sync(partial(_read, ledger, subjects, each, before), limiter=one)
 
     return past
 
@@ -38,9 +38,9 @@ def passed_of(ledger: Path) -> PassedOf:
     return told
 
 
-def _read(ledger: Path, subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
+def _read(ledger: Path, subjects: Sequence[tuple[str, str]], each: int, before: int | None) -> list[Row]:
     reader = open_reader(ledger)
     try:
-        return [row for kind, about in subjects for row in reader.history(kind, about, each)]
+        return reader.histories(subjects, each, before)
     finally:
         reader.close()
