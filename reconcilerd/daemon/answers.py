@@ -246,7 +246,7 @@ class Answers:
         began = self._desk.clock()
         if request.get("fresh") or apply:
             await self._read(skus)
-        before = [self._sheet(sku) for sku in skus]
+        before = [self._sheet(sku) for sku in skus] if apply else None
         if apply:
             await self._apply(skus)
         elif request.get("fresh"):
@@ -265,7 +265,7 @@ class Answers:
             "applied": apply,
             "fresh": apply or request.get("fresh", False),
             "corrected": self._corrected(skus, began),
-            "before": before if apply else None,
+            "before": before,
             "looked_at": looked_at,
             "skus": sheets,
             "exit_code": 7 if apply and held and code == 3 else code,
