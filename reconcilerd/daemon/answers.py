@@ -5,6 +5,7 @@ Every answer is a plain value ready for JSON with an ``exit_code``; an error is 
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from heapq import nsmallest
@@ -38,7 +39,7 @@ from reconcilerd.domain.facts import (
     FreezeSet,
     PlanMade,
 )
-from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Verdict
+from reconcilerd.domain.guards import NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey, after, format_instant
 from reconcilerd.domain.plan import GroupPlan, make_plan
@@ -161,7 +162,10 @@ class Answers:
         """How everything stands, in a few figures."""
         book, now, standing = self._desk.book, self._desk.clock(), self._daemon.passes.standing
         rails = self._daemon.rails()
-        drifts = [each for group in standing.drifts.values() for each in group]
+        listings, drifts, held = self._daemon.windows.count(book.slots), Counter[str](), Counter[str]()
+        for (name, _, state, _), number in standing.index.listings.items():
+            drifts[name] += number
+            held[name] += number if state == "held" else 0
         return {
             "schema": "reconcilerd.status/1",
             "at": format_instant(now),
@@ -201,16 +205,16 @@ class Answers:
             "channels": [
                 {
                     "channel": name,
-                    "listings": sum(slot.channel == name for slot in book.slots),
-                    "drifts": sum(drift.slot.channel == name for drift, _ in drifts),
-                    "held": sum(d.slot.channel == name and v not in GOES for d, v in drifts),
+                    "listings": listings.get(name, 0),
+                    "drifts": drifts[name],
+                    "held": held[name],
                     "queued": self._daemon.executors[name].queued if name in self._daemon.executors else 0,
                 }
                 for name in sorted(book.policy.channels)
             ],
             "exposed_units": standing.exposed.total,
             "hidden_units": standing.hidden.total,
-            "waiting_for_approval": len(waiting := held_for_a_person(standing)),
+            "waiting_for_approval": len(waiting := standing.index.waiting),
             "held_plan": latest.id if waiting and (latest := self._daemon.passes.latest_held) else None,
             "half_approved": self._half_approved(),
             **(self._alarms.standing() if self._alarms else {"alerts": [], "silences": []}),
@@ -223,7 +227,9 @@ class Answers:
                 }
                 for name, ended in self._daemon.health.jobs.items()
             ],
-            "findings": _counted(str(f.what) for f in book.findings.values() if not f.cleared),
+            "findings": {
+                str(kind): len(there) for kind in FindingKind if (there := book.findings.standing(kind))
+            },
             "exit_code": 0,
         }
 
@@ -588,10 +594,3 @@ def _plain(fact: Fact) -> dict[str, Any]:
         value = getattr(fact, name)
         values[name] = value.path if isinstance(value, SlotKey) else value
     return values
-
-
-def _counted(kinds: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for kind in kinds:
-        counts[kind] = counts.get(kind, 0) + 1
-    return counts

@@ -19,8 +19,9 @@ import anyio.lowlevel
 
 from reconcilerd.daemon.approvals import Approvals, Archive, Op, Request
 from reconcilerd.daemon.daemon import Daemon
-from reconcilerd.daemon.passes import SLICE_MS, Word, everybody_else
+from reconcilerd.daemon.passes import SLICE_MS, Word
 from reconcilerd.daemon.refusals import UnknownName, error
+from reconcilerd.daemon.turns import everybody_else
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     EnvelopeApproved,
