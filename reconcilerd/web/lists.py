@@ -159,7 +159,9 @@ async def passes_page(past: Past, before: int | None = None) -> PassesPage:
     rows = await past([(PlanMade.kind, "plan")], PASSES + 1, before)
     passes = [_pass(entry, fact) for entry, _, fact in rows if isinstance(fact, PlanMade)]
     if before is not None and not passes:
-        raise NotShown(f"no pass is in the ledger that went on to one in entry {before}", UNKNOWN)
+        raise NotShown(
+            f"the ledger holds no pass before one of entry {before}; /passes has the latest", UNKNOWN
+        )
     shown = passes[:PASSES]
     return PassesPage(before, tuple(shown), shown[-1].entry if len(passes) > PASSES else None)
 
