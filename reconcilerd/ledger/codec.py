@@ -1,6 +1,6 @@
 """Facts to bytes and back: one compact JSON array a fact, decoded strictly by the type its kind names."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -66,12 +66,13 @@ def mark_of(kind: str, about: str) -> bytes:
 _body_decoder: Final = msgspec.json.Decoder(list[tuple[str, str, int, msgspec.Raw]])
 
 
-def decode_body(body: bytes) -> list[Row]:
-    """The rows of an entry. Raises LedgerFault for a body that is not one."""
+def decode_body(body: bytes, only: Container[tuple[str, str]] | None = None) -> list[Row]:
+    """The rows of an entry, or those of some subjects. Raises LedgerFault for a body that is not one."""
     try:
         return [
             Row(kind, about, previous, bytes(raw))
             for kind, about, previous, raw in _body_decoder.decode(body)
+            if only is None or (kind, about) in only
         ]
     except (msgspec.DecodeError, ValueError) as error:
         raise LedgerFault(f"the ledger holds an entry that cannot be read: {error}") from error

@@ -1,6 +1,7 @@
 """Reading the ledger: state, history, entries, and the proof that all of it hangs together."""
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ F = TypeVar("F")
 Told = tuple[int, Instant, Fact]
 """(entry, when written, fact)."""
 STEP = 150
+TOGETHER = 16
+"""Entries read together: of those that hold a page of a feed, a megabyte."""
 GENESIS = b"\0" * 32
 OF_SLOTS = ("slot", "inferred", "buried", "correction", "sent", "settled", "doubted")
 """Kinds of facts whose order says what a slot shows; within one entry in this order."""
@@ -88,12 +91,6 @@ def _said(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError) -> str:
 
 _PREVIOUS: Final = "cast(cast(substr(body, instr(body, mark) + length(mark), 20) as text) as integer)"
 """The number of the entry before, as SQLite finds it in the body of one that holds a subject."""
-
-
-def _last_of(rows: Iterable[Row], kind: str, about: str, at: Instant) -> tuple[Instant, Row] | None:
-    """What an entry written at a moment says last of a subject."""
-    mine = [row for row in rows if (row.kind, row.about) == (kind, about)]
-    return (at, mine[-1]) if mine else None
 
 
 class Reader:
@@ -191,7 +188,7 @@ class Reader:
         return list(islice(self._back(kind, about), limit))
 
     def histories(self, subjects: Collection[Key], limit: int, before: int | None = None) -> list[Told]:
-        """``history`` of several subjects, subject by subject, in one question to SQLite.
+        """``history`` of several subjects, subject by subject, in few questions to SQLite.
 
         On a thread beside a loop that computes, each question waits anew for the interpreter. ``before``: only from
         the entries before one that names these subjects itself; from any other, nothing.
@@ -209,21 +206,39 @@ class Reader:
                 union all
                 select number, kind, about, mark, {_PREVIOUS}, step + 1
                 from back join entries using (seq) where step < ? and instr(body, mark))
-            select kind, about, seq, at, body from back left join entries using (seq) where seq > 0
-            order by number, step"""  # noqa: S608 - of marks alone
+            select seq, kind, about from back where seq > 0 order by number, step"""  # noqa: S608 - of marks alone
         values = [*chain.from_iterable(asked), *([] if before is None else [before]), limit]
         with faults(self.path):
-            rows = self._connection.execute(query, values).fetchall()
-        bodies = {seq: body for _, _, seq, _, body in rows if body is not None}
-        entries = {seq: decode_body(body) for seq, body in bodies.items()}
-        found = list[Told]()
-        for kind, about, seq, at, _ in rows:
-            if seq in entries:
-                kept = _last_of(entries[seq], kind, about, Instant(at))
-            else:
-                kept = self._row_of_base(seq, kind, about)
+            chains = self._connection.execute(query, values).fetchall()
+        found, rows = list[Told](), self._rows(chains)
+        for seq, kind, about in chains:
+            kept = rows.get((seq, kind, about)) or self._row_of_base(seq, kind, about)
             if kept is not None and not isinstance(fact := self._decode(seq, kept[1]), UnknownFact):
                 found.append((seq, kept[0], fact))
+        return found
+
+    def _rows(
+        self, wanted: Iterable[tuple[int, str, str]]
+    ) -> dict[tuple[int, str, str], tuple[Instant, Row]]:
+        """What entries say last of subjects, by number, kind and about. An entry is read once, and is large.
+
+        Sorted by SQLite, some entries are ready at once: it lets go of the interpreter at each, for a moment then.
+        """
+        of_entry: dict[int, set[Key]] = {}
+        for seq, *subject in wanted:
+            of_entry.setdefault(seq, set()).add((subject[0], subject[1]))
+        query = (
+            "select seq, at, body from entries where seq in (select value from json_each(?)) order by +seq"
+        )
+        found: dict[tuple[int, str, str], tuple[Instant, Row]] = {}
+        numbers = [*of_entry]
+        for first in range(0, len(numbers), TOGETHER):
+            with faults(self.path):
+                some = json.dumps(numbers[first : first + TOGETHER])
+                entries = self._connection.execute(query, (some,)).fetchall()
+            for seq, at, body in entries:
+                for row in decode_body(body, of_entry[seq]):
+                    found[seq, row.kind, row.about] = Instant(at), row
         return found
 
     def before(self, kind: str, about: str, seq: int, limit: int) -> list[tuple[int, Instant, Fact]]:
@@ -251,7 +266,8 @@ class Reader:
             entry = self._connection.execute("select at, body from entries where seq = ?", (seq,)).fetchone()
             if entry is None:
                 return self._row_of_base(seq, kind, about)
-        return _last_of(decode_body(entry[1]), kind, about, Instant(entry[0]))
+        rows = decode_body(entry[1], {(kind, about)})
+        return (Instant(entry[0]), rows[-1]) if rows else None
 
     def _row_of_base(self, seq: int, kind: str, about: str) -> tuple[Instant, Row] | None:
         """What held at the anchor, by an entry that is gone."""
