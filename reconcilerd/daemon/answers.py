@@ -6,7 +6,7 @@ Every answer is a plain value ready for JSON with an ``exit_code``; an error is 
 import json
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from heapq import nsmallest
 from types import MappingProxyType
@@ -29,6 +29,7 @@ from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
 from reconcilerd.daemon.refusals import NeverRead, UnknownName, error
 from reconcilerd.daemon.requests import parse
+from reconcilerd.daemon.turns import steps
 from reconcilerd.domain.counterfactual import what_if
 from reconcilerd.domain.explain import explain
 from reconcilerd.domain.facts import (
@@ -252,12 +253,12 @@ class Answers:
         began = self._desk.clock()
         if request.get("fresh") or apply:
             await self._read(skus)
-        before = [self._sheet(sku) for sku in skus] if apply else None
+        before = await self._sheets(skus) if apply else None
         if apply:
             await self._apply(skus)
         elif request.get("fresh"):
             await self._see_through(skus)
-        sheets = [self._sheet(sku) for sku in skus]
+        sheets = await self._sheets(skus)
         if channel is not None:
             sheets = [
                 _only(channel, s) for s in sheets if any(r["channel"] == channel for r in s["channels"])
@@ -523,8 +524,11 @@ class Answers:
         position = position_of(book, group, weather_of(book, now))
         return make_plan(position, self._daemon.windows.onto(self._daemon.rails(), now))
 
-    def _sheet(self, sku: Sku) -> dict[str, Any]:
-        return sheet_of(self._desk.book, sku, self._plan(sku))
+    async def _sheets(self, skus: Sequence[Sku]) -> list[dict[str, Any]]:
+        """Each as it is when its turn comes: all of them take minutes. None of what lost its listings by then."""
+        book, listed = self._desk.book, self._desk.book.joins().slots_of.keys() & skus
+        there = (sku async for sku in steps(skus, 1) if sku not in listed or sku in book.joins().slots_of)
+        return [sheet_of(book, sku, self._plan(sku)) async for sku in there]
 
     async def _read(self, skus: list[Sku]) -> None:
         """Read the stock rows and slots of these SKUs and of all that share their stock."""

@@ -20,9 +20,9 @@ async def everybody_else() -> None:
         await anyio.lowlevel.checkpoint()
 
 
-async def steps(items: Collection[T]) -> AsyncIterator[T]:
-    """All that are there now, with a turn for everybody else after each step."""
-    for number, item in enumerate(tuple(items), 1):
-        yield item
-        if number % STEP == 0:
+async def steps(items: Collection[T], step: int = STEP) -> AsyncIterator[T]:
+    """All that are there now, with a turn for everybody else between any two steps."""
+    for number, item in enumerate(tuple(items)):
+        if number and number % step == 0:
             await anyio.lowlevel.checkpoint()
+        yield item
