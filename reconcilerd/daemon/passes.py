@@ -322,7 +322,7 @@ class Passes:
             await self._carry(slice_plans, facts, first, word.order if word else None)
             heard()
             if groups:
-                await everybody_else()
+                await everybody_else(self._desk.readers)
             else:
                 await anyio.lowlevel.checkpoint()
         await self.changed_policy.settle()
@@ -359,7 +359,7 @@ class Passes:
             except Exception:
                 exposed[group] = 0  # it is told when it is planned
             if self._desk.clock() - began >= SLICE_MS:
-                await everybody_else()
+                await everybody_else(self._desk.readers)
                 began = self._desk.clock()
         return sorted(groups, key=lambda group: -exposed[group])
 

@@ -134,7 +134,7 @@ class Plans:
         began, weather = self._desk.clock(), weather_of(self._desk.book, self._desk.clock())
         for group in groups:
             if self._desk.clock() - began >= SLICE_MS:
-                await everybody_else()
+                await everybody_else(self._desk.readers)
                 began, weather = self._desk.clock(), weather_of(self._desk.book, self._desk.clock())
             plan = decide(position_of(self._desk.book, group, weather), rails, order)
             rails = plan.rails

@@ -16,8 +16,8 @@ from reconcilerd.web.sources import Sources
 from reconcilerd.web.survey import survey
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-STEP = 20
-"""Families written down between two turns of everybody else: a few milliseconds."""
+STEP = 40
+"""Families written down between two turns of everybody else: a millisecond or two."""
 REMEMBERED = 8_192
 """Several times the series of the largest configuration."""
 

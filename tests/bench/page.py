@@ -142,7 +142,9 @@ async def _again_and_again(built: Assembled) -> None:
 
 
 def _app(built: Assembled, sources: Sources, path: Path):  # type: ignore[no-untyped-def]
-    shown = views_of(sources, answers_of(built, open_reader(path), None), past_of(path), passed_of(path))
+    readers = built.daemon.desk.readers
+    answers = answers_of(built, open_reader(path), None)
+    shown = views_of(sources, answers, past_of(path, readers), passed_of(path, readers))
     return build(
         [*meters.routes(sources), *pages.routes(shown), *api.routes(shown)], Wall(built.daemon.desk.clock)
     )

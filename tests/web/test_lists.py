@@ -12,6 +12,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 
+from reconcilerd.daemon.turns import Readers
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.facts import FindingKind, FindingRaised, PlanMade
 from reconcilerd.domain.guards import MEANS, Verdict
@@ -169,7 +170,7 @@ async def links(path: Path, address: str) -> tuple[list[int], str, int]:
 
 async def look(path: Path, request: Request) -> PassesPage:
     before = request.query_params.get("before")
-    return await passes_page(past_of(path), None if before is None else int(before))
+    return await passes_page(past_of(path, Readers()), None if before is None else int(before))
 
 
 @pytest.mark.parametrize(
