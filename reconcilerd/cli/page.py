@@ -28,7 +28,9 @@ def start_page(group: TaskGroup, plan: Plan, sources: Sources, answers: Answers)
         sources.daemon.health.surroundings.probed("page", how)
 
     wall = Wall(desk.clock, host, frozenset(web.hosts), plan.web_tokens, turned_away)
-    views = views_of(sources, answers, past_of(plan.ledger), passed_of(plan.ledger))
+    views = views_of(
+        sources, answers, past_of(plan.ledger, desk.readers), passed_of(plan.ledger, desk.readers)
+    )
     tables = downloads.downloads_of(sources.daemon)
     for_people = [*pages.routes(views), *downloads.routes(tables, desk.clock), *api.routes(views, tables)]
     app = build([*meters.routes(sources), *standing.routes(sources), *for_people, *login.routes(wall)], wall)

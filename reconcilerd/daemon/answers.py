@@ -5,7 +5,7 @@ Every answer is a plain value ready for JSON with an ``exit_code``; an error is 
 
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from heapq import nsmallest
 from types import MappingProxyType
@@ -23,11 +23,13 @@ from reconcilerd.daemon.counts import Counts
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.daily import Daily
 from reconcilerd.daemon.desk import spelled
+from reconcilerd.daemon.figures import figures
 from reconcilerd.daemon.handover import Handover, Past
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
 from reconcilerd.daemon.refusals import NeverRead, UnknownName, error
 from reconcilerd.daemon.requests import parse
+from reconcilerd.daemon.turns import steps
 from reconcilerd.domain.facts import (
     EXTENSIV,
     EnvelopeApproved,
@@ -36,7 +38,7 @@ from reconcilerd.domain.facts import (
     FreezeSet,
     PlanMade,
 )
-from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, Verdict
+from reconcilerd.domain.guards import NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey, after, format_instant
 from reconcilerd.domain.plan import GroupPlan, make_plan
@@ -157,71 +159,12 @@ class Answers:
 
     async def status(self, _request: dict[str, Any], _by: str) -> dict[str, Any]:
         """How everything stands, in a few figures."""
-        book, now, standing = self._desk.book, self._desk.clock(), self._daemon.passes.standing
-        rails = self._daemon.rails()
-        drifts = [each for group in standing.drifts.values() for each in group]
+        ledger = None if self._archive is None else standing_of(self._archive, self._desk.clock()).told()
         return {
-            "schema": "reconcilerd.status/1",
-            "at": format_instant(now),
-            "mode": str(rails.mode),
-            "stopped": rails.stop,
-            "daemon": True,
-            "frozen": sorted(name or "all" for name in rails.frozen),
-            "freeze_windows": [
-                {"channel": each.channel or "all", "allow": sorted(each.allow)} for each in rails.closed
-            ],
-            "tripped": [each.name for each in tripped(book, self._daemon.circuits, now)],
-            "freezes": [
-                {"channel": f.channel or "all", "by": f.by, "reason": f.reason, "until": _time(f.until)}
-                for f in book.words.freezes.values()
-                if f.channel in rails.frozen
-            ],
-            "breaches": [
-                {
-                    "id": b.id,
-                    "at": format_instant(b.at),
-                    "subject": b.subject,
-                    "broken": [*map(list, b.broken)],
-                }
-                for b in book.words.breaches.values()
-            ],
-            "ledger": None if self._archive is None else standing_of(self._archive, now).told(),
-            "skus": len(book.joins().slots_of),
-            "feeds": [
-                {
-                    "feed": feed,
-                    "complete": feed in book.sweeps,
-                    "age_s": (now - book.sweeps[feed].began) // 1000 if feed in book.sweeps else None,
-                    "why": tried.why,
-                }
-                for feed, tried in sorted(book.tried.items())
-            ],
-            "channels": [
-                {
-                    "channel": name,
-                    "listings": sum(slot.channel == name for slot in book.slots),
-                    "drifts": sum(drift.slot.channel == name for drift, _ in drifts),
-                    "held": sum(d.slot.channel == name and v not in GOES for d, v in drifts),
-                    "queued": self._daemon.executors[name].queued if name in self._daemon.executors else 0,
-                }
-                for name in sorted(book.policy.channels)
-            ],
-            "exposed_units": standing.exposed.total,
-            "hidden_units": standing.hidden.total,
-            "waiting_for_approval": len(waiting := held_for_a_person(standing)),
-            "held_plan": latest.id if waiting and (latest := self._daemon.passes.latest_held) else None,
+            **figures(self._daemon),
+            "ledger": ledger,
             "half_approved": self._half_approved(),
             **(self._alarms.standing() if self._alarms else {"alerts": [], "silences": []}),
-            "jobs": [
-                {
-                    "job": name,
-                    "ended": None if ended is None else format_instant(ended.at),
-                    "ok": None if ended is None else ended.ok,
-                    "why": "" if ended is None else ended.why,
-                }
-                for name, ended in self._daemon.health.jobs.items()
-            ],
-            "findings": _counted(str(f.what) for f in book.findings.values() if not f.cleared),
             "exit_code": 0,
         }
 
@@ -244,12 +187,12 @@ class Answers:
         began = self._desk.clock()
         if request.get("fresh") or apply:
             await self._read(skus)
-        before = [self._sheet(sku) for sku in skus]
+        before = await self._sheets(skus) if apply else None
         if apply:
             await self._apply(skus)
         elif request.get("fresh"):
             await self._see_through(skus)
-        sheets = [self._sheet(sku) for sku in skus]
+        sheets = await self._sheets(skus)
         if channel is not None:
             sheets = [
                 _only(channel, s) for s in sheets if any(r["channel"] == channel for r in s["channels"])
@@ -263,7 +206,7 @@ class Answers:
             "applied": apply,
             "fresh": apply or request.get("fresh", False),
             "corrected": self._corrected(skus, began),
-            "before": before if apply else None,
+            "before": before,
             "looked_at": looked_at,
             "skus": sheets,
             "exit_code": 7 if apply and held and code == 3 else code,
@@ -519,8 +462,11 @@ class Answers:
         position = position_of(book, group, weather_of(book, now))
         return make_plan(position, self._daemon.windows.onto(self._daemon.rails(), now))
 
-    def _sheet(self, sku: Sku) -> dict[str, Any]:
-        return sheet_of(self._desk.book, sku, self._plan(sku))
+    async def _sheets(self, skus: Sequence[Sku]) -> list[dict[str, Any]]:
+        """Each as it is when its turn comes: all of them take minutes. None of what lost its listings by then."""
+        book, listed = self._desk.book, self._desk.book.joins().slots_of.keys() & skus
+        there = (sku async for sku in steps(skus, 1) if sku not in listed or sku in book.joins().slots_of)
+        return [sheet_of(book, sku, self._plan(sku)) async for sku in there]
 
     async def _read(self, skus: list[Sku]) -> None:
         """Read the stock rows and slots of these SKUs and of all that share their stock."""
@@ -590,10 +536,3 @@ def _plain(fact: Fact) -> dict[str, Any]:
         value = getattr(fact, name)
         values[name] = value.path if isinstance(value, SlotKey) else value
     return values
-
-
-def _counted(kinds: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for kind in kinds:
-        counts[kind] = counts.get(kind, 0) + 1
-    return counts

@@ -13,6 +13,7 @@ import structlog
 
 from reconcilerd.connectors.port import Page
 from reconcilerd.daemon.counts import Counts
+from reconcilerd.daemon.turns import Readers
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import Fact, StockObserved, SweepRead
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED
@@ -63,6 +64,7 @@ class Desk:
         self.book = book
         self.clock = clock
         self.counts = Counts()
+        self.readers = Readers()
         self._journal = journal
         self._dirty: dict[Sku, None] = {}
         self._awaiting: dict[Sku, Awaits] = {}

@@ -9,12 +9,12 @@ from typing import Protocol
 from reconcilerd.daemon.breakers import Tripped, tripped
 from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.lasting import lasting
 from reconcilerd.daemon.passes import Passes, held_for_a_person
 from reconcilerd.daemon.surroundings import Surroundings
 from reconcilerd.domain.alerts import kind_named
 from reconcilerd.domain.announcements import LargeOrder
 from reconcilerd.domain.discrepancies import Missing, missing_orders, unmapped_that_sold
-from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised, JobEnded
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
@@ -335,13 +335,7 @@ class Health:
         await self._say(on, "exposure", "stock", text, details, None if wakes else "error")
 
     async def _drift(self) -> None:
-        now, standing = self._desk.clock(), self._passes.standing
-        old: dict[ChannelName, list[tuple[Drift, Verdict]]] = {}
-        for group in standing.drifts.values():
-            for drift, verdict in group:
-                since = standing.since.get(drift.slot.channel, {}).get(drift.slot, now)
-                if now - since > self._drift_after_ms:
-                    old.setdefault(drift.slot.channel, []).append((drift, verdict))
+        old = await lasting(self._passes.standing, self._desk.clock(), self._drift_after_ms)
         for channel in self._desk.book.policy.channels:
             found = old.get(channel, [])
             differ = "differs" if len(found) == 1 else "differ"

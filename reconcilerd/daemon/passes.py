@@ -20,6 +20,7 @@ from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.exposed import Alarming, alarming
 from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits
 from reconcilerd.daemon.trips import ChangedPolicy, zeros_tripped
+from reconcilerd.daemon.turns import everybody_else
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.adaptive import scarcity, stock_against_sales
 from reconcilerd.domain.announcements import LargeOrder, large_orders
@@ -52,11 +53,8 @@ Held = tuple[SlotKey, int, int, str]
 """A slot, what it shows, what it should show, and why that waits."""
 
 SLICE_GROUPS = 2_000
-SLICE_MS = 10
+SLICE_MS = 6
 """Whoever asks for a page while everything is planned waits for a slice."""
-TURNS = 12
-"""Turns of everybody else between two slices: as many as a request of the page takes from its connection to its answer.
-With one turn a slice, it would wait for a dozen slices."""
 MAX_HELD_LISTED = 200
 FEW_ZEROS = 20
 """Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
@@ -294,8 +292,7 @@ class Passes:
         plans: list[GroupPlan] = []
         self.under_way = self._desk.clock()
         self._regroup()
-        if sum(self._windows.listings.values()) != len(self._desk.book.slots):
-            self._windows.listings = Counter(slot.channel for slot in self._desk.book.slots)
+        self._windows.count(self._desk.book.slots)
         if word is None and self._short(groups):
             groups = await self._worst_first(groups)
         while groups:
@@ -328,7 +325,7 @@ class Passes:
             await self._carry(slice_plans, facts, first, word.order if word else None)
             heard()
             if groups:
-                await everybody_else()
+                await everybody_else(self._desk.readers)
             else:
                 await anyio.lowlevel.checkpoint()
         await self.changed_policy.settle()
@@ -365,7 +362,7 @@ class Passes:
             except Exception:
                 exposed[group] = 0  # it is told when it is planned
             if self._desk.clock() - began >= SLICE_MS:
-                await everybody_else()
+                await everybody_else(self._desk.readers)
                 began = self._desk.clock()
         return sorted(groups, key=lambda group: -exposed[group])
 
@@ -538,12 +535,6 @@ class Passes:
             )
         if made.slots:
             log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
-
-
-async def everybody_else() -> None:
-    """Give everybody else their turns between two slices."""
-    for _ in range(TURNS):
-        await anyio.lowlevel.checkpoint()
 
 
 async def _tell_nobody(orders: Sequence[LargeOrder]) -> None:

@@ -19,8 +19,9 @@ import anyio.lowlevel
 
 from reconcilerd.daemon.approvals import Approvals, Archive, Op, Request
 from reconcilerd.daemon.daemon import Daemon
-from reconcilerd.daemon.passes import SLICE_MS, Word, everybody_else
+from reconcilerd.daemon.passes import SLICE_MS, Word
 from reconcilerd.daemon.refusals import UnknownName, error
+from reconcilerd.daemon.turns import everybody_else
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     EnvelopeApproved,
@@ -133,7 +134,7 @@ class Plans:
         began, weather = self._desk.clock(), weather_of(self._desk.book, self._desk.clock())
         for group in groups:
             if self._desk.clock() - began >= SLICE_MS:
-                await everybody_else()
+                await everybody_else(self._desk.readers)
                 began, weather = self._desk.clock(), weather_of(self._desk.book, self._desk.clock())
             plan = decide(position_of(self._desk.book, group, weather), rails, order)
             rails = plan.rails

@@ -3,8 +3,8 @@
 Kept in memory and refilled from the ledger's recent intents at start, so that a restart does not reset a rail.
 """
 
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconcilerd.domain.change import Rails, Spent
@@ -20,6 +20,12 @@ class Windows:
     zeros_ms: int
     listings: Mapping[ChannelName, int] = field(default_factory=dict)
     _changes: dict[ChannelName, deque[CorrectionPlanned]] = field(default_factory=dict)
+
+    def count(self, slots: Collection[SlotKey]) -> Mapping[ChannelName, int]:
+        """How many listings each channel has. They are counted anew where there are more: none ever goes."""
+        if sum(self.listings.values()) != len(slots):
+            self.listings = Counter(slot.channel for slot in slots)
+        return self.listings
 
     def spend(self, correction: CorrectionPlanned) -> None:
         """Count a correction that goes out, or that went out before this start."""

@@ -1,6 +1,6 @@
 """Facts to bytes and back: one compact JSON array a fact, decoded strictly by the type its kind names."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -55,15 +55,24 @@ def encode_body(rows: Sequence[Row]) -> bytes:
     return _encoder.encode([(r.kind, r.about, r.previous, msgspec.Raw(r.payload)) for r in rows])
 
 
+def mark_of(kind: str, about: str) -> bytes:
+    """How a fact of a subject begins in a body, up to the number of the entry before.
+
+    Nothing else in a body looks like it: within a text, quotes are escaped.
+    """
+    return _encoder.encode((kind, about))[:-1] + b","
+
+
 _body_decoder: Final = msgspec.json.Decoder(list[tuple[str, str, int, msgspec.Raw]])
 
 
-def decode_body(body: bytes) -> list[Row]:
-    """The rows of an entry. Raises LedgerFault for a body that is not one."""
+def decode_body(body: bytes, only: Container[tuple[str, str]] | None = None) -> list[Row]:
+    """The rows of an entry, or those of some subjects. Raises LedgerFault for a body that is not one."""
     try:
         return [
             Row(kind, about, previous, bytes(raw))
             for kind, about, previous, raw in _body_decoder.decode(body)
+            if only is None or (kind, about) in only
         ]
     except (msgspec.DecodeError, ValueError) as error:
         raise LedgerFault(f"the ledger holds an entry that cannot be read: {error}") from error

@@ -1,18 +1,19 @@
 """Reading the ledger: state, history, entries, and the proof that all of it hangs together."""
 
 import hashlib
+import json
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from reconcilerd.domain.facts import ASIDE, FACT_TYPES, DecisionRecorded, Fact, LedgerAnchored, OrderObserved
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
-from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body
+from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body, mark_of
 from reconcilerd.ledger.fold import EMPTY, Held, Key, SetDigest, fold
 from reconcilerd.ledger.versions import applied_to, has_table, newer_than_ours
 
@@ -20,6 +21,8 @@ F = TypeVar("F")
 Told = tuple[int, Instant, Fact]
 """(entry, when written, fact)."""
 STEP = 150
+TOGETHER = 16
+"""Entries read together: of those that hold a page of a feed, a megabyte."""
 GENESIS = b"\0" * 32
 OF_SLOTS = ("slot", "inferred", "buried", "correction", "sent", "settled", "doubted")
 """Kinds of facts whose order says what a slot shows; within one entry in this order."""
@@ -84,6 +87,10 @@ def _said(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError) -> str:
     if "locked" in text or "busy" in text:
         return f"{path}: another program holds the ledger's database ({text})"
     return f"{path}: {text}"
+
+
+_PREVIOUS: Final = "cast(cast(substr(body, instr(body, mark) + length(mark), 20) as text) as integer)"
+"""The number of the entry before, as SQLite finds it in the body of one that holds a subject."""
 
 
 class Reader:
@@ -180,6 +187,60 @@ class Reader:
         """Newest first, walking back through the number of the entry before; the last is what held at the anchor."""
         return list(islice(self._back(kind, about), limit))
 
+    def histories(self, subjects: Collection[Key], limit: int, before: int | None = None) -> list[Told]:
+        """``history`` of several subjects, subject by subject, in few questions to SQLite.
+
+        On a thread beside a loop that computes, each question waits anew for the interpreter. ``before``: only from
+        the entries before one that names these subjects itself; from any other, nothing.
+        """
+        if not subjects:
+            return []
+        asked = [(number, *each, mark_of(*each)) for number, each in enumerate(subjects)]
+        first = "asked join state using (kind, about)", "state.seq"
+        if before is not None:
+            first = "asked, entries where entries.seq = ? and instr(body, mark)", _PREVIOUS
+        query = f"""with recursive
+            asked(number, kind, about, mark) as (values {", ".join("(?, ?, ?, ?)" for _ in asked)}),
+            back(number, kind, about, mark, seq, step) as (
+                select number, kind, about, mark, {first[1]}, 1 from {first[0]}
+                union all
+                select number, kind, about, mark, {_PREVIOUS}, step + 1
+                from back join entries using (seq) where step < ? and instr(body, mark))
+            select seq, kind, about from back where seq > 0 order by number, step"""  # noqa: S608 - of marks alone
+        values = [*chain.from_iterable(asked), *([] if before is None else [before]), limit]
+        with faults(self.path):
+            chains = self._connection.execute(query, values).fetchall()
+        found, rows = list[Told](), self._rows(chains)
+        for seq, kind, about in chains:
+            kept = rows.get((seq, kind, about)) or self._row_of_base(seq, kind, about)
+            if kept is not None and not isinstance(fact := self._decode(seq, kept[1]), UnknownFact):
+                found.append((seq, kept[0], fact))
+        return found
+
+    def _rows(
+        self, wanted: Iterable[tuple[int, str, str]]
+    ) -> dict[tuple[int, str, str], tuple[Instant, Row]]:
+        """What entries say last of subjects, by number, kind and about. An entry is read once, and is large.
+
+        Sorted by SQLite, some entries are ready at once: it lets go of the interpreter at each, for a moment then.
+        """
+        of_entry: dict[int, set[Key]] = {}
+        for seq, *subject in wanted:
+            of_entry.setdefault(seq, set()).add((subject[0], subject[1]))
+        query = (
+            "select seq, at, body from entries where seq in (select value from json_each(?)) order by +seq"
+        )
+        found: dict[tuple[int, str, str], tuple[Instant, Row]] = {}
+        numbers = [*of_entry]
+        for first in range(0, len(numbers), TOGETHER):
+            with faults(self.path):
+                some = json.dumps(numbers[first : first + TOGETHER])
+                entries = self._connection.execute(query, (some,)).fetchall()
+            for seq, at, body in entries:
+                for row in decode_body(body, of_entry[seq]):
+                    found[seq, row.kind, row.about] = Instant(at), row
+        return found
+
     def before(self, kind: str, about: str, seq: int, limit: int) -> list[tuple[int, Instant, Fact]]:
         """The same, of the entries before one."""
         return list(islice((each for each in self._back(kind, about) if each[0] < seq), limit))
@@ -205,7 +266,7 @@ class Reader:
             entry = self._connection.execute("select at, body from entries where seq = ?", (seq,)).fetchone()
             if entry is None:
                 return self._row_of_base(seq, kind, about)
-        rows = [row for row in decode_body(entry[1]) if (row.kind, row.about) == (kind, about)]
+        rows = decode_body(entry[1], {(kind, about)})
         return (Instant(entry[0]), rows[-1]) if rows else None
 
     def _row_of_base(self, seq: int, kind: str, about: str) -> tuple[Instant, Row] | None:

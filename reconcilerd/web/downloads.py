@@ -11,13 +11,13 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.daemon.turns import STEP, steps
 from reconcilerd.domain.drift import Cause
 from reconcilerd.domain.facts import FindingKind
 from reconcilerd.domain.names import Instant, format_second
 from reconcilerd.web.drifts import FIXES, row_of
 from reconcilerd.web.lists import DIFFERS, DIFFERS_FIX, MAPPING
 from reconcilerd.web.sku import NotShown
-from reconcilerd.web.survey import STEP, steps
 from reconcilerd.web.views import allow, asked_for, status_of
 
 MARK: Final = "\ufeff"

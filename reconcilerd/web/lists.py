@@ -8,8 +8,8 @@ from reconcilerd.domain.facts import FindingKind, PlanMade
 from reconcilerd.domain.guards import Verdict
 from reconcilerd.domain.names import format_second
 from reconcilerd.domain.verdicts import meaning_of
-from reconcilerd.web.leaves import Leaf, leaf_of
-from reconcilerd.web.sku import Past
+from reconcilerd.web.leaves import UNKNOWN, Leaf, leaf_of
+from reconcilerd.web.sku import NotShown, Past
 
 FIRST = Leaf(1, 1, 0, 25)
 """Rows that are shown of each table where several are."""
@@ -101,9 +101,13 @@ class PassRow:
 
 @dataclass(frozen=True, slots=True)
 class PassesPage:
-    """The newest first, at most ``PASSES``."""
+    """The newest first, at most ``PASSES``. ``before``: the entry before which they were asked for; None: the latest.
+    ``older``: the one to ask before for those that follow; None: there are none.
+    """
 
+    before: int | None
     passes: tuple[PassRow, ...]
+    older: int | None
 
 
 def mapping_page(daemon: Daemon, kind: str = "", page: int = 1) -> MappingPage:
@@ -148,10 +152,18 @@ def _group(daemon: Daemon, kind: FindingKind, fix: str, leaf: Leaf) -> FindingGr
     )
 
 
-async def passes_page(past: Past) -> PassesPage:
-    """The latest passes that the ledger holds."""
-    rows = await past([(PlanMade.kind, "plan")], PASSES)
-    return PassesPage(tuple(_pass(entry, fact) for entry, _, fact in rows if isinstance(fact, PlanMade)))
+async def passes_page(past: Past, before: int | None = None) -> PassesPage:
+    """The latest passes that the ledger holds, or those before an entry of one: new ones come all the time, and an
+    address that counted from the latest would show others by the minute. Raises NotShown where there is none before.
+    """
+    rows = await past([(PlanMade.kind, "plan")], PASSES + 1, before)
+    passes = [_pass(entry, fact) for entry, _, fact in rows if isinstance(fact, PlanMade)]
+    if before is not None and not passes:
+        raise NotShown(
+            f"the ledger holds no pass before one of entry {before}; /passes has the latest", UNKNOWN
+        )
+    shown = passes[:PASSES]
+    return PassesPage(before, tuple(shown), shown[-1].entry if len(passes) > PASSES else None)
 
 
 def _pass(entry: int, made: PlanMade) -> PassRow:

@@ -13,11 +13,10 @@ from reconcilerd.domain.facts import (
     CorrectionSent,
     CorrectionSettled,
     DecisionRecorded,
-    Fact,
     PlanMade,
 )
 from reconcilerd.domain.guards import Rails, Verdict
-from reconcilerd.domain.names import Instant, SlotKey, format_second
+from reconcilerd.domain.names import SlotKey, format_second
 from reconcilerd.domain.record import Inputs, inputs_on_record
 from reconcilerd.domain.verdicts import meaning_of
 from reconcilerd.ledger.reader import Entry, Reader
@@ -156,15 +155,17 @@ def _made_in(entry: Entry, id_: str) -> list[PlanMade]:
 
 
 def _came(reader: Reader, written: Iterable[CorrectionPlanned]) -> Iterable[tuple[str, tuple[str, str]]]:
-    for each in written:
-        sent = _of(each, reader.history(CorrectionSent.kind, each.about, BACK))
-        settled = _of(each, reader.history(CorrectionSettled.kind, each.about, BACK))
-        answered = f"{sent.outcome} {sent.detail}".rstrip() if isinstance(sent, CorrectionSent) else ""
-        yield each.id, (answered, str(settled.end) if isinstance(settled, CorrectionSettled) else "")
-
-
-def _of(correction: CorrectionPlanned, rows: Iterable[tuple[int, Instant, Fact]]) -> Fact | None:
-    return next((fact for _, _, fact in rows if getattr(fact, "id", None) == correction.id), None)
+    corrections = {each.id: each.about for each in written}
+    about = dict.fromkeys(corrections.values())
+    subjects = [(kind.kind, each) for each in about for kind in (CorrectionSent, CorrectionSettled)]
+    answered, ended = dict[str, str](), dict[str, str]()
+    for _, _, fact in reader.histories(subjects, BACK):
+        if isinstance(fact, CorrectionSent):
+            answered.setdefault(fact.id, f"{fact.outcome} {fact.detail}".rstrip())
+        elif isinstance(fact, CorrectionSettled):
+            ended.setdefault(fact.id, str(fact.end))
+    for each in corrections:
+        yield each, (answered.get(each, ""), ended.get(each, ""))
 
 
 def pass_page(book: Book, found: Passed, page: int) -> PassPage:

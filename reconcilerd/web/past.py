@@ -6,22 +6,24 @@ from pathlib import Path
 
 from anyio import CapacityLimiter, to_thread
 
+from reconcilerd.daemon.turns import Readers
 from reconcilerd.ledger.reader import open_reader
 from reconcilerd.web.passed import Passed, PassedOf, passed
 from reconcilerd.web.sku import Past, Row
 
 
-def past_of(ledger: Path) -> Past:
-    """One reading at a time, however many ask."""
+def past_of(ledger: Path, readers: Readers) -> Past:
+    """One reading at a time, however many ask. ``readers``: where it is told that somebody reads."""
     one = CapacityLimiter(1)
 
-    async def past(subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
-        return await to_thread.run_sync(partial(_read, ledger, subjects, each), limiter=one)
+    async def past(subjects: Sequence[tuple[str, str]], each: int, before: int | None = None) -> list[Row]:
+        with readers.one():
+            return await to_thread.run_sync(partial(_read, ledger, subjects, each, before), limiter=one)
 
     return past
 
 
-def passed_of(ledger: Path) -> PassedOf:
+def passed_of(ledger: Path, readers: Readers) -> PassedOf:
     """The same for one pass."""
     one = CapacityLimiter(1)
 
@@ -33,14 +35,15 @@ def passed_of(ledger: Path) -> PassedOf:
             reader.close()
 
     async def told(id_: str, entry: int | None, page: int) -> Passed:
-        return await to_thread.run_sync(read, id_, entry, page, limiter=one)
+        with readers.one():
+            return await to_thread.run_sync(read, id_, entry, page, limiter=one)
 
     return told
 
 
-def _read(ledger: Path, subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
+def _read(ledger: Path, subjects: Sequence[tuple[str, str]], each: int, before: int | None) -> list[Row]:
     reader = open_reader(ledger)
     try:
-        return [row for kind, about in subjects for row in reader.history(kind, about, each)]
+        return reader.histories(subjects, each, before)
     finally:
         reader.close()

@@ -1,8 +1,8 @@
 """One SKU: its sheet and its explanation as the command line has them, what happened to it, and charts of that."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from reconcilerd.daemon.answers import Answers
 from reconcilerd.domain.facts import (
@@ -25,8 +25,18 @@ LINES = 60
 
 Row = tuple[int, Instant, Fact]
 """Number of the entry, when it was written, what it says."""
-Past = Callable[[Sequence[tuple[str, str]], int], Awaitable[list[Row]]]
-"""((kind, about) of each subject, how many each) -> what the ledger holds of them, in no order."""
+
+
+class Past(Protocol):
+    """What the ledger holds, read beside the loop."""
+
+    async def __call__(
+        self, subjects: Sequence[tuple[str, str]], each: int, before: int | None = None
+    ) -> list[Row]:
+        """So many of each subject (kind, about), subject by subject, the newest first. ``before``: only from the
+        entries before one that names these subjects.
+        """
+        ...
 
 
 class NotShown(Exception):

@@ -1,21 +1,12 @@
 """What is counted over everything, for pages and metrics: read off sums that are kept, so that it costs a moment."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-import anyio.lowlevel
 
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.sums import Direction, State
 from reconcilerd.domain.facts import EXTENSIV, FindingKind
 from reconcilerd.domain.names import ChannelName, Instant
-
-T = TypeVar("T")
-
-STEP = 2_000
-"""Items between two turns of everybody else: about a millisecond."""
 
 UNREADABLE = (FindingKind.REJECTED_ROW, FindingKind.UNKNOWN_VALUE)
 
@@ -70,11 +61,3 @@ def survey(daemon: Daemon) -> Survey:
     for name in book.policy.channels:
         found.missing[name] = len(daemon.health.missing.get(name, ()))
     return found
-
-
-async def steps(items: Collection[T]) -> AsyncIterator[T]:
-    """All that are there now, with a turn for everybody else after each step."""
-    for number, item in enumerate(tuple(items), 1):
-        yield item
-        if number % STEP == 0:
-            await anyio.lowlevel.checkpoint()

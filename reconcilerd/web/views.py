@@ -99,6 +99,10 @@ def views_of(sources: Sources, answers: Answers, past: Past, passed: PassedOf) -
         found = await passed(request.path_params["id"], number_of(entry, "entry") if entry else None, page)
         return pass_page(daemon.desk.book, found, page)
 
+    async def passes(request: Request) -> PassesPage:
+        before = request.query_params.get("before", "")
+        return await passes_page(past, number_of(before, "entry") if before else None)
+
     async def config(_request: Request) -> ConfigPage:
         if sources.config is None:
             raise NotShown("nobody here knows the configuration", UNREADABLE)
@@ -116,6 +120,9 @@ def views_of(sources: Sources, answers: Answers, past: Past, passed: PassedOf) -
     page = {"page": "Which page of a long table, from 1; only where one table is asked for."}
     cause = {"channel": "Only listings of this channel.", "cause": "Only this cause.", **page}
     in_pass = {"id": "Its id, as /passes has it.", "entry": "Its entry, which finds it at once.", **page}
+    before = {
+        "before": "Only passes before that of this entry; older, as each answer has it, is the next to ask."
+    }
     kind = {"kind": "Only this kind.", **page}
     missing = {
         "channel": f"Only orders that Extensiv lacks of this channel; {DIFFERS}: those that differ.",
@@ -127,7 +134,7 @@ def views_of(sources: Sources, answers: Answers, past: Past, passed: PassedOf) -
         View("alerts", "Alerts, silences, receivers.", AlertsPage, alerts, "/alerts"),
         View("orders", "Orders of which two sides tell differently.", OrdersPage, orders, "/orders", missing),
         View("mapping", "What is mapped to nothing, or twice.", MappingPage, mapping, "/mapping", kind),
-        View("passes", "The latest passes.", PassesPage, lambda _: passes_page(past), "/passes"),
+        View("passes", "The latest passes, and those before them.", PassesPage, passes, "/passes", before),
         View("pass", "One pass.", PassPage, one_pass, "/passes/{id}", in_pass),
         View("config", "The configuration in force.", ConfigPage, config, "/config", role=Role.ADMIN),
         View("waiting", "What waits for a person.", WaitingPage, waiting, "/waiting", page, Role.APPROVE),

@@ -24,7 +24,7 @@ from reconcilerd.cli.run import answers_of
 from reconcilerd.daemon.daemon import CATALOGUE
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.domain.drift import Cause
-from reconcilerd.domain.facts import Fact, SlotObserved, SweepRead
+from reconcilerd.domain.facts import Fact, PlanMade, SlotObserved, SweepRead
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED, orders_feed, slots_feed
 from reconcilerd.domain.names import FeedName, Instant
 from reconcilerd.ledger.reader import open_reader
@@ -45,9 +45,7 @@ from tests.bench.ratio import Ratio
 from tests.web.stage import Told
 from tests.web.test_serve import free_port
 
-BAR, BESIDE = 20.0, 40.0
-"""Of what is read off memory; and of what a thread reads in the ledger, or is as long as all metrics are."""
-LONG = frozenset({"passes", "sku", "metrics"})
+BAR = 20.0
 ROUNDS = 30
 LOOKS = {
     "overview": "/",
@@ -56,6 +54,7 @@ LOOKS = {
     "mapping": "/mapping",
     "orders": "/orders",
     "passes": "/passes",
+    "older": "/passes?before={entry}",
     "system": "/channels/shop-1",
     "sku": "/sku/sku-000042",
     "json": "/api/v1/drift",
@@ -90,7 +89,7 @@ def ratios() -> Sequence[Ratio]:
             f"{middle * 1000:.1f} ms (worst {max(times) * 1000:.0f} ms) during a full pass over {skus} SKUs, "
             f"{base * 1000:.1f} ms of an empty page"
         )
-        found.append(Ratio(f"page.{name}", middle / base, BESIDE if name in LONG else BAR, detail))
+        found.append(Ratio(f"page.{name}", middle / base, BAR, detail))
     return found
 
 
@@ -122,7 +121,9 @@ async def _measure(skus: int, paths: Sequence[str]) -> dict[str, list[float]]:
                 for (_, cause, _, _), count in index.listings.items():
                     by_cause[cause] += count
                 cause, count = max(by_cause.items(), key=itemgetter(1), default=(Cause.LAG, 0))
-                asked = [each.format(cause=cause, page=max(1, count // ROWS)) for each in paths]
+                entry, _, _ = next(iter(ledger.history(PlanMade.kind, "plan", 1)), (0, fold.AT, None))
+                page = max(1, count // ROWS)
+                asked = [each.format(cause=cause, page=page, entry=entry) for each in paths]
                 print(f"{skus} SKUs, {index.listings.total()} drifts", file=sys.stderr, flush=True)
                 told = await anyio.run_process(
                     [sys.executable, "-c", ASK, str(port), str(ROUNDS), *asked], stderr=None
@@ -141,7 +142,9 @@ async def _again_and_again(built: Assembled) -> None:
 
 
 def _app(built: Assembled, sources: Sources, path: Path):  # type: ignore[no-untyped-def]
-    shown = views_of(sources, answers_of(built, open_reader(path), None), past_of(path), passed_of(path))
+    readers = built.daemon.desk.readers
+    answers = answers_of(built, open_reader(path), None)
+    shown = views_of(sources, answers, past_of(path, readers), passed_of(path, readers))
     return build(
         [*meters.routes(sources), *pages.routes(shown), *api.routes(shown)], Wall(built.daemon.desk.clock)
     )

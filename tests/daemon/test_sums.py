@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from reconcilerd.daemon import passes
 from reconcilerd.daemon.passes import Standing
 from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits, counted_as
+from reconcilerd.daemon.turns import TURNS
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
@@ -135,7 +136,7 @@ def test_between_two_slices_a_request_gets_from_its_connection_to_its_answer(
 
     play(small_world(WorldConfig(), split=True, skus="abcd"), policy(split=True), scene)
     assert len(seen) == 4
-    assert min(after - before for before, after in pairwise(seen)) >= passes.TURNS - 1
+    assert min(after - before for before, after in pairwise(seen)) >= TURNS - 1
 
 
 def test_of_a_group_whose_stock_was_never_read_nothing_is_kept_from_look_to_look(

@@ -44,7 +44,7 @@ facts = st.one_of(
     st.builds(
         FindingRaised,
         st.just(FindingKind.BLANK_SKU),
-        st.sampled_from(["", "é\0'"]),
+        st.sampled_from(["", "é\0'", '"\\']),
         st.text(max_size=3),
         moments,
     ),
@@ -251,6 +251,20 @@ class AgainstADictionary(RuleBasedStateMachine):
         _, seq = self.state[key]
         found = self.ledger.history(*key, limit)
         assert found == self._walk(key, seq)[:limit]
+
+    @rule(data=st.data(), limit=st.integers(1, 6))
+    def the_histories_of_several(self, data: st.DataObject, limit: int) -> None:
+        """Each as it is alone; from an entry that names a subject, what came before it."""
+        known = sorted(self.state)
+        keys = data.draw(st.lists(st.sampled_from([*known, ("stock", "nobody")]), unique=True))
+        alone = [row for key in keys for row in self.ledger.history(*key, limit)]
+        assert self.ledger.histories(keys, limit) == alone
+        for key in keys:
+            walked = self._walk(key, self.state[key][1]) if key in self.state else []
+            for number, (seq, _, _) in enumerate(walked):
+                there = seq > self.gone
+                before = walked[number + 1 :][:limit] if there else []
+                assert self.ledger.histories([key], limit, before=seq) == before
 
     def _walk(self, key: Key, seq: int) -> list[tuple[int, int, Fact]]:
         """From each entry to the one that held the state when it was written."""

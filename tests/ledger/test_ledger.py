@@ -86,6 +86,28 @@ def test_history_walks_back_newest_first(tmp_path: Path) -> None:
     assert [fact.on_hand for _, _, fact in history if isinstance(fact, StockObserved)] == [4, 3, 2]
 
 
+NAMES = ("a", '"', "\\", '"stock","a@1",', "é\u2028\n", "x" * 40)
+"""A master SKU may be anything; what an entry's body looks like among others."""
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 8])
+def test_several_histories_at_once_are_those_of_each_whatever_it_is_called(
+    tmp_path: Path, limit: int
+) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        for number in range(7):
+            ledger.append([stock(name, number, number) for name in NAMES[number % 2 :]])
+            ledger.append([stock("b", number, number)])
+        subjects = [("stock", f"{name}@1") for name in (*NAMES, "never read")]
+        alone = [ledger.history(*each, limit) for each in subjects]
+        assert [len(each) for each in alone[1:]] == [min(7, limit)] * (len(NAMES) - 1) + [0]
+        assert ledger.histories(subjects, limit) == [row for each in alone for row in each]
+        for subject in subjects[1:-1]:
+            assert ledger.histories([subject], limit, before=5) == ledger.history(*subject, 7)[5:][:limit]
+        assert ledger.histories(subjects, limit, before=2) == []
+        assert ledger.histories([], limit) == []
+
+
 def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
     with (
         Ledger.open(tmp_path / "l.db", clock=clock),

@@ -16,7 +16,7 @@ from reconcilerd.ledger.reader import Entry
 from reconcilerd.tally import Histogram
 from reconcilerd.web.exposition import text
 from reconcilerd.web.passed import Passed, PassedOf, passed
-from reconcilerd.web.sku import Row
+from reconcilerd.web.sku import Past, Row
 from reconcilerd.web.sources import Sources
 from tests.world.stage import Journal
 
@@ -66,6 +66,16 @@ def history(journal: Journal, kind: str, about: str, limit: int) -> list[Row]:
     return found[::-1][:limit]
 
 
+def past_of(journal: Journal) -> Past:
+    async def past(subjects: Sequence[tuple[str, str]], each: int, before: int | None = None) -> list[Row]:
+        found = [history(journal, kind, about, len(journal.facts)) for kind, about in subjects]
+        return [
+            row for rows in found for row in [row for row in rows if before is None or row[0] < before][:each]
+        ]
+
+    return past
+
+
 class JournalReader:
     """Entries and history of a ledger in memory: a pass is the plan with the corrections before it, and its record."""
 
@@ -91,8 +101,8 @@ class JournalReader:
         )
         return next(named, None)
 
-    def history(self, kind: str, about: str, limit: int) -> list[Row]:
-        return history(self._journal, kind, about, limit)
+    def histories(self, subjects: Sequence[tuple[str, str]], limit: int) -> list[Row]:
+        return [row for kind, about in subjects for row in history(self._journal, kind, about, limit)]
 
 
 def passed_of(journal: Journal) -> PassedOf:

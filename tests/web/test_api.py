@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ def in_force() -> InForce:
     return InForce("config.toml", path.read_text("utf-8"), settings, rules, Instant(0))
 
 
-async def nothing(_subjects: object, _each: int) -> list[Any]:
+async def nothing(subjects: Sequence[tuple[str, str]], each: int, before: int | None = None) -> list[Any]:
+    del subjects, each, before
     return []
 
 

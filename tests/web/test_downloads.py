@@ -9,13 +9,13 @@ import anyio.lowlevel
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconcilerd.daemon.turns import STEP
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.facts import FindingKind, FindingRaised
 from reconcilerd.domain.guards import Verdict
 from reconcilerd.domain.names import ChannelName, Sku, SlotKey
 from reconcilerd.simulator.truth import WorldConfig
 from reconcilerd.web.downloads import ACTS, MARK, Cell, harmless, lines
-from reconcilerd.web.survey import STEP
 from tests.web.test_lists import quiet
 from tests.web.test_pages import get
 from tests.world.stage import Stage, play, policy, small_world

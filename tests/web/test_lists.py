@@ -3,22 +3,33 @@
 import html
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
+from uuid import UUID
 
 import anyio
+import httpx
 import pytest
+from starlette.requests import Request
 
+from reconcilerd.daemon.turns import Readers
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.facts import FindingKind, FindingRaised, PlanMade
 from reconcilerd.domain.guards import MEANS, Verdict
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
+from reconcilerd.ledger.store import Ledger
 from reconcilerd.simulator.truth import WorldConfig
 from reconcilerd.web import drifts, lists
+from reconcilerd.web.app import Wall, build
 from reconcilerd.web.drifts import FIXES, drift_page
 from reconcilerd.web.leaves import ROWS, leaf_of, number_of
-from reconcilerd.web.lists import mapping_page, orders_page, passes_page
+from reconcilerd.web.lists import PassesPage, mapping_page, orders_page, passes_page
+from reconcilerd.web.pages import routes
+from reconcilerd.web.past import past_of
 from reconcilerd.web.sku import NotShown, Row
 from reconcilerd.web.systems import calls_of
+from reconcilerd.web.views import View
+from tests.ledger.test_ledger import stock
 from tests.web.test_pages import HOSTILE, get
 from tests.world.stage import Stage, play, policy, small_world
 
@@ -128,13 +139,71 @@ async def test_a_pass_tells_what_it_sent_and_why_it_held_the_rest() -> None:
     verdicts = ((str(Verdict.SEND), 4), (str(Verdict.HOLD_FROZEN), 1), (str(Verdict.HOLD_DARK), 2))
     made = PlanMade("an-id", Instant(1_500), 7, verdicts, ())
 
-    async def past(subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
-        assert (list(subjects), each) == ([("plan", "plan")], lists.PASSES)
+    async def past(subjects: Sequence[tuple[str, str]], each: int, before: int | None = None) -> list[Row]:
+        assert (list(subjects), each, before) == ([("plan", "plan")], lists.PASSES + 1, None)
         return [(12, Instant(1_500), made)]
 
-    (row,) = (await passes_page(past)).passes
+    seen = await passes_page(past)
+    assert (seen.before, seen.older) == (None, None)
+    (row,) = seen.passes
     assert (row.at, row.entry, row.sent, row.held) == ("1970-01-01T00:00:01Z", 12, 4, 3)
     assert row.why == ((MEANS[Verdict.HOLD_DARK], 2), (MEANS[Verdict.HOLD_FROZEN], 1))
+
+
+def made_by(number: int) -> PlanMade:
+    return PlanMade(
+        str(UUID(int=number)), Instant(1_000 * number), number, ((str(Verdict.SEND), number),), ()
+    )
+
+
+async def links(path: Path, address: str) -> tuple[list[int], str, int]:
+    """Entries of the passes on a page, the address of those before them if there are any, and its status."""
+    view = View("passes", "", PassesPage, lambda request: look(path, request), "/passes")
+    transport = httpx.ASGITransport(build(routes([view]), Wall(lambda: Instant(0))))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        answer = await client.get(address)
+    older = re.search(r'<a href="([^"]*)" rel="next">Older<', answer.text)
+    assert ("Latest</a>" in answer.text) == ("?" in address and answer.status_code == 200)
+    numbers = [int(each) for each in re.findall(r"[?]entry=(\d+)", answer.text)]
+    return numbers, html.unescape(older[1]) if older else "", answer.status_code
+
+
+async def look(path: Path, request: Request) -> PassesPage:
+    before = request.query_params.get("before")
+    return await passes_page(past_of(path, Readers()), None if before is None else int(before))
+
+
+@pytest.mark.parametrize(
+    "many", [0, 1, lists.PASSES, lists.PASSES + 1, 2 * lists.PASSES, 2 * lists.PASSES + 7]
+)
+async def test_from_page_to_page_every_pass_is_told_once_though_new_ones_come(
+    tmp_path: Path, many: int
+) -> None:
+    path = tmp_path / "l.db"
+    with Ledger.open(path, clock=lambda: Instant(9_000), durable=False) as ledger:
+        there: list[int] = []
+        for number in range(1, many + 1):
+            ledger.append([stock("a", number, number)])
+            there.append(ledger.append([stock("b", number, number), made_by(number)]))
+        told, address = list[int](), "/passes"
+        while address:
+            numbers, address, status = await links(path, address)
+            assert status == 200
+            assert len(numbers) <= lists.PASSES
+            told += numbers
+            ledger.append([made_by(many + 1)])
+        assert told == there[::-1]
+
+
+async def test_before_what_is_no_pass_or_the_first_one_there_is_no_page_of_passes(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    with Ledger.open(path, clock=lambda: Instant(9_000), durable=False) as ledger:
+        ledger.append([made_by(1)])
+        ledger.append([stock("a", 1, 1)])
+        ledger.append([made_by(2)])
+        assert await links(path, "/passes?before=3") == ([1], "", 200)
+        for entry in (1, 2, 4):
+            assert await links(path, f"/passes?before={entry}") == ([], "", 404)
 
 
 def test_calls_are_summed_by_operation_and_those_never_tried_left_out() -> None:
@@ -177,7 +246,10 @@ def test_what_is_almost_a_page_number_is_none(text: str) -> None:
 def test_a_page_that_is_not_there_is_not_found() -> None:
     async def scene(stage: Stage) -> None:
         await anyio.sleep(60)
-        for address in ("/drift?cause=lag&page=2", "/drift?cause=x", "/mapping?kind=x", "/orders?channel=x"):
+        for address in (
+            *("/drift?cause=lag&page=2", "/drift?cause=x", "/mapping?kind=x", "/orders?channel=x"),
+            *("/passes?before=x", "/passes?before=-1", "/passes?before=1.0", "/passes?before=0"),
+        ):
             assert (await get(stage, address)).status_code == 404, address
 
     play(small_world(WorldConfig(), split=True), policy(split=True), scene)

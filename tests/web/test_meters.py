@@ -7,6 +7,12 @@ from types import MappingProxyType
 import anyio
 import anyio.lowlevel
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 from reconcilerd.assemble import assemble
 from reconcilerd.domain.drift import Cause, Drift
@@ -20,7 +26,7 @@ from reconcilerd.simulator.virtual_time import VirtualClock
 from reconcilerd.transport.pool import in_process_transport
 from reconcilerd.trial import stage as trial
 from reconcilerd.trial.stage import START, wire
-from reconcilerd.web.exposition import STEP, text
+from reconcilerd.web.exposition import STEP, text, written_down
 from tests.web.stage import Series, Told, scrape, sources_of, total, with_backup
 from tests.world.stage import Journal, Stage, play, policy, shop, small_world
 
@@ -74,6 +80,41 @@ async def test_fifty_thousand_skus_on_nine_channels_are_few_series_and_hold_up_n
     assert total(found, "drift_listings", state="held", direction="over") == drifts_there
     assert total(found, "drift_units") == drifts_there
     assert turns > len({name for name, _ in found}) // (2 * STEP)
+
+
+HOSTILE_TEXT = st.text(st.sampled_from('a"\\\n\r\x0b\u2028{},= é'), max_size=5)
+names = st.sampled_from(["x", "x_total", "x_bucket", "y:z", "é"])
+
+
+@given(
+    names,
+    st.text(st.sampled_from('a\\\n"'), max_size=4),
+    st.sampled_from(["gauge", "counter", "histogram"]),
+    st.lists(
+        st.tuples(
+            names,
+            st.dictionaries(st.sampled_from(["le", "channel"]), HOSTILE_TEXT),
+            st.one_of(st.integers(0, 10**18), st.floats(0), st.just(float("nan"))),
+        )
+    ),
+)
+def test_what_was_written_before_is_written_as_the_library_would(
+    name: str, what: str, kind: str, samples: list[tuple[str, dict[str, str], float]]
+) -> None:
+    family = Metric(name, what, kind)
+    for each in samples:
+        family.add_sample(*each)
+    for _ in range(2):
+        assert written_down(family).encode() == generate_latest(OneFamily(family))
+
+
+class OneFamily(Collector):
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    @override
+    def collect(self) -> list[Metric]:
+        return [self._family]
 
 
 def test_every_series_is_there_before_anything_happens() -> None:

@@ -19,23 +19,22 @@ from reconcilerd.web.app import Wall, build
 from reconcilerd.web.chart import HEIGHT, chart
 from reconcilerd.web.overview import AT_MOST, Overview, overview
 from reconcilerd.web.pages import STATIC, age, number, routes
-from reconcilerd.web.sku import LINES, Row, sku_page
+from reconcilerd.web.sku import LINES, sku_page
 from reconcilerd.web.sources import Sources
 from reconcilerd.web.views import views_of
 from tests.cli.test_runbooks import fault_of
-from tests.web.stage import Told, answers_of, history, passed_of, sources_of
+from tests.web.stage import Told, answers_of, passed_of, past_of, sources_of
 from tests.world.stage import Stage, play, policy, small_world
 
 HOSTILE = "<script>alert(1)</script>"
 
 
 def app_of(stage: Stage, sources: Sources) -> Starlette:
-    async def past(subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
-        return [row for kind, about in subjects for row in history(stage.journal, kind, about, each)]
-
     # Virtual time runs on while a thread reads them, and what was to hold for an hour is over.
     pages._templates()
-    views = views_of(sources, answers_of(stage.built, stage.journal), past, passed_of(stage.journal))
+    views = views_of(
+        sources, answers_of(stage.built, stage.journal), past_of(stage.journal), passed_of(stage.journal)
+    )
     tables = downloads.downloads_of(stage.built.daemon)
     sent = downloads.routes(tables, stage.clock)
     return Starlette(routes=[*routes(views), *sent, *api.routes(views, tables)])
@@ -142,10 +141,7 @@ def test_a_sku_shows_its_sheet_why_and_what_happened_to_it() -> None:
         await anyio.sleep(900)
         answers = answers_of(stage.built, stage.journal)
 
-        async def past(subjects: Sequence[tuple[str, str]], each: int) -> list[Row]:
-            return [row for kind, about in subjects for row in history(stage.journal, kind, about, each)]
-
-        seen = await sku_page(answers, past, "a", stage.clock())
+        seen = await sku_page(answers, past_of(stage.journal), "a", stage.clock())
         told = await answers.answer({"op": "reconcile", "skus": ["a"]}, "test")
         assert seen.sheet == told["skus"][0]
         assert len(seen.listings) == 3

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from starlette.requests import Request
 
+from reconcilerd.daemon.turns import Readers
 from reconcilerd.domain.facts import PlanMade
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
@@ -30,7 +31,7 @@ async def test_it_reads_what_a_writer_has_written_on_another_thread(
         return reader.open_reader(path)
 
     monkeypatch.setattr(past, "open_reader", open_reader)
-    read = past_of(tmp_path / "l.db")
+    read = past_of(tmp_path / "l.db", Readers())
     with Ledger.open(tmp_path / "l.db", clock=lambda: Instant(9_000), durable=False) as ledger:
         facts = [stock("a", number, number) for number in range(1, 6)] + [stock("b", 7, 1)]
         for fact in facts:
@@ -47,7 +48,7 @@ async def test_a_pass_is_found_by_its_id_and_sooner_by_its_entry(tmp_path: Path)
     with Ledger.open(tmp_path / "l.db", clock=lambda: Instant(9_000), durable=False) as ledger:
         for id_ in ids:
             ledger.append([stock("a", 1, 1), PlanMade(id_, Instant(1), 3, (("send", 3),), ())])
-        read = passed_of(tmp_path / "l.db")
+        read = passed_of(tmp_path / "l.db", Readers())
         for entry in (None, 0, 1, 2, 99):
             found = await read(ids[1], entry, 1)
             assert (found.made.id, found.entry.seq, found.why_not) == (
@@ -60,7 +61,7 @@ async def test_a_pass_is_found_by_its_id_and_sooner_by_its_entry(tmp_path: Path)
 
 
 async def test_a_ledger_that_cannot_be_read_is_a_page_that_is_not_shown(tmp_path: Path) -> None:
-    read = past_of(tmp_path / "none.db")
+    read = past_of(tmp_path / "none.db", Readers())
 
     async def look(_request: Request) -> list[Row]:
         return await read([("stock", "a@1")], 1)
