@@ -183,6 +183,9 @@ def test_a_feed_that_was_never_read_has_no_age() -> None:
 
 def test_who_is_not_there_at_first_is_not_waited_for(tmp_path: Path) -> None:
     done = run(tmp_path, "status", "--watch")
+    assert (done.returncode, "config.toml cannot be read" in done.stderr) == (2, True)
+    (tmp_path / "config.toml").write_text("[daemon]\ncontrol_socket = 'nobody.sock'\n", "utf-8")
+    done = run(tmp_path, "status", "--watch")
     assert (done.returncode, "no daemon answers" in done.stderr) == (8, True)
 
 
