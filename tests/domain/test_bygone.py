@@ -1,22 +1,34 @@
 """What nobody can need again, and what looks like it and is needed."""
 
+from collections import defaultdict
 from dataclasses import replace
+from itertools import count
 
-from reconcilerd.domain.bygone import bygone
+from reconcilerd.domain.bygone import bygone, ended_orders
 from reconcilerd.domain.facts import (
+    EXTENSIV,
     AlertChanged,
     AlertStage,
     AlertTold,
     ConsentGiven,
     EnvelopeApproved,
+    FindingKind,
+    FindingRaised,
     FreezeSet,
+    OrderLine,
+    OrderObserved,
+    OrderStatus,
     RailLatched,
     SilenceSet,
     Transition,
 )
-from reconcilerd.domain.names import ChannelName, Instant, Sku
+from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku
+from reconcilerd.domain.orders import LINES_KEPT
+from reconcilerd.domain.quantities import Rate
+from tests.domain.books import UK, order, position_at, shop_book
 
 NOW = Instant(100)
+LATE = Instant(1_000)
 
 
 def test_an_alert_goes_with_all_that_was_told_of_it_or_not_at_all() -> None:
@@ -56,3 +68,56 @@ def test_approvals_go_once_they_ended() -> None:
     half = replace(consent, id="e", until=Instant(99))
     assert bygone([envelope, half], [], Instant(9)) == [], "it would wait for a second person again"
     assert bygone([envelope], [half], Instant(9)) == []
+
+
+def test_a_finding_goes_once_it_is_cleared() -> None:
+    found = FindingRaised(FindingKind.UNMAPPED_SKU, "uk:x", "x", Instant(9))
+    assert bygone([found], [], NOW) == []
+    cleared = replace(found, cleared=True)
+    assert bygone([cleared], [], NOW) == [cleared]
+    assert bygone([cleared], [], Instant(9)) == []
+
+
+def test_the_newest_orders_of_a_channel_and_the_last_that_names_a_sku_stay() -> None:
+    numbers = count()
+    told = [
+        order("uk", OrderStatus.SHIPPED, at, number=str(next(numbers))) for at in range(1, LINES_KEPT + 4)
+    ]
+    named = [
+        replace(
+            order(EXTENSIV, OrderStatus.SHIPPED, at, number=number),
+            lines=(OrderLine("a", 1, Sku("a")),),
+        )
+        for at, number in ((1, "x"), (2, "y"))
+    ]
+    assert set(ended_orders([*told, *named], LATE)) == {OrderKey(UK, each) for each in ("0", "1", "2", "x")}
+
+
+def test_a_book_without_them_plans_the_same() -> None:
+    """A business of a year, of which the last days count."""
+    day = 86_400_000
+    told: list[OrderObserved] = []
+    for number in range(400):
+        placed, code = number * day, str(number)
+        told.append(order("uk", OrderStatus.SHIPPED, placed + day, placed=placed, number=code))
+        told.append(order(EXTENSIV, OrderStatus.SHIPPED, placed + day, placed=placed, number=code))
+    now = 400 * day
+    gone = ended_orders(told, Instant(now - 90 * day))
+    assert len(gone) == 400 - LINES_KEPT
+    plans = []
+    for facts in (told, [each for each in told if each.key not in gone]):
+        book = shop_book(now)
+        book.load(facts, Instant(now))
+        found = position_at(book, now)
+        speed = book.rate(UK, "a", Instant(now), Rate(0))
+        plans.append((found, book.orders.large_line(UK), book.orders.named, speed))
+    assert plans[0] == plans[1]
+
+
+def test_every_side_counts_however_many_there_are() -> None:
+    by_key = defaultdict(list)
+    for part in ("", "7", "8"):
+        side = replace(order(EXTENSIV, OrderStatus.SHIPPED, 5), part=part)
+        by_key[side.key].append(side)
+    [(key, found)] = by_key.items()
+    assert ended_orders(found, LATE) == {key: {each.about for each in found}}

@@ -1,8 +1,6 @@
 """Orders that ended long ago leave the ledger's state with all their sides, provably; whatever decides is the same."""
 
-from collections import defaultdict
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,13 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconcilerd.domain.bygone import ended_orders
 from reconcilerd.domain.facts import EXTENSIV, OrderLine, OrderObserved, OrderStatus
-from reconcilerd.domain.names import Instant, OrderKey, Sku
-from reconcilerd.domain.orders import LINES_KEPT
-from reconcilerd.domain.quantities import Rate
+from reconcilerd.domain.names import Instant, Sku
 from reconcilerd.ledger.store import Ledger
-from tests.domain.books import UK, order, position_at, shop_book
+from tests.domain.books import order
 
 ENDED = {OrderStatus.SHIPPED, OrderStatus.CANCELLED}
 LATE = Instant(1_000)
@@ -88,48 +83,3 @@ def test_a_part_that_is_open_keeps_the_whole_order(tmp_path: Path, more: OrderSt
         while ledger.compact(LATE, upto):
             pass
         assert ledger.forget_orders(ledger.ended_orders(LATE)) == goes
-
-
-def test_the_newest_orders_of_a_channel_and_the_last_that_names_a_sku_stay() -> None:
-    numbers = count()
-    told = [
-        order("uk", OrderStatus.SHIPPED, at, number=str(next(numbers))) for at in range(1, LINES_KEPT + 4)
-    ]
-    named = [
-        replace(
-            order(EXTENSIV, OrderStatus.SHIPPED, at, number=number),
-            lines=(OrderLine("a", 1, Sku("a")),),
-        )
-        for at, number in ((1, "x"), (2, "y"))
-    ]
-    assert set(ended_orders([*told, *named], LATE)) == {OrderKey(UK, each) for each in ("0", "1", "2", "x")}
-
-
-def test_a_book_without_them_plans_the_same() -> None:
-    """A business of a year, of which the last days count."""
-    day = 86_400_000
-    told: list[OrderObserved] = []
-    for number in range(400):
-        placed, code = number * day, str(number)
-        told.append(order("uk", OrderStatus.SHIPPED, placed + day, placed=placed, number=code))
-        told.append(order(EXTENSIV, OrderStatus.SHIPPED, placed + day, placed=placed, number=code))
-    now = 400 * day
-    gone = ended_orders(told, Instant(now - 90 * day))
-    assert len(gone) == 400 - LINES_KEPT
-    plans = []
-    for facts in (told, [each for each in told if each.key not in gone]):
-        book = shop_book(now)
-        book.load(facts, Instant(now))
-        found = position_at(book, now)
-        speed = book.rate(UK, "a", Instant(now), Rate(0))
-        plans.append((found, book.orders.large_line(UK), book.orders.named, speed))
-    assert plans[0] == plans[1]
-
-
-def test_every_side_counts_however_many_there_are() -> None:
-    by_key = defaultdict(list)
-    for part in ("", "7", "8"):
-        side = replace(order(EXTENSIV, OrderStatus.SHIPPED, 5), part=part)
-        by_key[side.key].append(side)
-    [(key, found)] = by_key.items()
-    assert ended_orders(found, LATE) == {key: {each.about for each in found}}
