@@ -178,8 +178,8 @@ def _open_orders(book: Book) -> list[OrderObserved]:
     return [
         side
         for order in book.orders.orders.values()
-        for side in (order.in_extensiv, *order.others)
-        if side is not None and side.part and side.status in {OrderStatus.OPEN, OrderStatus.UNKNOWN}
+        for side in order.parts
+        if side.part and side.status in {OrderStatus.OPEN, OrderStatus.UNKNOWN}
     ]
 
 

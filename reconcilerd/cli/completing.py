@@ -2,7 +2,6 @@
 
 import argparse
 import shlex
-import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,7 @@ from typing_extensions import override
 
 from reconcilerd.cli.options import DEFAULT_CONFIG
 from reconcilerd.cli.reconcile_entry import parser
-from reconcilerd.cli.socket_client import NotReachable, ask, socket_path
+from reconcilerd.cli.socket_client import NotReachable, ask, socket_path, toml_of
 
 MOST: Final = 100
 PATIENCE_S: Final = 2.0
@@ -50,7 +49,7 @@ def _skus(config: Path, begin: str) -> list[str]:
 
 def _channels(config: Path) -> list[str]:
     try:
-        found: Any = tomllib.loads(config.read_text("utf-8-sig")).get("channels", [])
+        found: Any = toml_of(config).get("channels", [])
         names = [each["name"] for each in found]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import ssl
-import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ import anyio
 import click
 from typing_extensions import override
 
+from reconcilerd.cli.socket_client import toml_of
 from reconcilerd.config.credentials import resolve
 from reconcilerd.config.fields import LOOPBACK
 from reconcilerd.config.secret import Secret, redact
@@ -178,7 +178,7 @@ def receivers(config: Path, env: Mapping[str, str]) -> tuple[Receivers, list[str
     alerts: dict[str, Any] = {}
     named = False
     try:
-        found = tomllib.loads(config.read_text("utf-8-sig")).get("alerts", {})
+        found = toml_of(config).get("alerts", {})
         alerts, named = (found, True) if isinstance(found, dict) else ({}, False)
     except (OSError, ValueError, RecursionError):
         pass  # the daemon says what is wrong with it

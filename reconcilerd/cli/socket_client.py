@@ -36,7 +36,7 @@ def socket_path(config: Path) -> Path | None:
     if said := os.environ.get("RECONCILERD_SOCKET"):
         return Path(said)
     try:
-        daemon = _toml(config).get("daemon", {})
+        daemon = toml_of(config).get("daemon", {})
     except (OSError, ValueError, RecursionError):
         return None
     name = daemon.get("control_socket", DEFAULT) if isinstance(daemon, dict) else None
@@ -46,8 +46,8 @@ def socket_path(config: Path) -> Path | None:
     return path if path.is_absolute() else config.resolve().parent / path
 
 
-def _toml(config: Path) -> dict[str, Any]:
-    """Raises OSError, ValueError, RecursionError."""
+def toml_of(config: Path) -> dict[str, Any]:
+    """A configuration as it is written, unchecked. Raises OSError, ValueError, RecursionError."""
     return tomllib.loads(config.read_bytes().decode("utf-8-sig"))
 
 
@@ -84,7 +84,7 @@ def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIEN
 def _no_socket(config: Path) -> dict[str, Any]:
     """Why a configuration does not say where the daemon listens."""
     try:
-        _toml(config)
+        toml_of(config)
     except OSError as error:
         why = f"{config} cannot be read ({error.strerror})"
     except (ValueError, RecursionError) as error:

@@ -17,6 +17,7 @@ log = structlog.get_logger("reconcilerd.keeper")
 T = TypeVar("T")
 Ended = dict[OrderKey, set[str]]
 """Orders, and what their sides are about."""
+Aside = Callable[[Callable[[], Ended]], Awaitable[Ended]]
 
 FIRST_S = 600.0
 """A start has better things to do."""
@@ -62,7 +63,7 @@ async def keep(
     ledger: Compactable,
     clock: Callable[[], Instant],
     terms: Terms,
-    aside: Callable[[Callable[[], Ended]], Awaitable[Ended]] = to_thread.run_sync,
+    aside: Aside = to_thread.run_sync,
 ) -> None:
     """Compact every day, until cancelled. A fault costs a day: whoever writes meets it too, and says so.
 
@@ -84,7 +85,7 @@ async def let_go(
     ledger: Compactable,
     now: Instant,
     terms: Terms,
-    aside: Callable[[Callable[[], Ended]], Awaitable[Ended]] = to_thread.run_sync,
+    aside: Aside = to_thread.run_sync,
 ) -> tuple[int, int, int]:
     """Entries, bygones and records that went. Raises LedgerFault."""
     # Not the anchors that are written meanwhile.

@@ -30,7 +30,6 @@ from reconcilerd.domain.facts import (
     LocationObserved,
     OrderLine,
     OrderObserved,
-    OrderStatus,
     Outcome,
     PlanApplied,
     PolicyAdopted,
@@ -71,7 +70,6 @@ MINUTE_MS = 60_000
 
 
 _OLD = Taken(news=False)
-_DONE = frozenset({OrderStatus.SHIPPED, OrderStatus.CANCELLED})
 
 
 @dataclass(slots=True)
@@ -433,7 +431,7 @@ class Book:
                 found.extend(() if unmapped.about in self.findings else self._raise(unmapped))
         found.extend(self._differing(fact))
         # Where nobody says when an order ended, it ended when it was last read.
-        if news or kept is None or (kept.ended_at is None and kept.status in _DONE):
+        if news or kept is None or (kept.ended_at is None and kept.status.is_over):
             for component in dirty:
                 self.ordered[component] = self.ordered.get(component, 0) + 1
         else:

@@ -19,7 +19,6 @@ from reconcilerd.domain.facts import (
     Fact,
     FindingRaised,
     OrderObserved,
-    OrderStatus,
     RailLatched,
     SilenceSet,
     Transition,
@@ -105,7 +104,7 @@ def ended_orders(sides: Iterable[OrderObserved], before: Instant) -> dict[OrderK
             heappush(kept, told)
             if len(kept) > LINES_KEPT:
                 heappop(kept)
-        if side.as_of < before and side.status in {OrderStatus.SHIPPED, OrderStatus.CANCELLED}:
+        if side.as_of < before and side.status.is_over:
             ended.setdefault(side.key, set()).add(side.about)
     for _, key in (*naming.values(), *(each for kept in newest.values() for each in kept)):
         ended.pop(key, None)

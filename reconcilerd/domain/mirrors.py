@@ -37,8 +37,8 @@ def frozen_mirrors(book: Book, now: Instant) -> dict[LocationName, Frozen | None
     since = {name: at or book.awake_since for name, at in changed.items()}
     left: dict[LocationName, list[Instant]] = {name: [] for name in changed}
     for order in book.orders.orders.values():
-        for part in (order.in_extensiv, *order.others):
-            if part is None or part.location not in left or part.status is not OrderStatus.SHIPPED:
+        for part in order.parts:
+            if part.location not in left or part.status is not OrderStatus.SHIPPED:
                 continue
             at, late = ended(part), book.policy.locations[part.location].mirror_max_ms
             if since[part.location] < at < now - late:

@@ -68,11 +68,16 @@ class Order:
     def sides(self) -> tuple[OrderObserved, ...]:
         return tuple(side for side in (self.on_channel, self.in_extensiv, *self.others) if side is not None)
 
+    @property
+    def parts(self) -> tuple[OrderObserved, ...]:
+        """What Extensiv shows of it: none before it was imported, several where it was split."""
+        return () if self.in_extensiv is None else (self.in_extensiv, *self.others)
+
     def split(self) -> tuple["Order", ...]:
         """One order for each part that Extensiv has made of it."""
         if not self.others or self.in_extensiv is None:
             return (self,)
-        return tuple(Order(self.key, self.on_channel, part) for part in (self.in_extensiv, *self.others))
+        return tuple(Order(self.key, self.on_channel, part) for part in self.parts)
 
     @property
     def about(self) -> str:
@@ -126,8 +131,7 @@ class Order:
 
     def part(self, part: str) -> OrderObserved | None:
         """What Extensiv shows under one of its ids."""
-        found = (each for each in (self.in_extensiv, *self.others) if each is not None and each.part == part)
-        return next(found, None)
+        return next((each for each in self.parts if each.part == part), None)
 
 
 def _understood(known: OrderObserved | None, seen: OrderObserved) -> OrderObserved:
@@ -196,7 +200,7 @@ def more_than_sold(order: Order | None, at: Instant) -> FindingRaised | None:
         return None
     told = [
         f"{line.units} of {line.listing_sku!r}, and {order.key.channel} never more than {order.believed(line)}"
-        for side in (order.in_extensiv, *order.others)
+        for side in order.parts
         for line in side.lines
         if side.status is not OrderStatus.CANCELLED and order.believed(line) < line.units
     ]

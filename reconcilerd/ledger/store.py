@@ -13,7 +13,7 @@ from typing import Self
 from typing_extensions import override
 
 from reconcilerd.domain.bygone import KINDS, bygone, ended_orders
-from reconcilerd.domain.facts import EXTENSIV, DecisionRecorded, Fact, LedgerAnchored
+from reconcilerd.domain.facts import EXTENSIV, DecisionRecorded, Fact, LedgerAnchored, side_of
 from reconcilerd.domain.names import Instant, OrderKey
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body, encode, encode_body
@@ -216,17 +216,16 @@ class Ledger(Reader):
     def _forget_orders(self, ended: Mapping[OrderKey, set[str]]) -> int:
         going: dict[tuple[str, str], Held] = {}
         for key, abouts in ended.items():
-            first = f"{EXTENSIV}|{key.channel}|{key.number}"
+            first = side_of(EXTENSIV, key)
             rows = self._connection.execute(
                 """select state.about, base.seq, base.at, base.as_of, base.payload from state
                 left join base on base.kind = state.kind and base.about = state.about and base.seq = state.seq
                 where state.kind = 'order'
                 and (state.about in (?, ?) or (state.about > ? || '|' and state.about < ? || '}'))""",
-                (f"{key.channel}|{key.channel}|{key.number}", first, first, first),
+                (side_of(key.channel, key), first, first, first),
             ).fetchall()
             if {row[0] for row in rows} == abouts and all(row[1] is not None for row in rows):
-                held = {("order", row[0]): Held(row[1], row[2], row[3], bytes(row[4])) for row in rows}
-                going |= held
+                going |= {("order", row[0]): Held(row[1], row[2], row[3], bytes(row[4])) for row in rows}
         return self._let_go(going)
 
     def _let_go(self, going: Mapping[tuple[str, str], Held]) -> int:

@@ -59,7 +59,8 @@ class _Ticket:
     priority: float
     """Below zero for writes; of a reading the moment until which others may go before it."""
     number: int
-    turn: anyio.Event = field(compare=False, default_factory=anyio.Event)
+    turn: anyio.Event = field(compare=False, init=False)
+    """Made by who waits: most need not."""
     task: Task | None = field(compare=False, default_factory=current)
 
 

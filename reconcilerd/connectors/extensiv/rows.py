@@ -255,7 +255,7 @@ def _ended(status: OrderStatus, modified: Instant, row: Wire, at: Instant, ours:
     """When it was shipped or cancelled. The record counts, not the parcel: until it is made the stock row may still
     hold the units. A date of shipping that is still to come tells nothing of the record.
     """
-    if status not in {OrderStatus.SHIPPED, OrderStatus.CANCELLED}:
+    if not status.is_over:
         return None
     moments = [modified] if row.get("shipDate") is None else [modified, _moment(row, "shipDate")]
     if status is OrderStatus.SHIPPED:

@@ -56,6 +56,7 @@ from reconcilerd.domain.facts.readings import (
     StockRefreshed,
     StockTotalObserved,
     SweepRead,
+    side_of,
 )
 from reconcilerd.domain.facts.reasons import (
     CorrectionEnd,
@@ -118,6 +119,7 @@ __all__ = [
     "StockTotalObserved",
     "SweepRead",
     "Transition",
+    "side_of",
 ]
 
 Fact = (

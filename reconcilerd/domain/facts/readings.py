@@ -260,8 +260,13 @@ class OrderObserved:
 
     @property
     def about(self) -> str:
-        part = f"|{self.part}" if self.part else ""
-        return f"{self.source}|{self.key.channel}|{self.key.number}{part}"
+        return side_of(self.source, self.key, self.part)
+
+
+def side_of(source: str, key: OrderKey, part: str = "") -> str:
+    """What one side of an order is filed under; its parts stand behind it, each after a ``|``."""
+    whole = f"{source}|{key.channel}|{key.number}"
+    return f"{whole}|{part}" if part else whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,14 @@ class OrderStatus(StrEnum):
     UNKNOWN = "unknown"
     """A status this program does not know: treated as open, and reported."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens to the order."""
+        return self in _OVER
+
+
+_OVER = frozenset({OrderStatus.SHIPPED, OrderStatus.CANCELLED})
+
 
 class SlotState(StrEnum):
     BUYABLE = "buyable"
