@@ -494,11 +494,14 @@ class Answers:
         """Plan, carry out, read back; again while lowers make room for raises, or a zero must be read once more."""
         book = self._desk.book
         groups = {book.joins().groups.of.get(c, c) for sku in skus for c, _ in book.uses(sku)}
+        asked = {slot for sku in skus for slot in book.joins().slots_of.get(sku, ())}
         for _ in range(SETTLE_ROUNDS):
             plans = await self._daemon.passes.one_pass(sorted(groups))
             await self._carry()
             if not any(plan.sends for plan in plans):
-                if not any(e.verdict is Verdict.HOLD_CONFIRM for plan in plans for e in plan.entries):
+                held = [e for plan in plans for e in plan.entries if e.verdict is Verdict.HOLD_CONFIRM]
+                # Nobody reads here what others of the group wait for.
+                if not any(entry.slot in asked for entry in held):
                     return
                 # Readings closer together would count as one.
                 await anyio.sleep(book.policy.limits.confirm_gap_ms / 1000)

@@ -337,3 +337,21 @@ def test_a_person_who_asks_for_a_sold_out_sku_gets_its_zero_though_it_must_be_re
         assert stage.clock() - began >= 20_000
 
     play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+
+
+def test_a_person_who_asks_for_one_sku_waits_for_no_zero_of_another_that_it_is_sold_with() -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(900)
+        stage.world.damage("b", 100, stage.clock())
+        for each in stage.world.bins.values():
+            each.copied = each.on_hand
+        began = stage.clock()
+        told = await answers(stage).answer({"op": "reconcile", "skus": ["b"], "fresh": True}, "ops")
+        assert {act["verdict"] for act in told["skus"][0]["would_do"]} == {"hold_confirm"}
+        told = await answers(stage).answer({"op": "reconcile", "skus": ["a"], "apply": True}, "ops")
+        assert told["exit_code"] == 7, "its raise needs room that the bundle still holds"
+        assert stage.clock() - began < 10_000
+
+    world = small_world(WorldConfig(), split=True)
+    put_on_sale(world, "both", 0, split=True, bundle=(("a", 1), ("b", 1)))
+    play(world, policy(split=True), scene)

@@ -1,7 +1,8 @@
 """Products and listings: which are there, and which went away (asked for by exact SKU, twice)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from reconcilerd.connectors.extensiv import rows
 from reconcilerd.connectors.extensiv.walk import (
@@ -9,6 +10,7 @@ from reconcilerd.connectors.extensiv.walk import (
     MAX_CONFIRM,
     PAGINGS,
     PRODUCTS,
+    SKUS_A_CALL,
     Walk,
     Walker,
     Wire,
@@ -117,13 +119,21 @@ class Catalogue:
     async def _confirm(
         self, feed: FeedName, lost: dict[object, Entry]
     ) -> tuple[list[Entry], str, list[Fact]]:
-        """Ask for each lost row by exact SKU, twice: the gone (told as inactive), why some stay open, the found."""
+        """Ask for each lost row by exact SKU, twice: the gone (told as inactive), why some stay open, the found.
+
+        Where many are lost, a page was cut most likely: several are asked for in one call first, to find those.
+        """
         name = PAGINGS[feed].path.rpartition("/")[2]
         gone: list[Entry] = []
         found: list[Fact] = []
         # A bounded number each time: the next reading asks for those that are left over.
         open_ = max(0, len(lost) - MAX_CONFIRM)
-        for key, entry in list(lost.items())[:MAX_CONFIRM]:
+        asked = dict(islice(lost.items(), MAX_CONFIRM))
+        if len(asked) > SKUS_A_CALL:
+            there = await self._find(feed, asked)
+            found += there.values()
+            asked = {key: entry for key, entry in asked.items() if key not in there}
+        for key, entry in asked.items():
             walks = [await self._walker.walk_skus(feed, {entry.sku}) for _ in range(2)]
             told = [self._entries(feed, walk) for walk in walks]
             if any(walk.why for walk in walks) or not self._walker.spells(entry.sku):
@@ -137,6 +147,16 @@ class Catalogue:
                 again = next((entries[key] for _, entries, _ in reversed(told) if key in entries), None)
                 found += [again] if again is not None else told[-1][0]
         return gone, f"{open_} {name} of the last reading could not be found again" if open_ else "", found
+
+    async def _find(self, feed: FeedName, lost: Mapping[object, Entry]) -> dict[object, Entry]:
+        """Those of the lost rows that are there after all, as they are now. Finding nothing proves nothing here."""
+        skus = sorted({entry.sku for entry in lost.values() if self._walker.spells(entry.sku)})
+        there: dict[object, Entry] = {}
+        for start in range(0, len(skus), SKUS_A_CALL):
+            walk = await self._walker.walk_skus(feed, skus[start : start + SKUS_A_CALL])
+            _, entries, _ = self._entries(feed, walk)
+            there |= {key: entry for key, entry in entries.items() if key in lost}
+        return there
 
 
 def _read(feed: FeedName, row: Wire, asked: Instant) -> tuple[Entry, tuple[FindingRaised, ...]] | Rejected:

@@ -311,11 +311,18 @@ class Stock:
 
         Nothing older than the moment before the first asking says that it is gone: a row that was read after the
         sweep began may have left since. A bounded number each time: what is left over is unsettled, and asked for
-        by the next sweep.
+        by the next sweep. Where many are missing, a page was cut most likely: several a call, to find those.
         """
         now = sorted(skus)[:MAX_CONFIRM]
         gone: dict[Sku, Instant] = {}
         unsettled = skus - set(now)
+        if len(now) > SKUS_A_CALL:
+            there = set[Sku]()
+            for some in self._calls(now):
+                facts, told = await self._read_few(some)
+                await emit(Page(STOCK, tuple(facts)))
+                there |= told
+            now = [sku for sku in now if sku not in there]
         for sku in now:
             began = self._clock()
             walks = [await self._walker.walk_skus(STOCK, {sku}) for _ in range(2)]
