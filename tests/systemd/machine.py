@@ -66,6 +66,16 @@ class Machine:
     def pid(self, unit: str) -> int:
         return int(self.show(unit, "MainPID")["MainPID"])
 
+    def says(self, unit: str, text: str, times: int = 1, patience_s: float = 60) -> str:
+        """Wait until a unit said this so often; all that it said. Of an ended process the journal takes it later."""
+        end = time.monotonic() + patience_s
+        while (told := self.journal("-u", unit)).count(text) < times:
+            assert time.monotonic() < end, (
+                f"not {times} times {text!r}:\n{told[-4000:]}\n--- all:\n{self.journal()[-4000:]}"
+            )
+            time.sleep(0.3)
+        return told
+
     def journal(self, *matches: str) -> str:
         """What was said so far, that of processes which have ended too."""
         return self.do(f"journalctl --sync && journalctl --no-pager -o cat {shlex.join(matches)}")

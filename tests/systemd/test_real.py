@@ -270,13 +270,18 @@ def test_a_rotated_and_an_encrypted_credential_take_a_restart(scene: Scene) -> N
 def test_a_hang_is_ended_by_the_watchdog_with_every_stack_and_started_again(scene: Scene) -> None:
     here = scene.machine
     pid = scene.start()
-    wait_until("its standing", lambda: "3 channels" in scene.status())
-    here.do(f"kill -STOP {pid}")
-    here.until(UNIT, NRestarts="1", SubState="running")
-    assert here.pid(UNIT) != pid
-    # The journal takes what a process that has ended said when it comes to it.
-    for said in ("Fatal Python error: Aborted", "run_daemon"):
-        wait_until(f"{said} in the journal", lambda said=said: said in here.journal("-u", UNIT))
+    for hangs in range(1, 5):
+        wait_until("its standing", lambda: "3 channels" in scene.status())
+        here.do(f"kill -STOP {pid}")
+        here.until(UNIT, NRestarts=str(hangs), SubState="running")
+        assert here.pid(UNIT) != pid
+        pid = here.pid(UNIT)
+        told = here.says(UNIT, "Extension modules", hangs)
+        assert "Fatal Python error: Aborted" in told
+        # Whichever thread wakes first after a stop writes the stacks, and may find the main one at a step.
+        if "run_daemon" in told:
+            return
+    raise AssertionError(f"no hang told where the main thread stood\n{here.journal('-u', UNIT)[-6000:]}")
 
 
 def test_kept_from_running_it_is_given_up_and_people_are_told(scene: Scene) -> None:
