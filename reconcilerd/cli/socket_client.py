@@ -130,7 +130,9 @@ def ask(path: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> 
         try:
             connection.connect(str(path))
             connection.sendall(json.dumps(request).encode() + b"\n")
-            answer = connection.makefile("rb").readline()
+            # Closed here: what interrupts a file that is closed by being forgotten is lost.
+            with connection.makefile("rb") as lines:
+                answer = lines.readline()
         except PermissionError as error:
             raise NotForUs(f"{path}: you may not use this socket; {_for_whom(path)}") from error
         except OSError as error:

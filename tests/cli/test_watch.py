@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from reconcilerd.cli.socket_client import ask, socket_path
 from reconcilerd.cli.watch import line
 from tests.cli.pretended import a_status, answering
 from tests.cli.programs import run
@@ -127,6 +129,24 @@ def test_on_a_terminal_it_is_drawn_in_place_and_leaves_the_last_look_behind(
     assert "FROZEN: all, by uid 7: stock-take \\x1b[31m" in STEERING.sub("", COLOUR.sub("", left))
     lines = COLOUR.sub("", STEERING.sub("", left)).splitlines()
     assert max(map(len, lines)) <= columns
+
+
+def test_an_interrupt_while_an_answer_is_put_away_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close(self: socket.SocketIO) -> None:
+        closed(self)
+        if threading.current_thread() is ours:
+            raise KeyboardInterrupt
+
+    closed, ours = socket.SocketIO.close, threading.current_thread()
+    with answering(tmp_path, lambda _before, _: a_status()) as config:
+        path = socket_path(config)
+        assert path is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.SocketIO, "close", close)
+            with pytest.raises(KeyboardInterrupt):
+                ask(path, {"op": "status"})
 
 
 def test_nothing_is_coloured_where_nobody_wants_colour(tmp_path: Path) -> None:
