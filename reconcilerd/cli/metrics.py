@@ -7,23 +7,20 @@ from pathlib import Path
 import click
 
 from reconcilerd.cli.options import refuse
-from reconcilerd.cli.socket_client import NotReachable, ask, socket_path
+from reconcilerd.cli.socket_client import ask_daemon
 from reconcilerd.errors import ConfigFault
 
 SUFFIX = ".prom"
 
 
 def print_metrics(config: Path, textfile: Path | None) -> int:
-    """Exit code 8 where no daemon answers; then a file stays as it is, and its age tells. Raises ConfigFault."""
+    """Exit code 8 where no daemon answers, 2 where the configuration does not say where it listens.
+
+    Then a file stays as it is, and its age tells. Raises ConfigFault.
+    """
     if textfile is not None and textfile.suffix != SUFFIX:
         raise ConfigFault((f"--textfile {textfile}: node_exporter reads only files that end with {SUFFIX}",))
-    path = socket_path(config)
-    try:
-        if path is None:
-            raise NotReachable(f"{config} names no control socket")
-        answer = ask(path, {"op": "metrics"})
-    except NotReachable as nobody:
-        return refuse(f"no daemon to ask: {nobody}; start it, or check --config", 8, as_json=False)
+    answer = ask_daemon(config, {"op": "metrics"})
     if "error" in answer:
         return refuse(answer["error"]["message"], int(answer["exit_code"]), as_json=False)
     if textfile is None:

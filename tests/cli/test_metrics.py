@@ -69,9 +69,13 @@ def test_without_a_daemon_the_file_stays_and_its_age_tells(
     config.write_text(CONFIG, "utf-8")
     file.write_text("old 1\n", "utf-8")
     assert print_metrics(config, file) == 8
-    assert print_metrics(tmp_path / "nothing.toml", None) == 8
+    assert "no daemon answers" in capsys.readouterr().err
+    config.write_text("[daemon", "utf-8")
+    assert print_metrics(config, file) == 2
+    assert "is no TOML" in capsys.readouterr().err
+    assert print_metrics(tmp_path / "nothing.toml", file) == 2
+    assert "cannot be read" in capsys.readouterr().err
     assert file.read_text("utf-8") == "old 1\n"
-    assert "no daemon to ask" in capsys.readouterr().err
 
 
 def test_what_the_daemon_refuses_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
