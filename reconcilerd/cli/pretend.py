@@ -105,7 +105,7 @@ class _Seeds(click.ParamType[range]):
 @click.option(
     "--policy",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A configuration whose channels, pools, rules and limits are tried.",
+    help="A configuration whose channels, pools, rules, limits and polls are tried.",
 )
 @click.option(
     "--faults",

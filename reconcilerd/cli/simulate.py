@@ -3,7 +3,7 @@
 import gc
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +22,9 @@ from reconcilerd.domain.policy import Mode, Policy
 from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.faults import LEVELS, faults_of, menu_lines
 from reconcilerd.simulator.shoppers import Invoice, read_invoices
-from reconcilerd.trial.market import market
+from reconcilerd.trial.market import Market, market
 from reconcilerd.trial.run import Outcome, run_trial
+from reconcilerd.trial.stage import Pacing
 
 DAY_MS = 86_400_000
 RARELY = 1_000_000, 20, 50
@@ -50,14 +51,13 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
     Raises ConfigFault for a bad policy, orders file or record, and for unknown faults.
     """
     faults_of(ask.faults)
-    policy, invoices = _policy(ask.config), _last(ask.orders, ask.days)
-    rules = market(seeds[0], ask.skus, ask.channels, policy, invoices).policy
+    make = market_of(ask)
     if not as_json:
-        for line in _told(ask, seeds, rules):
+        for line in _told(ask, seeds, make(seeds[0]).policy):
             click.echo(line)
     began_s = time.perf_counter()
     outcomes = []
-    for outcome in _outcomes(ask, policy, invoices, seeds):
+    for outcome in _outcomes(ask, make, seeds):
         outcomes.append(outcome)
         if not as_json and len(seeds) > 1:
             click.echo(f"  seed {outcome.seed}: {_one(outcome)}")
@@ -91,8 +91,16 @@ def _write_record(path: Path, outcomes: Sequence[Outcome]) -> None:
         raise ConfigFault((f"{path}: cannot be written: {error.strerror or error}",)) from error
 
 
-def _policy(config: Path | None) -> Policy | None:
-    return None if config is None else policy_of(load(config), config.resolve().parent)
+def market_of(ask: Ask) -> Callable[[int], Market]:
+    """The business of each seed: under the policy of a configuration, and read as often as it says, or its own."""
+    made = partial(market, skus=ask.skus, channels=ask.channels, invoices=_last(ask.orders, ask.days))
+    if ask.config is None:
+        return made
+    settings = load(ask.config)
+    polls = [each.poll_s for each in settings.channels]
+    extensiv = settings.extensiv
+    pacing = Pacing(min(polls), extensiv.orders_poll_s, extensiv.stock_poll_s, extensiv.catalogue_poll_s)
+    return partial(made, policy=policy_of(settings, ask.config.resolve().parent), pacing=pacing)
 
 
 def _last(orders: Path | None, days: float) -> tuple[Invoice, ...]:
@@ -104,10 +112,8 @@ def _last(orders: Path | None, days: float) -> tuple[Invoice, ...]:
     return tuple(each for each in invoices if each.at > since)
 
 
-def _outcomes(
-    ask: Ask, policy: Policy | None, invoices: tuple[Invoice, ...], seeds: Sequence[int]
-) -> Iterator[Outcome]:
-    run = partial(_run, ask, policy, invoices)
+def _outcomes(ask: Ask, make: Callable[[int], Market], seeds: Sequence[int]) -> Iterator[Outcome]:
+    run = partial(_run, ask, make)
     if len(seeds) == 1:
         yield run(seeds[0])
         return
@@ -115,12 +121,11 @@ def _outcomes(
         yield from pool.map(run, seeds)
 
 
-def _run(ask: Ask, policy: Policy | None, invoices: tuple[Invoice, ...], seed: int) -> Outcome:
+def _run(ask: Ask, make: Callable[[int], Market], seed: int) -> Outcome:
     configure("critical", now, redact)
     # A trial makes much and keeps little: looking for cycles as often as a program at rest does is a tenth of it.
     gc.set_threshold(*RARELY)
-    what = market(seed, ask.skus, ask.channels, policy, invoices)
-    return run_trial(what, seed, ask.days * 24, ask.faults)
+    return run_trial(make(seed), seed, ask.days * 24, ask.faults)
 
 
 def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:

@@ -30,11 +30,11 @@ FOR_EVER_MS = 1_000_000_000
 class Rows:
     """A long list of which only the asked page is ever made."""
 
-    bins: Sequence[Bin]
-    make: Callable[[Bin], Row]
+    of: Sequence[Any]
+    make: Callable[[Any], Row]
 
     def __getitem__(self, part: slice) -> list[Row]:
-        return [self.make(each) for each in self.bins[part]]
+        return [self.make(each) for each in self.of[part]]
 
 
 class ExtensivApi:
@@ -223,7 +223,7 @@ class ExtensivApi:
             and _is(request, "masterSku", item.sku)
         ]
 
-    def _inventory(self, request: Request) -> "Rows":
+    def _inventory(self, request: Request) -> Rows:
         bins = list(self.world.bins.values())
         if "sku" in request.query_params or "warehouseId" in request.query_params:
             bins = [b for b in bins if _fits(request, b.sku) and _is(request, "warehouseId", b.place)]
@@ -294,22 +294,28 @@ class ExtensivApi:
             {"salesChannelId": TYPED_IN, "name": "B2B", "type": "MANUAL", "active": True},
         ]
 
-    def _orders(self, request: Request) -> list[Row]:
+    def _orders(self, request: Request) -> Rows:
         statuses = {s for value in request.query_params.getlist("status") for s in value.split(",")}
         # A date that is asked for is one of this system's own clock.
         skew = self.face.skew_ms()
         first = Instant(_moment(request, "modifiedDateFrom", Instant(0)) - skew)
         last = Instant(_moment(request, "modifiedDateTo", Instant(1 << 62)) - skew)
-        return [
-            self._order_row(order)
+        orders = [
+            order
             for order in self.world.orders.values()
-            if order.imported is not None
+            if first <= order.ext_modified <= last
+            and order.imported is not None
             and (not statuses or order.ext_status in statuses)
-            and first <= order.ext_modified <= last
-            and _is(request, "orderId", order.id)
-            and _is(request, "orderNumber", order.number)
-            and _is(request, "salesChannelId", order.sales_channel_id)
         ]
+        exact: dict[str, Callable[[Order], object]] = {
+            "orderId": lambda order: order.id,
+            "orderNumber": lambda order: order.number,
+            "salesChannelId": lambda order: order.sales_channel_id,
+        }
+        for name, value in exact.items():
+            if name in request.query_params:
+                orders = [order for order in orders if _is(request, name, value(order))]
+        return Rows(orders, self._order_row)
 
     def _shipments(self, request: Request) -> list[Row]:
         return [

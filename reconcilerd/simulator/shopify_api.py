@@ -338,7 +338,7 @@ class ShopifyApi:
         # A date that is asked for is one of this store's own clock.
         since = Instant(parse_instant(found[1]) - self.face.skew_ms()) if found else Instant(0)
         # However late the index hears of a change, its filter goes by when the change was made.
-        orders = [o for o in self.store.orders if o.visible <= now and o.updated >= since]
+        orders = [o for o in self.store.orders if o.updated >= since and o.visible <= now]
         if "status:open" in (query or ""):
             orders = [o for o in orders if o.cancelled is None and not o.fulfilled]
         state = re.search(r"fulfillment_status:(\w+)", query or "")

@@ -365,6 +365,8 @@ class World:
     def answered(self, item: Item, now: Instant) -> int:
         """What a reading of a listing says now, by the store's read lag."""
         then = now - self.stores[item.store].read_lag_ms
+        if not item.past or item.past[-1][0] <= then:
+            return item.quantity
         return next((quantity for until, quantity in item.past if until > then), item.quantity)
 
     def start_mirrors(self) -> None:

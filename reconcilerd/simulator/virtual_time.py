@@ -47,12 +47,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """A selector loop in virtual time."""
 
     def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
-        super().__init__(self._jumping)
+        self.jumping = _JumpingSelector()
+        super().__init__(self.jumping)
 
     @override
     def time(self) -> float:
-        return self._jumping.now_s
+        return self.jumping.now_s
 
 
 class VirtualClock:
@@ -60,9 +60,16 @@ class VirtualClock:
 
     def __init__(self, start: Instant) -> None:
         self.start = start
+        self._lived_s, self._lived_ms = 0.0, 0
 
     def __call__(self) -> Instant:
-        return Instant(self.start + round(asyncio.get_running_loop().time() * 1000))
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        now_s = loop.jumping.now_s
+        if now_s != self._lived_s:
+            # Asked for many times at each moment.
+            self._lived_s, self._lived_ms = now_s, round(now_s * 1000)
+        return Instant(self.start + self._lived_ms)
 
 
 def run_virtual(main: Callable[..., Awaitable[T]], *args: Any, options: Mapping[str, Any] | None = None) -> T:

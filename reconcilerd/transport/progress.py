@@ -85,7 +85,9 @@ def heard(within_s: float = WORK_S) -> None:
 
 def idle() -> None:
     """The present task has nothing to do and may wait for ever."""
-    heard(FOREVER_S)
+    task = _current.get()
+    if task is not None:
+        task.due_s = FOREVER_S
 
 
 async def rest(seconds: float) -> None:

@@ -28,10 +28,11 @@ from reconcilerd.simulator.catalogue import plain_catalogue
 from reconcilerd.simulator.shoppers import Invoice, Replay
 from reconcilerd.simulator.truth import Place, Product, Store, World, WorldConfig
 from reconcilerd.trial.deeds import Deed, breakage, foreign_write, receipt, visit
-from reconcilerd.trial.stage import START
+from reconcilerd.trial.stage import START, Pacing
 
 HOUR_MS = 3_600_000
-POLL_MS = 120_000
+POLL_S = 120
+PACING = Pacing(channels_s=POLL_S, orders_s=POLL_S)
 MAIN, COPIED = 1, 2
 """The places: Extensiv counts in the first and holds a late copy of the second's."""
 
@@ -60,6 +61,7 @@ class Market:
     config: WorldConfig
     invoices: tuple[Invoice, ...] = ()
     """Real orders to replay in place of visitors by chance."""
+    pacing: Pacing = PACING
 
 
 def market(
@@ -68,15 +70,19 @@ def market(
     channels: int = 3,
     policy: Policy | None = None,
     invoices: Sequence[Invoice] = (),
+    pacing: Pacing = PACING,
 ) -> Market:
-    """A small, busy business; with ``policy``, its channels, places and SKUs; with ``invoices``, what sold best."""
+    """A small, busy business; with ``policy``, its channels, places and SKUs; with ``invoices``, what sold best.
+
+    ``pacing``: how often it is read.
+    """
     if invoices:
         kinds = _best_sellers(invoices, skus, policy)
     else:
         kinds = _kinds(skus) if policy is None else _kinds_of(policy, skus)
     rules = _default_policy(kinds, channels) if policy is None else _known_to(policy, kinds)
     config = WorldConfig(seed=seed, index_lag_ms=(0, 60_000), import_ms=(30_000, 600_000), write_lost=0.01)
-    return Market(kinds, rules, config, tuple(invoices))
+    return Market(kinds, rules, config, tuple(invoices), pacing)
 
 
 def _kinds(count: int) -> tuple[Kind, ...]:
@@ -126,7 +132,7 @@ def _default_policy(kinds: Sequence[Kind], channels: int) -> Policy:
             sales_channel_id=101 + number,
             places=MappingProxyType({f"gid://shopify/Location/{101 + number}": both}),
             compare_and_set=True,
-            poll_ms=POLL_MS,
+            poll_ms=POLL_S * 1000,
             order_lag_ms=90_000,
             import_max_ms=720_000,
         )

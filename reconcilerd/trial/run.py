@@ -21,8 +21,8 @@ from reconcilerd.simulator.faults import FaultPlan, Injected, faults_of
 from reconcilerd.simulator.score import Score
 from reconcilerd.simulator.virtual_time import VirtualClock
 from reconcilerd.trial.bound import heard_within_s, settles_within_s
-from reconcilerd.trial.market import POLL_MS, Market, open_doors, script
-from reconcilerd.trial.stage import START, Pacing, Stage, play
+from reconcilerd.trial.market import Market, open_doors, script
+from reconcilerd.trial.stage import START, Stage, play
 from reconcilerd.trial.witness import Witness
 
 FIRST_READ_S = 600.0
@@ -75,7 +75,7 @@ def run_trial(what: Market, seed: int, hours: float, faults: str = "none") -> Ou
             trial.scene,
             Kept(ledger, trial.witness),
             faults=plan,
-            pacing=trial.pacing,
+            pacing=what.pacing,
             prepare=trial.prepare,
             clock=clock,
             arrived=trial.witness.arrived,
@@ -86,10 +86,6 @@ def run_trial(what: Market, seed: int, hours: float, faults: str = "none") -> Ou
     return Outcome(
         seed, lived, trial.score, tuple(found), trial.rested, trial.witness.self_made, tuple(plan.done)
     )
-
-
-def _poll_s(what: Market) -> float:
-    return min((rule.poll_ms for rule in what.policy.channels.values()), default=POLL_MS) / 1000
 
 
 def _written(ledger: Ledger, limits: Limits) -> list[Violation]:
@@ -108,7 +104,6 @@ class _Trial:
     def __init__(self, what: Market, seed: int, hours: float, faults: str, plan: FaultPlan) -> None:
         self._what, self._seed, self._hours, self._faults, self._plan = what, seed, hours, faults, plan
         self._stage: Stage[Kept] | None = None
-        self.pacing = Pacing(channels_s=_poll_s(what))
         self.world = open_doors(what)
         self.witness = Witness(self.world, what.policy, self.now, plan, seed)
         self.score: Score | None = None
@@ -141,8 +136,8 @@ class _Trial:
         self.rested = await _rest(
             stage,
             self.witness,
-            settles_within_s(self._what.policy, self.pacing),
-            heard_within_s(self._what.policy, self.pacing),
+            settles_within_s(self._what.policy, self._what.pacing),
+            heard_within_s(self._what.policy, self._what.pacing),
             whole=self._seed % WAITED_OUT == 0,
         )
         if self.rested:
