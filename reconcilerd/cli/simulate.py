@@ -28,6 +28,7 @@ from reconcilerd.trial.stage import Pacing
 
 DAY_MS = 86_400_000
 RARELY = 1_000_000, 20, 50
+SAID_EVERY_S = 10.0
 SHOWN = 5
 """Violations that are told in full; JSON has all."""
 
@@ -125,7 +126,23 @@ def _run(ask: Ask, make: Callable[[int], Market], seed: int) -> Outcome:
     configure("critical", now, redact)
     # A trial makes much and keeps little: looking for cycles as often as a program at rest does is a tenth of it.
     gc.set_threshold(*RARELY)
-    return run_trial(make(seed), seed, ask.days * 24, ask.faults)
+    return run_trial(make(seed), seed, ask.days * 24, ask.faults, Progress(seed, ask.days * 24))
+
+
+class Progress:
+    """Says on stderr how far a seed is, where that takes long. Every process says it of its own."""
+
+    def __init__(self, seed: int, hours: float, clock_s: Callable[[], float] = time.perf_counter) -> None:
+        self._seed, self._hours, self._clock_s = seed, hours, clock_s
+        self._began_s = self._said_s = clock_s()
+
+    def __call__(self, passed: float) -> None:
+        """So many hours of trade have passed."""
+        now_s = self._clock_s()
+        if now_s - self._said_s >= SAID_EVERY_S and passed < self._hours:
+            self._said_s = now_s
+            pace = passed / (now_s - self._began_s)
+            click.echo(f"  seed {self._seed}: {passed:g} of {self._hours:g} h, {pace:.2f} a second", err=True)
 
 
 def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:

@@ -1,6 +1,6 @@
 """One trial: a market played to its end, what came of it, and every invariant that a run can show to be broken."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,11 +60,20 @@ class Kept:
         return self.ledger.append(facts, note=note)
 
 
-def run_trial(what: Market, seed: int, hours: float, faults: str = "none") -> Outcome:
-    """Play a market for some hours. ``faults``: as ``faults_of`` takes them, while it trades. Raises ConfigFault."""
+def run_trial(
+    what: Market,
+    seed: int,
+    hours: float,
+    faults: str = "none",
+    traded: Callable[[float], None] = lambda _hours: None,
+) -> Outcome:
+    """Play a market for some hours. ``faults``: as ``faults_of`` takes them, while it trades. Raises ConfigFault.
+
+    ``traded``: told every hour how many of them have passed.
+    """
     clock = VirtualClock(START)
     plan = FaultPlan(seed, script=faults_of(faults).of_seed(seed))
-    trial = _Trial(what, seed, hours, faults, plan)
+    trial = _Trial(what, seed, hours, faults, plan, traded)
     with (
         TemporaryDirectory(prefix="reconcilerd-trial-") as folder,
         Ledger.open(Path(folder) / "ledger.db", clock=trial.now, durable=False) as ledger,
@@ -101,8 +110,17 @@ def _written(ledger: Ledger, limits: Limits) -> list[Violation]:
 class _Trial:
     """The scene, and what was noted of it."""
 
-    def __init__(self, what: Market, seed: int, hours: float, faults: str, plan: FaultPlan) -> None:
+    def __init__(
+        self,
+        what: Market,
+        seed: int,
+        hours: float,
+        faults: str,
+        plan: FaultPlan,
+        traded: Callable[[float], None],
+    ) -> None:
         self._what, self._seed, self._hours, self._faults, self._plan = what, seed, hours, faults, plan
+        self._traded = traded
         self._stage: Stage[Kept] | None = None
         self.world = open_doors(what)
         self.witness = Witness(self.world, what.policy, self.now, plan, seed)
@@ -129,7 +147,12 @@ class _Trial:
         self._plan.rates = faults_of(self._faults).rates
         for after_ms, deed in script(self._what, self._seed, self._hours):
             world.at(stage.clock() + after_ms, partial(deed, world))
-        await anyio.sleep(self._hours * 3600)
+        passed = 0.0
+        while passed < self._hours:
+            hour = min(1.0, self._hours - passed)
+            await anyio.sleep(hour * 3600)
+            passed += hour
+            self._traded(passed)
         self.score = world.finish_score(stage.clock())
         world.tally.score = Score()
         self._plan.rates = {}

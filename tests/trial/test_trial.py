@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconcilerd.cli.simulate import Ask, market_of
+from reconcilerd.cli.simulate import Ask, Progress, market_of
 from reconcilerd.domain import plan as planning
 from reconcilerd.domain.names import ChannelName, Sku
 from reconcilerd.domain.policy import OfferRule, PoolMode
@@ -124,6 +124,16 @@ def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:
     }
     assert result["seeds"] == [1, 2]
     assert result["violations"] == []
+
+
+def test_how_far_a_long_run_is_is_said_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    ticks = iter((0.0, 4.0, 12.0, 18.0, 40.0))
+    progress, hours = Progress(7, 4.0, lambda: next(ticks)), list[float]()
+    run_trial(market(1, skus=1), 1, 2.25, traded=hours.append)
+    assert hours == [1.0, 2.0, 2.25]
+    for passed in (1.0, 2.0, 3.0, 4.0):
+        progress(passed)
+    assert capsys.readouterr().err == "  seed 7: 2 of 4 h, 0.17 a second\n"
 
 
 @pytest.mark.parametrize(
