@@ -47,12 +47,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """A selector loop in virtual time."""
 
     def __init__(self) -> None:
-        self.jumping = _JumpingSelector()
-        super().__init__(self.jumping)
+        self._jumping = _JumpingSelector()
+        super().__init__(self._jumping)
 
     @override
     def time(self) -> float:
-        return self.jumping.now_s
+        return self._jumping.now_s
 
 
 class VirtualClock:
@@ -63,9 +63,7 @@ class VirtualClock:
         self._lived_s, self._lived_ms = 0.0, 0
 
     def __call__(self) -> Instant:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
-        now_s = loop.jumping.now_s
+        now_s = asyncio.get_running_loop().time()
         if now_s != self._lived_s:
             # Asked for many times at each moment.
             self._lived_s, self._lived_ms = now_s, round(now_s * 1000)
