@@ -126,7 +126,8 @@ def _run(ask: Ask, make: Callable[[int], Market], seed: int) -> Outcome:
     configure("critical", now, redact)
     # A trial makes much and keeps little: looking for cycles as often as a program at rest does is a tenth of it.
     gc.set_threshold(*RARELY)
-    return run_trial(make(seed), seed, ask.days * 24, ask.faults, Progress(seed, ask.days * 24))
+    hours = ask.days * 24
+    return run_trial(make(seed), seed, hours, ask.faults, Progress(seed, hours))
 
 
 class Progress:

@@ -246,11 +246,7 @@ class Answers:
 
     def _corrected(self, skus: list[Sku], since: Instant) -> list[dict[str, Any]]:
         """What was written to listings of these SKUs since a moment, by whoever asked for it."""
-        tracks = [
-            self._desk.book.slots[slot]
-            for sku in skus
-            for slot in self._desk.book.joins().slots_of.get(sku, ())
-        ]
+        tracks = [self._desk.book.slots[slot] for slot in self._slots(skus)]
         return [
             {"channel": track.slot.channel, "listing": track.slot.listing, "from": done[0], "to": done[1]}
             for track in tracks
@@ -454,6 +450,10 @@ class Answers:
             f"no SKU or listing {name!r} is known; it may be new, misspelled, or mapped nowhere"
         )
 
+    def _slots(self, skus: Sequence[Sku]) -> list[SlotKey]:
+        """Every listing that sells these SKUs."""
+        return [slot for sku in skus for slot in self._desk.book.joins().slots_of.get(sku, ())]
+
     def _plan(self, sku: Sku) -> GroupPlan:
         book = self._desk.book
         component = book.uses(sku)[0][0]
@@ -482,7 +482,7 @@ class Answers:
 
     async def _see_through(self, skus: list[Sku]) -> None:
         """A reading may be followed by a correction at once: then that is waited for and read back."""
-        slots = [slot for sku in skus for slot in self._desk.book.joins().slots_of.get(sku, ())]
+        slots = self._slots(skus)
         for _ in range(SETTLE_ROUNDS):
             if all(self._desk.book.slots[slot].proven for slot in slots):
                 return
@@ -494,14 +494,14 @@ class Answers:
         """Plan, carry out, read back; again while lowers make room for raises, or a zero must be read once more."""
         book = self._desk.book
         groups = {book.joins().groups.of.get(c, c) for sku in skus for c, _ in book.uses(sku)}
-        asked = {slot for sku in skus for slot in book.joins().slots_of.get(sku, ())}
+        asked = set(self._slots(skus))
         for _ in range(SETTLE_ROUNDS):
             plans = await self._daemon.passes.one_pass(sorted(groups))
             await self._carry()
             if not any(plan.sends for plan in plans):
-                held = [e for plan in plans for e in plan.entries if e.verdict is Verdict.HOLD_CONFIRM]
                 # Nobody reads here what others of the group wait for.
-                if not any(entry.slot in asked for entry in held):
+                mine = (e for plan in plans for e in plan.entries if e.slot in asked)
+                if not any(entry.verdict is Verdict.HOLD_CONFIRM for entry in mine):
                     return
                 # Readings closer together would count as one.
                 await anyio.sleep(book.policy.limits.confirm_gap_ms / 1000)

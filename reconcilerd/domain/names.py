@@ -55,14 +55,8 @@ def parse_instant(text: str) -> Instant:
 @lru_cache(maxsize=4_096)
 def format_instant(at: Instant) -> str:
     """ISO 8601 in UTC, with milliseconds only when there are any."""
-    second, ms = divmod(at, 1000)
-    return f"{_second(second)}.{ms:03}Z" if ms else f"{_second(second)}Z"
-
-
-@lru_cache(maxsize=1024)
-def _second(at: int) -> str:
-    """Without its zone. Pages and replies tell of the same few moments again and again."""
-    return (_EPOCH + timedelta(seconds=at)).isoformat(timespec="seconds")[: -len("+00:00")]
+    moment = _EPOCH + timedelta(milliseconds=at)
+    return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds").replace("+00:00", "Z")
 
 
 def format_second(at: Instant) -> str:

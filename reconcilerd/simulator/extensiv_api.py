@@ -306,15 +306,10 @@ class ExtensivApi:
             if first <= order.ext_modified <= last
             and order.imported is not None
             and (not statuses or order.ext_status in statuses)
+            and _is(request, "orderId", order.id)
+            and _is(request, "orderNumber", order.number)
+            and _is(request, "salesChannelId", order.sales_channel_id)
         ]
-        exact: dict[str, Callable[[Order], object]] = {
-            "orderId": lambda order: order.id,
-            "orderNumber": lambda order: order.number,
-            "salesChannelId": lambda order: order.sales_channel_id,
-        }
-        for name, value in exact.items():
-            if name in request.query_params:
-                orders = [order for order in orders if _is(request, name, value(order))]
         return Rows(orders, self._order_row)
 
     def _shipments(self, request: Request) -> list[Row]:

@@ -60,14 +60,9 @@ class VirtualClock:
 
     def __init__(self, start: Instant) -> None:
         self.start = start
-        self._lived_s, self._lived_ms = 0.0, 0
 
     def __call__(self) -> Instant:
-        now_s = asyncio.get_running_loop().time()
-        if now_s != self._lived_s:
-            # Asked for many times at each moment.
-            self._lived_s, self._lived_ms = now_s, round(now_s * 1000)
-        return Instant(self.start + self._lived_ms)
+        return Instant(self.start + round(asyncio.get_running_loop().time() * 1000))
 
 
 def run_virtual(main: Callable[..., Awaitable[T]], *args: Any, options: Mapping[str, Any] | None = None) -> T:

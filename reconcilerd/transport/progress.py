@@ -85,9 +85,7 @@ def heard(within_s: float = WORK_S) -> None:
 
 def idle() -> None:
     """The present task has nothing to do and may wait for ever."""
-    task = _current.get()
-    if task is not None:
-        task.due_s = FOREVER_S
+    heard(FOREVER_S)
 
 
 async def rest(seconds: float) -> None:

@@ -323,12 +323,17 @@ def test_the_rails_are_spent_by_what_orders_do_not_explain_alone() -> None:
     assert sum(each.unexplained for each in lowers) < sum(each.read - each.target for each in lowers) / 2
 
 
+def lose_all(stage: Stage, sku: str) -> None:
+    """Every unit of a SKU is damaged, and every copy says so at once."""
+    stage.world.damage(sku, 100, stage.clock())
+    for each in stage.world.bins.values():
+        each.copied = each.on_hand
+
+
 def test_a_person_who_asks_for_a_sold_out_sku_gets_its_zero_though_it_must_be_read_thrice() -> None:
     async def scene(stage: Stage) -> None:
         await anyio.sleep(900)
-        stage.world.damage("a", 100, stage.clock())
-        for each in stage.world.bins.values():
-            each.copied = each.on_hand
+        lose_all(stage, "a")
         asked = {"op": "reconcile", "skus": ["a"], "apply": True}
         began = stage.clock()
         told = await answers(stage).answer(asked, "ops")
@@ -342,9 +347,7 @@ def test_a_person_who_asks_for_a_sold_out_sku_gets_its_zero_though_it_must_be_re
 def test_a_person_who_asks_for_one_sku_waits_for_no_zero_of_another_that_it_is_sold_with() -> None:
     async def scene(stage: Stage) -> None:
         await anyio.sleep(900)
-        stage.world.damage("b", 100, stage.clock())
-        for each in stage.world.bins.values():
-            each.copied = each.on_hand
+        lose_all(stage, "b")
         began = stage.clock()
         told = await answers(stage).answer({"op": "reconcile", "skus": ["b"], "fresh": True}, "ops")
         assert {act["verdict"] for act in told["skus"][0]["would_do"]} == {"hold_confirm"}

@@ -144,9 +144,16 @@ class Stock:
 
     async def read(self, skus: Sequence[Sku], emit: Emit) -> None:
         """Read the rows of exactly these SKUs now. What lacks a known bin proves nothing and is not told."""
-        for some in self._calls(skus):
-            facts, _ = await self._read_few(some)
+        await self._read_each(self._calls(skus), emit)
+
+    async def _read_each(self, calls: Iterable[set[Sku]], emit: Emit) -> set[Sku]:
+        """One call for each of these sets; which of all these SKUs were told."""
+        told = set[Sku]()
+        for some in calls:
+            facts, found = await self._read_few(some)
             await emit(Page(STOCK, tuple(facts)))
+            told |= found
+        return told
 
     def _calls(self, skus: Iterable[Sku]) -> Iterator[set[Sku]]:
         """These SKUs by the calls that ask for them: their known bins leave room on the page for what else matches."""
@@ -241,12 +248,9 @@ class Stock:
         Units that were carried from one bin to another meanwhile stand in the sum of such bins twice, or not at all.
         A bounded number each time: the next sweep reads those that are left over.
         """
-        now, told = sorted(torn)[:MAX_AGAIN], set[Sku]()
-        for start in range(0, len(now), SKUS_A_CALL):
-            facts, found = await self._read_few(set(now[start : start + SKUS_A_CALL]))
-            await emit(Page(STOCK, tuple(facts)))
-            told |= found
-        return torn - told
+        now = sorted(torn)[:MAX_AGAIN]
+        calls = (set(now[start : start + SKUS_A_CALL]) for start in range(0, len(now), SKUS_A_CALL))
+        return torn - await self._read_each(calls, emit)
 
     def _torn(self, bins: Sequence[rows.Bin]) -> bool:
         """Whether some place's bins were asked for at different moments and add up to something new."""
@@ -317,11 +321,7 @@ class Stock:
         gone: dict[Sku, Instant] = {}
         unsettled = skus - set(now)
         if len(now) > SKUS_A_CALL:
-            there = set[Sku]()
-            for some in self._calls(now):
-                facts, told = await self._read_few(some)
-                await emit(Page(STOCK, tuple(facts)))
-                there |= told
+            there = await self._read_each(self._calls(now), emit)
             now = [sku for sku in now if sku not in there]
         for sku in now:
             began = self._clock()
