@@ -49,5 +49,9 @@ class LedgerFault(ReconcilerdError):
     """The ledger cannot be used: locked, corrupt, newer than this program, or its disk is full."""
 
 
+class LedgerAbsent(LedgerFault):
+    """There is no ledger yet: no file, or one that a first start was cut off from writing into."""
+
+
 class LedgerLocked(LedgerFault):
     """Another process holds the ledger for writing."""

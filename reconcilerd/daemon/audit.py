@@ -33,7 +33,7 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
     weather = weather_of(book, now)
     for group in book.joins().groups.members:
         found += check_rest(make_plan(position_of(book, group, weather), rails))
-    if daemon.desk.busy:
+    if daemon.passes.busy:
         found.append(Violation("I8", now, "news was written down that no plan has looked at"))
     found += _beyond_rails(rails.spent, book.policy.limits, now)
     for name, channel in weather.channels.items():

@@ -170,7 +170,7 @@ class Daemon:
         for each in asked:
             await each.done.wait()
         with anyio.move_on_after(LOOKED_AT_S):
-            while self.desk.busy:
+            while self.passes.busy:
                 await anyio.sleep(0.1)
         return {each.feed: each.why for each in asked if each.why}
 

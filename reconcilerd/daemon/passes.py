@@ -242,8 +242,8 @@ class Passes:
         self.tracer: Tracer = no_spans
         self.finished = desk.clock()
         """When a pass last came to its end."""
-        self.under_way: Instant | None = None
-        """When the pass that is not at its end yet began."""
+        self._under_way: list[Instant] = []
+        """When each pass that is not at its end yet began: a person's word may have one beside the usual one."""
         self.broken: dict[Sku, str] = {}
         """Pool groups whose last plan met a bug, and which."""
         self.announce: Callable[[Sequence[LargeOrder]], Awaitable[None]] = _tell_nobody
@@ -259,6 +259,16 @@ class Passes:
 
     def _pool_of(self, group: Sku) -> str:
         return self._desk.book.policy.sku_rule(group).pool
+
+    @property
+    def under_way(self) -> Instant | None:
+        """When the oldest pass that is not at its end yet began."""
+        return min(self._under_way, default=None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any group is still to be looked at. What a pass under way has taken waits at the desk no longer."""
+        return self._desk.busy or bool(self._under_way)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -282,15 +292,20 @@ class Passes:
 
     async def one_pass(self, groups: list[Sku], word: Word | None = None) -> tuple[GroupPlan, ...]:
         """Plan these groups in slices; make intents durable; hand them over. ``word``: as a person ordered."""
-        with self.tracer("pass", "internal", {"pass.groups": len(groups)}) as span:
-            plans = await self._one_pass(groups, word)
-            span.set("pass.sent", sum(len(plan.sends) for plan in plans))
-            span.set("pass.drifts", sum(len(plan.drifts) for plan in plans))
+        began = self._desk.clock()
+        self._under_way.append(began)
+        try:
+            with self.tracer("pass", "internal", {"pass.groups": len(groups)}) as span:
+                plans = await self._one_pass(groups, word)
+                span.set("pass.sent", sum(len(plan.sends) for plan in plans))
+                span.set("pass.drifts", sum(len(plan.drifts) for plan in plans))
+        finally:
+            self._under_way.remove(began)
+        self.finished = self._desk.clock()
         return tuple(plans)
 
     async def _one_pass(self, groups: list[Sku], word: Word | None) -> list[GroupPlan]:
         plans: list[GroupPlan] = []
-        self.under_way = self._desk.clock()
         self._regroup()
         self._windows.count(self._desk.book.slots)
         if word is None and self._short(groups):
@@ -332,7 +347,6 @@ class Passes:
         sent = Counter(entry.slot.channel for plan in plans for entry in plan.sends)
         if sent.total() > self._desk.book.policy.limits.canary_over:
             self.large_pass(sent)
-        self.finished, self.under_way = self._desk.clock(), None
         return plans
 
     def _short(self, groups: list[Sku]) -> bool:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconcilerd.domain.names import Instant
-from reconcilerd.errors import LedgerFault
+from reconcilerd.errors import LedgerAbsent, LedgerFault
 from reconcilerd.ledger.disk import room
-from reconcilerd.ledger.reader import Reader, faults, read_only
-from reconcilerd.ledger.versions import applied_to, newer_than_ours, programs_of
+from reconcilerd.ledger.reader import Reader, faults, open_reader, read_only
+from reconcilerd.ledger.versions import applied_to, not_ours, programs_of
 
 STEP_PAGES = 256
 """Pages copied at once: a megabyte."""
@@ -43,9 +43,8 @@ def inspect(path: Path) -> Inspected:
     if not path.is_file():
         raise LedgerFault(f"{path}: there is no such file")
     with faults(path), closing(read_only(path)) as connection:
-        newer = newer_than_ours(connection)
-        if newer:
-            raise LedgerFault(f"{path}: {newer}")
+        if other := not_ours(connection):
+            raise LedgerFault(f"{path}: {other}")
         sound(path, connection)
         reader = Reader(path, connection)
         proof = reader.verify()
@@ -104,7 +103,8 @@ def copy_of(ledger: Path, target: Path, rest: Callable[[float], None]) -> bytes:
 def must_be_there(ledger: Path) -> None:
     """Raises LedgerFault where there is no ledger."""
     if not ledger.is_file():
-        raise LedgerFault(f"{ledger}: there is no ledger yet; start the daemon first")
+        raise LedgerAbsent(f"{ledger}: there is no ledger yet; start the daemon first")
+    open_reader(ledger).close()
 
 
 def _pages(source: sqlite3.Connection, target: Path, rest: Callable[[float], None]) -> None:

@@ -12,10 +12,10 @@ from typing import Final, TypeVar, cast
 
 from reconcilerd.domain.facts import ASIDE, FACT_TYPES, DecisionRecorded, Fact, LedgerAnchored, OrderObserved
 from reconcilerd.domain.names import Instant
-from reconcilerd.errors import LedgerFault
+from reconcilerd.errors import LedgerAbsent, LedgerFault
 from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body, mark_of
 from reconcilerd.ledger.fold import EMPTY, Held, Key, SetDigest, fold
-from reconcilerd.ledger.versions import applied_to, has_table, newer_than_ours
+from reconcilerd.ledger.versions import applied_to, has_table, is_begun, not_ours
 
 F = TypeVar("F")
 Told = tuple[int, Instant, Fact]
@@ -474,14 +474,20 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 
 def open_reader(path: Path) -> Reader:
-    """A reader on its own read-only connection, for use beside a running daemon."""
+    """A reader on its own read-only connection, for use beside a running daemon. Raises LedgerAbsent, LedgerFault."""
     if not path.exists():
-        raise LedgerFault(f"{path}: there is no ledger yet; start the daemon first")
+        raise LedgerAbsent(f"{path}: there is no ledger yet; start the daemon first")
     with faults(path):
         connection = read_only(path)
-        newer = newer_than_ours(connection)
-        if newer:
+        try:
+            if other := not_ours(connection):
+                raise LedgerFault(f"{path}: {other}")
+            if not is_begun(connection):
+                raise LedgerAbsent(
+                    f"{path}: there is no ledger yet: a first start was cut off; start the daemon again"
+                )
+            connection.execute("select max(seq) from entries").fetchone()
+        except BaseException:
             connection.close()
-            raise LedgerFault(f"{path}: {newer}")
-        connection.execute("select max(seq) from entries").fetchone()
+            raise
     return Reader(path, connection)

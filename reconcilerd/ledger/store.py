@@ -23,7 +23,7 @@ from reconcilerd.ledger.fold import EMPTY, Held, SetDigest, fold
 from reconcilerd.ledger.lock import take_lock
 from reconcilerd.ledger.owner import give
 from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, digest_of_record, faults, open_reader
-from reconcilerd.ledger.versions import ALL, applied_to, newer_than_ours, sign
+from reconcilerd.ledger.versions import ALL, applied_to, not_ours, sign
 
 BUSY_MS = 5_000
 CACHE_KB = 512
@@ -345,10 +345,10 @@ def _connect(path: Path, *, durable: bool, tell: Callable[[str], None]) -> sqlit
     with faults(path):
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
-            path.chmod(0o600)
             connection.execute(f"pragma busy_timeout = {BUSY_MS}")
-            if newer := newer_than_ours(connection):
-                raise LedgerFault(f"{path}: {newer}")
+            if other := not_ours(connection):
+                raise LedgerFault(f"{path}: {other}")
+            path.chmod(0o600)
             connection.execute("pragma journal_mode = wal")
             connection.execute(f"pragma cache_size = -{CACHE_KB}")
             connection.execute(f"pragma journal_size_limit = {WAL_BYTES}")

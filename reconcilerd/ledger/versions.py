@@ -19,9 +19,15 @@ def applied_to(connection: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(row[0] for row in connection.execute(query, (NAME,)))
 
 
-def newer_than_ours(connection: sqlite3.Connection) -> str | None:
-    """What to say of a ledger that a newer version of this program changed; None: we know all of it."""
-    unknown = [each for each in applied_to(connection) if each not in ALL]
+def not_ours(connection: sqlite3.Connection) -> str | None:
+    """What to say of a database of another program, or of a newer version of this one; None: we know all of it."""
+    applied = applied_to(connection)
+    if not applied and (tables := _tables(connection)):
+        return (
+            f"a database of another program, not a ledger: it has the table {tables[0]}; "
+            "it was left untouched: name another file in ledger.path"
+        )
+    unknown = [each for each in applied if each not in ALL]
     if not unknown:
         return None
     wrote = programs_of(connection)
@@ -47,6 +53,18 @@ def sign(connection: sqlite3.Connection) -> None:
             "values (?, (select coalesce(max(number), 0) + 1 from programs))",
             (__version__,),
         )
+
+
+def is_begun(connection: sqlite3.Connection) -> bool:
+    """Whether it can hold entries. A first start that is cut off may leave a file without."""
+    return has_table(connection, "entries")
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    """Tables that somebody made for what he keeps there; lists of migrations and SQLite's own say nothing."""
+    query = "select name from sqlite_master where type = 'table' order by name"
+    own = ("sqlite_", "_sqlite_migrations")
+    return [name for (name,) in connection.execute(query) if not name.startswith(own)]
 
 
 def has_table(connection: sqlite3.Connection, table: str) -> bool:

@@ -189,7 +189,7 @@ async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, heard_s: f
             if late:
                 return False
         elif clock() - quiet_since >= QUIET_S * 1000 and (late or not whole):
-            while daemon.desk.busy:
+            while daemon.passes.busy:
                 await anyio.sleep(0.1)
             # What waits for a person may hide, or show, what it likes.
             witness.at_rest(quiet_since, heard_s, whole=whole and not daemon.passes.standing.drifts)
@@ -200,4 +200,4 @@ def _busy(daemon: Daemon) -> bool:
     """Whether anything is left to do that does not wait for a person, or for what policy forbids now."""
     verdicts = (verdict for group in daemon.passes.standing.drifts.values() for _, verdict in group)
     idle = all(each.idle for each in daemon.executors.values())
-    return daemon.desk.busy or not idle or any(each in GOES for each in verdicts)
+    return daemon.passes.busy or not idle or any(each in GOES for each in verdicts)

@@ -113,7 +113,7 @@ async def _measure(skus: int, paths: Sequence[str]) -> dict[str, list[float]]:
                 group.start_soon(built.daemon.passes.run)
                 if skus:
                     built.daemon.desk.everybody()
-                    while built.daemon.desk.busy or built.daemon.passes.under_way:
+                    while built.daemon.passes.busy:
                         await anyio.sleep(0.1)
                     group.start_soon(_again_and_again, built)
                 index = built.daemon.passes.standing.index

@@ -165,7 +165,8 @@ async def test_a_reply_cut_short_takes_nothing_away(feed: str) -> None:
 @pytest.mark.parametrize("feed", ["products", "listings", "stock"])
 async def test_what_a_cut_last_page_hid_is_found_again_several_a_call(feed: str) -> None:
     tenant = Tenant(Desk(world_of({f"s{n:04}": 5 for n in range(590)})))
-    assert (await tenant.sweep(feed)).complete
+    whole = await tenant.sweep(feed)
+    assert whole.complete
     before, gone = len(tenant.facts), {f"s{n:04}" for n in range(580, 590)}
     hidden = {f"s{n:04}" for n in range(540, 580)} | gone
 
@@ -178,12 +179,29 @@ async def test_what_a_cut_last_page_hid_is_found_again_several_a_call(feed: str)
     tenant.spoil = cut
     read = await tenant.sweep(feed)
     assert read.complete, read.why
+    assert read.rows == whole.rows - len(gone), "what was found again is in the list too"
     names = {sku for sku, place in stock(tenant) if stock(tenant)[sku, place] is None}
     assert gone == names | {sku for sku, there in active(tenant) if not there}
     assert before <= len(tenant.facts) <= before + 2 * len(hidden)
     asked = [query.get("sku") or query.get("masterSku", "") for _, query in tenant.asked]
     assert sum("," in each for each in asked) <= 2 * len(hidden) / 5
     assert {each for each in asked if each and "," not in each} == gone, "nothing else is asked for alone"
+
+
+@pytest.mark.parametrize("feed", ["products", "listings", "stock"])
+async def test_a_row_that_is_found_when_it_is_asked_for_alone_counts_as_read(feed: str) -> None:
+    tenant = Tenant(Desk(world_of({"a": 5, "b": 6, "c": 7})))
+    whole = await tenant.sweep(feed)
+    each_has = whole.rows // 3
+
+    def cut(path: str, query: dict[str, str], body: Any) -> Any:
+        asked = query.get("sku") or query.get("masterSku")
+        left_out = {"c"} if asked else {"b", "c"}
+        return [row for row in body if (row.get("product") or row)["masterSku"] not in left_out]
+
+    tenant.spoil = cut
+    read = await tenant.sweep(feed)
+    assert (read.complete, read.rows) == (True, whole.rows - each_has), read.why
 
 
 async def test_rows_and_their_total_are_held_against_each_other() -> None:

@@ -139,6 +139,53 @@ def test_between_two_slices_a_request_gets_from_its_connection_to_its_answer(
     assert min(after - before for before, after in pairwise(seen)) >= TURNS - 1
 
 
+def test_until_the_last_group_of_a_pass_is_planned_the_passes_are_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a pass has taken waits at the desk no longer; taking this for rest judges plans to come."""
+    monkeypatch.setattr(passes, "SLICE_MS", 0)
+    seen: list[tuple[int, bool]] = []
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(60)
+        desk, planner = stage.built.daemon.desk, stage.built.daemon.passes
+        planned: list[Sku] = []
+        planner.watch = lambda plan, _rails: planned.append(plan.position.group)
+        desk.everybody()
+        while len(planned) < 4:
+            await anyio.lowlevel.checkpoint()
+            if not desk.busy:
+                seen.append((len(planned), planner.busy))
+        await anyio.sleep(1)
+        assert not planner.busy
+        assert planner.under_way is None
+
+    play(small_world(WorldConfig(), split=True, skus="abcd"), policy(split=True), scene)
+    assert {planned for planned, _ in seen} >= {1, 2, 3}
+    assert all(busy for planned, busy in seen if planned < 4)
+
+
+def test_two_passes_at_once_and_one_that_is_given_up_leave_nothing_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A person's word may have a pass of its own beside the usual one, and a person may go away."""
+    monkeypatch.setattr(passes, "SLICE_MS", 0)
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(60)
+        planner = stage.built.daemon.passes
+        everybody = [Sku(each) for each in "abcd"]
+        async with anyio.create_task_group() as group:
+            group.start_soon(planner.one_pass, everybody)
+            await anyio.lowlevel.checkpoint()
+            await planner.one_pass(everybody[:1])
+            assert planner.busy, "the first one has groups to plan"
+            group.cancel_scope.cancel()
+        assert not planner.busy
+
+    play(small_world(WorldConfig(), split=True, skus="abcd"), policy(split=True), scene)
+
+
 def test_of_a_group_whose_stock_was_never_read_nothing_is_kept_from_look_to_look(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

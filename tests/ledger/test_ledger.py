@@ -3,12 +3,14 @@
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import textwrap
 import threading
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.facts import FACT_TYPES, SlotObserved, SlotState, StockObserved
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
-from reconcilerd.errors import LedgerFault, LedgerLocked
+from reconcilerd.errors import LedgerAbsent, LedgerFault, LedgerLocked
 from reconcilerd.ledger.codec import decode, encode
+from reconcilerd.ledger.copies import inspect, must_be_there
 from reconcilerd.ledger.reader import Reader, Verification, open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
@@ -182,6 +185,48 @@ def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(LedgerFault, match="newer reconcilerd"):
         Ledger.open(tmp_path / "l.db", clock=clock)
+
+
+def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "erp.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("create table invoices (number integer)")
+        other.commit()
+    path.chmod(0o640)
+    before = path.read_bytes()
+    for use in (partial(Ledger.open, clock=clock), open_reader, inspect):
+        with pytest.raises(
+            LedgerFault, match=r"erp\.db: a database of another program.* table invoices; .*ledger\.path"
+        ):
+            use(path)
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (before, 0o640)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "pragma user_version",
+        "pragma journal_mode = wal",
+        "create table _sqlite_migrations"
+        " (id integer primary key, migration_set text, name text, applied_at text)",
+    ],
+    ids=["empty", "wal", "no migration yet"],
+)
+def test_a_file_that_a_first_start_was_cut_off_from_writing_into_is_no_ledger_yet(
+    tmp_path: Path, left: str
+) -> None:
+    path = tmp_path / "l.db"
+    with closing(sqlite3.connect(path)) as cut_off:
+        cut_off.execute(left)
+        cut_off.commit()
+    with pytest.raises(LedgerAbsent, match="a first start was cut off; start the daemon again"):
+        open_reader(path)
+    with pytest.raises(LedgerAbsent):
+        must_be_there(path)
+    with Ledger.open(path, clock=clock) as ledger:
+        ledger.append([stock("a", 1, 1)])
+    with closing(open_reader(path)) as reader:
+        assert reader.latest_seq == 1
 
 
 def test_a_corrupt_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -47,11 +47,11 @@ async def rest(stage: Stage) -> bool:
     with anyio.move_on_after(REST_S):
         while True:
             await anyio.sleep(LOOK_S)
-            busy = daemon.desk.busy or bool(daemon.passes.standing.drifts)
+            busy = daemon.passes.busy or bool(daemon.passes.standing.drifts)
             busy = busy or not all(each.idle for each in daemon.executors.values())
             quiet = 0.0 if busy else quiet + LOOK_S
             if quiet >= QUIET_S:
-                while daemon.desk.busy:
+                while daemon.passes.busy:
                     await anyio.sleep(0.1)
                 return True
     return False

@@ -32,6 +32,7 @@ from reconcilerd.transport.fetch import Fetcher
 
 DRAIN_S = 60.0
 QUIET_S = 4.0
+LAST_LOOK_S = 15.0
 LOOK_S = 0.5
 TOLERATED_AFTER_MS = 10_000
 """Two polls and a margin: what the daemon has not called a drift by then, it will not."""
@@ -132,7 +133,7 @@ async def _play(plan: Plan, ledger: Ledger, seconds: int, port: int, view: View)
             await _watch(built, fetcher, watched, seconds, view)
         watched.truth = await fetcher.get("/scene/truth")
         if watched.converged:
-            await _no_news(built)
+            await _last_look(built)
             # Nothing may await between here and the end: what stands must not move while it is judged.
             watched.violations += audit_rest(built.daemon, ledger.everything())
         else:
@@ -161,10 +162,11 @@ async def _first_read(built: Assembled) -> None:
             quiet = quiet + 0.25 if _at_rest(built) else 0.0
 
 
-async def _no_news(built: Assembled) -> None:
-    """Until the plans have caught up with the readings, which go on coming in."""
-    with anyio.move_on_after(QUIET_S):
-        while built.daemon.desk.busy:
+async def _last_look(built: Assembled) -> None:
+    """Have everything looked at once more, and what comes of it done: time alone may just have allowed a raise."""
+    built.daemon.desk.everybody()
+    with anyio.move_on_after(LAST_LOOK_S):
+        while built.daemon.passes.busy or not _at_rest(built):
             await anyio.sleep(0.01)
 
 
@@ -176,7 +178,7 @@ def _at_rest(built: Assembled) -> bool:
 async def _watch(built: Assembled, fetcher: Fetcher, watched: Watched, seconds: int, view: View) -> None:
     """Follow the run until it is over and quiet."""
     began, quiet = now(), 0.0
-    while quiet < QUIET_S or built.daemon.desk.busy:
+    while quiet < QUIET_S:
         await anyio.sleep(LOOK_S)
         with suppress(ReconcilerdError):
             watched.truth = await fetcher.get("/scene/truth")

@@ -14,7 +14,7 @@ from reconcilerd.cli.receivers import receivers_of
 from reconcilerd.cli.wall import now
 from reconcilerd.config.fields import address_of
 from reconcilerd.config.settings import Settings
-from reconcilerd.errors import ConfigFault, LedgerFault
+from reconcilerd.errors import ConfigFault, LedgerAbsent, LedgerFault
 from reconcilerd.ledger.backups import last_backup, overdue
 from reconcilerd.ledger.disk import LOW_PERCENT, room
 from reconcilerd.ledger.reader import Reader, open_reader
@@ -97,12 +97,11 @@ def ledger(scene: Scene) -> Lines:
     if scene.settings is None:
         return
     path = scene.path(scene.settings.ledger.path)
-    if not path.exists():
-        yield _no_ledger(scene.settings)
-        return
     try:
         with closing(open_reader(path)) as reader:
             yield from _opened(reader)
+    except LedgerAbsent:
+        yield _no_ledger(scene.settings)
     except LedgerFault as fault:
         yield fail(str(fault), "put the last backup back: reconcilerd restore --help", path.name)
 

@@ -77,13 +77,13 @@ class Catalogue:
             walk = await self._walker.walk_till_still(PAGINGS[feed], doubt=True)
         facts, entries, keys = self._entries(feed, walk)
         known = self._last[feed]
-        why, gone = walk.why, list[Entry]()
+        why, gone, again = walk.why, list[Entry](), 0
         if not why:
             lost = {key: entry for key, entry in known.items() if key not in keys}
             why = strangers(known, keys, len(keys), feed.partition(".")[2])
             if why:
                 return len(walk.rows), why  # nothing of it is told, or the next reading would know them
-            gone, why, found = await self._confirm(feed, lost)
+            gone, why, found, again = await self._confirm(feed, lost)
             facts += found
         known.update(entries)
         self._skus = {each.sku for each in self._last[PRODUCTS].values()}
@@ -93,7 +93,8 @@ class Catalogue:
         else:
             facts += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
         await emit(Page(feed, (*facts, *gone)))
-        return len(walk.rows), why
+        # What was missing from a page, and is there, counts: a list that was read in two ways has not shrunk.
+        return len(walk.rows) + again, why
 
     def _entries(self, feed: FeedName, walk: Walk) -> tuple[list[Fact], dict[object, Entry], set[object]]:
         """Facts of the rows, the readable ones by key, and the keys of all."""
@@ -118,9 +119,10 @@ class Catalogue:
 
     async def _confirm(
         self, feed: FeedName, lost: dict[object, Entry]
-    ) -> tuple[list[Entry], str, list[Fact]]:
-        """Ask for each lost row by exact SKU, twice: the gone (told as inactive), why some stay open, the found.
+    ) -> tuple[list[Entry], str, list[Fact], int]:
+        """Ask for each lost row by exact SKU, twice.
 
+        Returns the gone (told as inactive), why some stay open, facts of the found, and how many these are.
         Where many are lost, a page was cut most likely: several are asked for in one call first, to find those.
         """
         name = PAGINGS[feed].path.rpartition("/")[2]
@@ -129,9 +131,11 @@ class Catalogue:
         # A bounded number each time: the next reading asks for those that are left over.
         open_ = max(0, len(lost) - MAX_CONFIRM)
         asked = dict(islice(lost.items(), MAX_CONFIRM))
+        again = 0
         if len(asked) > SKUS_A_CALL:
             there = await self._find(feed, asked)
             found += there.values()
+            again += len(there)
             asked = {key: entry for key, entry in asked.items() if key not in there}
         for key, entry in asked.items():
             walks = [await self._walker.walk_skus(feed, {entry.sku}) for _ in range(2)]
@@ -144,9 +148,11 @@ class Catalogue:
                 if all(each.about != entry.about for _, entries, _ in told for each in entries.values()):
                     gone.append(replace(entry, active=False, as_of=self._clock()))
             else:
-                again = next((entries[key] for _, entries, _ in reversed(told) if key in entries), None)
-                found += [again] if again is not None else told[-1][0]
-        return gone, f"{open_} {name} of the last reading could not be found again" if open_ else "", found
+                entry_now = next((entries[key] for _, entries, _ in reversed(told) if key in entries), None)
+                found += [entry_now] if entry_now is not None else told[-1][0]
+                again += 1
+        why = f"{open_} {name} of the last reading could not be found again" if open_ else ""
+        return gone, why, found, again
 
     async def _find(self, feed: FeedName, lost: Mapping[object, Entry]) -> dict[object, Entry]:
         """Those of the lost rows that are there after all, as they are now. Finding nothing proves nothing here."""

@@ -140,7 +140,11 @@ class Stock:
         if denied:
             told = f"{len(denied)} SKUs have rows that their total denies, the first is {min(denied)}"
             why = f"{why}; {told}" if why else told
-        return len(walk.rows), why, walk.began(began)
+        return len(walk.rows) + self._missed(lost - gone.keys() - unsettled, seen), why, walk.began(began)
+
+    def _missed(self, back: Iterable[Sku], seen: Mapping[Sku, Sequence[rows.Bin]]) -> int:
+        """How many rows of these SKUs, which were found again, were not among those seen: they are in the list too."""
+        return sum(max(0, len(self._bins.get(sku, ())) - len(seen.get(sku, ()))) for sku in back)
 
     async def read(self, skus: Sequence[Sku], emit: Emit) -> None:
         """Read the rows of exactly these SKUs now. What lacks a known bin proves nothing and is not told."""
