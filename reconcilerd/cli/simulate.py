@@ -98,9 +98,16 @@ def market_of(ask: Ask) -> Callable[[int], Market]:
     if ask.config is None:
         return made
     settings = load(ask.config)
-    polls = [each.poll_s for each in settings.channels]
     extensiv = settings.extensiv
-    pacing = Pacing(min(polls), extensiv.orders_poll_s, extensiv.stock_poll_s, extensiv.catalogue_poll_s)
+    polls: dict[str, float] = {each.name: each.poll_s for each in settings.channels}
+    pacing = Pacing(
+        max(polls.values()),
+        extensiv.orders_poll_s,
+        extensiv.stock_poll_s,
+        extensiv.catalogue_poll_s,
+        extensiv.totals_poll_s,
+        polls,
+    )
     return partial(made, policy=policy_of(settings, ask.config.resolve().parent), pacing=pacing)
 
 

@@ -31,4 +31,4 @@ def settles_within_s(policy: Policy, pacing: Pacing) -> float:
 
 
 def _turn_s(pacing: Pacing) -> float:
-    return JITTER * (pacing.channels_s + pacing.orders_s + pacing.stock_s)
+    return JITTER * (pacing.slowest_channel_s + pacing.orders_s + pacing.stock_s)

@@ -3,7 +3,7 @@
 Everything is the real thing but the clock and the carrier of requests: connectors, limits, tokens, retries, paging.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -16,7 +16,7 @@ from reconcilerd.config.secret import Secret
 from reconcilerd.daemon.desk import Journal
 from reconcilerd.daemon.pollers import WHOLE_ORDERS_S, Pace
 from reconcilerd.domain.facts import Fact
-from reconcilerd.domain.names import FeedName, Instant
+from reconcilerd.domain.names import ChannelName, FeedName, Instant
 from reconcilerd.domain.policy import Policy
 from reconcilerd.simulator.app import Business, build, keep_world
 from reconcilerd.simulator.faults import FaultPlan
@@ -98,6 +98,25 @@ class Pacing:
     orders_s: float = 30.0
     stock_s: float = 600.0
     rest_s: float = 3600.0
+    totals_s: float = 3600.0
+    of_channel: Mapping[str, float] = field(default_factory=dict)
+    """Channels that are read at a pace of their own."""
+
+    @property
+    def slowest_channel_s(self) -> float:
+        return max((self.channels_s, *self.of_channel.values()))
+
+    def paces(self, channels: Iterable[ChannelName]) -> dict[FeedName, Pace]:
+        """The pace of every feed."""
+        rest = ("products", "listings", "warehouses", "channels")
+        found = {FeedName(f"extensiv.{feed}"): Pace(self.rest_s) for feed in rest}
+        found[FeedName("extensiv.totals")] = Pace(self.totals_s)
+        found[FeedName("extensiv.orders")] = Pace(self.orders_s, whole_every_s=WHOLE_ORDERS_S)
+        found[FeedName("extensiv.stock")] = Pace(self.stock_s)
+        for name in channels:
+            for feed in ("orders", "slots"):
+                found[FeedName(f"{name}.{feed}")] = Pace(self.of_channel.get(name, self.channels_s))
+        return found
 
 
 def wire(
@@ -109,17 +128,6 @@ def wire(
 ) -> Wiring:
     """A daemon for the pretend business that ``build`` makes, in process."""
     base = "http://127.0.0.1"
-    paces = {
-        FeedName(f"extensiv.{feed}"): Pace(pacing.rest_s)
-        for feed in ("products", "listings", "warehouses", "channels", "totals")
-    }
-    paces |= {
-        FeedName("extensiv.orders"): Pace(pacing.orders_s, whole_every_s=WHOLE_ORDERS_S),
-        FeedName("extensiv.stock"): Pace(pacing.stock_s),
-    }
-    for name in rules.channels:
-        for feed in ("orders", "slots"):
-            paces[FeedName(f"{name}.{feed}")] = Pace(pacing.channels_s)
     return Wiring(
         policy=rules,
         extensiv=Endpoint(f"{base}/extensiv", _grant(f"{base}/extensiv/oauth/token", "basic")),
@@ -130,7 +138,7 @@ def wire(
             )
             for name in rules.channels
         },
-        paces=paces,
+        paces=pacing.paces(rules.channels),
         clock=clock,
         transport=transport,
         stop_file=lambda: False,

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from reconcilerd.cli.simulate import Ask, Progress, market_of
+from reconcilerd.cli.wiring import paces
+from reconcilerd.config.load import load
 from reconcilerd.domain import plan as planning
 from reconcilerd.domain.names import ChannelName, Sku
 from reconcilerd.domain.policy import OfferRule, PoolMode
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.simulator.shoppers import read_invoices
+from reconcilerd.trial.bound import settles_within_s
 from reconcilerd.trial.market import PACING, market, open_doors, script, shares_of
 from reconcilerd.trial.run import Outcome, run_trial
-from reconcilerd.trial.stage import Pacing
 from tests.cli.programs import run
 
 HOURS = 0.5
@@ -85,13 +87,19 @@ def test_a_policy_is_tried_on_its_own_channels_and_skus() -> None:
     assert all(not kind.split for kind in what.kinds) == (shared.mode is PoolMode.ADAPTIVE)
 
 
-def test_it_is_read_as_often_as_its_configuration_says_or_every_two_minutes() -> None:
+def test_it_is_read_as_often_as_its_configuration_says_or_every_two_minutes(tmp_path: Path) -> None:
     ask = Ask(1.0, 3, 2, None, "none", None)
     assert market_of(ask)(1).pacing == PACING
     assert (PACING.channels_s, PACING.orders_s) == (120, 120)
     assert {rule.poll_ms for rule in market_of(ask)(1).policy.channels.values()} == {120_000}
-    shipped = Path(__file__).parents[2] / "config.toml"
-    assert market_of(replace(ask, config=shipped))(1).pacing == Pacing(60.0, 30.0, 600.0, 900.0)
+    shipped = (Path(__file__).parents[2] / "config.toml").read_text("utf-8")
+    config = tmp_path / "config.toml"
+    config.write_text(shipped.replace("poll_s = 60\n", "poll_s = 240\n", 1), "utf-8")
+    tried = market_of(replace(ask, config=config))(1)
+    assert tried.pacing.paces(tried.policy.channels) == paces(load(config))
+    quicker = replace(tried.pacing, of_channel={}, channels_s=60)
+    bounds = [settles_within_s(tried.policy, each) for each in (tried.pacing, quicker)]
+    assert bounds[0] > bounds[1], "the slowest channel bounds it"
 
 
 def test_real_orders_are_replayed_at_their_own_pace() -> None:
