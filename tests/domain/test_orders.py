@@ -4,8 +4,10 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reconcilerd.domain.facts import EXTENSIV, OrderLine, OrderObserved, OrderStatus
+from reconcilerd.domain.facts import EXTENSIV, OrderLine, OrderObserved, OrderStatus, side_of
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey
 from reconcilerd.domain.orders import MatchRate, OrderBook, Stage, stage_of
 
@@ -97,3 +99,27 @@ def test_what_was_seen_shipped_had_left_by_then_whatever_its_record_says() -> No
     book.take(seen(EXTENSIV, OrderStatus.SHIPPED, 9, 3))
     assert (side := book.orders[KEY].in_extensiv) is not None
     assert side.ended_at == 4
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([EXTENSIV, "uk"]),
+            st.text("1|\\", min_size=1, max_size=4),
+            st.sampled_from(["", "1", "11"]),
+        ),
+        unique=True,
+    )
+)
+def test_no_order_is_filed_as_another_or_as_its_part(sides: list[tuple[str, str, str]]) -> None:
+    """A shop may give its order numbers any ending."""
+    key = {side: side_of(side[0], OrderKey(KEY.channel, side[1]), side[2]) for side in sides}
+    assert len(set(key.values())) == len(sides)
+    for (source, number, part), about in key.items():
+        whole = side_of(source, OrderKey(KEY.channel, number))
+        mine = {
+            (source, number, other) for (where, named, other) in key if (where, named) == (source, number)
+        }
+        below = {side for side, each in key.items() if each == whole or f"{whole}|" < each < f"{whole}}}"}
+        assert below == mine, about
+        assert part == "" or about.startswith(f"{whole}|")

@@ -264,8 +264,12 @@ class OrderObserved:
 
 
 def side_of(source: str, key: OrderKey, part: str = "") -> str:
-    """What one side of an order is filed under; its parts stand behind it, each after a ``|``."""
-    whole = f"{source}|{key.channel}|{key.number}"
+    """What one side of an order is filed under; its parts stand behind it, each after a ``|``.
+
+    A number may hold one itself, where a shop gives its orders an ending: no order may be taken for a part of another.
+    """
+    number = key.number.replace("\\", "\\\\").replace("|", "\\|")
+    whole = f"{source}|{key.channel}|{number}"
     return f"{whole}|{part}" if part else whole
 
 
