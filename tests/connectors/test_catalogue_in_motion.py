@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from reconcilerd.assemble import assemble
-from reconcilerd.domain.facts import Fact, ListingDeclared, ProductObserved
+from reconcilerd.domain.facts import Fact, FindingKind, ListingDeclared, ProductObserved
 from reconcilerd.simulator.virtual_time import VirtualClock
 from reconcilerd.transport.pool import in_process_transport
 from reconcilerd.trial.stage import Heard, wire
@@ -22,8 +22,8 @@ def catalogue(live: list[Row], **more: Any) -> Tenant:
     def answer(path: str, query: dict[str, str], body: Any) -> Any:
         if not path.endswith(("/products", "/listings")):
             return body
-        wanted = query.get("sku", query.get("masterSku"))
-        got = [row for row in live if wanted is None or wanted in row["masterSku"]]
+        wanted = query.get("sku", query.get("masterSku", "")).split(",")
+        got = [row for row in live if any(each.casefold() in row["masterSku"].casefold() for each in wanted)]
         limit, page = int(query["limit"]), int(query["page"])
         return got[(page - 1) * limit : page * limit]
 
@@ -91,3 +91,34 @@ async def test_a_product_made_anew_under_its_sku_is_not_told_as_no_longer_active
     live[1] = row(2) | {"productId": 3}
     assert (await tenant.sweep("products")).complete
     assert numbers(tenant) == {1: True, 3: True}
+
+
+@pytest.mark.parametrize(
+    ("feed", "what", "twin"),
+    [
+        ("products", FindingKind.SKU_CASE_COLLISION, {"masterSku": "m1."}),
+        ("listings", FindingKind.LISTING_MAPPED_TWICE, {"listingSku": "L1."}),
+    ],
+)
+@pytest.mark.parametrize("hidden", [1, 20], ids=["one", "many"])
+async def test_what_a_cut_page_hid_is_found_fault_with_like_any_other_row(
+    feed: str, what: FindingKind, twin: Row, hidden: int
+) -> None:
+    """A finding that a whole reading does not make again is over, and what it held may be written."""
+    live = [row(number) for number in range(1, 31)]
+    live.append(row(31) | twin)
+    tenant = catalogue(live)
+    whole = await tenant.sweep(feed)
+    found = [each.subject for each in tenant.findings(what)]
+    assert len(found) == 1
+    answer = tenant.spoil
+    assert answer is not None
+
+    def cut(path: str, query: dict[str, str], body: Any) -> Any:
+        rows = answer(path, query, body)
+        return rows if "sku" in query or "masterSku" in query else rows[:-hidden]
+
+    tenant.spoil = cut
+    again = await tenant.sweep(feed)
+    assert (again.complete, again.rows) == (True, whole.rows), again.why
+    assert [each.subject for each in tenant.findings(what)] == found

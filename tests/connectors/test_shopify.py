@@ -246,6 +246,33 @@ def test_a_reading_cut_short_clears_no_duplicate() -> None:
     with_store(world, body)
 
 
+async def test_an_item_that_a_cut_page_hid_is_of_the_reading_and_still_a_twin() -> None:
+    shown = ["i", "j", "k"]
+
+    def node(name: str) -> dict[str, Any]:
+        levels = {"nodes": [level(1)], "pageInfo": {"hasNextPage": False}}
+        sku = "b" if name == "k" else "a"
+        return {"id": name, "sku": sku, "tracked": True, "variants": {"nodes": []}, "inventoryLevels": levels}
+
+    def answer(_query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        if "ids" in variables:
+            return {"data": {"nodes": [node(each) for each in variables["ids"]]}}
+        nodes = [node(each) for each in shown]
+        return {"data": {"inventoryItems": {"nodes": nodes, "pageInfo": {"hasNextPage": False}}}}
+
+    store = Shopify(Script(answer), lambda: Instant(1), name=NAME, places=["place-1"])
+    facts, first = await swept(store, "slots")
+    assert (first.complete, first.rows) == (True, 3)
+    assert [f.subject for f in facts if isinstance(f, FindingRaised)] == ["shop-uk:a"]
+    del shown[1:]
+    facts, cut = await swept(store, "slots")
+    assert (cut.complete, cut.rows) == (True, 3)
+    assert {f.slot.listing for f in facts if isinstance(f, SlotObserved) and not f.gone} == {"i", "j", "k"}
+    assert not [f for f in facts if isinstance(f, FindingRaised) and f.cleared], (
+        "who writes to one of two, to which?"
+    )
+
+
 async def test_what_went_away_while_we_were_away_is_told_gone_and_its_duplicate_cleared() -> None:
     def answer(_query: str, variables: dict[str, Any]) -> dict[str, Any]:
         if "ids" in variables:

@@ -11,7 +11,6 @@ from reconcilerd.connectors.extensiv.walk import (
     PAGINGS,
     PRODUCTS,
     SKUS_A_CALL,
-    Walk,
     Walker,
     Wire,
     key_of,
@@ -29,6 +28,8 @@ from reconcilerd.domain.facts import (
 from reconcilerd.domain.names import FeedName, Instant, Sku, sku_of
 
 Entry = ProductObserved | ListingDeclared
+Row = tuple[Wire, Instant]
+"""A row as it was sent, and the moment it was asked for."""
 
 
 class Catalogue:
@@ -75,16 +76,19 @@ class Catalogue:
             walk = await self._walker.walk(PAGINGS[feed])
         else:  # nobody would miss a row that moved out of sight
             walk = await self._walker.walk_till_still(PAGINGS[feed], doubt=True)
-        facts, entries, keys = self._entries(feed, walk)
+        facts, entries, keys = self._entries(feed, walk.rows)
         known = self._last[feed]
-        why, gone, again = walk.why, list[Entry](), 0
+        why, gone, back = walk.why, list[Entry](), list[Row]()
         if not why:
             lost = {key: entry for key, entry in known.items() if key not in keys}
             why = strangers(known, keys, len(keys), feed.partition(".")[2])
             if why:
                 return len(walk.rows), why  # nothing of it is told, or the next reading would know them
-            gone, why, found, again = await self._confirm(feed, lost)
-            facts += found
+            gone, back, why = await self._confirm(feed, lost)
+            # What was missing from a page, and is there, is of this reading like any other row.
+            more, again, _ = self._entries(feed, back)
+            facts += more
+            entries |= again
         known.update(entries)
         self._skus = {each.sku for each in self._last[PRODUCTS].values()}
         if feed == PRODUCTS:
@@ -93,15 +97,16 @@ class Catalogue:
         else:
             facts += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
         await emit(Page(feed, (*facts, *gone)))
-        # What was missing from a page, and is there, counts: a list that was read in two ways has not shrunk.
-        return len(walk.rows) + again, why
+        return len(walk.rows) + len(back), why
 
-    def _entries(self, feed: FeedName, walk: Walk) -> tuple[list[Fact], dict[object, Entry], set[object]]:
+    def _entries(
+        self, feed: FeedName, read: Iterable[Row]
+    ) -> tuple[list[Fact], dict[object, Entry], set[object]]:
         """Facts of the rows, the readable ones by key, and the keys of all."""
         facts: list[Fact] = []
         entries: dict[object, Entry] = {}
         keys: set[object] = set()
-        for row, asked in walk.rows:
+        for row, asked in read:
             key = key_of(row, PAGINGS[feed].key)
             keys.add(key)
             made = _read(feed, row, asked)
@@ -117,51 +122,44 @@ class Catalogue:
             facts += (entry, *findings)
         return facts, entries, keys
 
-    async def _confirm(
-        self, feed: FeedName, lost: dict[object, Entry]
-    ) -> tuple[list[Entry], str, list[Fact], int]:
-        """Ask for each lost row by exact SKU, twice.
+    async def _confirm(self, feed: FeedName, lost: dict[object, Entry]) -> tuple[list[Entry], list[Row], str]:
+        """Ask for each lost row by exact SKU, twice: the gone (told as inactive), rows found, why some stay open.
 
-        Returns the gone (told as inactive), why some stay open, facts of the found, and how many these are.
         Where many are lost, a page was cut most likely: several are asked for in one call first, to find those.
         """
-        name = PAGINGS[feed].path.rpartition("/")[2]
+        paging = PAGINGS[feed]
         gone: list[Entry] = []
-        found: list[Fact] = []
         # A bounded number each time: the next reading asks for those that are left over.
         open_ = max(0, len(lost) - MAX_CONFIRM)
         asked = dict(islice(lost.items(), MAX_CONFIRM))
-        again = 0
-        if len(asked) > SKUS_A_CALL:
-            there = await self._find(feed, asked)
-            found += there.values()
-            again += len(there)
-            asked = {key: entry for key, entry in asked.items() if key not in there}
+        there = await self._find(feed, asked) if len(asked) > SKUS_A_CALL else {}
         for key, entry in asked.items():
+            if key in there:
+                continue
             walks = [await self._walker.walk_skus(feed, {entry.sku}) for _ in range(2)]
-            told = [self._entries(feed, walk) for walk in walks]
+            read = {key_of(row, paging.key): (row, at) for walk in walks for row, at in walk.rows}
             if any(walk.why for walk in walks) or not self._walker.spells(entry.sku):
                 open_ += 1
-            elif all(key not in keys for _, _, keys in told):
-                del self._last[feed][key]
-                # A product that was made anew under the same SKU has another id, and is there.
-                if all(each.about != entry.about for _, entries, _ in told for each in entries.values()):
-                    gone.append(replace(entry, active=False, as_of=self._clock()))
+            elif key in read:
+                there[key] = read[key]
             else:
-                entry_now = next((entries[key] for _, entries, _ in reversed(told) if key in entries), None)
-                found += [entry_now] if entry_now is not None else told[-1][0]
-                again += 1
+                del self._last[feed][key]
+                _, others, _ = self._entries(feed, read.values())
+                # A product that was made anew under the same SKU has another id, and is there.
+                if all(each.about != entry.about for each in others.values()):
+                    gone.append(replace(entry, active=False, as_of=self._clock()))
+        name = paging.path.rpartition("/")[2]
         why = f"{open_} {name} of the last reading could not be found again" if open_ else ""
-        return gone, why, found, again
+        return gone, list(there.values()), why
 
-    async def _find(self, feed: FeedName, lost: Mapping[object, Entry]) -> dict[object, Entry]:
+    async def _find(self, feed: FeedName, lost: Mapping[object, Entry]) -> dict[object, Row]:
         """Those of the lost rows that are there after all, as they are now. Finding nothing proves nothing here."""
         skus = sorted({entry.sku for entry in lost.values() if self._walker.spells(entry.sku)})
-        there: dict[object, Entry] = {}
+        there: dict[object, Row] = {}
         for start in range(0, len(skus), SKUS_A_CALL):
             walk = await self._walker.walk_skus(feed, skus[start : start + SKUS_A_CALL])
-            _, entries, _ = self._entries(feed, walk)
-            there |= {key: entry for key, entry in entries.items() if key in lost}
+            read = {key_of(row, PAGINGS[feed].key): (row, at) for row, at in walk.rows}
+            there |= {key: each for key, each in read.items() if key in lost}
         return there
 
 

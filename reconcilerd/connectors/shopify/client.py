@@ -168,7 +168,12 @@ class Shopify:
                 break
             cursor = page.following
         others = strangers({slot.listing for slot in known}, met, count, "items")
-        why = why or others or await self._confirm(known - seen, began, emit)
+        why = why or others
+        if not why:
+            again, why = await self._confirm(known - seen, began, emit)
+            # What was missing from a page, and is there, is of this reading: it has not shrunk, and no SKU lost a twin.
+            seen |= again
+            count += len({slot.listing for slot in again} - met)
         if others:
             for each in new:
                 self._known.pop(each.slot, None)
@@ -178,10 +183,10 @@ class Shopify:
             await emit(Page(self.slots_feed, self._twice(seen, began)))
         return SweepRead(self.slots_feed, oldest, self._clock(), not why, count, 0, why)
 
-    async def _confirm(self, missing: set[SlotKey], began: Instant, emit: Emit) -> str:
-        """Slots of the last sweep that this one lacks: ask for each, twice. Why it stays open, or nothing."""
+    async def _confirm(self, missing: set[SlotKey], began: Instant, emit: Emit) -> tuple[set[SlotKey], str]:
+        """Slots of the last sweep that this one lacks: ask for each, twice. Those found, and why it stays open."""
         if not missing:
-            return ""
+            return set(), ""
         # A bounded number each time: the next sweep asks for those that are left over.
         left_over = max(0, len(missing) - MAX_CONFIRM)
         missing = set(sorted(missing)[:MAX_CONFIRM])
@@ -196,7 +201,10 @@ class Shopify:
                 unreadable |= {finding.subject.partition(":")[2] for finding in rejected_rows(facts)}
                 await emit(Page(self.slots_feed, tuple(facts)))
         if any(slot.listing in unreadable for slot in missing - found):
-            return f"{len(unreadable)} items of the last complete reading cannot be read: {min(unreadable)}"
+            return (
+                found,
+                f"{len(unreadable)} items of the last complete reading cannot be read: {min(unreadable)}",
+            )
         gone: list[Fact] = []
         for slot in sorted(missing - found):
             last = self._known.pop(slot)
@@ -208,7 +216,7 @@ class Shopify:
             )
         if gone:
             await emit(Page(self.slots_feed, tuple(gone)))
-        return f"{left_over} slots of the last reading are still to be asked for" if left_over else ""
+        return found, f"{left_over} slots of the last reading are still to be asked for" if left_over else ""
 
     async def _items(self, ids: Sequence[str]) -> tuple[list[Node], Instant]:
         data, asked = await self._graphql.run("items_by_id", {"ids": list(ids)}, Priority.RAISE)
