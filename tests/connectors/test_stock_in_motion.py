@@ -9,7 +9,7 @@ from reconcilerd.connectors.extensiv import stock
 from reconcilerd.connectors.extensiv.walk import PAGINGS, Walker, key_of
 from reconcilerd.connectors.port import Page
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import StockObserved
+from reconcilerd.domain.facts import FindingKind, StockObserved
 from reconcilerd.domain.names import FeedName, Instant, LocationName, Sku
 from reconcilerd.errors import TryLater
 from reconcilerd.transport.client import Call
@@ -299,3 +299,25 @@ async def test_bins_of_one_place_that_fill_pages_are_told_once_they_stand_still(
     live.pop()
     assert (await tenant.sweep("stock")).complete
     assert hot(tenant) == [253]
+
+
+@pytest.mark.parametrize("hidden", [1, 20], ids=["one", "many"])
+async def test_a_row_that_a_cut_page_hid_is_found_fault_with_like_any_other(hidden: int) -> None:
+    """A finding that a whole reading does not make again is over."""
+    live = many(1, 30)
+    live.append(stock_row(30, "hot", 9) | {"availableQuantity": 77})
+    tenant = shelves(live)
+    whole = await tenant.sweep("stock")
+    found = [each.subject for each in tenant.findings(FindingKind.QUANTITY_ALGEBRA)]
+    assert len(found) == 1
+    answer = tenant.spoil
+    assert answer is not None
+
+    def cut(path: str, query: dict[str, str], body: Any) -> Any:
+        rows = answer(path, query, body)
+        return rows if "sku" in query or not path.endswith("/inventory") else rows[:-hidden]
+
+    tenant.spoil = cut
+    again = await tenant.sweep("stock")
+    assert (again.complete, again.rows) == (True, whole.rows), again.why
+    assert {each.subject for each in tenant.findings(FindingKind.QUANTITY_ALGEBRA)} == set(found)

@@ -342,7 +342,7 @@ class Stock:
                 unsettled.add(sku)
             elif found:
                 left = self._places.get(sku, frozenset()) - {each.location for each in bins}
-                facts = self._facts(bins, began, settled=True)
+                facts = [*reads[-1].findings, *self._facts(bins, began, settled=True)]
                 self._places[sku] = self._places[sku] - left
                 for place in sorted(left):
                     self._told.pop((sku, place), None)
