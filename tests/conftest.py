@@ -23,4 +23,6 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def _quiet_logs() -> None:
+    """Whatever the test before made of the logs: some of them configure what a program would."""
+    structlog.reset_defaults()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
