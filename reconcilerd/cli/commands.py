@@ -209,7 +209,9 @@ def approve(id_: str, reason: str, zero: bool, config: Path, as_json: bool) -> i
 
 @cli.command()
 @channel_option(help="Only this channel (default: all).")
-@click.option("--for", "for_s", type=float, help="Seconds, at most 7 days; without it until unfreeze.")
+@click.option(
+    "--for", "for_s", type=Span(), help="How long, at most 7d: 30m, 2h, 1d; without it until unfreeze."
+)
 @click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
@@ -302,7 +304,7 @@ def apply(file: str, reason: str, config: Path, as_json: bool) -> int:
 @click.option("--pass", "pass_", metavar="ID", required=True, help="See: reconcilerd passes.")
 @click.option("--apply", "do", is_flag=True, help="Do it; without, it is only shown.")
 @click.option("--reason", default="", help="Why; kept in the ledger. --apply needs it.")
-@click.option("--for", "for_s", type=float, help="Seconds it is left so, at most 7 days (default: 4 hours).")
+@click.option("--for", "for_s", type=Span(), help="How long it is left so, at most 7d (default: 4h).")
 @config_option
 @json_option
 def revert(pass_: str, do: bool, reason: str, for_s: float | None, config: Path, as_json: bool) -> int:

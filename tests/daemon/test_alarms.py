@@ -295,6 +295,9 @@ def test_every_line_fits_and_every_alert_and_silence_is_there(columns: int) -> N
         assert all(f"bug/shop-{number}\n" in text for number in range(13))
         flat = " ".join(text.split())
         assert "open: 14, not for long enough yet: 1; silences: 1; told to slack, pagerduty." in flat
+        assert f"do {'word ' * 40}more reconcilerd runbook held_plan" in flat, (
+            "what to do, and where more is said"
+        )
         shown = alert_text.shown(await desk.ask("alert", key="held_plan/shop-2"), columns)
         assert not [line for line in shown.splitlines() if len(line) > columns]
         lines = alert_text.in_status(listed, columns)

@@ -49,7 +49,12 @@ def daemon(scene: Scene) -> Lines:
     """Whether the daemon answers, and whether something keeps it from writing."""
     if scene.settings is None:
         return
-    if scene.status is None:
+    if scene.hangs:
+        yield fail(
+            "listens, and does not answer: it hangs",
+            "systemctl restart reconcilerd, which loses nothing; its log says what it did last",
+        )
+    elif scene.status is None:
         yield warn("no daemon answers", "start it: systemctl start reconcilerd, or reconcilerd run")
     else:
         yield ok(f"runs, mode {scene.status.get('mode', 'not told')}")

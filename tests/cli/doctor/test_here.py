@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconcilerd.cli.doctor import here
+from reconcilerd.cli.doctor import command, here
 from reconcilerd.cli.doctor.command import HERE, answer_of, examine, look_at
 from reconcilerd.cli.doctor.line import Line, Lines, Scene, State, fail, ok, warn
 from reconcilerd.cli.doctor.text import report
@@ -68,6 +68,20 @@ def states(lines: Lines) -> list[State]:
         )
         assert bool(each.exit_code) == (each.state is State.FAIL)
     return [each.state for each in found]
+
+
+def test_a_daemon_that_hangs_is_to_be_restarted_and_not_started(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "PATIENCE_S", 0.1)
+    assert states(here.daemon(scene_of(folder))) == [State.WARN]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listens:
+        listens.bind(str(folder / "reconcilerd.sock"))
+        listens.listen()
+        scene = look_at(folder / "config.toml")
+    (line,) = here.daemon(scene)
+    assert (line.state, line.said) == (State.FAIL, "listens, and does not answer: it hangs")
+    assert line.fix.startswith("systemctl restart reconcilerd")
 
 
 def test_a_sound_configuration_is_ok_and_every_fault_of_another_is_told(folder: Path) -> None:
