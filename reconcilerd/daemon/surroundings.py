@@ -13,6 +13,7 @@ from reconcilerd.domain.facts import FreezeSet
 from reconcilerd.domain.names import Instant, after, count_of, format_instant
 from reconcilerd.ledger.backups import OVERDUE_MS
 from reconcilerd.ledger.disk import LOW_PERCENT
+from reconcilerd.ledger.standing import PUT_BACK
 
 WINDOW_MS = 600_000
 """Calls of so long are judged together."""
@@ -116,6 +117,8 @@ class Surroundings:
         self._paused: set[str] = set()
         self.broken_ledger = ""
         """What the last check of the whole ledger found, if it is not what was written."""
+        self.astray: Callable[[], str] = str
+        """What became of the ledger's file, if its name leads there no more."""
 
     def probed(self, surface: str, how: str) -> None:
         """Somebody without the right tried to get in."""
@@ -219,6 +222,9 @@ class Surroundings:
         text = f"the ledger is not what was written: {self.broken_ledger}"
         do = "freeze; keep the file for a report; reconcilerd ledger verify, reconcilerd restore --help"
         yield Word(bool(self.broken_ledger), "storage", "ledger", text, do)
+        astray = self.astray()
+        text = f"{astray}: what is written goes into the ledger that was there, and is lost with the next restart"
+        yield Word(bool(astray), "storage", "ledger file", text, PUT_BACK)
 
     def _disk(self) -> Iterator[Word]:
         free = self._around.free_percent()

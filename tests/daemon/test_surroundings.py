@@ -190,6 +190,16 @@ def test_scopes_that_came_are_told_once_and_end_by_themselves() -> None:
     assert machine.told(HOUR_MS) == {}
 
 
+def test_a_ledger_whose_file_is_gone_is_told_until_it_is_back() -> None:
+    machine = Machine()
+    machine.surroundings.astray = lambda: "/l.db is gone"
+    word = machine.told()["storage", "ledger file"]
+    assert word.text.startswith("/l.db is gone: ")
+    assert "move the file back" in word.do
+    machine.surroundings.astray = str
+    assert machine.told() == {}
+
+
 def test_a_ledger_that_is_not_what_was_written_is_told_until_it_is() -> None:
     machine = Machine()
     machine.surroundings.broken_ledger = "entry 7: it is not what was written"

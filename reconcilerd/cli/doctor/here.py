@@ -18,6 +18,7 @@ from reconcilerd.errors import ConfigFault, LedgerAbsent, LedgerFault
 from reconcilerd.ledger.backups import last_backup, overdue
 from reconcilerd.ledger.disk import LOW_PERCENT, room
 from reconcilerd.ledger.reader import Reader, open_reader
+from reconcilerd.ledger.standing import PUT_BACK
 from reconcilerd.ledger.versions import ALL
 
 FULL_BYTES: Final = 100 * 2**20
@@ -106,7 +107,10 @@ def ledger(scene: Scene) -> Lines:
         with closing(open_reader(path)) as reader:
             yield from _opened(reader)
     except LedgerAbsent:
-        yield _no_ledger(scene.settings)
+        if scene.status is None:
+            yield _no_ledger(scene.settings)
+            return
+        yield fail("the daemon runs, and its file is gone", PUT_BACK, path.name)
     except LedgerFault as fault:
         yield fail(str(fault), "put the last backup back: reconcilerd restore --help", path.name)
 

@@ -70,6 +70,12 @@ def states(lines: Lines) -> list[State]:
     return [each.state for each in found]
 
 
+def test_a_ledger_that_is_gone_under_a_running_daemon_is_no_first_start(folder: Path) -> None:
+    assert states(here.ledger(scene_of(folder))) == [State.OK]
+    (line,) = here.ledger(scene_of(folder, status={"mode": "auto"}))
+    assert (line.state, line.said) == (State.FAIL, "the daemon runs, and its file is gone")
+
+
 def test_a_daemon_that_hangs_is_to_be_restarted_and_not_started(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
