@@ -51,7 +51,10 @@ def shown(told: Answer, columns: int) -> str:
 
 
 def _alert(each: Answer, columns: int) -> list[str]:
-    stage = "" if each["stage"] == "firing" else f", {each['stage']}"
+    from reconcilerd.domain.alerts import STAGE_MEANS
+    from reconcilerd.domain.facts import AlertStage
+
+    stage = "" if each["stage"] == "firing" else f", {STAGE_MEANS[AlertStage(each['stage'])]}"
     heard = ", ".join(f"{name} ({what})" for name, what in sorted(each["told"].items()))
     lines = [f"{each['severity'].upper()} {short(each['key'])}"]
     lines += wrap(each["summary"], columns, initial_indent="  ", subsequent_indent="  ")
@@ -146,6 +149,7 @@ def in_status(told: Answer, columns: int, most: int = 10) -> list[str]:
 
 def _one_line(each: Answer) -> str:
     quiet = " (silenced)" if each["silence"] else " (muted)" if each["muted_by"] else ""
+    quiet += " (ends soon)" if each["stage"] == "keeping" else ""
     return f"ALERT {each['severity']}{quiet} {short(each['key'])}: {' '.join(each['summary'].split())}"
 
 

@@ -311,6 +311,28 @@ def test_every_line_fits_and_every_alert_and_silence_is_there(columns: int) -> N
     play(scene)
 
 
+def test_an_alert_that_is_about_to_end_says_so() -> None:
+    """It is open still, and what it says is true no more: whoever reads it should not go and look."""
+    known = {"severity": "error", "key": "reconcilerd/bug/x", "summary": "s", "began": "at", "told": {}}
+    rest = {"muted_by": "", "silence": "", "details": {}, "runbook": "r"}
+    told = {
+        "daemon": True,
+        "silences": [],
+        "half_approved": [],
+        "receivers": ["slack"],
+        "buttons": None,
+        "unheard": "",
+    }
+    said = {}
+    for stage in ("firing", "keeping", "pending"):
+        answer = {**told, "alerts": [{**known, **rest, "stage": stage}]}
+        said[stage] = (alert_text.listed(answer, 100), "\n".join(alert_text.in_status(answer, 100)))
+    assert "no longer so: it ends soon" in said["keeping"][0]
+    assert "(ends soon)" in said["keeping"][1]
+    assert "not for long enough yet" in said["pending"][0]
+    assert not any("soon" in text for text in said["firing"])
+
+
 def test_who_is_told_nothing_hears_so() -> None:
     async def scene(desk: Desk) -> None:
         text = alert_text.listed(await desk.ask("alerts"), 80)
