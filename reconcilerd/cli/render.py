@@ -12,6 +12,8 @@ from typing import Any
 from reconcilerd.cli.wrapping import wrap
 
 WIDEST = 100
+NAMED = 5
+"""Of a list that may be long, so many are named: the rest of the screen must stay in sight."""
 
 
 def width() -> int:
@@ -319,7 +321,9 @@ def status(answer: dict[str, Any], columns: int) -> str:
             f"FREEZE WINDOW: {each['channel']}, lets through: {', '.join(each['allow']) or 'nothing'}"
         )
     if answer["tripped"]:
-        said = f"TRIPPED: {', '.join(answer['tripped'])}; see reconcilerd breaker list"
+        more = len(answer["tripped"]) - NAMED
+        names = [*answer["tripped"][:NAMED], *([f"and {more} more"] if more > 0 else [])]
+        said = f"TRIPPED: {', '.join(names)}; see reconcilerd breaker list"
         lines += wrap(said, columns, subsequent_indent="  ", break_long_words=False)
     lines += in_status(answer, columns)
     lines += table(

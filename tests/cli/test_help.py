@@ -42,6 +42,13 @@ def test_a_name_with_hyphens_is_not_broken(columns: int) -> None:
     assert all(each in text for each in ("tug-of-war:shop-uk,", "zero-storm:shop-eu,", NAME))
 
 
+def test_many_tripped_rails_leave_the_rest_of_status_in_sight() -> None:
+    """A store that takes back what is written trips one a listing."""
+    text = status(a_status(tripped=[f"tug-of-war:shop-uk/{number}" for number in range(500)]), 80)
+    assert "tug-of-war:shop-uk/4, and 495 more; see" in " ".join(text.split())
+    assert len(text.splitlines()) < 20
+
+
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_the_kinds_of_alerts_are_listed_with_all_of_what_they_mean(columns: int) -> None:
     text = alert_text.kinds([(name, each.severity, each.means) for name, each in KINDS.items()], columns)
