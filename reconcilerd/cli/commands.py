@@ -72,7 +72,10 @@ def audit(config: Path, as_json: bool) -> int:
     help="Install under another root: an image, a package.",
 )
 @click.option(
-    "--bin", "programs", type=click.Path(path_type=Path), help="Where reconcilerd is (default: here)."
+    "--bin",
+    "programs",
+    type=click.Path(path_type=Path),
+    help="The folder of the program reconcilerd (default: this one's).",
 )
 def install_systemd(dry_run: bool, root: Path, programs: Path | None) -> int:
     """Install the systemd units of this program: daemon, tenants, failure notice, audit, backup, digest."""

@@ -108,6 +108,7 @@ class Surroundings:
         self._around = around
         self._calls = calls
         self._lately: dict[str, Lately] = {}
+        self._recent: dict[str, Calls] = {}
         self._began: Instant | None = None
         self._as_found: Mapping[str, FileState | None] | None = None
         self._probes: dict[str, tuple[Instant | None, int, str]] = {}
@@ -140,9 +141,21 @@ class Surroundings:
         yield from self._disk()
         yield from self._backup(now, self._began)
 
+    def met(self, system: str) -> str:
+        """What many of the last calls to a system met: why its readings do not end, though none has failed yet."""
+        lately = self._recent.get(system, Calls())
+        if lately.sent < LEAST_CALLS:
+            return ""
+        if lately.throttled * 100 > THROTTLED_PERCENT * lately.sent:
+            return f"{lately.throttled} of the last {lately.sent} calls were turned away for their number"
+        if lately.unanswered * 100 >= FAILING_PERCENT * lately.sent:
+            return f"{lately.unanswered} of the last {lately.sent} calls failed"
+        return ""
+
     def _traffic(self, now: Instant) -> Iterator[Word]:
         for system, calls in self._calls().items():
             lately = self._lately.setdefault(system, Lately()).note(now, calls)
+            self._recent[system] = lately
             many = lately.sent >= LEAST_CALLS
             yield Word(
                 many and lately.unanswered * 100 >= FAILING_PERCENT * lately.sent,

@@ -65,25 +65,26 @@ def chain_hash(previous: bytes, seq: int, at: int, note: str, body: bytes) -> by
     return digest.digest()
 
 
+IN_USE: Final = "It was left untouched: move it aside, restore a backup, then start again"
+ANOTHER: Final = "Nothing was changed: take another backup"
+
+
 @contextmanager
-def faults(path: Path) -> Iterator[None]:
-    """The one border where SQLite's errors become ours."""
+def faults(path: Path, unreadable: str = IN_USE) -> Iterator[None]:
+    """The one border where SQLite's errors become ours. ``unreadable``: what to do about a file that is no ledger."""
     try:
         yield
     # A damaged name or text is no text at all: sqlite3 then fails to decode it, its own messages too.
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        raise LedgerFault(_said(path, error)) from error
+        raise LedgerFault(_said(path, error, unreadable)) from error
 
 
-def _said(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError) -> str:
+def _said(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError, unreadable: str) -> str:
     text = str(error)
     if "full" in text:
         return f"{path}: the disk is full; nothing of this step was written. Free space, then start again"
     if "malformed" in text or "not a database" in text:
-        return (
-            f"{path}: not a readable ledger ({text}). It was left untouched: "
-            "move it aside, restore a backup, then start again"
-        )
+        return f"{path}: not a readable ledger ({text}). {unreadable}"
     if "locked" in text or "busy" in text:
         return f"{path}: another program holds the ledger's database ({text})"
     if "I/O" in text:

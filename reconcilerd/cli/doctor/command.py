@@ -16,6 +16,8 @@ from reconcilerd.cli.socket_client import NoAnswer, NotReachable, ask, socket_pa
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import wire
 from reconcilerd.config.load import salvage
+from reconcilerd.config.secret import redact
+from reconcilerd.daemon.logs import configure
 from reconcilerd.errors import ConfigFault
 
 SCHEMA: Final = "reconcilerd.doctor/1"
@@ -99,6 +101,8 @@ def answer_of(found: list[tuple[str, Line]]) -> dict[str, Any]:
 
 def doctor(config: Path, *, offline: bool, as_json: bool) -> int:
     """Look, and tell."""
+    # Whatever is logged meanwhile would stand in the middle of the answer.
+    configure("critical", now, redact)
     answer = answer_of(examine(look_at(config), offline=offline))
     if as_json:
         print_json(answer)

@@ -11,6 +11,7 @@ from reconcilerd.alerting.slack import Answer
 from reconcilerd.cli.doctor.line import Line, Lines, Scene, fail, ok, warn
 from reconcilerd.cli.install_systemd import UNITS, files
 from reconcilerd.cli.receivers import receivers_of
+from reconcilerd.cli.render import NAMED
 from reconcilerd.cli.wall import now
 from reconcilerd.config.fields import address_of
 from reconcilerd.config.settings import Settings
@@ -60,7 +61,8 @@ def daemon(scene: Scene) -> Lines:
     else:
         yield ok(f"runs, mode {scene.status.get('mode', 'not told')}")
         if tripped := scene.status.get("tripped"):
-            yield warn(f"tripped: {', '.join(tripped)}", "look: reconcilerd breaker list")
+            more = f", and {len(tripped) - NAMED} more" if len(tripped) > NAMED else ""
+            yield warn(f"tripped: {', '.join(tripped[:NAMED])}{more}", "look: reconcilerd breaker list")
     if scene.path(scene.settings.daemon.stop_file).exists():
         stop = scene.path(scene.settings.daemon.stop_file)
         yield warn("nothing is written while this file is there", f"when it is time: rm {stop}", str(stop))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from reconcilerd.cli.doctor import command, here
 from reconcilerd.cli.doctor.command import HERE, answer_of, examine, look_at
@@ -68,6 +69,21 @@ def states(lines: Lines) -> list[State]:
         )
         assert bool(each.exit_code) == (each.state is State.FAIL)
     return [each.state for each in found]
+
+
+def test_what_is_logged_while_it_looks_is_no_part_of_the_answer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def noisy(_scene: Scene) -> Lines:
+        structlog.get_logger("reconcilerd.transport").warning("call_failed", why="over its rate limit")
+        yield ok("seen")
+
+    monkeypatch.setattr(command, "HERE", {"noisy": noisy})
+    try:
+        command.doctor(folder / "config.toml", offline=True, as_json=True)
+    finally:
+        structlog.reset_defaults()
+    assert [each["said"] for each in json.loads(capsys.readouterr().out)["checks"]] == ["seen"]
 
 
 def test_a_ledger_that_is_gone_under_a_running_daemon_is_no_first_start(folder: Path) -> None:
