@@ -79,6 +79,7 @@ def test_what_is_logged_while_it_looks_is_no_part_of_the_answer(
         yield ok("seen")
 
     monkeypatch.setattr(command, "HERE", {"noisy": noisy})
+    structlog.reset_defaults()  # as a process begins: to standard output
     try:
         command.doctor(folder / "config.toml", offline=True, as_json=True)
     finally:
