@@ -32,11 +32,12 @@ def _sum(told: Answer) -> str:
     open_ = sum(each["stage"] in {"firing", "keeping"} for each in told["alerts"])
     waits = len(told["alerts"]) - open_
     pending = f", not for long enough yet: {waits}" if waits else ""
-    hears = (
-        f"told to {', '.join(told['receivers'])}"
-        if told["receivers"]
-        else "NOBODY IS TOLD: no receiver is configured"
-    )
+    if not told["daemon"]:
+        hears = "nobody is told until a daemon runs"
+    elif told["receivers"]:
+        hears = f"told to {', '.join(told['receivers'])}"
+    else:
+        hears = "NOBODY IS TOLD: no receiver is configured"
     return f"open: {open_}{pending}; silences: {len(told['silences'])}; {hears}."
 
 

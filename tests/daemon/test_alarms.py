@@ -338,6 +338,11 @@ def test_who_is_told_nothing_hears_so() -> None:
         text = alert_text.listed(await desk.ask("alerts"), 80)
         assert text == textwrap.dedent("""\
             NO DAEMON RUNS: this is what the ledger holds, and nobody is told
-            open: 0; silences: 0; NOBODY IS TOLD: no receiver is configured.""")
+            open: 0; silences: 0; nobody is told until a daemon runs.""")
+
+    async def running(desk: Desk) -> None:
+        text = alert_text.listed(await desk.ask("alerts"), 80)
+        assert text == "open: 0; silences: 0; NOBODY IS TOLD: no receiver is configured."
 
     play(scene, Desk((), running=False))
+    play(running, Desk(()))
