@@ -335,12 +335,7 @@ def status(answer: dict[str, Any], columns: int) -> str:
         columns,
         left={0},
     )
-    lines += table(
-        ["feed", "last whole reading", "trouble"],
-        [[each["feed"], age(each["age_s"]), each["why"]] for each in answer["feeds"]],
-        columns,
-        left={0, 2},
-    )
+    lines += _feeds(answer["feeds"], columns)
     lines.append(f"exposed units {answer['exposed_units']} · hidden units {answer['hidden_units']}")
     for each in (answer["ledger"] or {}).get("warnings", ()):
         lines += wrap(f"LEDGER: {each}", columns, subsequent_indent="  ", break_long_words=False)
@@ -353,6 +348,19 @@ def status(answer: dict[str, Any], columns: int) -> str:
     if answer["findings"]:
         lines.append("findings: " + ", ".join(f"{k} {v}" for k, v in sorted(answer["findings"].items())))
     return "\n".join(lines)
+
+
+def _feeds(feeds: Sequence[dict[str, Any]], columns: int) -> list[str]:
+    """How old each reading is; what is wrong with one is told whole, since its end says what was answered."""
+    rows = [[each["feed"], age(each["age_s"])] for each in feeds]
+    head, *told = table(["feed", "last whole reading"], rows, columns, left={0})
+    lines = [f"{head}  trouble"]
+    for line, each in zip(told, feeds, strict=True):
+        start = f"{line}  "
+        lines += wrap(each["why"], columns, initial_indent=start, subsequent_indent=" " * len(start)) or [
+            line
+        ]
+    return lines
 
 
 def _jobs(jobs: Sequence[dict[str, Any]], columns: int) -> list[str]:

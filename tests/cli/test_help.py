@@ -42,6 +42,18 @@ def test_a_name_with_hyphens_is_not_broken(columns: int) -> None:
     assert all(each in text for each in ("tug-of-war:shop-uk,", "zero-storm:shop-eu,", NAME))
 
 
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_what_is_wrong_with_a_feed_is_told_to_its_end(columns: int) -> None:
+    why = "http://127.0.0.1:8765/shopify/shop-us/admin/oauth/access_token answered 401: credentials refused"
+    feeds = [
+        {"feed": name, "complete": True, "age_s": 96, "why": said} for name, said in (("a", why), ("b", ""))
+    ]
+    text = status(a_status(feeds=feeds), columns)
+    assert not [line for line in text.splitlines() if len(line) > columns]
+    assert "credentials refused" in " ".join(text.split())
+    assert [each for each in text.splitlines() if each.split() == ["b", "96", "s"] and each == each.rstrip()]
+
+
 def test_many_tripped_rails_leave_the_rest_of_status_in_sight() -> None:
     """A store that takes back what is written trips one a listing."""
     text = status(a_status(tripped=[f"tug-of-war:shop-uk/{number}" for number in range(500)]), 80)
