@@ -14,7 +14,7 @@ from anyio import to_thread
 
 from reconcilerd.alerting.engine import NotTaken
 from reconcilerd.alerting.outbox import Notice, Pace
-from reconcilerd.alerting.wording import clock_of, cut, details_of, headline, runbook, within
+from reconcilerd.alerting.wording import cut, details_of, headline, runbook, since, within
 from reconcilerd.config.fields import LOOPBACK
 from reconcilerd.config.hosts import plain, why_unreachable
 from reconcilerd.domain.alerts import SEVERITIES
@@ -40,11 +40,12 @@ class Services:
 
     name = "apprise"
 
-    def __init__(self, urls: Sequence[str], pace: Pace | None = None) -> None:
+    def __init__(self, urls: Sequence[str], pace: Pace | None = None, instance: str = "") -> None:
         """``urls``: of which ``faults_of`` finds nothing to say."""
         for name in LOGGERS:
             logging.getLogger(name).disabled = True
         self.pace = pace or Pace()
+        self._instance = instance
         self._tell_each = [_teller(url) for url in urls]
         self._one_at_a_time = anyio.CapacityLimiter(1)
         self._taken: tuple[object, set[int]] = (None, set())
@@ -54,7 +55,7 @@ class Services:
         # Whoever has heard a message is not told it again because another has not.
         taken = self._taken[1] if self._taken[0] == about else set[int]()
         self._taken = about, taken
-        title, body, kind = message_of(notices)
+        title, body, kind = message_of(notices, self._instance)
         with anyio.move_on_after(PATIENCE_S):
             for number, tell in enumerate(self._tell_each):
                 if number not in taken and await to_thread.run_sync(
@@ -68,14 +69,14 @@ class Services:
         return {}
 
 
-def message_of(notices: Sequence[Notice]) -> tuple[str, str, apprise.NotifyType]:
+def message_of(notices: Sequence[Notice], instance: str = "") -> tuple[str, str, apprise.NotifyType]:
     """Title, text and what kind of news it is, in plain text that mentions nobody."""
     worst = min(notices, key=_badness)
     more = f" (and {len(notices) - 1} more)" if len(notices) > 1 else ""
     over = worst.transition is Transition.RESOLVED
     kind = apprise.NotifyType.SUCCESS if over else _TYPES.get(worst.episode.severity, apprise.NotifyType.INFO)
     title = cut(headline(worst), TITLE) + more
-    body = within(["\n".join(_lines(each)) for each in notices], BUDGET, MORE)
+    body = within(["\n".join(_lines(each, instance)) for each in notices], BUDGET, MORE)
     return title.translate(_HARMLESS), body.translate(_HARMLESS), kind
 
 
@@ -83,10 +84,9 @@ def _badness(notice: Notice) -> tuple[bool, int]:
     return notice.transition is Transition.RESOLVED, SEVERITIES.index(notice.episode.severity)
 
 
-def _lines(notice: Notice) -> list[str]:
+def _lines(notice: Notice, instance: str) -> list[str]:
     details = [f"{name}: {text}" for name, text in details_of(notice.episode)]
-    since = f"since {clock_of(notice.episode.began)}"
-    return [headline(notice), since, *details, f"more: {runbook(notice.episode)}"]
+    return [headline(notice), since(notice, instance), *details, f"more: {runbook(notice.episode)}"]
 
 
 def _teller(url: str) -> Callable[[str, str, apprise.NotifyType], bool]:

@@ -151,12 +151,14 @@ def sections_of(text: str) -> list[dict[str, object]]:
     return [section_of(each) for each in parts if each]
 
 
-def message_of(notices: Sequence[Notice], channels: Collection[str]) -> Mapping[str, object]:
+def message_of(
+    notices: Sequence[Notice], channels: Collection[str], instance: str = ""
+) -> Mapping[str, object]:
     """``blocks`` with buttons, and ``text`` for where blocks are not shown."""
     blocks: list[dict[str, object]] = []
     room, rows = BUDGET - len(MORE) - FALLBACK, 0
     for number, each in enumerate(notices):
-        text = within(paragraph_of(each), SECTION, CUT)
+        text = within(paragraph_of(each, instance), SECTION, CUT)
         room -= len(text)
         if room < 0 or len(blocks) > BLOCKS:
             blocks.append(section_of(MORE.format(count=len(notices) - number)))

@@ -45,15 +45,17 @@ class Mail:
         recipients: Sequence[str],
         context: ssl.SSLContext,
         pace: Pace | None = None,
+        instance: str = "",
     ) -> None:
         self.pace = pace or Pace()
+        self._instance = instance
         self._server = server
         self._sender = sender
         self._recipients = list(recipients)
         self._context = context
 
     async def tell(self, notices: Sequence[Notice]) -> Mapping[str, str]:
-        message = message_of(notices, self._sender, self._recipients)
+        message = message_of(notices, self._sender, self._recipients, self._instance)
         await anyio.to_thread.run_sync(self._hand_in, message)
         return {}
 
@@ -85,11 +87,13 @@ class Mail:
             raise NotTaken(f"the mail server: {type(error).__name__}") from None
 
 
-def message_of(notices: Sequence[Notice], sender: str, recipients: Sequence[str]) -> EmailMessage:
+def message_of(
+    notices: Sequence[Notice], sender: str, recipients: Sequence[str], instance: str = ""
+) -> EmailMessage:
     """The mail. Its subject is the worst of what it says."""
     worst = min(notices, key=lambda each: (each.transition is Transition.RESOLVED, _rank(each)))
     more = f" (and {len(notices) - 1} more)" if len(notices) > 1 else ""
-    text = within([_paragraph(each) for each in notices], BUDGET, MORE)
+    text = within([_paragraph(each, instance) for each in notices], BUDGET, MORE)
     return _addressed(cut(headline(worst), SUBJECT) + more, text, sender, recipients)
 
 
@@ -106,7 +110,7 @@ def _rank(notice: Notice) -> int:
     return SEVERITIES.index(notice.episode.severity)
 
 
-def _paragraph(notice: Notice) -> str:
-    lines = [headline(notice), f"  {since(notice)}, {visible(notice.episode.key)}"]
+def _paragraph(notice: Notice, instance: str) -> str:
+    lines = [headline(notice), f"  {since(notice, instance)}, {visible(notice.episode.key)}"]
     lines += [f"  {name}: {text}" for name, text in details_of(notice.episode)]
     return "\n".join([*lines, f"  more: {runbook(notice.episode)}", ""])

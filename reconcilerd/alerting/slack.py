@@ -28,13 +28,14 @@ class Slack:
 
     name = "slack"
 
-    def __init__(self, url: str, post: Post, pace: Pace | None = None) -> None:
+    def __init__(self, url: str, post: Post, pace: Pace | None = None, instance: str = "") -> None:
         self.pace = pace or Pace()
+        self._instance = instance
         self._url = url
         self._post = post
 
     async def tell(self, notices: Sequence[Notice]) -> Mapping[str, str]:
-        await self._say(text_of(notices))
+        await self._say(text_of(notices, self._instance))
         return {}
 
     async def publish(self, title: str, lines: Sequence[str]) -> None:
@@ -52,9 +53,9 @@ class Slack:
         raise NotTaken(f"Slack answered {status}")
 
 
-def text_of(notices: Sequence[Notice]) -> str:
+def text_of(notices: Sequence[Notice], instance: str = "") -> str:
     """The message, in Slack's own markup."""
-    paragraphs = ["\n".join(paragraph_of(each)) for each in by_episode(notices).values()]
+    paragraphs = ["\n".join(paragraph_of(each, instance)) for each in by_episode(notices).values()]
     return within(paragraphs, BUDGET, MORE)
 
 
@@ -63,13 +64,13 @@ def bulletin(title: str, lines: Sequence[str]) -> str:
     return within([f"*{escaped(title)}*", *map(escaped, lines)], BUDGET, LEFT_OUT)
 
 
-def paragraph_of(notice: Notice) -> list[str]:
-    """The lines about one alert."""
+def paragraph_of(notice: Notice, instance: str = "") -> list[str]:
+    """The lines about one alert of one daemon."""
     over = notice.transition is Transition.RESOLVED
     mark = ":white_check_mark:" if over else MARKS.get(notice.episode.severity, ":information_source:")
     lines = [
         f"{mark} *{escaped(headline(notice))}*",
-        f"{since(notice)} · `{escaped(visible(notice.episode.key))}`",
+        f"{escaped(since(notice, instance))} · `{escaped(visible(notice.episode.key))}`",
     ]
     if not over:
         lines += [_detail(name, text) for name, text in details_of(notice.episode)]

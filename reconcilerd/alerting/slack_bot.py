@@ -51,6 +51,7 @@ class SlackBot:
         post: Post,
         pace: Pace | None = None,
         acts_on: Collection[str] | None = None,
+        instance: str = "",
     ) -> None:
         """``acts_on``: sales channels that buttons may be about. None: messages have no buttons."""
         self.pace = pace or Pace()
@@ -59,6 +60,7 @@ class SlackBot:
         self._channel = channel
         self._post = post
         self._acts_on = acts_on
+        self._instance = instance
         self._shown: dict[str, dict[About, Notice]] = {}
         """By reference: what the message tells of each episode."""
         self._half: dict[tuple[About, Transition], str] = {}
@@ -142,7 +144,9 @@ class SlackBot:
         self._shown[reference] = shown
 
     def _message(self, notices: Sequence[Notice]) -> Mapping[str, object]:
-        return {"text": text_of(notices)} if self._acts_on is None else message_of(notices, self._acts_on)
+        if self._acts_on is None:
+            return {"text": text_of(notices, self._instance)}
+        return message_of(notices, self._acts_on, self._instance)
 
     async def whisper(self, user: str, text: str, thread: str = "") -> None:
         """Say something that only one person sees. Raises Permanent, NotTaken."""

@@ -30,10 +30,14 @@ def summary_of(episode: Episode) -> str:
     return cut(visible(episode.summary), SUMMARY)
 
 
-def since(notice: Notice) -> str:
-    """When it began, and when it was over."""
+def since(notice: Notice, instance: str) -> str:
+    """At which daemon, when it began, and when it was over: several tenants may tell the same people."""
     episode = notice.episode
-    text = f"since {clock_of(episode.began)}"
+    text = (
+        f"{visible(instance)}, since {clock_of(episode.began)}"
+        if instance
+        else f"since {clock_of(episode.began)}"
+    )
     return f"{text}, over {clock_of(episode.since)}" if notice.transition is Transition.RESOLVED else text
 
 

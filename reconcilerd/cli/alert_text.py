@@ -1,11 +1,11 @@
 """Alerts, silences and tests of receivers as text, from the plain values of the answers."""
 
 import shlex
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconcilerd.cli.render import table
+from reconcilerd.cli.wrapping import wrap
 
 Answer = Mapping[str, Any]
 PREFIX = "reconcilerd/"
@@ -15,18 +15,16 @@ def listed(told: Answer, columns: int) -> str:
     """``alerts list``: a block an alert, the worst first; then silences, and who hears."""
     lines = [] if told["daemon"] else ["NO DAEMON RUNS: this is what the ledger holds, and nobody is told"]
     for each in told["alerts"]:
-        lines += [*_alert(each, columns), ""]
+        lines += [*_alert(each, columns), *_next(each, columns), ""]
     for each in told["silences"]:
         lines += [*_silence(each, columns), ""]
     for each in told["half_approved"]:
         lines += [*_half_approved(each, columns), ""]
-    lines += textwrap.wrap(_sum(told), columns)
+    lines += wrap(_sum(told), columns)
     if told["buttons"]:
-        lines += textwrap.wrap(
-            f"BUTTONS IN SLACK ARE NOT HEARD: {told['buttons']}", columns, subsequent_indent="  "
-        )
+        lines += wrap(f"BUTTONS IN SLACK ARE NOT HEARD: {told['buttons']}", columns, subsequent_indent="  ")
     if told["unheard"]:
-        lines += textwrap.wrap(told["unheard"], columns, subsequent_indent="  ")
+        lines += wrap(told["unheard"], columns, subsequent_indent="  ")
     return "\n".join(lines)
 
 
@@ -34,11 +32,12 @@ def _sum(told: Answer) -> str:
     open_ = sum(each["stage"] in {"firing", "keeping"} for each in told["alerts"])
     waits = len(told["alerts"]) - open_
     pending = f", not for long enough yet: {waits}" if waits else ""
-    hears = (
-        f"told to {', '.join(told['receivers'])}"
-        if told["receivers"]
-        else "NOBODY IS TOLD: no receiver is configured"
-    )
+    if not told["daemon"]:
+        hears = "nobody is told until a daemon runs"
+    elif told["receivers"]:
+        hears = f"told to {', '.join(told['receivers'])}"
+    else:
+        hears = "NOBODY IS TOLD: no receiver is configured"
     return f"open: {open_}{pending}; silences: {len(told['silences'])}; {hears}."
 
 
@@ -53,10 +52,13 @@ def shown(told: Answer, columns: int) -> str:
 
 
 def _alert(each: Answer, columns: int) -> list[str]:
-    stage = "" if each["stage"] == "firing" else f", {each['stage']}"
+    from reconcilerd.domain.alerts import STAGE_MEANS
+    from reconcilerd.domain.facts import AlertStage
+
+    stage = "" if each["stage"] == "firing" else f", {STAGE_MEANS[AlertStage(each['stage'])]}"
     heard = ", ".join(f"{name} ({what})" for name, what in sorted(each["told"].items()))
     lines = [f"{each['severity'].upper()} {short(each['key'])}"]
-    lines += textwrap.wrap(each["summary"], columns, initial_indent="  ", subsequent_indent="  ")
+    lines += wrap(each["summary"], columns, initial_indent="  ", subsequent_indent="  ")
     lines += _labelled("since", f"{each['began']}{stage}", columns)
     lines += _labelled("told", heard or "nobody yet", columns)
     if each["muted_by"]:
@@ -66,8 +68,14 @@ def _alert(each: Answer, columns: int) -> list[str]:
     return lines
 
 
+def _next(each: Answer, columns: int) -> list[str]:
+    """What to do about it, and where more is said: who reads a list at night looks no further."""
+    do = each["details"].get("do", "")
+    return [*(_labelled("do", do, columns) if do else []), *_labelled("more", each["runbook"], columns)]
+
+
 def _labelled(label: str, text: str, columns: int) -> list[str]:
-    return textwrap.wrap(
+    return wrap(
         text,
         columns,
         initial_indent=f"  {label:<9}",
@@ -84,7 +92,7 @@ def short(key: str) -> str:
 def _silence(each: Answer, columns: int) -> list[str]:
     of = f"{each['kinds']} of {each['subjects']}"
     text = f"SILENCE {each['id']}: {of} until {each['until']}, by {each['by']}: {each['reason']}"
-    return textwrap.wrap(text, columns, subsequent_indent="  ", break_long_words=False)
+    return wrap(text, columns, subsequent_indent="  ", break_long_words=False)
 
 
 def _half_approved(each: Answer, columns: int) -> list[str]:
@@ -93,13 +101,13 @@ def _half_approved(each: Answer, columns: int) -> list[str]:
         f"HALF APPROVED on {each['channel']}: {skus}; {each['zeros']} listings could come to zero. "
         f"{each['by']} agreed; somebody else must, in Slack, until {each['until']}"
     )
-    return textwrap.wrap(text, columns, subsequent_indent="  ", break_long_words=False)
+    return wrap(text, columns, subsequent_indent="  ", break_long_words=False)
 
 
 def silenced(told: Answer, columns: int) -> str:
     """``alerts silence``: what it covers now, and how it is lifted."""
     covers = ", ".join(short(each) for each in told["covers"]) or "nothing that is open"
-    lines = [*_silence(told["silence"], columns), *textwrap.wrap(f"It covers {covers}.", columns)]
+    lines = [*_silence(told["silence"], columns), *wrap(f"It covers {covers}.", columns)]
     return "\n".join(
         [*lines, f"To lift it: reconcilerd alerts unsilence {shlex.quote(told['silence']['id'])}"]
     )
@@ -142,10 +150,15 @@ def in_status(told: Answer, columns: int, most: int = 10) -> list[str]:
 
 def _one_line(each: Answer) -> str:
     quiet = " (silenced)" if each["silence"] else " (muted)" if each["muted_by"] else ""
+    quiet += " (ends soon)" if each["stage"] == "keeping" else ""
     return f"ALERT {each['severity']}{quiet} {short(each['key'])}: {' '.join(each['summary'].split())}"
 
 
 def kinds(known: Sequence[tuple[str, str, str]], columns: int) -> str:
     """``runbook`` without a kind: (name, severity, meaning) of each."""
-    lines = table(["kind", "severity", "means"], [list(each) for each in known], columns, left={0, 1, 2})
+    names, severities = (2 + max(len(each[i]) for each in known) for i in (0, 1))
+    lines = [f"  {'kind':<{names}}{'severity':<{severities}}means"]
+    for name, severity, means in known:
+        head = f"  {name:<{names}}{severity:<{severities}}"
+        lines += wrap(means, columns, initial_indent=head, subsequent_indent=" " * len(head))
     return "\n".join([*lines, "", "reconcilerd runbook KIND says what to do."])

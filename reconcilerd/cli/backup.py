@@ -1,7 +1,6 @@
 """``backup`` and ``restore``: copies of the ledger, and one of them put back."""
 
 import os
-import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 from reconcilerd.cli import render
 from reconcilerd.cli.options import print_json
 from reconcilerd.cli.wall import now
+from reconcilerd.cli.wrapping import wrap
 from reconcilerd.config.load import load
 from reconcilerd.domain.names import format_instant
 from reconcilerd.ledger.backups import Made, Restored, back_up, restore
@@ -67,7 +67,7 @@ def restore_backup(
         _lines(done.ledger, f"restored from {file}", *_about(done.what), *_aside(done))
         click.echo(
             "\n".join(
-                textwrap.wrap(
+                wrap(
                     "Start the daemon now. It reads everything again before it raises anything, and takes writes that "
                     "were under way for unknown until a reading tells.",
                     render.width(),

@@ -1,7 +1,6 @@
 """``check-config``: everything a start would check, without starting."""
 
 import shutil
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 from reconcilerd.cli.options import print_json
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
+from reconcilerd.cli.wrapping import wrap
 from reconcilerd.config.dated import INBOUND_COLUMNS, RESERVE_COLUMNS
 from reconcilerd.config.defaults import describe
 from reconcilerd.config.load import load
@@ -104,5 +104,5 @@ def print_defaults() -> int:
 
 def _tell(what: str, unit: str, reason: str, width: int) -> None:
     click.echo(what + (f"  ({unit})" if unit else ""))
-    for line in textwrap.wrap(reason, width - 4):
+    for line in wrap(reason, width - 4):
         click.echo(f"    {line}")

@@ -72,7 +72,10 @@ def audit(config: Path, as_json: bool) -> int:
     help="Install under another root: an image, a package.",
 )
 @click.option(
-    "--bin", "programs", type=click.Path(path_type=Path), help="Where reconcilerd is (default: here)."
+    "--bin",
+    "programs",
+    type=click.Path(path_type=Path),
+    help="The folder of the program reconcilerd (default: this one's).",
 )
 def install_systemd(dry_run: bool, root: Path, programs: Path | None) -> int:
     """Install the systemd units of this program: daemon, tenants, failure notice, audit, backup, digest."""
@@ -209,7 +212,9 @@ def approve(id_: str, reason: str, zero: bool, config: Path, as_json: bool) -> i
 
 @cli.command()
 @channel_option(help="Only this channel (default: all).")
-@click.option("--for", "for_s", type=float, help="Seconds, at most 7 days; without it until unfreeze.")
+@click.option(
+    "--for", "for_s", type=Span(), help="How long, at most 7d: 30m, 2h, 1d; without it until unfreeze."
+)
 @click.option("--reason", required=True, help="Why; kept in the ledger.")
 @config_option
 @json_option
@@ -302,7 +307,7 @@ def apply(file: str, reason: str, config: Path, as_json: bool) -> int:
 @click.option("--pass", "pass_", metavar="ID", required=True, help="See: reconcilerd passes.")
 @click.option("--apply", "do", is_flag=True, help="Do it; without, it is only shown.")
 @click.option("--reason", default="", help="Why; kept in the ledger. --apply needs it.")
-@click.option("--for", "for_s", type=float, help="Seconds it is left so, at most 7 days (default: 4 hours).")
+@click.option("--for", "for_s", type=Span(), help="How long it is left so, at most 7d (default: 4h).")
 @config_option
 @json_option
 def revert(pass_: str, do: bool, reason: str, for_s: float | None, config: Path, as_json: bool) -> int:

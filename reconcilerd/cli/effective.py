@@ -2,7 +2,6 @@
 
 import json
 import os
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 import click
 
 from reconcilerd.cli import render
+from reconcilerd.cli.wrapping import wrap
 from reconcilerd.config.effective import Value, policy_told, values_of
 from reconcilerd.config.load import load
 from reconcilerd.config.policy import policy_of
@@ -70,7 +70,7 @@ def lines_of(
         if len(text) <= room:
             yield f"{text:<{room}}  {origin}"
         else:
-            yield from textwrap.wrap(text, columns, subsequent_indent="    ", break_on_hyphens=False)
+            yield from wrap(text, columns, subsequent_indent="    ")
             yield f"{origin:>{columns}}"
     told = policy_told(settings, policy)
     yield ""

@@ -57,7 +57,7 @@ def completion(shell: str, program: str) -> int:
     \b
     bash: reconcilerd completion bash > /etc/bash_completion.d/reconcilerd
     zsh:  reconcilerd completion zsh > "${fpath[1]}/_reconcilerd"
-    fish: reconcilerd completion fish > ~/.config/fish/completions/reconcilerd.fish
+    fish: reconcilerd completion fish > /etc/fish/completions/reconcilerd.fish
 
     For the short reconcile the same with reconcile behind the shell, into a file of its name.
     """

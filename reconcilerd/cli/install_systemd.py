@@ -65,6 +65,8 @@ def install(root: Path, programs: Path | None, *, dry_run: bool) -> int:
     """
     # Not resolved: in a venv the interpreter is a link to one that knows none of our packages.
     programs = programs or Path(sys.executable).absolute().parent
+    if programs.name == "reconcilerd" and not programs.is_dir():
+        programs = programs.parent  # the program itself was named, not its folder
     hidden = next((each for each in HIDDEN if programs.is_relative_to(each)), None)
     if hidden is not None:
         fault = (

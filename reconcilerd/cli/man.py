@@ -3,7 +3,6 @@
 import argparse
 import os
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ import click
 from reconcilerd import __version__
 from reconcilerd.cli.exits import EXITS
 from reconcilerd.cli.reconcile_entry import parser as reconcile_parser
+from reconcilerd.cli.wrapping import wrap
 from reconcilerd.errors import ConfigFault
 
 MARK: Final = r'.\" Made by "reconcilerd man". Changes are lost.'
@@ -158,7 +158,7 @@ def _plain(text: str) -> str:
 
 def _text(text: str, before: str = "") -> Iterator[str]:
     """Text as lines that the manual's tools have nothing against."""
-    lines = textwrap.wrap(before + _escaped(text), WIDEST, break_long_words=False, break_on_hyphens=False)
+    lines = wrap(before + _escaped(text), WIDEST, break_long_words=False)
     return map(_no_request, lines)
 
 

@@ -29,6 +29,8 @@ from reconcilerd.transport.post import Poster
 
 WRITES = frozenset({"approve", "freeze", "unfreeze", "revoke", "unpin", "silence", "unsilence"})
 
+CALLS = frozenset({"apply", "alert_test", "resend"})
+"""Requests that call others, whatever their fields say."""
 FROM_THE_LEDGER = frozenset({"status", "handover", "digest"})
 """Answers that say whether a daemon gave them."""
 
@@ -36,7 +38,7 @@ FROM_THE_LEDGER = frozenset({"status", "handover", "digest"})
 def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Answer one request by ourselves. Raises ConfigFault, LedgerFault, LedgerLocked."""
     try:
-        plan = wire(config)
+        plan = wire(config, calls=_calls(request))
         configure("error", now, redact)
         if request["op"] == "alert_test":
             return anyio.run(_try_receivers, plan, request)
@@ -66,6 +68,11 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
         return error(str(denied), 4)
     except ReconcilerdError as trouble:
         return error(str(trouble), 5)
+
+
+def _calls(request: dict[str, Any]) -> bool:
+    """Whether a system or a receiver is asked or told for it; if not, only the ledger is looked at or written."""
+    return request["op"] in CALLS or any(request.get(each) for each in ("fresh", "apply", "send"))
 
 
 async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> dict[str, Any]:

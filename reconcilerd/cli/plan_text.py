@@ -1,10 +1,10 @@
 """Plans, what came of them, approvals and pins as text and as Markdown, from the plain values of the answers."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from reconcilerd.cli.render import number, table
+from reconcilerd.cli.wrapping import wrap
 from reconcilerd.domain.visible import visible
 
 MARK = "<!-- reconcilerd.plan -->"
@@ -42,9 +42,7 @@ def plan(told: Answer, columns: int) -> str:
 def written(name: str, told: Answer, columns: int, *, markdown: bool) -> str:
     """What was written to a file, and what one does with it."""
     said = told["plan"]
-    lines = textwrap.wrap(
-        f"{name}: {len(said['entries'])} corrections, good until {said['expires_at']}", columns
-    )
+    lines = wrap(f"{name}: {len(said['entries'])} corrections, good until {said['expires_at']}", columns)
     lines += _waits(said, columns)
     if said["entries"] and not markdown:
         lines.append(f"Apply: reconcilerd apply {name} --reason TEXT")
@@ -57,7 +55,7 @@ def _heading(said: Answer, columns: int) -> list[str]:
         f"{scope} · mode {said['mode']} · policy {said['policy']} · ledger entry {said['ledger']['entry']}"
         f" · made {said['made_at']} · good until {said['expires_at']}"
     )
-    return [f"Plan {said['id']}", *textwrap.wrap(about, columns)]
+    return [f"Plan {said['id']}", *wrap(about, columns)]
 
 
 def _waits(said: Answer, columns: int) -> list[str]:
@@ -66,14 +64,14 @@ def _waits(said: Answer, columns: int) -> list[str]:
     lines = []
     for verdict, count in said["counts"].items():
         what = "goes by itself" if verdict == "send" else f"{verdict}: {means[verdict]}"
-        lines += textwrap.wrap(f"{count} {what}", columns, initial_indent="  ", subsequent_indent="      ")
+        lines += wrap(f"{count} {what}", columns, initial_indent="  ", subsequent_indent="      ")
     return lines
 
 
 def _unsure(told: Answer, columns: int) -> list[str]:
     lines = []
     for each in told["incomplete"]:
-        lines += textwrap.wrap(f"incomplete: {each}", columns, subsequent_indent="    ")
+        lines += wrap(f"incomplete: {each}", columns, subsequent_indent="    ")
     return lines
 
 
@@ -160,7 +158,7 @@ def _sent(sent: Sequence[Answer], columns: int) -> list[str]:
     for each in sent:
         shows = "" if each["shows"] == each["to"] else f" (shows {number(each['shows'])})"
         said = f"{each['channel']} {each['sku']}  {each['from']} -> {each['to']}  {each['outcome']}{shows}"
-        lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
+        lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     return lines
 
 
@@ -168,7 +166,7 @@ def _held(held: Sequence[Answer], columns: int) -> list[str]:
     lines = []
     for each in held:
         said = f"{each['channel']} {each['listing']}  held: {each['why']} ({each['verdict']})"
-        lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
+        lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     return lines
 
 
@@ -179,7 +177,7 @@ def reverted(told: Answer, columns: int) -> str:
         for each in told["would"]:
             held = "" if each["verdict"] == "send" else f"  held: {each['why']} ({each['verdict']})"
             said = f"{each['channel']} {each['sku']}  {each['from']} -> {each['to']}{held}"
-            lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
+            lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
         if not told["would"]:
             lines.append("Nothing to put back.")
     else:
@@ -187,12 +185,12 @@ def reverted(told: Answer, columns: int) -> str:
         lines += _held(told["held"], columns)
     for each in told["skipped"]:
         said = f"{each['channel']} {each['listing']}  left alone: {each['why']}"
-        lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
+        lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     verb = "would be left" if "would" in told else "is left"
     goes = told.get("sent") or [each for each in told.get("would", ()) if each["verdict"] == "send"]
     if goes:
         said = f"What is put back {verb} so until {told['until']}, unless it is more than there is: reconcilerd pins"
-        lines += textwrap.wrap(said, columns)
+        lines += wrap(said, columns)
     if goes and "would" in told:
         lines.append("To do it, add: --apply --reason TEXT")
     return "\n".join([*lines, f"exit {told['exit_code']}"])
@@ -210,7 +208,7 @@ def approved(told: Answer, columns: int) -> str:
     lines = [f"approved until {envelope['until']}: {_some(envelope['skus'])}"]
     if left:
         lines.append(f"not approved, since they go to zero: {_some(left)}; to approve that too: --zero")
-    return "\n".join(line for text in lines for line in textwrap.wrap(text, columns, subsequent_indent="  "))
+    return "\n".join(line for text in lines for line in wrap(text, columns, subsequent_indent="  "))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -230,7 +228,7 @@ def envelopes(told: Answer, columns: int) -> str:
             f"used {each['used']} times",
             f"{state}, by {each['by']}: {each['reason']}",
         ):
-            lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="    ")
+            lines += wrap(said, columns, initial_indent="  ", subsequent_indent="    ")
     return "\n".join(lines)
 
 
@@ -247,13 +245,13 @@ def pins(told: Answer, columns: int) -> str:
             f"{each['channel']} {each['sku'] or each['listing']} stays at {number(each['shows'])}"
             f" until {each['until']}, by {each['by']}: {each['reason']}"
         )
-        lines += textwrap.wrap(said, columns, subsequent_indent="    ")
+        lines += wrap(said, columns, subsequent_indent="    ")
     return "\n".join(lines)
 
 
 def lifted(told: Answer, columns: int) -> str:
     """Which pins are gone."""
-    return "\n".join(textwrap.wrap(f"lifted: {', '.join(told['lifted'])}", columns, subsequent_indent="    "))
+    return "\n".join(wrap(f"lifted: {', '.join(told['lifted'])}", columns, subsequent_indent="    "))
 
 
 def refusal(message: str, columns: int) -> str:
@@ -261,5 +259,5 @@ def refusal(message: str, columns: int) -> str:
     lines = []
     for line in f"reconcilerd: {message}".splitlines():
         indent = line[: len(line) - len(line.lstrip())]
-        lines += textwrap.wrap(line, columns, subsequent_indent=indent + "  ") or [""]
+        lines += wrap(line, columns, subsequent_indent=indent + "  ") or [""]
     return "\n".join(lines)

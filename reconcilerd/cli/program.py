@@ -25,7 +25,7 @@ class Program(click.Group):
         return super().list_commands(ctx)
 
 
-@click.group(cls=Program, epilog=EXITS)
+@click.group(cls=Program, epilog=EXITS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="reconcilerd")
 def cli() -> None:
     """Keeps the quantities that channels show in step with Extensiv Order Manager."""

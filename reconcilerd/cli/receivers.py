@@ -170,7 +170,7 @@ def receivers_of(
     instance = instance_of(alerts)
     if "slack_webhook" in secrets:
         url = secrets["slack_webhook"].reveal()
-        made.append(Slack(url, post, replace(pace, least=alerts.slack_least)))
+        made.append(Slack(url, post, replace(pace, least=alerts.slack_least), instance))
     if "slack_bot_token" in secrets:
         acts_on = channels if "slack_app_token" in secrets else None
         made.append(bot_of(alerts, secrets, post, replace(pace, least=alerts.slack_least), acts_on))
@@ -190,9 +190,9 @@ def receivers_of(
         from reconcilerd.alerting.apprise_urls import Services
 
         urls = secrets["apprise_urls"].reveal().split()
-        made.append(Services(urls, replace(pace, least=alerts.apprise_least)))
+        made.append(Services(urls, replace(pace, least=alerts.apprise_least), instance))
     if alerts.mail is not None:
-        made.append(_mail(alerts.mail, secrets, replace(pace, least=alerts.mail_least)))
+        made.append(_mail(alerts.mail, secrets, replace(pace, least=alerts.mail_least), instance))
     return made
 
 
@@ -207,17 +207,18 @@ def bot_of(
     from reconcilerd.alerting.slack_bot import SlackBot
 
     token = secrets["slack_bot_token"]
-    return SlackBot(alerts.slack_api_url, token, alerts.slack_channel, post, pace, acts_on)
+    called = instance_of(alerts)
+    return SlackBot(alerts.slack_api_url, token, alerts.slack_channel, post, pace, acts_on, called)
 
 
-def _mail(mail: MailSection, secrets: Mapping[str, Secret], pace: Pace) -> Receiver:
+def _mail(mail: MailSection, secrets: Mapping[str, Secret], pace: Pace, instance: str) -> Receiver:
     # The library's mail and a TLS context take time that a tenant without mail need not wait for.
     from reconcilerd.alerting.mail import Mail, Server
     from reconcilerd.transport.pool import tls_context
 
     password = secrets["mail.password"].reveal() if "mail.password" in secrets else ""
     server = Server(mail.server, mail.port, mail.user, password, mail.tls)
-    return Mail(server, mail.sender, mail.recipients, tls_context(), pace)
+    return Mail(server, mail.sender, mail.recipients, tls_context(), pace, instance)
 
 
 def engine_of(

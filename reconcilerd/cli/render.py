@@ -6,11 +6,14 @@ unknown is ``?`` and never 0, a SKU is never cut. At most 100 columns.
 
 import shlex
 import shutil
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from reconcilerd.cli.wrapping import wrap
+
 WIDEST = 100
+NAMED = 5
+"""Of a list that may be long, so many are named: the rest of the screen must stay in sight."""
 
 
 def width() -> int:
@@ -48,7 +51,7 @@ def tripped(answer: dict[str, Any], columns: int) -> str:
             ("evidence", each["evidence"] or "-"),
             ("reset", f"means: {each['reset_means']}"),
         ):
-            lines += textwrap.wrap(
+            lines += wrap(
                 text,
                 columns,
                 initial_indent=f"  {label:<9}",
@@ -64,11 +67,9 @@ def audited(answer: dict[str, Any], columns: int) -> str:
     """``audit``: what differs after everything was read, and what could not be read."""
     lines = [sheets(answer, columns)]
     for feed, why in sorted(answer["unread"].items()):
-        lines += textwrap.wrap(
-            f"NOT READ {feed}: {why}", columns, subsequent_indent="  ", break_long_words=False
-        )
+        lines += wrap(f"NOT READ {feed}: {why}", columns, subsequent_indent="  ", break_long_words=False)
     if answer["ledger"] != "proven":
-        lines += textwrap.wrap(f"LEDGER BROKEN at {answer['ledger']}", columns, subsequent_indent="  ")
+        lines += wrap(f"LEDGER BROKEN at {answer['ledger']}", columns, subsequent_indent="  ")
     return "\n".join(lines)
 
 
@@ -81,10 +82,10 @@ def reloaded(answer: dict[str, Any], columns: int) -> str:
         said += (
             "; it is looked at first and goes by itself only if it changes little (reconcilerd breaker list)"
         )
-    lines = textwrap.wrap(said, columns, break_long_words=False)
+    lines = wrap(said, columns, break_long_words=False)
     for key in answer["changed"]:
         lines.append(f"  {key}")
-    return "\n".join([*lines, *textwrap.wrap(answer["note"], columns, break_long_words=False)])
+    return "\n".join([*lines, *wrap(answer["note"], columns, break_long_words=False)])
 
 
 def sheet(one: dict[str, Any], answer: dict[str, Any], columns: int) -> str:
@@ -92,15 +93,15 @@ def sheet(one: dict[str, Any], answer: dict[str, Any], columns: int) -> str:
     done = "read now" if answer["fresh"] else "as last read"
     lines = [
         f"{one['sku']}  {one['title']}".rstrip(),
-        *textwrap.wrap(
+        *wrap(
             f"{done} · mode {answer['mode']} · policy {answer['policy']} · {answer['generated_at']}", columns
         ),
     ]
     if one["bundle_of"]:
         parts = ", ".join(f"{each['units']} x {each['sku']}" for each in one["bundle_of"])
-        lines += textwrap.wrap(f"bundle of {parts}", columns)
+        lines += wrap(f"bundle of {parts}", columns)
     if one["shares_stock_with"]:
-        lines += textwrap.wrap(f"shares stock with {', '.join(one['shares_stock_with'])}", columns)
+        lines += wrap(f"shares stock with {', '.join(one['shares_stock_with'])}", columns)
     lines += [
         "",
         *_supply(one, columns),
@@ -134,7 +135,7 @@ def _supply(one: dict[str, Any], columns: int) -> list[str]:
     if supply["in_flight"]:
         orders = ", ".join(f"{o['order']} ({o['channel']})" for o in supply["in_flight_orders"][:4])
         more = " ..." if len(supply["in_flight_orders"]) > 4 else ""
-        lines += textwrap.wrap(
+        lines += wrap(
             f"  in flight {supply['in_flight']}: sold, not yet in Extensiv{': ' + orders + more if orders else ''}",
             columns,
             subsequent_indent="    ",
@@ -147,7 +148,7 @@ def _supply(one: dict[str, Any], columns: int) -> list[str]:
         lines.append(f"  inbound {supply['inbound']} counted on, only where zero does not stop sales")
     total = ", ".join(f"{each['sku'] + ' ' if bundle else ''}{each['units']}" for each in supply["available"])
     if total:
-        lines += textwrap.wrap(f"  available in all: {total}", columns, subsequent_indent="    ")
+        lines += wrap(f"  available in all: {total}", columns, subsequent_indent="    ")
     return lines
 
 
@@ -174,10 +175,10 @@ def _channels(one: dict[str, Any], columns: int) -> list[str]:
         packs = f", {row['units_per_sale']} units a sale" if row["units_per_sale"] > 1 else ""
         if packs or row["listing_sku"] != str(one["sku"]).casefold():
             said = f"{row['channel']} sells it as {row['listing_sku']}{packs}"
-            lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="    ")
+            lines += wrap(said, columns, initial_indent="  ", subsequent_indent="    ")
     kind = "split" if one["split"] else "shared"
     said = f"pool {one['pool']} ({kind}) · exposure {one['exposure']} · hidden units {one['hidden']}"
-    return [*lines, *textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="    ")]
+    return [*lines, *wrap(said, columns, initial_indent="  ", subsequent_indent="    ")]
 
 
 def _state(row: dict[str, Any]) -> str:
@@ -198,7 +199,7 @@ def _would_do(one: dict[str, Any], answer: dict[str, Any], columns: int) -> list
     for action in one["would_do"]:
         verdict = "" if action["verdict"] == "send" else f"  held: {action['why']}"
         said = f"{action['channel']}  {action['from']} -> {action['to']}{verdict}"
-        lines += textwrap.wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
+        lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     return lines
 
 
@@ -218,7 +219,7 @@ def _ending(answer: dict[str, Any], columns: int) -> str:
         together = "    ".join(said)
         hints = (together if len(together) <= columns else "\n".join(said)) + "\n"
     ending = f"exit {answer['exit_code']}: {meaning.get(answer['exit_code'], '')}"
-    return hints + "\n".join(textwrap.wrap(ending, columns, subsequent_indent="  "))
+    return hints + "\n".join(wrap(ending, columns, subsequent_indent="  "))
 
 
 def explanation(answer: dict[str, Any], columns: int) -> str:
@@ -228,7 +229,7 @@ def explanation(answer: dict[str, Any], columns: int) -> str:
         channel = listing["slot"].partition("/")[0]
         lines = [f"{listing['sku']} on {channel}, {listing['at']}", f"  slot {listing['slot']}"]
         for sentence in listing["sentences"]:
-            lines += textwrap.wrap(sentence, columns, initial_indent="  ", subsequent_indent="    ")
+            lines += wrap(sentence, columns, initial_indent="  ", subsequent_indent="    ")
         lines += _what_if(listing["what_if"], columns) if "what_if" in listing else []
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
@@ -246,12 +247,12 @@ def _what_if(told: dict[str, Any], columns: int) -> list[str]:
     for each in does:
         by = f", by {each['by']} {each['unit']}" if each["unit"] else ""
         said = f"{each['what']}{by}: it shows {each['shows']}, {each['then']}"
-        lines += textwrap.wrap(said, columns, initial_indent="    ", subsequent_indent="      ")
+        lines += wrap(said, columns, initial_indent="    ", subsequent_indent="      ")
     if not does:
         lines = [f"  For {wanted} instead of {shows} no change alone would do:"]
     for each in (each for each in told["levers"] if each["by"] is None):
         said = f"not by {each['what']}: at most {each['shows']} then, {each['then']}"
-        lines += textwrap.wrap(said, columns, initial_indent="    ", subsequent_indent="      ")
+        lines += wrap(said, columns, initial_indent="    ", subsequent_indent="      ")
     return lines
 
 
@@ -262,7 +263,7 @@ def history(answer: dict[str, Any], columns: int) -> str:
     names = {slot: _slot_name(slot, slots) for slot in slots}
     for row in answer["rows"]:
         name = names.get(str(row["fact"].get("slot")), "")
-        lines += textwrap.wrap(
+        lines += wrap(
             f"{row['at']}  #{row['entry']}  {_fact(row['kind'], row['fact'], name)}",
             columns,
             subsequent_indent="    ",
@@ -270,7 +271,7 @@ def history(answer: dict[str, Any], columns: int) -> str:
     cut = answer["compacted"]
     if any(row["entry"] <= cut for row in answer["rows"]):
         text = f"Entries up to #{cut} were compacted away (ledger.keep_days): of those, only what held then is known."
-        lines += textwrap.wrap(text, columns)
+        lines += wrap(text, columns)
     return "\n".join(lines)
 
 
@@ -310,18 +311,20 @@ def status(answer: dict[str, Any], columns: int) -> str:
     for each in answer["breaches"]:
         name, what = each["broken"][0]
         said = f"STOPPED: {name} was broken at {each['at']} ({each['subject']}: {what}); reconcilerd breaker list"
-        lines += textwrap.wrap(said, columns, subsequent_indent="  ")
+        lines += wrap(said, columns, subsequent_indent="  ")
     for each in answer["freezes"]:
         until = f" until {each['until']}" if each["until"] else ""
         said = f"FROZEN: {each['channel']}{until}, by {each['by']}: {each['reason']}"
-        lines += textwrap.wrap(said, columns, subsequent_indent="  ")
+        lines += wrap(said, columns, subsequent_indent="  ")
     for each in answer["freeze_windows"]:
         lines.append(
             f"FREEZE WINDOW: {each['channel']}, lets through: {', '.join(each['allow']) or 'nothing'}"
         )
     if answer["tripped"]:
-        said = f"TRIPPED: {', '.join(answer['tripped'])}; see reconcilerd breaker list"
-        lines += textwrap.wrap(said, columns, subsequent_indent="  ", break_long_words=False)
+        more = len(answer["tripped"]) - NAMED
+        names = [*answer["tripped"][:NAMED], *([f"and {more} more"] if more > 0 else [])]
+        said = f"TRIPPED: {', '.join(names)}; see reconcilerd breaker list"
+        lines += wrap(said, columns, subsequent_indent="  ", break_long_words=False)
     lines += in_status(answer, columns)
     lines += table(
         ["channel", "listings", "drifts", "held", "queued"],
@@ -332,15 +335,10 @@ def status(answer: dict[str, Any], columns: int) -> str:
         columns,
         left={0},
     )
-    lines += table(
-        ["feed", "last whole reading", "trouble"],
-        [[each["feed"], age(each["age_s"]), each["why"]] for each in answer["feeds"]],
-        columns,
-        left={0, 2},
-    )
+    lines += _feeds(answer["feeds"], columns)
     lines.append(f"exposed units {answer['exposed_units']} · hidden units {answer['hidden_units']}")
     for each in (answer["ledger"] or {}).get("warnings", ()):
-        lines += textwrap.wrap(f"LEDGER: {each}", columns, subsequent_indent="  ", break_long_words=False)
+        lines += wrap(f"LEDGER: {each}", columns, subsequent_indent="  ", break_long_words=False)
     lines += _jobs(answer["jobs"], columns)
     if answer["waiting_for_approval"]:
         lines.append(
@@ -352,6 +350,19 @@ def status(answer: dict[str, Any], columns: int) -> str:
     return "\n".join(lines)
 
 
+def _feeds(feeds: Sequence[dict[str, Any]], columns: int) -> list[str]:
+    """How old each reading is; what is wrong with one is told whole, since its end says what was answered."""
+    rows = [[each["feed"], age(each["age_s"])] for each in feeds]
+    head, *told = table(["feed", "last whole reading"], rows, columns, left={0})
+    lines = [f"{head}  trouble"]
+    for line, each in zip(told, feeds, strict=True):
+        start = f"{line}  "
+        lines += wrap(each["why"], columns, initial_indent=start, subsequent_indent=" " * len(start)) or [
+            line
+        ]
+    return lines
+
+
 def _jobs(jobs: Sequence[dict[str, Any]], columns: int) -> list[str]:
     """How each ended last: those that failed one by one, the others in a line."""
     sound = [f"{each['job']} done {each['ended'] or 'never yet'}" for each in jobs if each["ok"] is not False]
@@ -361,7 +372,7 @@ def _jobs(jobs: Sequence[dict[str, Any]], columns: int) -> list[str]:
         for each in jobs
         if each["ok"] is False
     ]
-    return [line for each in said for line in textwrap.wrap(each, columns, subsequent_indent="  ")]
+    return [line for each in said for line in wrap(each, columns, subsequent_indent="  ")]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left: set[int]) -> list[str]:

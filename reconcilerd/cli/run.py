@@ -105,6 +105,7 @@ async def _live(
         outward = Outward(plan, journal, ledger)
         alerts = outward.engine
         built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
+        built.daemon.health.surroundings.astray = lambda: ledger.astray
         reader = open_reader(plan.ledger)
         reload = Reload(config, plan, built, reader, outward)
         sources = Sources(

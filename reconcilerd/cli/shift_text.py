@@ -1,10 +1,10 @@
 """``handover`` and ``digest`` as text, from the plain values of the answers."""
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reconcilerd.cli.alert_text import short
+from reconcilerd.cli.wrapping import wrap
 from reconcilerd.daemon.daily_text import lines_of, title_of
 
 Answer = Mapping[str, Any]
@@ -73,13 +73,12 @@ def section(title: str, rows: Sequence[str], columns: int) -> list[str]:
 
 def wrapped(text: str, columns: int, indent: str) -> list[str]:
     """Lines that fit; names are not broken."""
-    return textwrap.wrap(
+    return wrap(
         text,
         columns,
         initial_indent=indent,
         subsequent_indent=f"{indent}    ",
         break_long_words=False,
-        break_on_hyphens=False,
     )
 
 

@@ -14,10 +14,22 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_S = 600.0
+QUICK_S = 30.0
+QUICK = frozenset(
+    {"status", "breaker", "alerts", "alert", "silence", "unsilence", "freeze", "unfreeze"}
+    | {"passes", "pins", "envelopes", "names"}
+)
+"""What takes a daemon no time, whatever it holds: one that does not answer these hangs, and somebody waits."""
 AUDIT_S = 6 * 3600.0
 """A whole reading of a large catalogue takes as long as the rate limits have it take."""
 DEFAULT = "reconcilerd.sock"
 """As in the settings, which take too long to import here; a test holds the two together."""
+
+
+HANGS = (
+    "it hangs or is very busy, and may still do what was asked; under systemd its watchdog restarts what hangs, "
+    "else: systemctl restart reconcilerd, which loses nothing"
+)
 
 
 class NotReachable(Exception):
@@ -26,6 +38,10 @@ class NotReachable(Exception):
 
 class NotForUs(NotReachable):
     """A daemon listens there, and not to us."""
+
+
+class NoAnswer(NotReachable):
+    """A daemon listens there and took the question: whether it did what was asked is not known."""
 
 
 def socket_path(config: Path) -> Path | None:
@@ -56,9 +72,11 @@ def answer(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     path = socket_path(config)
     if path is not None and not _is_missing(path):
         try:
-            return ask(path, request)
+            return ask(path, request, QUICK_S if request.get("op") in QUICK else PATIENCE_S)
         except NotForUs as closed:
             return _error(str(closed), 4)
+        except NoAnswer as hangs:
+            return _error(f"{hangs}; {HANGS}", 8)
         except NotReachable:
             pass  # a socket nobody listens to is left by a daemon that was killed
     from reconcilerd.cli.offline import answer_offline
@@ -75,6 +93,8 @@ def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIEN
         return ask(path, request, patience_s)
     except NotForUs as closed:
         return _error(str(closed), 4)
+    except NoAnswer as hangs:
+        return _error(f"{hangs}; {HANGS}", 8)
     except NotReachable as nobody:
         return _error(
             f"no daemon answers: {nobody}; start it: systemctl start reconcilerd, or reconcilerd run", 8
@@ -124,7 +144,10 @@ def _for_whom(path: Path) -> str:
 
 
 def ask(path: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
-    """Send one request, return the answer. Raises NotReachable if nobody listens there, NotForUs if not to us."""
+    """Send one request, return the answer. Raises NotReachable if nobody listens there, NotForUs if not to us.
+
+    NoAnswer if somebody does, and says nothing for so long.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(patience_s)
         try:
@@ -135,6 +158,10 @@ def ask(path: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> 
                 answer = lines.readline()
         except PermissionError as error:
             raise NotForUs(f"{path}: you may not use this socket; {_for_whom(path)}") from error
+        except TimeoutError as error:
+            raise NoAnswer(
+                f"{path}: a daemon listens, and has not answered for {patience_s:.0f} s"
+            ) from error
         except OSError as error:
             raise NotReachable(f"{path}: {error}") from error
     if not answer:

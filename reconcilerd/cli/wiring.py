@@ -70,21 +70,23 @@ def looked_at_ms(settings: Settings) -> int:
     return round(longest * 1000) + DAY_MS
 
 
-def wire(config: Path, *, strict: bool = False) -> Plan:
+def wire(config: Path, *, strict: bool = False, calls: bool = True) -> Plan:
     """Read everything a start needs. Raises ConfigFault with all that is wrong, of every kind at once.
 
-    ``strict``: what has ended already is wrong too; a start lets it rest.
+    ``strict``: what has ended already is wrong too; a start lets it rest. ``calls`` False: nobody will be called, so
+    no secret need be there; systemd lends them to the daemon alone.
     """
     faults: list[str] = []
+    unfound = faults if calls else list[str]()
     settings = _or_faults(lambda: load(config), faults) or salvage(config)
     if settings is None:
         raise ConfigFault(tuple(faults))
     folder = config.resolve().parent
     policy = _or_faults(lambda: policy_of(settings, folder, now() if strict else None), faults)
-    pairs = _or_faults(lambda: credentials(settings, os.environ), faults)
-    alerts = secrets_of(settings.alerts, os.environ, faults)
-    web_tokens = _web_tokens(settings.web, faults)
-    hooks = signing_secrets(settings, pairs or {}, os.environ, faults)
+    pairs = _or_faults(lambda: credentials(settings, os.environ), faults) if calls else _nobodys(settings)
+    alerts = secrets_of(settings.alerts, os.environ, unfound)
+    web_tokens = _web_tokens(settings.web, unfound)
+    hooks = signing_secrets(settings, pairs or {}, os.environ, unfound)
     if settings.tracing.otlp_url is not None and not _can_trace():
         faults.append(
             "tracing.otlp_url: OpenTelemetry is not installed; run: pip install 'reconcilerd[otel]'"
@@ -127,6 +129,12 @@ def wire(config: Path, *, strict: bool = False) -> Plan:
         web_tokens,
         hooks,
     )
+
+
+def _nobodys(settings: Settings) -> dict[str, Pair | Secret]:
+    """Something in place of the credentials of each system, for who calls none."""
+    nothing = Secret("", public=True)
+    return dict.fromkeys(["extensiv", *(each.name for each in settings.channels)], nothing)
 
 
 def _web_tokens(web: WebSection, faults: list[str]) -> dict[Role, Secret]:

@@ -388,7 +388,7 @@ class Answers:
         now = self._desk.clock()
         for_s = request.get("for_s")
         if for_s is not None and for_s * 1000 > MAX_FREEZE_MS:
-            return error(f"--for takes seconds, from 1 to {MAX_FREEZE_MS // 1000} (7 days)", 2)
+            return error("--for takes a time up to 7 days, like 30m, 2h or 1d", 2)
         fact = FreezeSet(
             channel,
             on,

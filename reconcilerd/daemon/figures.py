@@ -53,9 +53,9 @@ def figures(daemon: Daemon) -> dict[str, Any]:
                 "feed": feed,
                 "complete": feed in book.sweeps,
                 "age_s": (now - book.sweeps[feed].began) // 1000 if feed in book.sweeps else None,
-                "why": tried.why,
+                "why": book.tried[feed].why if feed in book.tried else "",
             }
-            for feed, tried in sorted(book.tried.items())
+            for feed in sorted({*book.tried, *daemon.feeds})
         ],
         "channels": [
             {

@@ -271,8 +271,10 @@ class Health:
                 await self._say(False, "stale_source", system, "")
                 continue
             oldest, age = max(feeds, key=lambda each: each[1])
-            tried = self._desk.book.tried.get(oldest)
-            why = tried.why if tried and tried.why else "no complete reading"
+            # A reading that still waits for an answer has not failed yet: what another met is why, then.
+            tried = (self._desk.book.tried.get(feed) for feed in (oldest, *(feed for feed, _ in feeds)))
+            why = next((each.why for each in tried if each and each.why), "")
+            why = why or self.surroundings.met(system) or "no complete reading"
             limit = format_span(self._feeds[oldest])
             text = f"{oldest} was last read completely {format_span(age)} ago (limit {limit}): {why}"
             details = {

@@ -302,7 +302,7 @@ class Plans:
             return error("a pass is reverted for a reason: --reason TEXT", 2)
         pin_s = request.get("for_s", PIN_S)
         if not 1 <= pin_s <= MAX_PIN_S:
-            return error(f"--for takes seconds, from 1 to {MAX_PIN_S} (7 days)", 2)
+            return error("--for takes a time from 1s to 7d, like 30m, 2h or 1d", 2)
         id_ = request["pass"]
         numbers, skipped = self._put_back(id_)
         now = self._desk.clock()

@@ -13,6 +13,7 @@ from reconcilerd.domain.facts import FreezeSet
 from reconcilerd.domain.names import Instant, after, count_of, format_instant
 from reconcilerd.ledger.backups import OVERDUE_MS
 from reconcilerd.ledger.disk import LOW_PERCENT
+from reconcilerd.ledger.standing import PUT_BACK
 
 WINDOW_MS = 600_000
 """Calls of so long are judged together."""
@@ -107,6 +108,7 @@ class Surroundings:
         self._around = around
         self._calls = calls
         self._lately: dict[str, Lately] = {}
+        self._recent: dict[str, Calls] = {}
         self._began: Instant | None = None
         self._as_found: Mapping[str, FileState | None] | None = None
         self._probes: dict[str, tuple[Instant | None, int, str]] = {}
@@ -116,6 +118,8 @@ class Surroundings:
         self._paused: set[str] = set()
         self.broken_ledger = ""
         """What the last check of the whole ledger found, if it is not what was written."""
+        self.astray: Callable[[], str] = str
+        """What became of the ledger's file, if its name leads there no more."""
 
     def probed(self, surface: str, how: str) -> None:
         """Somebody without the right tried to get in."""
@@ -137,9 +141,21 @@ class Surroundings:
         yield from self._disk()
         yield from self._backup(now, self._began)
 
+    def met(self, system: str) -> str:
+        """What many of the last calls to a system met: why its readings do not end, though none has failed yet."""
+        lately = self._recent.get(system, Calls())
+        if lately.sent < LEAST_CALLS:
+            return ""
+        if lately.throttled * 100 > THROTTLED_PERCENT * lately.sent:
+            return f"{lately.throttled} of the last {lately.sent} calls were turned away for their number"
+        if lately.unanswered * 100 >= FAILING_PERCENT * lately.sent:
+            return f"{lately.unanswered} of the last {lately.sent} calls failed"
+        return ""
+
     def _traffic(self, now: Instant) -> Iterator[Word]:
         for system, calls in self._calls().items():
             lately = self._lately.setdefault(system, Lately()).note(now, calls)
+            self._recent[system] = lately
             many = lately.sent >= LEAST_CALLS
             yield Word(
                 many and lately.unanswered * 100 >= FAILING_PERCENT * lately.sent,
@@ -219,6 +235,9 @@ class Surroundings:
         text = f"the ledger is not what was written: {self.broken_ledger}"
         do = "freeze; keep the file for a report; reconcilerd ledger verify, reconcilerd restore --help"
         yield Word(bool(self.broken_ledger), "storage", "ledger", text, do)
+        astray = self.astray()
+        text = f"{astray}: what is written goes into the ledger that was there, and is lost with the next restart"
+        yield Word(bool(astray), "storage", "ledger file", text, PUT_BACK)
 
     def _disk(self) -> Iterator[Word]:
         free = self._around.free_percent()

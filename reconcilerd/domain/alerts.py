@@ -17,6 +17,17 @@ MINUTE_MS = 60_000
 SEVERITIES = ("critical", "error", "warning", "info")
 """The worst first."""
 
+STAGE_MEANS: Mapping[AlertStage, str] = MappingProxyType(
+    {
+        AlertStage.PENDING: "not for long enough yet",
+        AlertStage.PASSED: "over before anybody was told",
+        AlertStage.FIRING: "open",
+        AlertStage.KEEPING: "no longer so: it ends soon if it stays away",
+        AlertStage.RESOLVED: "over",
+    }
+)
+"""In the words of somebody who reads a list at night."""
+
 
 @dataclass(frozen=True, slots=True)
 class AlertKind:

@@ -249,22 +249,38 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
 def exposure(plan: GroupPlan, *, banded: bool = True) -> int:
     """Units shown beyond what could leave today: split, the worst shelf; shared, the largest single listing.
 
-    What was declared to be shown beyond that (overcommit, inbound) is none. ``banded``: also counts what a dead band
-    lets be; without it, what is left is what the policy wants lowered.
+    What was declared to be shown beyond that (overcommit, inbound) is none, nor is anything beside stock that was
+    never read: unknown is not zero. ``banded``: also counts what a dead band lets be; without it, what is left is
+    what the policy wants lowered.
     """
     position, room = plan.position, plan.room
     if any(claim.kind is ClaimKind.SAFETY for claim in position.claims):
         unsafe = tuple(claim for claim in position.claims if claim.kind is not ClaimKind.SAFETY)
         room = room_of(replace(position, claims=unsafe)).lending(room.beyond)
+    bounded = frozenset[SlotKey]()
+    if position.unknown:
+        room = room.without(_unread(position))
+        bounded = frozenset(slot for shelf in room.shelves for slot, _ in shelf.use)
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
     if position.split:
         return max(0, room.excess(shown))
     each = (
         (shown[offer.slot] - room.alone(offer.slot)) * offer.rule.units_per_sale
         for offer, allocation in zip(position.offers, plan.allocations, strict=True)
-        if banded or allocation.because is not Because.DEAD_BAND
+        if (banded or allocation.because is not Because.DEAD_BAND)
+        and (not position.unknown or offer.slot in bounded)
     )
     return max(0, max(each, default=0))
+
+
+def _unread(position: Position) -> frozenset[Sku]:
+    """What a shelf may be called of which nobody knows what it holds: such components, and bundles with one of them."""
+    unread = frozenset(position.unknown)
+    return unread | {
+        offer.sku
+        for offer in position.offers
+        if len(offer.uses) > 1 and any(component in unread for component, _ in offer.uses)
+    }
 
 
 def hidden(plan: GroupPlan) -> int:

@@ -100,6 +100,10 @@ class Room:
         kept = tuple(s for s in self.shelves if any(name in slots for name, _ in s.use))
         return replace(self, shelves=kept)
 
+    def without(self, skus: Collection[Sku]) -> "Room":
+        """The shelves of all others."""
+        return replace(self, shelves=tuple(s for s in self.shelves if s.component not in skus))
+
     def less(self, shown: Shown) -> "Room":
         """The room that these leave."""
         taken = tuple(replace(each, claimed=each.claimed + each.taken(shown)) for each in self.shelves)

@@ -10,7 +10,7 @@ from pathlib import Path
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerAbsent, LedgerFault
 from reconcilerd.ledger.disk import room
-from reconcilerd.ledger.reader import Reader, faults, open_reader, read_only
+from reconcilerd.ledger.reader import ANOTHER, Reader, faults, open_reader, read_only
 from reconcilerd.ledger.versions import applied_to, not_ours, programs_of
 
 STEP_PAGES = 256
@@ -42,7 +42,7 @@ def inspect(path: Path) -> Inspected:
     """What a file is, all of it proven. Raises LedgerFault with what is wrong with it."""
     if not path.is_file():
         raise LedgerFault(f"{path}: there is no such file")
-    with faults(path), closing(read_only(path)) as connection:
+    with faults(path, ANOTHER), closing(read_only(path)) as connection:
         if other := not_ours(connection):
             raise LedgerFault(f"{path}: {other}")
         sound(path, connection)
@@ -65,7 +65,7 @@ def inspect(path: Path) -> Inspected:
 
 def sound(path: Path, connection: sqlite3.Connection) -> None:
     """Whether SQLite finds its own structures whole. Raises LedgerFault."""
-    with faults(path):
+    with faults(path, ANOTHER):
         (word,) = connection.execute("pragma integrity_check(1)").fetchone()
     if word != "ok":
         raise LedgerFault(f"{path}: the file is damaged ({str(word)[:200]})")

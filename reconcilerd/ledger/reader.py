@@ -65,32 +65,49 @@ def chain_hash(previous: bytes, seq: int, at: int, note: str, body: bytes) -> by
     return digest.digest()
 
 
+IN_USE: Final = "It was left untouched: move it aside, restore a backup, then start again"
+ANOTHER: Final = "Nothing was changed: take another backup"
+
+
 @contextmanager
-def faults(path: Path) -> Iterator[None]:
-    """The one border where SQLite's errors become ours."""
+def faults(path: Path, unreadable: str = IN_USE) -> Iterator[None]:
+    """The one border where SQLite's errors become ours. ``unreadable``: what to do about a file that is no ledger."""
     try:
         yield
     # A damaged name or text is no text at all: sqlite3 then fails to decode it, its own messages too.
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        raise LedgerFault(_said(path, error)) from error
+        raise LedgerFault(_said(path, error, unreadable)) from error
 
 
-def _said(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError) -> str:
+def _said(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError, unreadable: str) -> str:
     text = str(error)
     if "full" in text:
         return f"{path}: the disk is full; nothing of this step was written. Free space, then start again"
     if "malformed" in text or "not a database" in text:
-        return (
-            f"{path}: not a readable ledger ({text}). It was left untouched: "
-            "move it aside, restore a backup, then start again"
-        )
+        return f"{path}: not a readable ledger ({text}). {unreadable}"
     if "locked" in text or "busy" in text:
         return f"{path}: another program holds the ledger's database ({text})"
+    if "I/O" in text:
+        return (
+            f"{path}: {text}; nothing of this step was written. Look at the disk (df -h, dmesg), "
+            "prove the ledger (reconcilerd ledger verify), then start again"
+        )
+    if "readonly" in text or "unable to open" in text:
+        return f"{path}: cannot be written ({text}); look at the rights of the file and its folder, then start again"
     return f"{path}: {text}"
 
 
 _PREVIOUS: Final = "cast(cast(substr(body, instr(body, mark) + length(mark), 20) as text) as integer)"
 """The number of the entry before, as SQLite finds it in the body of one that holds a subject."""
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    """Which file has this name, whatever it is called elsewhere; None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Reader:
@@ -99,6 +116,18 @@ class Reader:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._file = _which(path)
+
+    @property
+    def astray(self) -> str:
+        """What became of the file under our name since it was opened; empty while it is the one that we use.
+
+        A file that was removed or replaced is written on as before, and gone when it is closed.
+        """
+        found = _which(self.path)
+        if found == self._file:
+            return ""
+        return f"{self.path} is gone" if found is None else f"{self.path} is another file now"
 
     def close(self) -> None:
         self._connection.close()

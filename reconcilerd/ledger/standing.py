@@ -3,12 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from reconcilerd.domain.facts import LedgerAnchored
 from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.ledger.backups import Backup, last_backup, overdue
 from reconcilerd.ledger.disk import Room, room
+
+PUT_BACK: Final = (
+    "move the file back, with its -wal and -shm, before anything is stopped; if it was deleted: stop the daemon, "
+    "reconcilerd restore FILE --replace"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,9 @@ class Kept(Protocol):
     path: Path
 
     @property
+    def astray(self) -> str: ...
+
+    @property
     def latest_seq(self) -> int: ...
 
     @property
@@ -59,6 +67,8 @@ def standing_of(reader: Kept, now: Instant) -> Standing:
 
 
 def _warnings(reader: Kept, backup: Backup | None, space: Room, now: Instant) -> Iterator[str]:
+    if reader.astray:
+        yield f"{reader.astray}, and the daemon writes into the one that was there: {PUT_BACK}"
     if late := overdue(backup, now, reader.began):
         yield late
     if space.low:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from reconcilerd.domain.alerts import STAGE_MEANS
+from reconcilerd.domain.facts import AlertStage
 from reconcilerd.domain.names import Instant, format_second
 from reconcilerd.web.sources import AlertFigures
 
@@ -22,6 +24,11 @@ class AlertRow:
     details: tuple[tuple[str, str], ...]
     quiet: str
     told: tuple[tuple[str, str], ...]
+
+    @property
+    def stands(self) -> str:
+        """The stage in words."""
+        return STAGE_MEANS[AlertStage(self.stage)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from reconcilerd.domain.visible import LINES, visible
 from reconcilerd.web.app import role_in, session_of
 from reconcilerd.web.chart import HEIGHT, WIDTH
 from reconcilerd.web.roles import Role
@@ -85,12 +86,18 @@ def _templates() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=_shown,
     )
     made.filters |= {"age": age, "number": number, "labelled": labelled, "address": partial(quote, safe="")}
     made.globals |= {"width": WIDTH, "height": HEIGHT, "roles": Role}
     for name in made.list_templates():
         made.get_template(name)
     return made
+
+
+def _shown(value: object) -> object:
+    """What a template puts on a page. Escaping leaves marks that turn or hide what is beside them; this leaves none."""
+    return visible(value, LINES) if type(value) is str else value
 
 
 def age(seconds: int | None) -> str:

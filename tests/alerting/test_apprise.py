@@ -40,7 +40,8 @@ def bodies(ears: Any, path: str = "/") -> list[dict[str, Any]]:
 
 @given(messages)
 def test_any_message_fits_mentions_nobody_and_says_how_bad_it_is(told: list[Notice]) -> None:
-    title, body, kind = message_of(told)
+    title, body, kind = message_of(told, "tenant-7")
+    assert "tenant-7, since " in body or len(told) > 1
     assert 0 < len(title) <= TITLE + 30
     assert 0 < len(body) <= BUDGET
     assert not set("<>@`") & set(title + body)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from reconcilerd.alerting import webhook
 from reconcilerd.alerting.alertmanager import Alertmanager
+from reconcilerd.alerting.buttons import message_of as buttons_of
 from reconcilerd.alerting.engine import NotTaken, Permanent, Receiver
 from reconcilerd.alerting.heartbeat import Heartbeat
 from reconcilerd.alerting.mail import Mail, Server, message_of
@@ -21,7 +22,7 @@ from reconcilerd.alerting.outbox import Notice, by_episode
 from reconcilerd.alerting.pagerduty import PagerDuty, dedup_key
 from reconcilerd.alerting.slack import BUDGET, Answer, Slack, text_of
 from reconcilerd.alerting.webhook import Webhook
-from reconcilerd.alerting.wording import TOLD
+from reconcilerd.alerting.wording import TOLD, labelled
 from reconcilerd.domain.alerts import SEVERITIES, Episode, alert_key
 from reconcilerd.domain.facts import AlertStage, Transition
 from reconcilerd.domain.names import Instant
@@ -86,6 +87,20 @@ def test_slack_shows_any_message_and_mentions_nobody(told: list[Notice]) -> None
     left = re.search(r"and (\d+) more: `reconcilerd alerts list`$", text)
     shown = len(re.findall(r"^\S+ \*\[", text, re.MULTILINE))
     assert shown >= len(by_episode(told)) - (int(left.group(1)) if left else 0)
+
+
+@given(messages, st.sampled_from([(), ("shop-uk",)]))
+def test_people_are_told_which_daemon_it_is(told: list[Notice], buttons: tuple[str, ...]) -> None:
+    """Several tenants on a machine tell the same people, each of a shop-uk of its own."""
+    first = told[:1]
+    texts_ = [
+        text_of(first, "tenant-7"),
+        str(buttons_of(first, buttons, "tenant-7")["blocks"]),
+        message_of(first, "a@b.c", ["d@e.f"], "tenant-7").get_content(),
+        labelled(first[0].episode, "tenant-7")["labels"]["instance"],
+    ]
+    assert all("tenant-7" in each for each in texts_)
+    assert "&lt;!here&gt;, since" in text_of(first, "<!here>")
 
 
 @given(messages)

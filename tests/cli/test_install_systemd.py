@@ -61,6 +61,14 @@ def test_a_program_that_the_units_could_not_see_is_refused(
     assert "warning" in capsys.readouterr().err
 
 
+def test_the_program_may_be_named_as_well_as_its_folder(tmp_path: Path) -> None:
+    for root, programs in (("a", "/opt/shop/bin"), ("b", "/opt/shop/bin/reconcilerd")):
+        install(tmp_path / root, Path(programs), dry_run=False)
+    one, other = ((tmp_path / each / "etc/systemd/system/reconcilerd.service").read_text() for each in "ab")
+    assert one == other
+    assert "ExecStart=/opt/shop/bin/reconcilerd run" in one
+
+
 def test_a_root_that_is_none_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "etc").write_text("", "utf-8")
     with pytest.raises(ConfigFault, match="etc/systemd"):

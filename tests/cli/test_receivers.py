@@ -91,6 +91,12 @@ def test_everybody_who_is_named_is_told_from_the_severity_that_is_named() -> Non
     assert receivers["alertmanager"].pace.repeat_ms < 300_000
 
 
+def test_a_receiver_of_text_is_told_which_daemon_speaks() -> None:
+    """The wiring: each of those that people read names the instance of the configuration."""
+    for name in ("slack", "mail"):
+        assert vars(made(alerts_of())[name])["_instance"] == "tenant-7"
+
+
 def test_nobody_is_told_where_nobody_is_named() -> None:
     alerts = AlertsSection()
     assert secrets_of(alerts, SOUND, []) == {}

@@ -175,7 +175,7 @@ def with_a_daemon(asked: Asked, folder: Path) -> None:
     asked("explain", "--sku", "85123A", "--want", "+5", code=0)
     asked("history", "--sku", "85123A", code=0)
     held(asked, folder)
-    asked("freeze", "--reason", "a drill", "--for", "1000", code=0)
+    asked("freeze", "--reason", "a drill", "--for", "1000s", code=0)
     assert asked("status")["freezes"]
     asked("unfreeze", code=0)
     silenced = asked("alerts", "silence", "--kinds", "*", "--for", "2h", "--reason", "a drill", code=0)

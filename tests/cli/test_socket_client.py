@@ -1,5 +1,8 @@
 """The thin entry finds the daemon where the settings put it, without importing them."""
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,40 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("\ufeff[daemon]\ncontrol_socket = 'here'\n", "utf-8")
     assert socket_client.socket_path(config) == tmp_path / "here"
+
+
+@contextmanager
+def hanging(folder: Path) -> Iterator[Path]:
+    """The configuration of a daemon that is stopped: its socket takes every question, and nothing comes back."""
+    config = folder / "config.toml"
+    config.write_text("", "utf-8")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listens:
+        listens.bind(str(folder / socket_client.DEFAULT))
+        listens.listen()
+        yield config
+
+
+def test_a_daemon_that_hangs_is_told_from_one_that_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is answered from the ledger then: "no daemon runs" would be untrue, and starting one no help."""
+    monkeypatch.setattr(socket_client, "QUICK_S", 0.05)
+    monkeypatch.setattr(socket_client, "PATIENCE_S", 0.1)
+    with hanging(tmp_path) as config:
+        quick = socket_client.answer(config, {"op": "status"})
+        others = [
+            socket_client.answer(config, {"op": "reconcile"}),
+            socket_client.ask_daemon(config, {"op": "reload"}, 0.1),
+        ]
+    for told in (quick, *others):
+        assert told["exit_code"] == 8
+        assert "a daemon listens, and has not answered" in told["error"]["message"]
+        assert "systemctl restart reconcilerd" in told["error"]["message"]
+        assert "start it" not in told["error"]["message"]
+
+
+def test_what_takes_no_time_is_not_waited_for_as_a_reading_is() -> None:
+    """Somebody sits before it at night."""
+    assert socket_client.QUICK_S <= 30 < socket_client.PATIENCE_S
+    assert {"status", "alerts", "freeze"} <= socket_client.QUICK
+    assert not {"reconcile", "audit", "apply", "plan"} & socket_client.QUICK

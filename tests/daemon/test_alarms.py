@@ -295,6 +295,9 @@ def test_every_line_fits_and_every_alert_and_silence_is_there(columns: int) -> N
         assert all(f"bug/shop-{number}\n" in text for number in range(13))
         flat = " ".join(text.split())
         assert "open: 14, not for long enough yet: 1; silences: 1; told to slack, pagerduty." in flat
+        assert f"do {'word ' * 40}more reconcilerd runbook held_plan" in flat, (
+            "what to do, and where more is said"
+        )
         shown = alert_text.shown(await desk.ask("alert", key="held_plan/shop-2"), columns)
         assert not [line for line in shown.splitlines() if len(line) > columns]
         lines = alert_text.in_status(listed, columns)
@@ -308,11 +311,38 @@ def test_every_line_fits_and_every_alert_and_silence_is_there(columns: int) -> N
     play(scene)
 
 
+def test_an_alert_that_is_about_to_end_says_so() -> None:
+    """It is open still, and what it says is true no more: whoever reads it should not go and look."""
+    known = {"severity": "error", "key": "reconcilerd/bug/x", "summary": "s", "began": "at", "told": {}}
+    rest = {"muted_by": "", "silence": "", "details": {}, "runbook": "r"}
+    told = {
+        "daemon": True,
+        "silences": [],
+        "half_approved": [],
+        "receivers": ["slack"],
+        "buttons": None,
+        "unheard": "",
+    }
+    said = {}
+    for stage in ("firing", "keeping", "pending"):
+        answer = {**told, "alerts": [{**known, **rest, "stage": stage}]}
+        said[stage] = (alert_text.listed(answer, 100), "\n".join(alert_text.in_status(answer, 100)))
+    assert "no longer so: it ends soon" in said["keeping"][0]
+    assert "(ends soon)" in said["keeping"][1]
+    assert "not for long enough yet" in said["pending"][0]
+    assert not any("soon" in text for text in said["firing"])
+
+
 def test_who_is_told_nothing_hears_so() -> None:
     async def scene(desk: Desk) -> None:
         text = alert_text.listed(await desk.ask("alerts"), 80)
         assert text == textwrap.dedent("""\
             NO DAEMON RUNS: this is what the ledger holds, and nobody is told
-            open: 0; silences: 0; NOBODY IS TOLD: no receiver is configured.""")
+            open: 0; silences: 0; nobody is told until a daemon runs.""")
+
+    async def running(desk: Desk) -> None:
+        text = alert_text.listed(await desk.ask("alerts"), 80)
+        assert text == "open: 0; silences: 0; NOBODY IS TOLD: no receiver is configured."
 
     play(scene, Desk((), running=False))
+    play(running, Desk(()))

@@ -190,6 +190,27 @@ def test_scopes_that_came_are_told_once_and_end_by_themselves() -> None:
     assert machine.told(HOUR_MS) == {}
 
 
+def test_why_readings_do_not_end_is_told_of_what_their_calls_meet() -> None:
+    machine = Machine()
+    assert machine.surroundings.met("shop-uk") == machine.surroundings.met("nobody") == ""
+    machine.calls["shop-uk"] = Calls(20, 0, 15)
+    machine.told(1)
+    assert machine.surroundings.met("shop-uk") == "15 of the last 20 calls were turned away for their number"
+    machine.calls["shop-uk"] = Calls(400, 100, 15)
+    machine.told(1)
+    assert machine.surroundings.met("shop-uk") == "100 of the last 400 calls failed"
+
+
+def test_a_ledger_whose_file_is_gone_is_told_until_it_is_back() -> None:
+    machine = Machine()
+    machine.surroundings.astray = lambda: "/l.db is gone"
+    word = machine.told()["storage", "ledger file"]
+    assert word.text.startswith("/l.db is gone: ")
+    assert "move the file back" in word.do
+    machine.surroundings.astray = str
+    assert machine.told() == {}
+
+
 def test_a_ledger_that_is_not_what_was_written_is_told_until_it_is() -> None:
     machine = Machine()
     machine.surroundings.broken_ledger = "entry 7: it is not what was written"

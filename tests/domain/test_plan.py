@@ -8,12 +8,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.allocation import allocate
+from reconcilerd.domain.bundles import Uses
 from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, LocationName, Sku
 from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, exposure, make_plan, released_by
-from reconcilerd.domain.policy import Limits, Mode, Percent
+from reconcilerd.domain.policy import BundleMode, Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.room import room_of
 from tests.domain.builders import EVERYWHERE, NOW, A, B, claim, offer, position, row
@@ -184,6 +185,27 @@ def test_units_shown_of_the_safety_stock_are_there_to_ship(split: bool) -> None:
     kept = [claim(3, ClaimKind.SAFETY), claim(2)]
     for shown, units in ((5, 0), (8, 0), (9, 1)):
         where = position([offer("uk", shown=shown)], [row(A, 10)], kept, split=split, limits=WIDE)
+        assert exposure(make_plan(where, AUTO)) == units
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_nothing_is_exposed_beside_stock_that_was_never_read(split: bool) -> None:
+    """A first start reads the channels before it has read the stock: nobody is woken for all that they show."""
+    unread = position([offer("uk", shown=500), offer("us", shown=500)], [], split=split, limits=WIDE)
+    assert exposure(make_plan(unread, AUTO)) == 0
+    sold_out = position([offer("uk", shown=500)], [row(A, 0)], split=split, limits=WIDE)
+    assert exposure(make_plan(sold_out, AUTO)) == 500, "read as zero, it is"
+
+
+@pytest.mark.parametrize("bundles", BundleMode)
+@pytest.mark.parametrize("split", [True, False])
+def test_what_was_read_is_judged_beside_what_was_not(split: bool, bundles: BundleMode) -> None:
+    """A box of x and y, of which y was never read: what x lacks is known, what y lacks is not."""
+    box: Uses = ((Sku("x"), 1), (Sku("y"), 1))
+    for on_hand, units in ((9, 0), (4, 3)):
+        offers = [offer("uk", shown=7, sku="box", uses=box)]
+        where = position(offers, [row(A, on_hand)], split=split, bundles=bundles, limits=WIDE)
+        assert where.unknown == ("y",)
         assert exposure(make_plan(where, AUTO)) == units
 
 

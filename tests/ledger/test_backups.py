@@ -305,6 +305,14 @@ def test_a_ledger_is_replaced_only_on_request_and_stays_beside_it_whole(
         assert ledger.verify().ok
 
 
+def test_a_file_that_is_no_backup_is_not_spoken_of_as_the_ledger(tmp_path: Path) -> None:
+    """Whoever mistypes a name is not told to move that file aside and start the daemon."""
+    other = tmp_path / "passwd"
+    other.write_text("root:x:0:0\n" * 500, "utf-8")
+    with pytest.raises(LedgerFault, match=r"not a readable ledger .*take another backup$"):
+        inspect(other)
+
+
 def test_a_backup_that_is_not_sound_replaces_nothing(written: Path, tmp_path: Path) -> None:
     made = taken(written, tmp_path / "b")
     file = Path(made.backup.file)

@@ -24,7 +24,8 @@ from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, Sl
 from reconcilerd.errors import LedgerAbsent, LedgerFault, LedgerLocked
 from reconcilerd.ledger.codec import decode, encode
 from reconcilerd.ledger.copies import inspect, must_be_there
-from reconcilerd.ledger.reader import Reader, Verification, open_reader
+from reconcilerd.ledger.reader import Reader, Verification, faults, open_reader
+from reconcilerd.ledger.standing import standing_of
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 
@@ -236,6 +237,38 @@ def test_a_corrupt_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(LedgerFault, match="restore a backup"):
         Ledger.open(path, clock=clock)
     assert path.read_bytes() == before
+
+
+def test_a_file_that_is_moved_or_replaced_under_its_writer_is_found_out_until_it_is_back(
+    tmp_path: Path,
+) -> None:
+    """SQLite goes on writing into it, whatever it is called now, and says nothing."""
+    path, aside = tmp_path / "l.db", tmp_path / "aside.db"
+    with Ledger.open(path, clock=clock) as ledger:
+        ledger.append([stock("a", 1, 1)])
+        assert ledger.astray == ""
+        path.rename(aside)
+        ledger.append([stock("a", 2, 2)])
+        assert ledger.astray == f"{path} is gone"
+        assert any("move the file back" in each for each in standing_of(ledger, clock()).warnings)
+        path.write_bytes(b"")
+        assert ledger.astray == f"{path} is another file now"
+        aside.replace(path)
+        assert ledger.astray == ""
+        assert standing_of(ledger, clock()).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("disk I/O error", "df -h"),
+        ("attempt to write a readonly database", "look at the rights"),
+        ("unable to open database file", "look at the rights"),
+    ],
+)
+def test_what_sqlite_says_of_a_disk_comes_with_what_to_do(tmp_path: Path, said: str, told: str) -> None:
+    with pytest.raises(LedgerFault, match=told), faults(tmp_path / "l.db"):
+        raise sqlite3.OperationalError(said)
 
 
 def test_a_full_disk_writes_nothing_of_the_step(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the pages say, from a daemon that plays: paused looks paused, and what others wrote is text."""
 
 import html
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import quote
@@ -80,6 +81,31 @@ def test_paused_looks_paused_whatever_pauses_it() -> None:
         assert levels(seen) == ["broken"] * (AT_MOST + 1) + ["paused"]
         assert seen.banner[AT_MOST].text == "and 2 more broken invariants"
         assert (await get(stage, "/")).text.count("STOPPED: invariant") == AT_MOST
+
+    play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+
+
+def test_nothing_that_a_page_shows_turns_or_hides_what_stands_beside_it() -> None:
+    """Marks of direction, escapes, what has no width: in a reason, a SKU, an address that nobody knows."""
+    marks = "\u202e\u2066\u200b\x1b[2J\x00\ufeff"
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(60)
+        desk, until = stage.built.daemon.desk, Instant(stage.clock() + 3_600_000)
+        await desk.take(
+            (FreezeSet("shop-uk", True, f"ann{marks}", f"stock-take{marks}", stage.clock(), until),)
+        )
+        for path in (
+            "/",
+            f"/sku/{quote(f'a{marks}')}",
+            f"/drift?channel={quote(marks)}",
+            "/sku/a",
+            "/alerts",
+        ):
+            text = (await get(stage, path)).text
+            acting = {each for each in text if unicodedata.category(each) in {"Cc", "Cf"}}
+            assert acting <= {"\n"}, path
+        assert "stock-take\\u202e" in (await get(stage, "/")).text
 
     play(small_world(WorldConfig(), split=True), policy(split=True), scene)
 

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from reconcilerd.assemble import Assembled
 from reconcilerd.cli import render
+from reconcilerd.cli.wrapping import wrap
 from reconcilerd.daemon.audit import CHECKED
 from reconcilerd.domain.guards import GOES
 
@@ -47,7 +47,7 @@ class View:
 
     def say(self, text: str) -> None:
         """One line, or several where it is too long."""
-        for line in textwrap.wrap(text, self._columns, subsequent_indent=" " * LABEL) or [""]:
+        for line in wrap(text, self._columns, subsequent_indent=" " * LABEL) or [""]:
             click.echo(line, err=self._err)
 
     def introduce(self, told: Sequence[tuple[str, str]]) -> None:
@@ -132,7 +132,7 @@ def summary(result: dict[str, Any], config: Path) -> list[str]:
         row("sales refused while units were shippable", "refused_sales"),
         row("  of these, units a split kept for others", "refused_by_split"),
         row("hidden unit-hours", "hidden_unit_hours"),
-        *textwrap.wrap(
+        *wrap(
             "Native push shows one unit in every store at once and sells it there too; who will not oversell must "
             "now and then refuse a sale that another store could still have made.",
             78,
@@ -154,14 +154,14 @@ def summary(result: dict[str, Any], config: Path) -> list[str]:
         lines.append(f"  {name:<10} {traffic['sent']:>6} requests, {traffic['throttled']} throttled")
     if result["unmapped_skus"]:
         unmapped = f"sold but mapped to no SKU (reported): {', '.join(result['unmapped_skus'])}"
-        lines += textwrap.wrap(unmapped, 78, initial_indent="  ", subsequent_indent="    ")
+        lines += wrap(unmapped, 78, initial_indent="  ", subsequent_indent="    ")
     lines.append(f"  violations of invariants {_ranges(CHECKED)}: {len(result['violations'])}")
     for each in result["violations"][:5]:
         lines.append(f"    {each['invariant']}: {each['what']}")
     lines.append(f"  {'converged' if result['converged'] else 'NOT CONVERGED: differences remain'}")
     for each in result["remaining"][:5]:
         left = f"{each['sku']} on {each['channel']}: {each['shown']} -> {each['desired']} ({each['verdict']})"
-        lines += textwrap.wrap(left, 78, initial_indent="    ", subsequent_indent="      ")
+        lines += wrap(left, 78, initial_indent="    ", subsequent_indent="      ")
     return [*lines, "", "Next:", *_next(result, config)]
 
 

@@ -12,10 +12,12 @@ from reconcilerd.cli.doctor import access, here, there
 from reconcilerd.cli.doctor.line import Line, Lines, Scene, State, fail
 from reconcilerd.cli.doctor.text import report
 from reconcilerd.cli.options import print_json
-from reconcilerd.cli.socket_client import ask_daemon
+from reconcilerd.cli.socket_client import NoAnswer, NotReachable, ask, socket_path
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import wire
 from reconcilerd.config.load import salvage
+from reconcilerd.config.secret import redact
+from reconcilerd.daemon.logs import configure
 from reconcilerd.errors import ConfigFault
 
 SCHEMA: Final = "reconcilerd.doctor/1"
@@ -44,9 +46,23 @@ def look_at(config: Path) -> Scene:
         plan = wire(config)
     except ConfigFault as fault:
         faults = fault.faults
-    status = ask_daemon(config, {"op": "status"}, PATIENCE_S)
+    status, hangs = _status_of(config)
     settings = plan.settings if plan else salvage(config)
-    return Scene(config, faults, settings, plan, None if "error" in status else status, now())
+    return Scene(config, faults, settings, plan, status, now(), hangs)
+
+
+def _status_of(config: Path) -> tuple[Mapping[str, Any] | None, bool]:
+    """What the daemon says of itself, if it does; whether one listens and says nothing."""
+    path = socket_path(config)
+    try:
+        told = (
+            ask(path, {"op": "status"}, PATIENCE_S) if path is not None else {"error": "it names no socket"}
+        )
+    except NoAnswer:
+        return None, True
+    except NotReachable:
+        return None, False
+    return None if "error" in told else told, False
 
 
 def examine(scene: Scene, *, offline: bool) -> list[tuple[str, Line]]:
@@ -85,6 +101,8 @@ def answer_of(found: list[tuple[str, Line]]) -> dict[str, Any]:
 
 def doctor(config: Path, *, offline: bool, as_json: bool) -> int:
     """Look, and tell."""
+    # Whatever is logged meanwhile would stand in the middle of the answer.
+    configure("critical", now, redact)
     answer = answer_of(examine(look_at(config), offline=offline))
     if as_json:
         print_json(answer)

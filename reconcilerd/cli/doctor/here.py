@@ -11,6 +11,7 @@ from reconcilerd.alerting.slack import Answer
 from reconcilerd.cli.doctor.line import Line, Lines, Scene, fail, ok, warn
 from reconcilerd.cli.install_systemd import UNITS, files
 from reconcilerd.cli.receivers import receivers_of
+from reconcilerd.cli.render import NAMED
 from reconcilerd.cli.wall import now
 from reconcilerd.config.fields import address_of
 from reconcilerd.config.settings import Settings
@@ -18,6 +19,7 @@ from reconcilerd.errors import ConfigFault, LedgerAbsent, LedgerFault
 from reconcilerd.ledger.backups import last_backup, overdue
 from reconcilerd.ledger.disk import LOW_PERCENT, room
 from reconcilerd.ledger.reader import Reader, open_reader
+from reconcilerd.ledger.standing import PUT_BACK
 from reconcilerd.ledger.versions import ALL
 
 FULL_BYTES: Final = 100 * 2**20
@@ -49,12 +51,18 @@ def daemon(scene: Scene) -> Lines:
     """Whether the daemon answers, and whether something keeps it from writing."""
     if scene.settings is None:
         return
-    if scene.status is None:
+    if scene.hangs:
+        yield fail(
+            "listens, and does not answer: it hangs",
+            "systemctl restart reconcilerd, which loses nothing; its log says what it did last",
+        )
+    elif scene.status is None:
         yield warn("no daemon answers", "start it: systemctl start reconcilerd, or reconcilerd run")
     else:
         yield ok(f"runs, mode {scene.status.get('mode', 'not told')}")
         if tripped := scene.status.get("tripped"):
-            yield warn(f"tripped: {', '.join(tripped)}", "look: reconcilerd breaker list")
+            more = f", and {len(tripped) - NAMED} more" if len(tripped) > NAMED else ""
+            yield warn(f"tripped: {', '.join(tripped[:NAMED])}{more}", "look: reconcilerd breaker list")
     if scene.path(scene.settings.daemon.stop_file).exists():
         stop = scene.path(scene.settings.daemon.stop_file)
         yield warn("nothing is written while this file is there", f"when it is time: rm {stop}", str(stop))
@@ -101,7 +109,10 @@ def ledger(scene: Scene) -> Lines:
         with closing(open_reader(path)) as reader:
             yield from _opened(reader)
     except LedgerAbsent:
-        yield _no_ledger(scene.settings)
+        if scene.status is None:
+            yield _no_ledger(scene.settings)
+            return
+        yield fail("the daemon runs, and its file is gone", PUT_BACK, path.name)
     except LedgerFault as fault:
         yield fail(str(fault), "put the last backup back: reconcilerd restore --help", path.name)
 

@@ -69,6 +69,8 @@ class Scene:
     status: Mapping[str, Any] | None
     """What the running daemon says of itself; None where none answers."""
     now: Instant
+    hangs: bool = False
+    """A daemon listens, and says nothing."""
     root: Path = Path("/")
     env: Mapping[str, str] = field(default_factory=lambda: os.environ)
 

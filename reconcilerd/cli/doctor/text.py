@@ -1,7 +1,8 @@
 """The findings as a person reads them: a line each, what to do below it, nothing wider than the terminal."""
 
-import textwrap
 from typing import Any
+
+from reconcilerd.cli.wrapping import wrap
 
 MARGIN = 5
 
@@ -25,13 +26,12 @@ def report(answer: dict[str, Any], columns: int) -> str:
 
 def _wrapped(text: str, columns: int, opening: str) -> list[str]:
     # Paths and commands are kept whole, to be copied.
-    return textwrap.wrap(
+    return wrap(
         text,
         columns,
         initial_indent=opening,
         subsequent_indent=" " * (MARGIN + 3),
         break_long_words=False,
-        break_on_hyphens=False,
     )
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
-from reconcilerd.cli.doctor import here
+from reconcilerd.cli.doctor import command, here
 from reconcilerd.cli.doctor.command import HERE, answer_of, examine, look_at
 from reconcilerd.cli.doctor.line import Line, Lines, Scene, State, fail, ok, warn
 from reconcilerd.cli.doctor.text import report
@@ -68,6 +69,42 @@ def states(lines: Lines) -> list[State]:
         )
         assert bool(each.exit_code) == (each.state is State.FAIL)
     return [each.state for each in found]
+
+
+def test_what_is_logged_while_it_looks_is_no_part_of_the_answer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def noisy(_scene: Scene) -> Lines:
+        structlog.get_logger("reconcilerd.transport").warning("call_failed", why="over its rate limit")
+        yield ok("seen")
+
+    monkeypatch.setattr(command, "HERE", {"noisy": noisy})
+    structlog.reset_defaults()  # as a process begins: to standard output
+    try:
+        command.doctor(folder / "config.toml", offline=True, as_json=True)
+    finally:
+        structlog.reset_defaults()
+    assert [each["said"] for each in json.loads(capsys.readouterr().out)["checks"]] == ["seen"]
+
+
+def test_a_ledger_that_is_gone_under_a_running_daemon_is_no_first_start(folder: Path) -> None:
+    assert states(here.ledger(scene_of(folder))) == [State.OK]
+    (line,) = here.ledger(scene_of(folder, status={"mode": "auto"}))
+    assert (line.state, line.said) == (State.FAIL, "the daemon runs, and its file is gone")
+
+
+def test_a_daemon_that_hangs_is_to_be_restarted_and_not_started(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "PATIENCE_S", 0.1)
+    assert states(here.daemon(scene_of(folder))) == [State.WARN]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listens:
+        listens.bind(str(folder / "reconcilerd.sock"))
+        listens.listen()
+        scene = look_at(folder / "config.toml")
+    (line,) = here.daemon(scene)
+    assert (line.state, line.said) == (State.FAIL, "listens, and does not answer: it hangs")
+    assert line.fix.startswith("systemctl restart reconcilerd")
 
 
 def test_a_sound_configuration_is_ok_and_every_fault_of_another_is_told(folder: Path) -> None:

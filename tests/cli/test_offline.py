@@ -1,0 +1,71 @@
+"""What is answered and done while no daemon runs, on a machine where its secrets are systemd's."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconcilerd.cli.offline import WRITES, answer_offline
+from reconcilerd.ledger.store import Ledger
+from tests.ledger.test_ledger import clock, stock
+
+CONFIG = Path(__file__).parents[2] / "config.toml"
+
+
+@pytest.fixture
+def unlent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration whose every secret is lent to the daemon alone, beside a ledger that it wrote."""
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    text = CONFIG.read_text("utf-8")
+    for old, new in (
+        ('client_auth = "post" }', 'client_auth = "post", client_id = "an-id", client_secret = "a-secret" }'),
+        ("[alerts]\n", '[alerts]\nslack_webhook = "slack-webhook"\npagerduty_routing_key = "pager"\n'),
+        ("[web]\n", '[web]\nread_token = "web-token"\n'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    config = tmp_path / "config.toml"
+    config.write_text(text, "utf-8")
+    with Ledger.open(tmp_path / "reconcilerd.db", clock=clock) as ledger:
+        ledger.append([stock("a", 7, 1)])
+    return config
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"op": "status"},
+        {"op": "alerts"},
+        {"op": "handover"},
+        {"op": "breaker"},
+        {"op": "freeze", "reason": "nothing runs"},
+        {"op": "unfreeze"},
+        {"op": "silence", "kinds": "bug", "for_s": 60, "reason": "known"},
+    ],
+    ids=lambda each: each["op"],
+)
+def test_the_ledger_is_read_and_written_without_any_secret(unlent: Path, request_: dict[str, Any]) -> None:
+    """When the daemon is down somebody looks first of all what there was, and stops writes second."""
+    told = answer_offline(unlent, request_)
+    assert "error" not in told
+    assert told["exit_code"] == (8 if request_["op"] == "status" else 0)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"op": "reconcile", "skus": ["a"], "fresh": True},
+        {"op": "alert_test"},
+        {"op": "digest", "send": True},
+    ],
+    ids=lambda each: each["op"],
+)
+def test_what_calls_somebody_names_the_secrets_it_lacks(unlent: Path, request_: dict[str, Any]) -> None:
+    told = answer_offline(unlent, request_)
+    assert told["exit_code"] == 2
+    assert any("an-id" in each for each in told["error"]["faults"])
+    assert any("slack-webhook" in each for each in told["error"]["faults"])
+
+
+def test_no_word_of_a_person_needs_a_secret() -> None:
+    assert {"freeze", "unfreeze", "approve", "silence"} <= WRITES
