@@ -157,14 +157,28 @@ def test_inbound_is_promised_once_and_only_where_zero_does_not_stop_sales(where:
 def test_more_stock_lowers_nobody_and_hides_nothing_of_what_is_on_its_way(
     where: Position, place: LocationName
 ) -> None:
-    """I19. What has come in is no longer on its way: only a pre-order's part of it may pass to the others."""
+    """I19. What has come in is no longer on its way: only a pre-order's part of it may pass to the others.
+
+    Of several percentages that are ceilings, each is a whole number of its own: where two rise with the same unit, who
+    takes what they leave has one less.
+    """
     where = replace(where, offers=tuple(replace(o, read=0, write=None) for o in where.offers))
     richer = replace(
         where, stock=tuple(replace(r, on_hand=r.on_hand + (r.location == place)) for r in where.stock)
     )
     less, more = ideals(where), ideals(richer)
     fewer = {name for name in less if more[name] < less[name]}
+    ceilings = [o for o in where.offers if o.rule.weight is not None and o.rule.normal == Percent(500)]
+    if where.split and len(ceilings) > 1:
+        fewer = {name for name in fewer if less[name] - more[name] >= len(ceilings)}
     assert fewer <= {o.slot.channel for o in where.offers if o.sells_past_zero and where.inbound}
+
+
+def test_two_ceilings_that_rise_with_one_unit_take_it_from_the_tier_below() -> None:
+    offers = [offer(name, Percent(500), weight=1) for name in ("uk", "eu")]
+    offers += [offer("us", weight=1, tier=2)]
+    shares = [ideals(position(offers, [row(A, stock)], split=True)) for stock in (3, 4)]
+    assert shares == [{"uk": 1, "eu": 1, "us": 1}, {"uk": 2, "eu": 2, "us": 0}]
 
 
 @given(pools(), st.randoms(use_true_random=False))
