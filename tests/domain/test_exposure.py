@@ -497,3 +497,31 @@ def test_no_bundle_is_built_where_one_of_its_components_may_not_be_sold_from(com
     listing = offer("uk", ALL, uses=SET, sku="set")
     assert ideals(position([listing], rows)) == {"uk": 10}
     assert ideals(position([listing], rows, excluded={component: frozenset({A})})) == {"uk": 5}
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 30))
+@example(4, 6, 30)
+def test_a_cap_bounds_a_pot_and_the_share_beside_it_together(pot: int, cap: int, stock: int) -> None:
+    """And what the cap keeps from it, the others have."""
+    offers = [offer("uk", pot=pot, cap=cap, weight=1), offer("eu", weight=1)]
+    found = ideals(position(offers, [row(A, stock)], split=True))
+    assert found["uk"] <= cap
+    assert sum(found.values()) == stock
+
+
+def test_a_channel_of_several_places_has_one_pot() -> None:
+    here = offer("uk", Percent(0), pot=5, locations=frozenset({A}))
+    there = replace(here, slot=replace(here.slot, place="there"), locations=frozenset({B}))
+    rest = offer("eu", locations=frozenset({A, B}))
+    for split in (True, False):
+        made = allocate(position([here, there, rest], [row(A, 20), row(B, 20)], split=split))
+        shares = {each.slot: each.ideal for each in made}
+        assert (shares[here.slot], shares[there.slot], shares[rest.slot]) == (5, 0, 35)
+
+
+def test_a_budget_of_overcommit_is_of_units_on_the_shelf_and_not_of_listings() -> None:
+    """A bundle that takes two of a component spends two of what may be shown of it without being there."""
+    twos = ((Sku("x"), 2),)
+    offers = [offer(name, shown=0, uses=twos, minimum=1) for name in ("uk", "eu", "us")]
+    where = in_pool(position(offers, [row(A, 0)], split=True), overcommit=3)
+    assert sum(each.beyond for each in allocate(where)) == 1
