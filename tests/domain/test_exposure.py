@@ -525,3 +525,13 @@ def test_a_budget_of_overcommit_is_of_units_on_the_shelf_and_not_of_listings() -
     offers = [offer(name, shown=0, uses=twos, minimum=1) for name in ("uk", "eu", "us")]
     where = in_pool(position(offers, [row(A, 0)], split=True), overcommit=3)
     assert sum(each.beyond for each in allocate(where)) == 1
+
+
+def test_a_pool_turns_by_the_slowest_of_its_channels() -> None:
+    def bound(*slow_ms: int) -> int:
+        offers = [replace(offer(name), rate=Rate(60_000)) for name in ("uk", "eu")]
+        where = position(offers, [row(A, 9)])
+        channels = tuple(replace(each, slow_ms=ms) for each, ms in zip(where.channels, slow_ms, strict=True))
+        return max(found for _, _, found in turning_points(replace(where, channels=channels)))
+
+    assert bound(600_000, 1_000) == bound(1_000, 600_000) == bound(600_000, 600_000) > bound(1_000, 1_000)

@@ -272,3 +272,12 @@ def test_safety_stock_lies_where_its_units_may_be_sold_from() -> None:
         frozenset({LocationName("1")})
     ]
     assert make_plan(position_at(book, 2_000), AUTO).room.alone(SLOT) == THERE // 2 - 5
+
+
+def test_a_pack_is_worth_what_all_its_units_are() -> None:
+    """The window of value counts packs where packs are shown."""
+    book = book_with(
+        skus=MappingProxyType({A: SkuRule(rate=Rate(0), price=250)}),
+        offers=MappingProxyType({(A, UK): OfferRule(units_per_sale=6)}),
+    )
+    assert [each.price for each in position_at(book, 2_000).offers] == [1_500]
