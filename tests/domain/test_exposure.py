@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.adaptive import scarcity, turning_points, z_tenths
 from reconcilerd.domain.allocation import Because, allocate
+from reconcilerd.domain.change import Change, explained_units
 from reconcilerd.domain.explain import explain
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
@@ -535,3 +536,11 @@ def test_a_pool_turns_by_the_slowest_of_its_channels() -> None:
         return max(found for _, _, found in turning_points(replace(where, channels=channels)))
 
     assert bound(600_000, 1_000) == bound(1_000, 600_000) == bound(600_000, 600_000) > bound(1_000, 1_000)
+
+
+def test_what_sold_explains_so_many_packs_as_it_fills() -> None:
+    """Thirteen eaches are two packs of six: the third that is gone from a listing is nobody's order."""
+    six = ((Sku("x"), 6),)
+    where = replace(position([offer("uk", shown=5, uses=six)], [row(A, 12)]), sold=((Sku("x"), 13),))
+    assert explained_units(where, where.offers[0]) == 2
+    assert Change(where, where.offers[0], current=5, target=2).unexplained == 1
