@@ -122,6 +122,7 @@ def assemble(
             places=tuple(rule.places),
             read_lag_ms=rule.read_lag_ms,
             order_lag_ms=rule.order_lag_ms,
+            poll_ms=rule.poll_ms,
             known={
                 slot: track.seen
                 for slot, track in book.slots.items()

@@ -1,6 +1,7 @@
 """Commands that need no business: they bring a pretend one with them."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 from typing_extensions import override
 
 from reconcilerd.cli.options import json_option
+from reconcilerd.domain.names import Instant
 
 
 @click.command()
@@ -71,6 +73,25 @@ def simulator(
     return serve_simulator(port, seed, orders, faults, demo=as_demo, webhooks=webhooks, closed=closed)
 
 
+class Moment(click.ParamType[Instant]):
+    """A time with its zone, like 2026-11-27T08:00:00Z."""
+
+    name = "TIME"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Instant:
+        """Raises UsageError for what is no such time."""
+        try:
+            at = datetime.fromisoformat(str(value))
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None or not 1971 <= at.year <= 2100:
+            self.fail(
+                f"{str(value)[:60]!r} is no time with a zone; write it like 2026-11-27T08:00:00Z", param, ctx
+            )
+        return Instant(round(at.timestamp() * 1000))
+
+
 MAX_SEEDS = 100_000
 
 
@@ -124,6 +145,12 @@ class _Seeds(click.ParamType[range]):
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Replay the last days of an orders CSV; --skus of its best sellers.",
 )
+@click.option(
+    "--from",
+    "begins",
+    type=Moment(),
+    help="When it begins. By default a policy with reserves, inbound or freeze windows begins now, others in 2010.",
+)
 @json_option
 def simulate(
     days: float,
@@ -135,6 +162,7 @@ def simulate(
     faults: str,
     record: Path | None,
     orders: Path | None,
+    begins: Instant | None,
     as_json: bool,
 ) -> int:
     """What would this policy have done? The whole daemon against a pretend business, in virtual time."""
@@ -144,5 +172,5 @@ def simulate(
 
     if faults == "list":
         return print_menu()
-    ask = Ask(days, skus, channels, policy, faults, orders, record)
+    ask = Ask(days, skus, channels, policy, faults, orders, record, begins)
     return run_simulate(ask, list(seeds) if seeds is not None else [seed or 1], as_json=as_json)

@@ -5,7 +5,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,21 @@ import click
 
 from reconcilerd.cli.options import print_json
 from reconcilerd.cli.wall import now
+from reconcilerd.config.calendar import Calendar
 from reconcilerd.config.load import load
 from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import redact
 from reconcilerd.daemon.logs import configure
+from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Mode, Policy
 from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.faults import LEVELS, faults_of, menu_lines
 from reconcilerd.simulator.shoppers import Invoice, read_invoices
 from reconcilerd.trial.market import Market, market
 from reconcilerd.trial.run import Outcome, run_trial
-from reconcilerd.trial.stage import Pacing
+from reconcilerd.trial.stage import START, Pacing
 
-DAY_MS = 86_400_000
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 RARELY = 1_000_000, 20, 50
 SAID_EVERY_S = 10.0
 SHOWN = 5
@@ -44,6 +47,8 @@ class Ask:
     faults: str
     orders: Path | None
     record: Path | None = None
+    begins: Instant | None = None
+    """When the doors open. None: any time will do, unless the policy names dates: then now."""
 
 
 def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
@@ -53,8 +58,10 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
     """
     faults_of(ask.faults)
     make = market_of(ask)
+    what = make(seeds[0])
+    ask = replace(ask, begins=what.begins)
     if not as_json:
-        for line in _told(ask, seeds, make(seeds[0]).policy):
+        for line in _told(ask, seeds, what.policy):
             click.echo(line)
     began_s = time.perf_counter()
     outcomes = []
@@ -63,6 +70,8 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
         if not as_json and len(seeds) > 1:
             click.echo(f"  seed {outcome.seed}: {_one(outcome)}")
     result = _result(outcomes, time.perf_counter() - began_s)
+    if what.begins != START:
+        result["from"] = as_text(what.begins)
     if ask.record is not None:
         _write_record(ask.record, outcomes)
     if as_json:
@@ -94,10 +103,14 @@ def _write_record(path: Path, outcomes: Sequence[Outcome]) -> None:
 
 def market_of(ask: Ask) -> Callable[[int], Market]:
     """The business of each seed: under the policy of a configuration, and read as often as it says, or its own."""
-    made = partial(market, skus=ask.skus, channels=ask.channels, invoices=_last(ask.orders, ask.days))
+    invoices = _last(ask.orders, ask.days)
+    made = partial(
+        market, skus=ask.skus, channels=ask.channels, invoices=invoices, begins=ask.begins or START
+    )
     if ask.config is None:
         return made
     settings = load(ask.config)
+    policy = policy_of(settings, ask.config.resolve().parent)
     extensiv = settings.extensiv
     polls: dict[str, float] = {each.name: each.poll_s for each in settings.channels}
     pacing = Pacing(
@@ -108,7 +121,9 @@ def market_of(ask: Ask) -> Callable[[int], Market]:
         extensiv.totals_poll_s,
         polls,
     )
-    return partial(made, policy=policy_of(settings, ask.config.resolve().parent), pacing=pacing)
+    dated = bool(policy.reserves or policy.inbound or settings.freeze)
+    begins = ask.begins or (Instant(now() // HOUR_MS * HOUR_MS) if dated else START)
+    return partial(made, policy=policy, pacing=pacing, begins=begins, closed=Calendar(settings.freeze).at)
 
 
 def _last(orders: Path | None, days: float) -> tuple[Invoice, ...]:
@@ -162,9 +177,15 @@ def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:
         f"Simulating {what} of {ask.days:g} days: {sells},",
         f"faults {ask.faults}, mode {policy.limits.mode}, policy {ask.config or 'of its own'}.",
     ]
+    if ask.begins not in {None, START}:
+        lines.append(f"It begins at {as_text(ask.begins or START)}, by the clock of the policy's dates.")
     if policy.limits.mode is Mode.OBSERVE:
         lines.append("Mode observe writes nothing: the figures are those of doing nothing.")
     return lines
+
+
+def as_text(at: Instant) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _one(outcome: Outcome) -> str:
@@ -219,5 +240,6 @@ def _summary(ask: Ask, result: dict[str, Any]) -> list[str]:
 def _again(ask: Ask, seed: int) -> str:
     named = [f"--policy {ask.config}"] if ask.config else []
     named += [f"--orders {ask.orders}"] if ask.orders else []
+    named += [f"--from {as_text(ask.begins)}"] if ask.begins not in {None, START} else []
     plain = f"--days {ask.days:g} --skus {ask.skus} --channels {ask.channels} --faults {ask.faults}"
     return " ".join(["reconcilerd simulate", f"--seed {seed}", plain, *named])

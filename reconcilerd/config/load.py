@@ -149,6 +149,8 @@ def _told(error: ErrorDetails) -> str:
     message = f"{place}: {error['msg'][:1].lower()}{error['msg'][1:]}{_got(loc, error['input'])}"
     if kind == "literal_error" and isinstance(error["input"], str):
         message += _close(error["input"], re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected"))))
+    if kind == "datetime_type" and isinstance(error["input"], str):
+        message += "; write a time without quotes"
     return message
 
 

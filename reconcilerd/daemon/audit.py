@@ -11,7 +11,7 @@ from reconcilerd.domain.allocation import allocate
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.facts.same import same_stock
-from reconcilerd.domain.guards import Spent
+from reconcilerd.domain.guards import GOES, Spent
 from reconcilerd.domain.invariants import Violation, check_rest
 from reconcilerd.domain.names import ChannelName, Instant
 from reconcilerd.domain.plan import make_plan
@@ -32,7 +32,9 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
     found = [*stopped(book), *rebuilt(book, state, now)]
     weather = weather_of(book, now)
     for group in book.joins().groups.members:
-        found += check_rest(make_plan(position_of(book, group, weather), rails))
+        last = daemon.passes.standing.drifts.get(group, ())
+        waiting = {drift.slot for drift, verdict in last if verdict not in GOES}
+        found += check_rest(make_plan(position_of(book, group, weather), rails), waiting)
     if daemon.passes.busy:
         found.append(Violation("I8", now, "news was written down that no plan has looked at"))
     found += _beyond_rails(rails.spent, book.policy.limits, now)

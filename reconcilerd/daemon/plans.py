@@ -93,10 +93,7 @@ class Plans:
         if request.get("fresh"):
             await self._hands.read(skus or sorted(book.joins().slots_of))
         else:
-            plans = await self._plans_of(self._groups(skus, channel))
-            old = [plan.position for plan in plans if plan.wants.slots or plan.wants.stock]
-            if old:
-                await self._hands.read(sorted({offer.sku for each in old for offer in each.offers}))
+            await self._read_what_is_old(self._groups(skus, channel))
         seq = self._archive.latest_seq
         head = (self._archive.hash_of(seq) or b"").hex()
         at = self._desk.clock()
@@ -126,6 +123,10 @@ class Plans:
         groups = self._desk.book.joins().groups.of
         return {groups.get(each, each) for sku in skus for each, _ in self._desk.book.uses(sku)}
 
+    def _groups_at(self, slots: Iterable[SlotKey]) -> list[Sku]:
+        sku_of = self._desk.book.joins().sku_of
+        return sorted(self._groups_of(sku_of[slot] for slot in slots))
+
     async def _plans_of(
         self, groups: list[Sku], order: Order | None = None, more: Rails | None = None
     ) -> list[GroupPlan]:
@@ -140,6 +141,14 @@ class Plans:
             rails = plan.rails
             plans.append(plan)
         return plans
+
+    async def _read_what_is_old(self, groups: list[Sku], order: Order | None = None) -> bool:
+        """Read what is too old to decide by; whether anything was. A raise that is held for it waits for nobody."""
+        plans = await self._plans_of(groups, order)
+        old = [plan.position for plan in plans if plan.wants.slots or plan.wants.stock]
+        if old:
+            await self._hands.read(sorted({offer.sku for each in old for offer in each.offers}))
+        return bool(old)
 
     def _rails(self) -> Rails:
         return self._daemon.windows.onto(self._daemon.rails(), self._desk.clock())
@@ -305,12 +314,16 @@ class Plans:
             return error("--for takes a time from 1s to 7d, like 30m, 2h or 1d", 2)
         id_ = request["pass"]
         numbers, skipped = self._put_back(id_)
+        if await self._read_what_is_old(
+            self._groups_at(numbers), PutBack(id_, tuple(sorted(numbers.items())))
+        ):
+            # By now some may have moved.
+            numbers, skipped = self._put_back(id_)
         now = self._desk.clock()
         until = after(now, int(pin_s * 1000))
         order = PutBack(id_, tuple(sorted(numbers.items())))
         word = self._reverting(order, by, reason, now, until)
-        joins = self._desk.book.joins()
-        groups = sorted(self._groups_of(joins.sku_of[slot] for slot in numbers))
+        groups = self._groups_at(numbers)
         if not apply:
             rails = self._rails()
             rails = replace(rails, envelopes=(*rails.envelopes, *word.releases))

@@ -389,17 +389,21 @@ def safety_claims(book: Book, component: Sku) -> Iterator[Claim]:
         yield Claim(ClaimKind.SAFETY, component, rule.safety_stock, where)
 
 
-def reserve_claims(book: Book, skus: Iterable[Sku], now: Instant) -> Iterator[Claim]:
-    """What a person holds for something that is no order yet, on every component that it takes, until its end."""
-    for sku in skus:
-        for reserve in book.policy.reserves.get(sku, ()):
-            for component, count in book.uses(sku) if reserve.until > now else ():
-                stocked = book.stocked(component)
-                where = (reserve.locations & stocked) or stocked
-                units = reserve.units * count
-                yield Claim(
-                    ClaimKind.RESERVED, component, units, where, about=reserve.purpose, until=reserve.until
-                )
+def reserve_claims(book: Book, components: Iterable[Sku], now: Instant) -> Iterator[Claim]:
+    """What a person holds of these for something that is no order yet, until its end.
+
+    Of a bundle, its components are held, whether or not anybody sells the bundle.
+    """
+    reserves = book.policy.reserves
+    for component in components:
+        stocked = book.stocked(component)
+        for sku in book.joins().taking(component, reserves):
+            count = sum(each for name, each in book.uses(sku) if name == component)
+            for reserve in reserves[sku]:
+                if reserve.until > now:
+                    where = (reserve.locations & stocked) or stocked
+                    units, about = reserve.units * count, reserve.purpose
+                    yield Claim(ClaimKind.RESERVED, component, units, where, about=about, until=reserve.until)
 
 
 def import_max_ms(book: Book, channel: ChannelName) -> int:

@@ -285,13 +285,14 @@ def _outdated(
             return
 
 
-def check_rest(plan: GroupPlan) -> tuple[Violation, ...]:
+def check_rest(plan: GroupPlan, waiting: Collection[SlotKey] = ()) -> tuple[Violation, ...]:
     """A pool group at rest: the same plan again, nothing to send, nothing hidden beyond what policy tolerates.
 
-    What waits for a person, or for what policy forbids now, is told elsewhere.
+    What waits for a person, or for what policy forbids now, is told elsewhere. ``waiting``: what did so when its
+    readings were fresh; by now they may be old again.
     """
     position, found = plan.position, []
-    held = {entry.slot for entry in plan.entries if entry.verdict not in GOES}
+    held = {*waiting, *(entry.slot for entry in plan.entries if entry.verdict not in GOES)}
     found += [("I13", f"{entry.slot.path}: still to be written") for entry in plan.sends]
     if not found and make_plan(position, plan.rails).entries != plan.entries:
         found.append(("I14", f"{position.group}: the same inputs give another plan"))

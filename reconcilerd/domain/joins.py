@@ -45,6 +45,8 @@ class Joins:
     _codes_of: dict[Sku, list[Code]] = field(init=False, default_factory=dict)
     _seen: dict[Code, list[SlotKey]] = field(default_factory=dict)
     _groups: Groups | None = None
+    _named: Mapping[Sku, object] | None = None
+    _taking: dict[Sku, tuple[Sku, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.codes = {code: some[0].sku for code, some in self.declared.items() if not _twice(some)}
@@ -57,6 +59,16 @@ class Joins:
         if not active:
             return self.lapsed.get(code, ())
         return (active[0].sku,) if len(active) == 1 else tuple(sorted({each.sku for each in active}))
+
+    def taking(self, component: Sku, named: Mapping[Sku, object]) -> tuple[Sku, ...]:
+        """Which of some SKUs take a component, sold or not: itself, and bundles. Remembered for the last ones."""
+        if self._named is not named:
+            found: dict[Sku, list[Sku]] = {}
+            for sku in named:
+                for name, _ in self.uses.get(sku) or ((sku, 1),):
+                    found.setdefault(name, []).append(sku)
+            self._named, self._taking = named, {name: tuple(some) for name, some in found.items()}
+        return self._taking.get(component, ())
 
     @property
     def groups(self) -> Groups:

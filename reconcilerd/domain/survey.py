@@ -124,7 +124,7 @@ class _KeptGroup:
     excluded: tuple[tuple[Sku, Locations], ...]
     unlisted: tuple[ChannelName, ...]
     reserved: tuple[Sku, ...]
-    """SKUs for which policy holds units, now or some time."""
+    """Components of which policy holds units, now or some time."""
     doubted: bool
     """The stock is under suspicion: what rows said before counts too."""
 
@@ -289,7 +289,7 @@ def _group_of(book: Book, group: Sku) -> _KeptGroup:
         min_levels=tuple((sku, book.policy.sku_rule(sku).min_level) for sku in sorted({*sold, *components})),
         excluded=tuple((each, book.policy.sku_rule(each).excluded_locations) for each in components),
         unlisted=tuple(sorted({name for sku in sold for name in joins.unlisted.get(sku, ())})),
-        reserved=tuple(dict.fromkeys((*sold, *components))) if book.policy.reserves else (),
+        reserved=tuple(each for each in components if joins.taking(each, book.policy.reserves)),
         doubted=doubted,
     )
 

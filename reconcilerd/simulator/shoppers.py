@@ -54,7 +54,8 @@ def _read(path: Path) -> list[Invoice]:
             reader = csv.DictReader(file, strict=True)
             missing = [name for name in COLUMNS[:6] if name not in (reader.fieldnames or ())]
             if missing:
-                raise ConfigFault((f"{path.name}:1: lacks the columns {', '.join(missing)}",))
+                cells = "; its cells are to be separated by commas" if _one_cell(reader.fieldnames) else ""
+                raise ConfigFault((f"{path.name}:1: lacks the columns {', '.join(missing)}{cells}",))
             try:
                 for row in reader:
                     _take(row, f"{path.name}:{reader.line_num}", found, faults)
@@ -74,6 +75,11 @@ def _read(path: Path) -> list[Invoice]:
         raise ConfigFault((f"{path}: holds no order lines",))
     invoices = [Invoice(n, at, tuple(lines), _cancels(n)) for n, (at, lines) in found.items()]
     return sorted(invoices, key=lambda each: (each.at, each.number))
+
+
+def _one_cell(header: Sequence[str] | None) -> bool:
+    """Whether a header is one cell that was meant to be several."""
+    return header is not None and len(header) == 1 and any(mark in header[0] for mark in ";\t|")
 
 
 def _first_bad_line(path: Path) -> int:

@@ -3,7 +3,7 @@
 Takes the inputs of one plan as they were written down, and knows neither the ledger nor the truth.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from reconcilerd.domain.allocation import Allocation, allocate
@@ -38,7 +38,7 @@ def stock_left(position: Position, component: Sku, union: Locations) -> tuple[in
     """Eaches of a component within some locations that nothing takes: for lowers, and for raises."""
     rows = [row for row in position.stock if row.sku == component and row.location in union]
     inside = [each for each in position.claims if each.component == component and each.locations <= union]
-    ordered = sum(each.units for each in inside if each.kind in ORDERED)
+    ordered = sum(each.units + each.waived for each in inside if each.kind in ORDERED)
     taken = sum(each.units for each in inside if each.kind not in KEPT_FROM_RAISES)
     unseen = max(0, sum(row.allocated for row in rows) - ordered)
     left = max(0, sum(max(0, row.on_hand - row.unavailable) for row in rows) - taken - unseen)
@@ -62,6 +62,15 @@ def unions_of(position: Position, component: Sku) -> list[Locations]:
     return sorted(found, key=sorted)
 
 
+def declared(position: Position, component: Sku, union: Locations, showing: Sequence[OfferView]) -> int:
+    """Eaches that a person lets these listings show of a component though they lie on no shelf of these locations."""
+    lent = position.pool.overcommit if any(each.rule.minimum for each in showing) else 0
+    if any(each.sells_past_zero for each in showing):
+        coming = (each for each in position.inbound if each.sku == component and each.location in union)
+        lent += sum(each.counted for each in coming)
+    return lent
+
+
 def sends_beyond_room(plan: GroupPlan) -> Found:
     """I1, I2, I3 of what a plan sends, one write after another on what all may still be showing."""
     position = plan.position
@@ -78,8 +87,9 @@ def sends_beyond_room(plan: GroupPlan) -> Found:
                     o for o in position.offers if o.locations - position.excluded_of(component) <= union
                 ]
                 total = sum(shown[each.slot] * each.use_of(component) for each in sharing)
+                total -= declared(position, component, union, sharing)
                 where = f"{entry.slot.path}: {entry.target} of {component}"
-                if entry.target * use > left:
+                if entry.target * use > left + declared(position, component, union, [offers[entry.slot]]):
                     yield "I1", f"{where} is more than the {left} left"
                 if raises and position.split and total > left:
                     yield "I2", f"{where} makes the pool show {total} of {left}"
@@ -142,16 +152,22 @@ def undetermined(plan: GroupPlan, rails: Rails) -> Found:
 
 
 def unfair_shares(position: Position) -> Found:
-    """I19, of pools of one SKU: one more unit lowers no share, and a split of everything is exact."""
+    """I19, of pools of one SKU: one more unit lowers no share, and a split of everything is exact.
+
+    But for what percentages that are ceilings take: each is a whole number of its own, and several may rise at once.
+    """
     component = position.offers[0].uses[0][0] if position.offers and position.offers[0].uses else None
     rows = [row for row in position.stock if row.sku == component]
     if component is None or not rows or {o.uses for o in position.offers} != {((component, 1),)}:
         return
     shares = _ideals(allocate(position))
+    rising = sum(each.rule.weight is not None and 0 < _permille(each) < 1000 for each in position.offers)
     more = replace(rows[0], on_hand=rows[0].on_hand + 1)
     stock = tuple(more if row is rows[0] else row for row in position.stock)
     for slot, share in _ideals(allocate(replace(position, stock=stock))).items():
-        if share < shares[slot] and not any(each.rule.low_stock for each in position.offers):
+        if share < shares[slot] - max(0, rising - 1) and not any(
+            each.rule.low_stock for each in position.offers
+        ):
             yield "I19", f"{slot.path}: its share falls from {shares[slot]} to {share} with one unit more"
     everywhere = {each.locations for each in position.offers}
     if position.split and len(everywhere) == 1 and all(_plain(position, each) for each in position.offers):
@@ -163,7 +179,7 @@ def unfair_shares(position: Position) -> Found:
 def _plain(position: Position, offer: OfferView) -> bool:
     rule = offer.rule
     ours = rule.managed and not offer.ambiguous and offer.state is SlotState.BUYABLE
-    bounded = rule.cap is not None or rule.buffer or rule.floor or rule.low_stock
+    bounded = rule.cap is not None or rule.buffer or rule.floor or rule.minimum or rule.low_stock
     dark = position.channel(offer.slot.channel).dark
     return ours and not dark and not bounded and not offer.pushed and isinstance(rule.normal, Percent)
 

@@ -4,12 +4,13 @@ Everything that happens is decided by the seed before anything has happened: the
 to whatever policy, and replays exactly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 from types import MappingProxyType
 
+from reconcilerd.domain.change import Closed
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku
 from reconcilerd.domain.policy import (
     ChannelRule,
@@ -21,6 +22,7 @@ from reconcilerd.domain.policy import (
     Policy,
     PoolMode,
     PoolRule,
+    Publisher,
     SkuRule,
 )
 from reconcilerd.domain.quantities import Rate
@@ -33,8 +35,24 @@ from reconcilerd.trial.stage import START, Pacing
 HOUR_MS = 3_600_000
 POLL_S = 120
 PACING = Pacing(channels_s=POLL_S, orders_s=POLL_S)
+WIDE = Limits(
+    mode=Mode.AUTO,
+    window_slots=10**6,
+    window_units=10**9,
+    unexplained_zeros=10**6,
+    window_permille=10**6,
+    raise_floor_units=10**9,
+)
+"""Rails that nothing ordinary meets."""
 MAIN, COPIED = 1, 2
 """The places: Extensiv counts in the first and holds a late copy of the second's."""
+
+
+NOTHING_SHOWN: Mapping[tuple[str, str], int] = MappingProxyType({})
+
+
+def never_closed(_now: Instant) -> tuple[Closed, ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,25 @@ class Market:
     invoices: tuple[Invoice, ...] = ()
     """Real orders to replay in place of visitors by chance."""
     pacing: Pacing = PACING
+    begins: Instant = START
+    """When the doors open, by the clock of the policy's dates and calendar."""
+    closed: Callable[[Instant], tuple[Closed, ...]] = never_closed
+    """The freeze windows that are open at a moment."""
+    in_step: bool = False
+    """Whether the listings show what policy gives them when the doors open; else nothing, and the daemon begins."""
+
+    def in_force(self, now: Instant) -> tuple[object, ...]:
+        """What holds at a moment by the calendar alone: windows, reserves, and what is on its way."""
+        held = [
+            (sku, each) for sku, some in self.policy.reserves.items() for each in some if now < each.until
+        ]
+        coming = [
+            (sku, each)
+            for sku, some in self.policy.inbound.items()
+            for each in some
+            if each.offered_from <= now < each.due
+        ]
+        return self.closed(now), held, coming
 
 
 def market(
@@ -71,18 +108,21 @@ def market(
     policy: Policy | None = None,
     invoices: Sequence[Invoice] = (),
     pacing: Pacing = PACING,
+    begins: Instant = START,
+    closed: Callable[[Instant], tuple[Closed, ...]] = never_closed,
 ) -> Market:
     """A small, busy business; with ``policy``, its channels, places and SKUs; with ``invoices``, what sold best.
 
-    ``pacing``: how often it is read.
+    ``pacing``: how often it is read. ``begins``, ``closed``: see Market.
     """
     if invoices:
+        invoices = _one_spelling(invoices)
         kinds = _best_sellers(invoices, skus, policy)
     else:
         kinds = _kinds(skus) if policy is None else _kinds_of(policy, skus)
     rules = _default_policy(kinds, channels) if policy is None else _known_to(policy, kinds)
     config = WorldConfig(seed=seed, index_lag_ms=(0, 60_000), import_ms=(30_000, 600_000), write_lost=0.01)
-    return Market(kinds, rules, config, tuple(invoices), pacing)
+    return Market(kinds, rules, config, tuple(invoices), pacing, begins, closed, in_step=policy is not None)
 
 
 def _kinds(count: int) -> tuple[Kind, ...]:
@@ -100,13 +140,29 @@ def _kinds_of(policy: Policy, count: int) -> tuple[Kind, ...]:
     """The first SKUs that a policy names, filled up with others; each of the character of its place in the row."""
     named = list(dict.fromkeys((*policy.skus, *(sku for sku, _ in policy.offers))))
     names = [str(sku) for sku in named][:count]
-    names += [f"SKU-{number + 1:02d}" for number in range(count - len(names))]
+    # Codes are the same in whatever case: one that is named is not made a second time.
+    others = (f"SKU-{number:02d}" for number in range(1, 2 * count + 1))
+    names += [each for each in others if each.casefold() not in named][: count - len(names)]
     made = []
     for number, name in enumerate(names):
         units, per_hour, _ = CHARACTERS[number % len(CHARACTERS)]
         pool = policy.pools[policy.sku_rule(Sku(name.casefold())).pool]
         made.append(Kind(name, units, per_hour, pool.mode is PoolMode.SPLIT))
     return tuple(made)
+
+
+def _one_spelling(invoices: Sequence[Invoice]) -> tuple[Invoice, ...]:
+    """Each code as it was written first: to Extensiv, codes that differ only in case are one SKU."""
+    first: dict[str, str] = {}
+    return tuple(
+        replace(
+            each,
+            lines=tuple(
+                replace(line, code=first.setdefault(line.code.casefold(), line.code)) for line in each.lines
+            ),
+        )
+        for each in invoices
+    )
 
 
 def _best_sellers(invoices: Sequence[Invoice], count: int, policy: Policy | None) -> tuple[Kind, ...]:
@@ -155,14 +211,7 @@ def _default_policy(kinds: Sequence[Kind], channels: int) -> Policy:
             },
             default_sku=SkuRule(pool="shared"),
             locations={LocationName(str(COPIED)): LocationRule(mirror=True)},
-            limits=Limits(
-                mode=Mode.AUTO,
-                window_slots=10**6,
-                window_units=10**9,
-                unexplained_zeros=10**6,
-                window_permille=10**6,
-                raise_floor_units=10**9,
-            ),
+            limits=WIDE,
         ),
         kinds,
     )
@@ -184,9 +233,12 @@ def shares_of(channels: int) -> list[int]:
     return [parts[0] + 1000 - sum(parts), *parts[1:]]
 
 
-def open_doors(what: Market) -> World:
-    """The business as it stands at the start: stock as one receipt brings it, every listing at its share."""
-    world = World(what.config, START)
+def open_doors(what: Market, shown: Mapping[tuple[str, str], int] = NOTHING_SHOWN) -> World:
+    """The business as it stands at the start: stock as one receipt brings it.
+
+    ``shown``: what each listing (store, SKU) shows; else nothing, or where Extensiv publishes, Extensiv's own number.
+    """
+    world = World(what.config, what.begins)
     for number in _places(what.policy):
         known = what.policy.locations.get(LocationName(str(number)), LocationRule())
         world.places[number] = Place(number, f"place {number}", mirror=known.mirror)
@@ -202,8 +254,11 @@ def open_doors(what: Market) -> World:
                 world.add_stock(kind.sku, place, units)
     for kind in what.kinds:
         for name in world.stores:
-            offer = what.policy.offer_rule(Sku(kind.sku.casefold()), ChannelName(name))
-            world.add_item(name, kind.sku, 0, each=offer.units_per_sale)
+            channel = ChannelName(name)
+            each = what.policy.offer_rule(Sku(kind.sku.casefold()), channel).units_per_sale
+            pushed = what.policy.channels[channel].publisher is Publisher.EXTENSIV
+            number = world.native_number(kind.sku) // each if pushed else shown.get((name, kind.sku), 0)
+            world.add_item(name, kind.sku, number, each=each, push=pushed)
     world.start_mirrors()
     return world
 

@@ -10,7 +10,7 @@ from itertools import islice
 
 from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, OrderObserved, SlotObserved
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
-from reconcilerd.domain.policy import OfferRule, Percent, Policy, PoolMode
+from reconcilerd.domain.policy import Firmness, OfferRule, Percent, Policy, PoolMode
 from reconcilerd.domain.position import ClaimKind, OfferView, Position, StockView
 from reconcilerd.simulator.truth import Order, World
 from reconcilerd.trial.arithmetic import ORDERED, Found, may_show
@@ -41,7 +41,8 @@ class Oracle:
         for claim in position.claims:
             if claim.kind in {*ORDERED, ClaimKind.UNHEARD}:
                 number = claim.about.partition("/")[0].partition(" ")[0]
-                counted.setdefault((number, claim.component), []).append(claim.units)
+                waived = claim.waived if self._may_waive(claim.channel) else 0
+                counted.setdefault((number, claim.component), []).append(claim.units + waived)
         for component, _ in position.sold:
             orders = self._taking(component)
             for order, units in list(orders.values()):
@@ -115,7 +116,17 @@ class Oracle:
         parts = [each.normal.permille if isinstance(each.normal, Percent) else 0 for each in rules]
         split = self.policy.pools[rule.pool].mode is PoolMode.SPLIT
         whole = sum(parts) >= 1000 if split else max(parts) == 1000
-        return plain and whole and not rule.safety_stock and not rule.excluded_locations
+        promised = self.policy.inbound.get(sku) or self._may_waive(None)
+        held = self.policy.reserves.get(sku) or rule.safety_stock or rule.excluded_locations
+        return plain and whole and not held and not promised
+
+    def _may_waive(self, channel: ChannelName | None) -> bool:
+        """Whether policy lets open orders of a channel (none: any) hold back less than they ask for."""
+        rules = self.policy.demand.items()
+        return any(
+            rule.firmness is not Firmness.FIRM and (not name or channel is None or name == channel)
+            for (name, _), rule in rules
+        )
 
     def _taking(self, component: Sku) -> dict[int, tuple[Order, int]]:
         for order in islice(self.world.orders.values(), self._seen, None):
@@ -219,6 +230,7 @@ class Oracle:
             o.slot.channel: o.as_of for o in position.offers if o.use_of(component)
         }
         there = sum(max(0, row.on_hand - row.unavailable) for row in rows.values())
+        there += sum(claim.waived for claim in position.claims if claim.component == component)
         for order, units in self._taking(component).values():
             level = levels.get(ChannelName(order.store), NEVER)
             known = self._heard(order) or (order.placed < level and not self._buried(order))

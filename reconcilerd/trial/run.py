@@ -1,7 +1,7 @@
 """One trial: a market played to its end, what came of it, and every invariant that a run can show to be broken."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,21 +14,23 @@ from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.guards import GOES
 from reconcilerd.domain.invariants import Violation, check_history, check_windows
 from reconcilerd.domain.names import Instant
-from reconcilerd.domain.policy import Limits
+from reconcilerd.domain.policy import Policy, SkuRule
 from reconcilerd.ledger.codec import UnknownFact
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.simulator.faults import FaultPlan, Injected, faults_of
 from reconcilerd.simulator.score import Score
 from reconcilerd.simulator.virtual_time import VirtualClock
 from reconcilerd.trial.bound import heard_within_s, settles_within_s
-from reconcilerd.trial.market import Market, open_doors, script
-from reconcilerd.trial.stage import START, Stage, play
+from reconcilerd.trial.market import NOTHING_SHOWN, WIDE, Market, open_doors, script
+from reconcilerd.trial.stage import Stage, play
 from reconcilerd.trial.witness import Witness
 
 FIRST_READ_S = 600.0
 """Before anything is sold, everything is read once and shown."""
 QUIET_S = 600.0
 LOOK_S = 10.0
+NEVER = 3
+"""Bounds after which the calendar's own comings and goings are no excuse any more."""
 WAITED_OUT = 4
 """One seed in so many is looked at until all that could still be news to the daemon has been read."""
 
@@ -71,7 +73,7 @@ def run_trial(
 
     ``traded``: told every hour how many of them have passed.
     """
-    clock = VirtualClock(START)
+    clock = VirtualClock(what.begins)
     plan = FaultPlan(seed, script=faults_of(faults).of_seed(seed))
     trial = _Trial(what, seed, hours, faults, plan, traded)
     with (
@@ -88,23 +90,73 @@ def run_trial(
             prepare=trial.prepare,
             clock=clock,
             arrived=trial.witness.arrived,
+            closed=what.closed,
         )
-        found = [*trial.violations, *trial.witness.violations, *_written(ledger, what.policy.limits)]
+        found = [*trial.violations, *trial.witness.violations, *_written(ledger, what)]
     assert trial.score is not None
-    lived = (stage.world.now - START) / 3_600_000
+    lived = (stage.world.now - what.begins) / 3_600_000
     return Outcome(
         seed, lived, trial.score, tuple(found), trial.rested, trial.witness.self_made, tuple(plan.done)
     )
 
 
-def _written(ledger: Ledger, limits: Limits) -> list[Violation]:
+class _Unkept:
+    """A journal that nobody will read."""
+
+    def __init__(self) -> None:
+        self._entries = 0
+
+    async def append(self, facts: Sequence[Fact], note: str = "") -> int:  # noqa: ARG002
+        self._entries += 1
+        return self._entries
+
+
+def in_step(what: Market) -> Mapping[tuple[str, str], int]:
+    """What each listing (store, SKU) shows by policy before anybody has come: asked of the daemon, past all rails.
+
+    A business does not begin with empty shelves online: rails that bound a day's changes would keep it so for hours.
+    """
+
+    async def scene(_stage: Stage[_Unkept]) -> None:
+        await anyio.sleep(FIRST_READ_S)
+
+    world = open_doors(replace(what, config=replace(what.config, write_lost=0.0)))
+    clock = VirtualClock(what.begins)
+    play(world, _unrailed(what.policy), scene, _Unkept(), pacing=what.pacing, clock=clock)
+    return {
+        (name, item.sku): item.quantity
+        for name, store in world.stores.items()
+        for item in store.items.values()
+    }
+
+
+def _unrailed(policy: Policy) -> Policy:
+    """The shares of a policy, and nothing that holds a write back."""
+
+    def free(rule: SkuRule) -> SkuRule:
+        return replace(rule, protected=False)
+
+    limits = replace(WIDE, attempts=10**6, canary_over=10**6)
+    channels = {name: replace(rule, decrease_only=False) for name, rule in policy.channels.items()}
+    skus = {sku: free(rule) for sku, rule in policy.skus.items()}
+    return replace(
+        policy,
+        limits=limits,
+        channels=channels,
+        skus=skus,
+        default_sku=free(policy.default_sku),
+        sentinels=(),
+    )
+
+
+def _written(ledger: Ledger, what: Market) -> list[Violation]:
     """What is wrong with what was written down: its chain, its state, its writes."""
     verified = ledger.verify()
-    found = [] if verified.ok else [Violation("I7", START, verified.why)]
+    found = [] if verified.ok else [Violation("I7", what.begins, verified.why)]
     entries = [
         (each.at, [f for f in each.facts if not isinstance(f, UnknownFact)]) for each in ledger.entries()
     ]
-    return [*found, *check_history(entries), *check_windows(entries, limits)]
+    return [*found, *check_history(entries), *check_windows(entries, what.policy.limits)]
 
 
 class _Trial:
@@ -122,15 +174,15 @@ class _Trial:
         self._what, self._seed, self._hours, self._faults, self._plan = what, seed, hours, faults, plan
         self._traded = traded
         self._stage: Stage[Kept] | None = None
-        self.world = open_doors(what)
-        self.witness = Witness(self.world, what.policy, self.now, plan, seed)
+        self.world = open_doors(what, in_step(what) if what.in_step else NOTHING_SHOWN)
+        self.witness = Witness(self.world, what.policy, self.now, plan, seed, what.in_force)
         self.score: Score | None = None
         self.violations: tuple[Violation, ...] = ()
         self.rested = False
 
     def now(self) -> Instant:
         """The ledger's clock, which begins before the stage does."""
-        return START if self._stage is None else self._stage.clock()
+        return self._what.begins if self._stage is None else self._stage.clock()
 
     def prepare(self, stage: Stage[Kept]) -> None:
         """Let the witness see everything."""
@@ -179,14 +231,18 @@ async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, heard_s: f
     ``whole``: wait besides until all news must have been read, and look at what is shown then.
     """
     daemon, clock, quiet_since = stage.built.daemon, stage.clock, stage.clock()
+    began, looks = quiet_since, 0
     witness.look()
     while True:
         await anyio.sleep(LOOK_S)
         witness.look()
-        late = clock() - witness.news_at > bound_s * 1000
-        if _busy(daemon):
+        never = clock() - began > NEVER * bound_s * 1000
+        late = never or clock() - witness.news_at > bound_s * 1000
+        looks = looks + 1 if _busy(daemon) else 0
+        if looks:
             quiet_since = clock()
-            if late:
+            # What waits for a person is read again now and then, and waits on by the next look.
+            if never or (late and looks > 1):
                 return False
         elif clock() - quiet_since >= QUIET_S * 1000 and (late or not whole):
             while daemon.passes.busy:

@@ -15,6 +15,7 @@ from reconcilerd.assemble import Assembled, Endpoint, Wiring, assemble
 from reconcilerd.config.secret import Secret
 from reconcilerd.daemon.desk import Journal
 from reconcilerd.daemon.pollers import WHOLE_ORDERS_S, Pace
+from reconcilerd.domain.change import Closed
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.names import ChannelName, FeedName, Instant
 from reconcilerd.domain.policy import Policy
@@ -125,6 +126,7 @@ def wire(
     transport: Callable[[], httpx.AsyncBaseTransport],
     pacing: Pacing = Pacing(),
     seed: int = 0,
+    closed: Callable[[Instant], tuple[Closed, ...]] = lambda _: (),
 ) -> Wiring:
     """A daemon for the pretend business that ``build`` makes, in process."""
     base = "http://127.0.0.1"
@@ -143,6 +145,7 @@ def wire(
         transport=transport,
         stop_file=lambda: False,
         seed=seed,
+        closed=closed,
     )
 
 
@@ -162,18 +165,21 @@ def play(
     state: Sequence[Fact] = (),
     clock: VirtualClock | None = None,
     arrived: Callable[[], None] = lambda: None,
+    closed: Callable[[Instant], tuple[Closed, ...]] = lambda _: (),
 ) -> Stage[J]:
     """Run the daemon against the world until the scene ends. ``prepare`` sees the stage before it starts.
 
     ``arrived`` is told of every request. ``state``: what a ledger holds of an earlier life. ``clock``: by default it
-    begins at START.
+    begins at START. ``closed``: the freeze windows that are open at a moment.
     """
     stages: list[Stage[J]] = []
 
     async def main() -> None:
         now = clock or VirtualClock(START)
         business = build(world, now, faults or FaultPlan())
-        wiring = wire(rules, now, lambda: Door(in_process_transport(business.app), arrived), pacing)
+        wiring = wire(
+            rules, now, lambda: Door(in_process_transport(business.app), arrived), pacing, closed=closed
+        )
         alerts = Heard()
         built = assemble(wiring, journal, alerts, state)
         stage = Stage(world, business, now, built, journal, alerts)

@@ -59,10 +59,12 @@ class Witness:
     clock: Callable[[], Instant]
     faults: FaultPlan
     seed: int = 0
+    in_force: Callable[[Instant], object] = lambda _: None
+    """What holds at a moment by the calendar alone: when it changes, that is news."""
     violations: list[Violation] = field(default_factory=list)
     steps: int = 0
     news_at: Instant = Instant(0)
-    """When the truth last changed by anybody but us, as far as ``look`` has seen."""
+    """When the truth or the calendar last changed by anybody but us, as far as ``look`` has seen."""
     _tried: dict[str, Instant] = field(default_factory=dict)
     _read: dict[str, SlotObserved | StockObserved] = field(default_factory=dict)
     _before: dict[str, SlotObserved | StockObserved] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class Witness:
     """News of what was ever planned, and since when no plan has looked at it."""
     _written: dict[str, tuple[Instant, int]] = field(default_factory=dict)
     _stood: tuple[dict[str, tuple[int, ...]], dict[str, int]] = field(default_factory=lambda: ({}, {}))
+    _held: object = None
     _said: set[tuple[str, str]] = field(default_factory=set)
     _delivered: dict[tuple[str, str, int], Instant] = field(default_factory=dict)
     """When each write was last let in for an intent."""
@@ -176,7 +179,12 @@ class Witness:
         left, shown = self.oracle.standing()
         known, seen = self._stood
         ours = {id_: quantity for id_, (_, quantity) in self._written.items()}
-        if left != known or any(n not in {seen.get(id_), ours.get(id_)} for id_, n in shown.items()):
+        held, self._held = self._held, self.in_force(self.clock())
+        if (
+            held != self._held
+            or left != known
+            or any(n not in {seen.get(id_), ours.get(id_)} for id_, n in shown.items())
+        ):
             self.news_at = self.clock()
         self._stood = left, shown
 

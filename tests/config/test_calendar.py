@@ -130,6 +130,10 @@ DAY = datetime(2026, 11, 27)  # noqa: DTZ001 - a local time, as TOML has it
     [
         ({**NIGHT, "timezone": "Europe/Londn"}, "freeze[0].timezone: no time zone is called so"),
         ({**NIGHT, "cron": "0 22 * *"}, "freeze[0].cron: is not a cron expression"),
+        (
+            {"start": "2026-11-27T00:00:00", "end": "2026-11-28T00:00:00"},
+            "(got '2026-11-27T00:00:00'); write a time without quotes",
+        ),
         ({**NIGHT, "cron": "61 22 * * *"}, "freeze[0].cron: is not a cron expression: Bad minute"),
         ({**NIGHT, "cron": "0 0 30 2 *"}, "freeze[0].cron: is not a cron expression"),
         ({"cron": "0 22 * * *"}, "freeze[0]: either cron and duration_s, or start and end"),

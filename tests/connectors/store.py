@@ -66,12 +66,18 @@ class Shop:
 
     wire: Wire
     order_lag_ms: int = 0
+    poll_ms: int = 0
     connector: Shopify = field(init=False)
     facts: list[Fact] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.connector = Shopify(
-            self.wire, self.wire.desk.clock, name=UK, places=(PLACE,), order_lag_ms=self.order_lag_ms
+            self.wire,
+            self.wire.desk.clock,
+            name=UK,
+            places=(PLACE,),
+            order_lag_ms=self.order_lag_ms,
+            poll_ms=self.poll_ms,
         )
 
     async def emit(self, page: Page) -> None:

@@ -94,14 +94,29 @@ async def test_an_order_that_the_index_shows_late_is_told() -> None:
     assert "9" in seen
 
 
-async def test_a_store_is_built_with_the_order_lag_of_its_channel() -> None:
+async def test_what_one_reading_was_not_shown_the_next_asks_for_however_seldom_it_is_read() -> None:
+    """A replica lags beyond its word, and does not say so: by its sign that reading was whole."""
+    desk = Desk(world_of({"a": 50}, index_lag_ms=(0, 0)))
+    here = Shop(Wire(desk), poll_ms=900_000)
+    first = await here.sweep("orders")
+    desk.clock.pass_by(60_000)
+    desk.world.place_order("uk", "9", [("a", 1)], desk.clock())
+    desk.clock.pass_by(840_000)
+    lacking_it = str(int(first.cursor) + 900_000)
+    desk.clock.pass_by(900_000)
+    desk.tokens.clear()
+    await here.sweep("orders", lacking_it)
+    assert [each.key.number for each in here.orders] == ["9"]
+
+
+async def test_a_store_is_built_with_the_order_lag_and_the_poll_of_its_channel() -> None:
     desk, clock, rules = Desk(world_of({"a": 5})), VirtualClock(START), policy(split=True)
     slow = replace(rules.channels[SHOP], order_lag_ms=900_000)
     rules = replace(rules, channels=MappingProxyType({**rules.channels, SHOP: slow}))
     wiring = wire(rules, clock, lambda: in_process_transport(desk.business.app))
     store = assemble(wiring, Journal(), Heard()).channels[SHOP]
     assert isinstance(store, Shopify)
-    assert store._overlap_ms == 960_000
+    assert store._overlap_ms == 960_000 + slow.poll_ms
 
 
 def test_every_filter_value_that_means_not_shipped_is_asked_for() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.adaptive import scarcity, turning_points, z_tenths
 from reconcilerd.domain.allocation import Because, allocate
+from reconcilerd.domain.change import Change, explained_units
 from reconcilerd.domain.explain import explain
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
@@ -157,14 +158,28 @@ def test_inbound_is_promised_once_and_only_where_zero_does_not_stop_sales(where:
 def test_more_stock_lowers_nobody_and_hides_nothing_of_what_is_on_its_way(
     where: Position, place: LocationName
 ) -> None:
-    """I19. What has come in is no longer on its way: only a pre-order's part of it may pass to the others."""
+    """I19. What has come in is no longer on its way: only a pre-order's part of it may pass to the others.
+
+    Of several percentages that are ceilings, each is a whole number of its own: where two rise with the same unit, who
+    takes what they leave has one less.
+    """
     where = replace(where, offers=tuple(replace(o, read=0, write=None) for o in where.offers))
     richer = replace(
         where, stock=tuple(replace(r, on_hand=r.on_hand + (r.location == place)) for r in where.stock)
     )
     less, more = ideals(where), ideals(richer)
     fewer = {name for name in less if more[name] < less[name]}
+    ceilings = [o for o in where.offers if o.rule.weight is not None and o.rule.normal == Percent(500)]
+    if where.split and len(ceilings) > 1:
+        fewer = {name for name in fewer if less[name] - more[name] >= len(ceilings)}
     assert fewer <= {o.slot.channel for o in where.offers if o.sells_past_zero and where.inbound}
+
+
+def test_two_ceilings_that_rise_with_one_unit_take_it_from_the_tier_below() -> None:
+    offers = [offer(name, Percent(500), weight=1) for name in ("uk", "eu")]
+    offers += [offer("us", weight=1, tier=2)]
+    shares = [ideals(position(offers, [row(A, stock)], split=True)) for stock in (3, 4)]
+    assert shares == [{"uk": 1, "eu": 1, "us": 1}, {"uk": 2, "eu": 2, "us": 0}]
 
 
 @given(pools(), st.randoms(use_true_random=False))
@@ -483,3 +498,49 @@ def test_no_bundle_is_built_where_one_of_its_components_may_not_be_sold_from(com
     listing = offer("uk", ALL, uses=SET, sku="set")
     assert ideals(position([listing], rows)) == {"uk": 10}
     assert ideals(position([listing], rows, excluded={component: frozenset({A})})) == {"uk": 5}
+
+
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 30))
+@example(4, 6, 30)
+def test_a_cap_bounds_a_pot_and_the_share_beside_it_together(pot: int, cap: int, stock: int) -> None:
+    """And what the cap keeps from it, the others have."""
+    offers = [offer("uk", pot=pot, cap=cap, weight=1), offer("eu", weight=1)]
+    found = ideals(position(offers, [row(A, stock)], split=True))
+    assert found["uk"] <= cap
+    assert sum(found.values()) == stock
+
+
+def test_a_channel_of_several_places_has_one_pot() -> None:
+    here = offer("uk", Percent(0), pot=5, locations=frozenset({A}))
+    there = replace(here, slot=replace(here.slot, place="there"), locations=frozenset({B}))
+    rest = offer("eu", locations=frozenset({A, B}))
+    for split in (True, False):
+        made = allocate(position([here, there, rest], [row(A, 20), row(B, 20)], split=split))
+        shares = {each.slot: each.ideal for each in made}
+        assert (shares[here.slot], shares[there.slot], shares[rest.slot]) == (5, 0, 35)
+
+
+def test_a_budget_of_overcommit_is_of_units_on_the_shelf_and_not_of_listings() -> None:
+    """A bundle that takes two of a component spends two of what may be shown of it without being there."""
+    twos = ((Sku("x"), 2),)
+    offers = [offer(name, shown=0, uses=twos, minimum=1) for name in ("uk", "eu", "us")]
+    where = in_pool(position(offers, [row(A, 0)], split=True), overcommit=3)
+    assert sum(each.beyond for each in allocate(where)) == 1
+
+
+def test_a_pool_turns_by_the_slowest_of_its_channels() -> None:
+    def bound(*slow_ms: int) -> int:
+        offers = [replace(offer(name), rate=Rate(60_000)) for name in ("uk", "eu")]
+        where = position(offers, [row(A, 9)])
+        channels = tuple(replace(each, slow_ms=ms) for each, ms in zip(where.channels, slow_ms, strict=True))
+        return max(found for _, _, found in turning_points(replace(where, channels=channels)))
+
+    assert bound(600_000, 1_000) == bound(1_000, 600_000) == bound(600_000, 600_000) > bound(1_000, 1_000)
+
+
+def test_what_sold_explains_so_many_packs_as_it_fills() -> None:
+    """Thirteen eaches are two packs of six: the third that is gone from a listing is nobody's order."""
+    six = ((Sku("x"), 6),)
+    where = replace(position([offer("uk", shown=5, uses=six)], [row(A, 12)]), sold=((Sku("x"), 13),))
+    assert explained_units(where, where.offers[0]) == 2
+    assert Change(where, where.offers[0], current=5, target=2).unexplained == 1

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.announcements import large_orders
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import EXTENSIV, OrderStatus, RegimeSwitched, SlotObserved, SlotState
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    ListingDeclared,
+    OrderStatus,
+    ProductObserved,
+    ProductType,
+    RegimeSwitched,
+    SlotObserved,
+    SlotState,
+)
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import (
@@ -22,6 +31,7 @@ from reconcilerd.domain.policy import (
     PoolMode,
     PoolRule,
     Reserve,
+    SkuRule,
     Velocity,
 )
 from reconcilerd.domain.position import ClaimKind
@@ -242,3 +252,32 @@ def test_a_large_order_that_was_told_is_the_same_one_whatever_it_comes_to() -> N
     (again,) = large_orders(position_at(book, 5_000), {first.identity})
     assert again.identity == first.identity
     assert again != first
+
+
+def test_a_reserve_of_a_bundle_holds_what_its_components_are_taken_by() -> None:
+    book = book_with(reserves=MappingProxyType({Sku("set"): (Reserve(10, Instant(HOUR), "fair"),)}))
+    parts = ((A, 3), (Sku("b"), 1))
+    book.take(ProductObserved(Sku("set"), "set", 9, "set", ProductType.BUNDLE, "", True, parts, Instant(0)))
+    book.take(ListingDeclared(1, 9, "set", Sku("set"), False, True, Instant(0)))
+    assert level_of(position_at(book, 2_000), A) == THERE - 30
+
+
+def test_safety_stock_lies_where_its_units_may_be_sold_from() -> None:
+    """Not where they may not: there it would hold back nothing."""
+    barred = frozenset({LocationName("2")})
+    book = book_with(
+        skus=MappingProxyType({A: SkuRule(rate=Rate(0), safety_stock=5, excluded_locations=barred)})
+    )
+    assert [c.locations for c in position_at(book, 2_000).claims if c.kind is ClaimKind.SAFETY] == [
+        frozenset({LocationName("1")})
+    ]
+    assert make_plan(position_at(book, 2_000), AUTO).room.alone(SLOT) == THERE // 2 - 5
+
+
+def test_a_pack_is_worth_what_all_its_units_are() -> None:
+    """The window of value counts packs where packs are shown."""
+    book = book_with(
+        skus=MappingProxyType({A: SkuRule(rate=Rate(0), price=250)}),
+        offers=MappingProxyType({(A, UK): OfferRule(units_per_sale=6)}),
+    )
+    assert [each.price for each in position_at(book, 2_000).offers] == [1_500]

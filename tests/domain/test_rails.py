@@ -17,7 +17,7 @@ from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.verdicts import GOES, NEEDS_A_PERSON
-from tests.domain.builders import NOW, A, claim, offer, position, row
+from tests.domain.builders import NOW, A, B, claim, offer, position, row
 from tests.domain.test_guards import change, on_channel, rails, where, with_offer
 
 UK = ChannelName("uk")
@@ -387,3 +387,12 @@ def test_guards_answer_whatever_they_are_asked(
         for target in (0, 1, 60, 10_000):
             for sold_out in (True, False):
                 assert judge(Change(at, seen, seen.current, target, sold_out), rails_) in Verdict
+
+
+def test_a_zero_waits_for_the_place_that_said_so_the_fewest_times() -> None:
+    """Two places are empty together: one read thrice does not speak for the other, read once."""
+    often, once = (replace(row(place, 0), said=said) for place, said in ((A, 3), (B, 1)))
+    at = replace(position([offer("uk", shown=9)], [often, once]), limits=STRICT)
+    assert judge(change(0, at, sold_out=True), rails()) is Verdict.HOLD_CONFIRM
+    both = replace(at, stock=(often, replace(once, said=3)))
+    assert judge(change(0, both, sold_out=True), rails()) is not Verdict.HOLD_CONFIRM

@@ -207,3 +207,23 @@ def test_the_word_of_a_plan_reaches_no_later_pass(tmp_path: Path) -> None:
         assert held <= NEEDS_A_PERSON | {Verdict.HOLD_HEADROOM}
 
     opened(tmp_path / "l.db", scene)
+
+
+def test_what_is_put_back_upwards_is_read_first_however_long_ago_it_was(tmp_path: Path) -> None:
+    """A raise takes young readings: nobody has to try again until one happens to be."""
+
+    async def scene(shop: Shop) -> None:
+        await anyio.sleep(200)
+        world, clock = shop.stage.world, shop.stage.clock
+        world.damage("a", 20, clock())
+        await anyio.sleep(900)
+        id_ = await last_pass(shop)
+        low = shop.shown()
+        assert sum(low.values()) == 20
+        world.receive("a", 1, 20, clock())
+        told = await revert(shop, id_)
+        assert told["held"] == [], told
+        assert {each["outcome"] for each in told["sent"]} == {"confirmed"}, told
+        assert shop.shown() == SHARES
+
+    opened(tmp_path / "l.db", scene, mode=Mode.AUTO)

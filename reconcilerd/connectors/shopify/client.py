@@ -72,19 +72,21 @@ class Shopify:
         places: Collection[str],
         read_lag_ms: int = 0,
         order_lag_ms: int = 0,
+        poll_ms: int = 0,
         batch_max: int = 25,
         known: Mapping[SlotKey, SlotObserved] = MappingProxyType({}),
         duplicates: frozenset[str] = frozenset(),
     ) -> None:
         """``places``: location ids that are ours to write. ``order_lag_ms``: how long after its change an order may
-        turn up in the list, which is filtered by the change. ``known``: slots as last read before this start;
-        ``duplicates``: SKUs that several items carried then.
+        turn up in the list, which is filtered by the change. ``poll_ms``: how long after one reading the next comes,
+        which asks again for what the one before should have shown: a replica may lag without a sign. ``known``: slots
+        as last read before this start; ``duplicates``: SKUs that several items carried then.
         """
         self._name = name
         self._clock = clock
         self._places = frozenset(places)
         self._lag = read_lag_ms
-        self._overlap_ms = max(OVERLAP_MS, order_lag_ms + LAG_MARGIN_MS)
+        self._overlap_ms = max(OVERLAP_MS, poll_ms + order_lag_ms + LAG_MARGIN_MS)
         self._batch_max = batch_max
         self._graphql = GraphQL(client, name)
         self._writes = Writes(self._graphql)

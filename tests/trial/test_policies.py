@@ -1,0 +1,168 @@
+"""A policy is tried as it would be used: from a business in step, with its calendar, dates, rails and publishers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reconcilerd.cli.simulate import Ask, market_of
+from reconcilerd.domain.names import Instant
+from reconcilerd.errors import ConfigFault
+from reconcilerd.simulator.shoppers import COLUMNS
+from reconcilerd.trial.market import Market, open_doors
+from reconcilerd.trial.run import Outcome, in_step, run_trial
+from reconcilerd.trial.stage import START
+from tests.cli.programs import run
+
+SHIPPED = (Path(__file__).parents[2] / "config.toml").read_text("utf-8")
+Tried = Callable[..., Market]
+
+
+@pytest.fixture
+def tried(tmp_path: Path) -> Tried:
+    """The shipped configuration with more at its end, some words changed, and CSV files beside it."""
+
+    def make(
+        more: str = "", *changes: tuple[str, str], skus: int = 4, begins: Instant | None = None, **files: str
+    ) -> Market:
+        text, top = SHIPPED, ""
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        for name, rows in files.items():
+            top += f'{name}_csv = "{name}.csv"\n'
+            (tmp_path / f"{name}.csv").write_text(rows, "utf-8")
+        config = tmp_path / "config.toml"
+        config.write_text(f"{top}{text}\n{more}", "utf-8")
+        return market_of(Ask(0.01, skus, 3, config, "none", None, begins=begins))(1)
+
+    return make
+
+
+def of(what: Market, seed: int = 1, hours: float = 0.25) -> Outcome:
+    return run_trial(what, seed, hours)
+
+
+def test_a_business_begins_with_what_its_policy_shows_whatever_the_rails_would_hold(tried: Tried) -> None:
+    what = tried("", ("window_slots = 200", "window_slots = 1\nraise_ratio = 1\nraise_floor_units = 0"))
+    shown = in_step(what)
+    assert {shown["shop-uk", kind.sku] for kind in what.kinds} == {20, 200}
+    score = of(what).score
+    assert score.sold > 5
+    assert score.refused == 0
+
+
+def test_mode_observe_is_tried_on_a_business_that_sells(tried: Tried) -> None:
+    outcome = of(tried("", ('mode = "auto"', 'mode = "observe"')))
+    assert outcome.score.sold > 5
+    assert outcome.score.writes == 0
+    assert outcome.violations == ()
+
+
+def test_a_sku_that_the_rules_name_is_not_made_a_second_time(tried: Tried) -> None:
+    what = tried(rules="sku,protected\nSKU-02,yes\n")
+    names = [kind.sku.casefold() for kind in what.kinds]
+    assert names == ["sku-02", "sku-01", "sku-03", "sku-04"]
+    assert set(open_doors(what).products) == {"sku-02", "SKU-01", "SKU-03", "SKU-04"}
+
+
+def test_where_extensiv_publishes_its_own_number_is_shown_and_pushed(tried: Tried) -> None:
+    what = tried("", ('name = "shop-uk"', 'name = "shop-uk"\npublisher = "extensiv"'))
+    items = open_doors(what).items_of("SKU-03")
+    assert [(each.push, each.quantity) for each in items] == [(True, 200), (False, 0), (False, 0)]
+
+
+def test_a_freeze_window_of_the_calendar_holds_in_a_trial(tried: Tried) -> None:
+    """A reserve ends in the middle of it: what it frees is written once the window is over."""
+    window = '[[freeze]]\ncron = "0 12 * * *"\nduration_s = 7200\ntimezone = "UTC"\nallow = ["lowers"]\n'
+    reserve = "sku,units,until,purpose\nSKU-03,150,2010-12-05T12:15:00Z,press\n"
+    within = of(tried(window, begins=START, reserves=reserve, skus=3))
+    before = of(tried(window, begins=Instant(START - 4 * 3_600_000), reserves=reserve, skus=3))
+    assert within.violations == before.violations == ()
+    free = of(tried(begins=START, reserves=reserve, skus=3))
+    assert free.violations == ()
+    assert free.score.hidden < within.score.hidden
+    assert free.score.writes > within.score.writes
+
+
+def test_dates_are_meant_for_now_and_without_dates_any_time_will_do(tried: Tried) -> None:
+    assert tried().begins == START
+    assert tried(reserves="sku,units,until\nMUG,1,2099-01-01T00:00:00Z\n").begins > START
+    assert tried(begins=Instant(START + 1)).begins == START + 1
+
+
+SOFT = """
+[[demand]]
+status = "AWAITING_SHIPMENT"
+channel = "shop-uk"
+firmness = "soft"
+expires_s = 600
+max_share_percent = 10
+"""
+
+
+def test_orders_that_policy_holds_back_only_in_part_are_no_violation(tried: Tried) -> None:
+    assert of(tried(SOFT), hours=0.5).violations == ()
+
+
+def test_what_is_declared_beyond_the_shelf_and_protected_and_reserved_is_no_violation(tried: Tried) -> None:
+    outcome = of(
+        tried(
+            "",
+            ('mode = "split"', 'mode = "split"\novercommit = 3'),
+            begins=START,
+            rules="sku,channel,pool,protected,minimum,percent\n"
+            "SKU-01,,split,,,\nSKU-01,shop-uk,,,2,50\nSKU-01,shop-eu,,,1,30\nSKU-01,shop-us,,,,20\n"
+            "SKU-04,,split,yes,,\nSKU-04,shop-uk,,,,40\nSKU-04,shop-eu,,,,30\nSKU-04,shop-us,,,,30\n",
+            reserves="sku,units,until\nSKU-01,20,2010-12-05T12:20:00Z\nSKU-04,100,2010-12-05T12:20:00Z\n",
+        )
+    )
+    assert outcome.violations == ()
+    assert outcome.rested
+
+
+def test_what_waits_for_a_person_is_at_rest_though_it_is_read_again_now_and_then(tried: Tried) -> None:
+    outcome = of(tried("", ('mode = "auto"', 'mode = "guarded"'), skus=2), seed=4, hours=0.5)
+    assert outcome.rested
+    assert outcome.violations == ()
+
+
+def test_when_it_began_is_told_where_it_matters(tmp_path: Path) -> None:
+    asked = (
+        "simulate",
+        "--days",
+        "0.01",
+        "--skus",
+        "1",
+        "--channels",
+        "1",
+        "--from",
+        "2026-11-27T09:00:00+01:00",
+    )
+    done = run(tmp_path, *asked, "--json")
+    assert json.loads(done.stdout)["from"] == "2026-11-27T08:00:00Z"
+
+
+def test_a_time_without_a_zone_is_refused(tmp_path: Path) -> None:
+    done = run(tmp_path, "simulate", "--from", "2026-11-27T08:00:00")
+    assert done.returncode == 2
+    assert "write it like 2026-11-27T08:00:00Z" in done.stderr
+
+
+def test_codes_that_differ_only_in_case_are_one_sku_of_the_orders_that_are_replayed(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{n},{code},Mug,1,2011-01-01T10:0{n}:00Z,1,UK\n" for n, code in enumerate(["a1", "A1", "b"])
+    )
+    orders = tmp_path / "orders.csv"
+    orders.write_text(f"{','.join(COLUMNS)}\n{rows}", "utf-8")
+    what = market_of(Ask(0.05, 3, 3, None, "none", orders))(1)
+    assert [kind.sku for kind in what.kinds] == ["a1", "b"]
+    assert of(what).score.sold == 3
+
+
+def test_orders_whose_cells_are_separated_otherwise_are_told_so(tmp_path: Path) -> None:
+    orders = tmp_path / "orders.csv"
+    orders.write_text(f"{';'.join(COLUMNS)}\n1;A1;Mug;1;2011-01-01T10:00:00Z;1;UK\n", "utf-8")
+    with pytest.raises(ConfigFault, match="separated by commas"):
+        market_of(Ask(0.05, 3, 3, None, "none", orders))
