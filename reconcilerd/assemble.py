@@ -27,6 +27,7 @@ from reconcilerd.daemon.surroundings import Around, Calls, Surroundings
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.change import Closed
 from reconcilerd.domain.facts import CorrectionPlanned, Fact, FindingKind, OrderObserved, OrderStatus
+from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.names import ChannelName, FeedName, Instant
 from reconcilerd.domain.policy import Policy
 from reconcilerd.spans import Tracer, no_spans
@@ -107,6 +108,7 @@ def assemble(
         known_stock=[track.row for track in book.stock.values()],
         known_orders=_open_orders(book),
         spelling={sku: product.shown_sku for sku, product in book.products.items()},
+        orders_poll_ms=wiring.paces[EXTENSIV_ORDERS].longest_ms,
     )
     channels: dict[ChannelName, Channel] = {}
     scopes: dict[ChannelName, Ask] = {}
@@ -122,7 +124,7 @@ def assemble(
             places=tuple(rule.places),
             read_lag_ms=rule.read_lag_ms,
             order_lag_ms=rule.order_lag_ms,
-            poll_ms=rule.poll_ms,
+            poll_ms=wiring.paces[FeedName(f"{name}.orders")].longest_ms,
             known={
                 slot: track.seen
                 for slot, track in book.slots.items()

@@ -47,6 +47,11 @@ class Pace:
     whole_every_s: float = 86_400.0
     """A news feed that was empty for a while says nothing of what it left out: this bounds how long that stays so."""
 
+    @property
+    def longest_ms(self) -> int:
+        """From one reading to the next, at most, where both go well."""
+        return round(self.every_s * (1 + self.jitter) * 1000)
+
 
 async def poll(
     source: Source,

@@ -61,8 +61,10 @@ class Extensiv:
         known_orders: Iterable[OrderObserved] = (),
         spelling: Mapping[Sku, str] | None = None,
         max_pages: int = MAX_PAGES,
+        orders_poll_ms: int = 0,
     ) -> None:
         """``channels``: sales channel ids to configured names. ``order_keys``: see ``number_on_channel``.
+        ``orders_poll_ms``: how long after one reading of orders the next comes, at most.
 
         As last read before this start, ``known_products``, ``known_listings``: the active ones; ``known_stock``: the
         rows; ``known_orders``: those that were open; ``spelling``: how the seller writes the SKUs.
@@ -70,7 +72,9 @@ class Extensiv:
         self._clock = clock
         self._channels = channels
         self._walker = Walker(client, spelling or {}, max_pages)
-        self._orders = Orders(self._walker, clock, channels, order_keys, known_orders, self._foreign_channel)
+        self._orders = Orders(
+            self._walker, clock, channels, order_keys, known_orders, self._foreign_channel, orders_poll_ms
+        )
         self._catalogue = Catalogue(self._walker, clock, known_products, known_listings)
         self._stock = Stock(
             self._walker, clock, lambda: self._catalogue.virtual, self._stranger, read_lag_ms, known_stock

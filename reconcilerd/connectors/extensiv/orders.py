@@ -17,6 +17,8 @@ from reconcilerd.domain.facts import Fact, FindingRaised, OrderObserved, OrderSt
 from reconcilerd.domain.names import ChannelName, Instant, after, format_instant
 
 OVERLAP_MS: Final = 120_000
+LAG_MARGIN_MS: Final = 60_000
+"""Beyond a poll: a replica may lag without a sign, and the next reading asks again for what the one before lacked."""
 FIRST_LOOK_BACK_MS: Final = 14 * 86_400_000
 """For orders in a status that this version cannot ask for by name."""
 MAX_SOUGHT: Final = 100
@@ -43,12 +45,15 @@ class Orders:
         order_keys: Mapping[ChannelName, str],
         known: Iterable[OrderObserved],
         stranger: Callable[[int], bool] = lambda _: False,
+        poll_ms: int = 0,
     ) -> None:
         """``known``: those that were open when they were last read before this start.
 
+        ``poll_ms``: how long after one reading the next comes, at most.
         ``stranger``: whether a sales channel is known to be none of this account's.
         """
         self._stranger = stranger
+        self._overlap_ms = max(OVERLAP_MS, poll_ms + LAG_MARGIN_MS)
         self._walker = walker
         self._clock = clock
         self._channels = channels
@@ -74,7 +79,9 @@ class Orders:
             count, why = count + len(walk.rows), why or walk.why or too_many_unreadable(facts)
             oldest = min(oldest, walk.began(began))
         self._ended = {
-            part: each for part, each in self._ended.items() if each.modified >= after(oldest, -OVERLAP_MS)
+            part: each
+            for part, each in self._ended.items()
+            if each.modified >= after(oldest, -self._overlap_ms)
         }
         if not why:
             await self._ask_again(emit)
@@ -86,7 +93,7 @@ class Orders:
 
     def _windows(self, cursor: str, began: Instant, *, whole: bool) -> list[Query]:
         """What to ask for. However long nobody read, what ended meanwhile was changed since the last reading."""
-        since = after(Instant(int(cursor)), -OVERLAP_MS) if cursor else began
+        since = after(Instant(int(cursor)), -self._overlap_ms) if cursor else began
         if not whole:
             return [_changed_since(since)]
         since = min(since, after(began, -FIRST_LOOK_BACK_MS))
@@ -119,7 +126,7 @@ class Orders:
             self._doubts.pop(fact.part, None)
         if fact.status in _STANDING:
             self._open[fact.part] = fact
-        elif fact.modified >= after(asked, -2 * OVERLAP_MS):
+        elif fact.modified >= after(asked, -2 * self._overlap_ms):
             self._ended[fact.part] = fact
         renumbered = before is not None and before.key != fact.key
         old = [_ended(before, RENUMBERED, asked, asked)] if before is not None and renumbered else []

@@ -78,9 +78,9 @@ class Shopify:
         duplicates: frozenset[str] = frozenset(),
     ) -> None:
         """``places``: location ids that are ours to write. ``order_lag_ms``: how long after its change an order may
-        turn up in the list, which is filtered by the change. ``poll_ms``: how long after one reading the next comes,
-        which asks again for what the one before should have shown: a replica may lag without a sign. ``known``: slots
-        as last read before this start; ``duplicates``: SKUs that several items carried then.
+        turn up in the list, which is filtered by the change. ``poll_ms``: how long after one reading the next comes
+        at most, which asks again for what the one before should have shown: a replica may lag without a sign.
+        ``known``: slots as last read before this start; ``duplicates``: SKUs that several items carried then.
         """
         self._name = name
         self._clock = clock
