@@ -19,7 +19,7 @@ from reconcilerd.domain.facts import EXTENSIV, FindingKind, FindingRaised, JobEn
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.latches import CIRCUIT, INVARIANT, QUARANTINE, TUG
 from reconcilerd.domain.mirrors import frozen_mirrors
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, after, count_of, format_span
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, after, count_of, format_span
 from reconcilerd.domain.registry import RESETS
 from reconcilerd.domain.verdicts import LATCHED, MEANS, Verdict
 from reconcilerd.errors import Denied, ReconcilerdError
@@ -122,8 +122,8 @@ class Health:
         self.jobs: Mapping[str, JobEnded | None] = {}
         """Jobs that are done by the clock, and how each ended last."""
         self._mirrors_at = Instant(0)
-        self._large: dict[str, LargeOrder] = {}
-        """Large orders that people were told of, by subject."""
+        self._large: dict[str, dict[Sku, LargeOrder]] = {}
+        """Large orders that people were told of, by subject: what each takes of each component."""
         passes.announce = self.announce
 
     async def run(self) -> None:
@@ -433,21 +433,27 @@ class Health:
             await self._say(bool(lost), "missing_orders", channel, text, {"do": do})
 
     async def announce(self, orders: Sequence[LargeOrder]) -> None:
-        """Tell people of large orders at once: their channels are about to be lowered."""
+        """Tell people of large orders at once: their channels are about to be lowered. An order is one alert."""
+        told: set[str] = set()
         for order in orders:
-            subject = f"{order.component}/{order.channel}/{order.order}"
-            self._large[subject] = order
+            subject = f"{order.channel}/{order.order}"
+            self._large.setdefault(subject, {})[order.component] = order
+            told.add(subject)
+        for subject in sorted(told):
+            taken = list(self._large[subject].values())
+            parts = [f"{each.units} of the {each.available} units of {each.component}" for each in taken]
             text = (
-                f"order {order.order} of {order.channel} takes {order.units} of the {order.available} units of "
-                f"{order.component} that were available; every channel that shares them follows"
+                f"order {taken[0].order} of {taken[0].channel} takes {_named(parts)} that were available; "
+                "every channel that shares them follows"
             )
-            await self._say(True, "large_order", subject, text)
+            details = {"do": "nothing where it is sound; else cancel it in the store"}
+            await self._say(True, "large_order", subject, text, details)
 
     async def _large_orders(self) -> None:
         """An announcement ends when its order is shipped, cancelled, or large no longer."""
         standing = {each.identity for group in self._passes.standing.large.values() for each in group}
-        for subject, order in list(self._large.items()):
-            if order.identity not in standing:
+        for subject, taken in list(self._large.items()):
+            if standing.isdisjoint(each.identity for each in taken.values()):
                 del self._large[subject]
                 await self._say(False, "large_order", subject, "")
 

@@ -69,7 +69,14 @@ def standing_of(reader: Kept, now: Instant) -> Standing:
 def _warnings(reader: Kept, backup: Backup | None, space: Room, now: Instant) -> Iterator[str]:
     if reader.astray:
         yield f"{reader.astray}, and the daemon writes into the one that was there: {PUT_BACK}"
-    if late := overdue(backup, now, reader.began):
+    began = reader.began
+    # A ledger whose oldest entries were compacted away began earlier than it shows.
+    if backup is not None and began is not None and reader.anchor is None and began > backup.at:
+        yield (
+            f"the ledger was begun anew at {format_instant(began)}, and a backup is older: if the one before "
+            f"was lost, stop the daemon and run: reconcilerd restore {backup.file} --replace"
+        )
+    if late := overdue(backup, now, began):
         yield late
     if space.low:
         yield (

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -172,6 +173,22 @@ def test_how_the_keep_stands_is_told_with_what_to_do(
     assert told(old).room.database == written.stat().st_size
     monkeypatch.setattr("reconcilerd.ledger.standing.room", lambda _: Room(1 << 30, 1 << 20, 1, 1))
     assert "1 MiB (0.1 %)" in told(old).warnings[0]
+
+
+def test_a_ledger_that_was_begun_anew_beside_a_backup_is_told(written: Path, tmp_path: Path) -> None:
+    """Without it the daemon has forgotten what it had under way, and what people said."""
+    made = taken(written, tmp_path / "b")
+    for each in written.parent.glob("l.db*"):
+        if each.name in {"l.db", "l.db-wal", "l.db-shm"}:
+            each.unlink()
+    with Ledger.open(written, clock=lambda: Instant(NOON + DAY_MS)) as ledger:
+        assert standing_of(ledger, Instant(NOON + DAY_MS)).warnings == (), "nothing is in it yet"
+        ledger.append([stock("a", 1, 1)])
+        (warning,) = standing_of(ledger, Instant(NOON + DAY_MS)).warnings
+        assert f"reconcilerd restore {made.backup.file} --replace" in warning
+    taken(written, tmp_path / "b", NOON + DAY_MS + 1)
+    with closing(open_reader(written)) as reader:
+        assert standing_of(reader, Instant(NOON + DAY_MS + 1)).warnings == ()
 
 
 def test_older_backups_go_and_nothing_else_does(written: Path, tmp_path: Path) -> None:
