@@ -27,6 +27,7 @@ from reconcilerd.transport.progress import rest
 
 CHECK_EVERY_S = 15.0
 EXPOSURE_AFTER_MS = 120_000
+OFFLINE_AFTER_MS = 300_000
 CLOCK_ALERT_MS = 900_000
 SOLD_WITHIN_MS = 86_400_000
 READ_WITHIN_MS = 3_600_000
@@ -204,6 +205,7 @@ class Health:
         first = self._looked is None
         for system in (EXTENSIV, *self._desk.book.policy.channels):
             await self._credentials(system)
+        await self._offline()
         await self._stale()
         await self._exposure()
         await self._drift()
@@ -259,6 +261,30 @@ class Health:
         do = "put the right secret where the configuration names it, then systemctl restart reconcilerd"
         details = {"why": next(iter(refused.values()), ""), "do": do}
         await self._say(bool(refused), "credentials_refused", system, text, details)
+
+    def _silent(self, system: str) -> tuple[Instant, str] | None:
+        """Since when nothing of a system was read completely, though it was tried, and why; None where something is."""
+        if self.refused(system):
+            return None  # it answers; what it says has an alert of its own
+        book, feeds = self._desk.book, [each for each in self._feeds if each.partition(".")[0] == system]
+        read = max((book.sweeps[each].ended for each in feeds if each in book.sweeps), default=self.began)
+        tried = (book.tried[each] for each in feeds if each in book.tried)
+        why = next((each.why for each in tried if not each.complete and each.ended > read), None)
+        return None if why is None else (read, why)
+
+    async def _offline(self) -> None:
+        """One alert where it is not a system that is not read, but all of them: it has one cause, most likely here."""
+        systems = dict.fromkeys(feed.partition(".")[0] for feed in self._feeds)
+        silent = {system: found for system in systems if (found := self._silent(system))}
+        last = max((read for read, _ in silent.values()), default=self.began)
+        ago = self._desk.clock() - last
+        on = 1 < len(systems) == len(silent) and ago > OFFLINE_AFTER_MS
+        text = f"none of {len(systems)} systems is read, the last one was {format_span(ago)} ago: "
+        details = {
+            "why": "; ".join(f"{system}: {why[:120]}" for system, (_, why) in list(silent.items())[:NAMED]),
+            "do": "reconcilerd doctor; look at the network, the proxy and the name service of this machine",
+        }
+        await self._say(on, "offline", "systems", text + _named(list(systems)), details)
 
     async def _stale(self) -> None:
         """One alert a system: what keeps one of its feeds from being read keeps most of them."""

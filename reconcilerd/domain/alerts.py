@@ -69,6 +69,14 @@ KINDS: Mapping[str, AlertKind] = MappingProxyType(
             5,
             (*_CHECKED_SINCE, "missing_orders"),
         ),
+        "offline": _kind(
+            "critical",
+            "No system at all is read: this machine, its network, or all of them.",
+            0,
+            15,  # of the calls of the last ten minutes many have failed, still
+            ("stale_source", "channel_errors", "exposure", "missing_orders", *_CHECKED_SINCE),
+            everywhere=True,
+        ),
         "credentials_refused": _kind(
             "critical",
             "A system refuses our credentials.",

@@ -228,6 +228,35 @@ async def test_rows_and_their_total_are_held_against_each_other() -> None:
     assert [(each.subject, each.cleared) for each in tenant.findings("totals_disagree")] == [("aa", True)]
 
 
+async def test_where_many_totals_differ_a_whole_reading_of_rows_comes_first() -> None:
+    """Row by row all of it would be believed, however unlikely it is together: that is judged by whole readings."""
+    desk = Desk(world_of({f"s{n:02}": 5 for n in range(12)}))
+    tenant = Tenant(desk)
+    await tenant.sweep("stock")
+    desk.clock.pass_by(30 * MINUTE)
+    for each in desk.world.bins.values():
+        each.on_hand = each.copied = 0
+    await tenant.sweep("totals")
+    assert stock(tenant) == {}
+    await tenant.sweep("stock")
+    assert set(stock(tenant).values()) == {0}
+    await tenant.sweep("totals")
+    assert (stock(tenant), tenant.findings("totals_disagree")) == ({}, [])
+
+
+async def test_of_many_totals_that_differ_from_rows_just_read_each_is_checked() -> None:
+    tenant = Tenant(Desk(world_of({f"s{n:02}": 5 for n in range(12)})))
+
+    def elsewhere(path: str, _query: dict[str, str], body: Any) -> Any:
+        return [row | {"onHandQuantity": 9} for row in body] if path.endswith("/total") else body
+
+    tenant.spoil = elsewhere
+    for feed in ("stock", "totals", "stock", "totals"):
+        assert tenant.findings("totals_disagree") == []
+        await tenant.sweep(feed)
+    assert len(tenant.findings("totals_disagree")) == 12
+
+
 async def test_a_total_is_not_held_against_rows_read_long_before() -> None:
     desk = Desk(world_of({"a": 5}))
     tenant = Tenant(desk)

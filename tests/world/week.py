@@ -141,6 +141,7 @@ class Week:
         """One after the other, with what is left of the week in equal parts between them."""
         menu: list[Callable[[], Awaitable[None]]] = [
             self.extensiv_is_down,
+            self.network_is_down,
             self.token_is_revoked,
             self.mirror_stands_still,
             self.unmapped_sku_sells,
@@ -170,6 +171,14 @@ class Week:
     async def extensiv_is_down(self) -> None:
         with self.cause("Extensiv is down for an hour", "stale_source", "channel_errors", "exposure"):
             self.down.add("/extensiv")
+            await anyio.sleep(HOUR_S)
+            self.down.clear()
+            await anyio.sleep(0.3 * HOUR_S)
+
+    async def network_is_down(self) -> None:
+        """One cause, one page: who is woken by five of them looks at five vendors."""
+        with self.cause("the network is down", "offline"):
+            self.down.update(("/extensiv", "/shopify"))
             await anyio.sleep(HOUR_S)
             self.down.clear()
             await anyio.sleep(0.3 * HOUR_S)

@@ -35,6 +35,8 @@ MOST_A_CALL: Final = 40
 MAX_AGAIN: Final = 2_000
 """SKUs a sweep reads again because it met the bins of one place at different moments: half a minute or so."""
 MANY_TIMES: Final = 5
+FEW_SKUS: Final = 3
+"""Of whatever business: so few that differ are no wonder."""
 FEW_UNITS: Final = 20
 """More than so many times of what there was, and at least of so few, is checked before it is believed."""
 MAX_CHECKS: Final = 50
@@ -97,6 +99,10 @@ class Stock:
         self._read_at: dict[Sku, Instant] = {}
         """When the newest of its rows that were told was asked for."""
         self._disagree: set[Sku] = set()
+        self._after_rows: set[Sku] = set()
+        """SKUs whose total differed from their rows while that of many did."""
+        self._to_check: set[Sku] = set()
+        """Those of them whose rows were read since."""
 
     async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str, Instant]:
         """Read all rows; how many, why the reading is not complete, if it is not, and the oldest moment it tells of."""
@@ -135,6 +141,8 @@ class Stock:
             return len(walk.rows), walk.why, walk.began(began)
         self._bins.update({sku: frozenset(each.stock_id for each in seen[sku]) for sku in torn})
         self._bins_known = True
+        self._to_check |= self._after_rows
+        self._after_rows.clear()
         moving = await self._read_again(torn, emit)
         why = _open(unsettled, unread, moving)
         if denied:
@@ -274,11 +282,26 @@ class Stock:
             if self._counts.get(sku, _pair(total)) != _pair(total)
         ]
         differing.sort(key=lambda sku: sku in self._disagree)
+        left = self._left_to_the_rows(differing)
+        differing = [sku for sku in differing if sku not in left]
         agree = self._disagree - set(differing)
         facts += [self._agrees(sku) for sku in sorted(agree)]
         facts += await self._check(differing[:MAX_CHECKS], emit)
         await emit(Page(TOTALS, tuple(facts)))
         return len(walk.rows), walk.why
+
+    def _left_to_the_rows(self, differing: Sequence[Sku]) -> set[Sku]:
+        """Those of many SKUs that nobody checks yet: so much that changed at once is for a whole reading to tell.
+
+        Read one by one it would be believed, however unlikely all of it together is. What differs still after the next
+        whole reading of rows is checked.
+        """
+        fresh = {sku for sku in differing if sku not in self._disagree and sku not in self._to_check}
+        self._to_check.clear()
+        if len(fresh) <= max(FEW_SKUS, min(SKUS_A_CALL, len(self._counts) // 2)):
+            return set()
+        self._after_rows |= fresh
+        return fresh
 
     async def _check(self, skus: Sequence[Sku], emit: Emit) -> list[Fact]:
         """Rows, totals, rows again: only where the rows stood still can the total between them be wrong."""
