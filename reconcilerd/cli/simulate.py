@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,21 @@ def _outcomes(ask: Ask, make: Callable[[int], Market], seeds: Sequence[int]) -> 
     if len(seeds) == 1:
         yield run(seeds[0])
         return
-    with ProcessPoolExecutor() as pool:
-        yield from pool.map(run, seeds)
+    # Forked with it: neither a policy nor a calendar travels from process to process.
+    with ProcessPoolExecutor(mp_context=get_context("fork"), initializer=_keep, initargs=(run,)) as pool:
+        yield from pool.map(_kept, seeds)
+
+
+_RUN: list[Callable[[int], Outcome]] = []
+"""What the seeds of this process are run by."""
+
+
+def _keep(run: Callable[[int], Outcome]) -> None:
+    _RUN[:] = [run]
+
+
+def _kept(seed: int) -> Outcome:
+    return _RUN[0](seed)
 
 
 def _run(ask: Ask, make: Callable[[int], Market], seed: int) -> Outcome:

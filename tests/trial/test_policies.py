@@ -144,6 +144,17 @@ def test_when_it_began_is_told_where_it_matters(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["from"] == "2026-11-27T08:00:00Z"
 
 
+def test_a_policy_is_tried_in_several_seeds_at_once(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(SHIPPED, "utf-8")
+    asked = ("--policy", "config.toml", "--seeds", "1..2", "--days", "0.02", "--skus", "3", "--json")
+    done = run(tmp_path, "simulate", *asked)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["seeds"], told["violations"]) == ([1, 2], [])
+    one = json.loads(run(tmp_path, "simulate", *asked[:2], "--seed", "1", *asked[4:]).stdout)
+    assert 0 < one["orders"] < told["orders"]
+
+
 def test_a_time_without_a_zone_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, "simulate", "--from", "2026-11-27T08:00:00")
     assert done.returncode == 2
