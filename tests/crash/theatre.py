@@ -58,10 +58,12 @@ class Death:
         mine = self.steps == self.at
         if not mine:
             return await step()
-        if self.after:
-            with suppress(Exception):  # a request that got no answer took its step too
-                await step()
-        self.dead = True
+        try:
+            if self.after:
+                with suppress(Exception):  # a request that got no answer took its step too
+                    await step()
+        finally:
+            self.dead = True  # where nobody waited for the answer any longer, by the next step
         raise Killed
 
 
