@@ -47,7 +47,7 @@ class Page:
 
 def pages(root: click.Group) -> list[Page]:
     """A page for the program, for each of its commands and groups, and for the thin ``reconcile``."""
-    made = list(_of(root, click.Context(root, info_name=PROGRAM)))
+    made = list(_of(root, click.Context(root, info_name=PROGRAM, **root.context_settings)))
     return [*made, _thin(THIN, THIN, (f"{PROGRAM}-{THIN}",))]
 
 
