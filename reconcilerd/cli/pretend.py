@@ -1,7 +1,6 @@
 """Commands that need no business: they bring a pretend one with them."""
 
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import click
 from typing_extensions import override
 
 from reconcilerd.cli.options import json_option
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.names import Instant, format_instant, parse_instant
 
 
 @click.command()
@@ -82,14 +81,14 @@ class Moment(click.ParamType[Instant]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Instant:
         """Raises UsageError for what is no such time."""
         try:
-            at = datetime.fromisoformat(str(value))
-        except ValueError:
+            at = parse_instant(str(value))
+        except (ValueError, OverflowError):
             at = None
-        if at is None or at.tzinfo is None or not 1971 <= at.year <= 2100:
+        if at is None or not "1971" <= format_instant(at)[:4] <= "2100":
             self.fail(
                 f"{str(value)[:60]!r} is no time with a zone; write it like 2026-11-27T08:00:00Z", param, ctx
             )
-        return Instant(round(at.timestamp() * 1000))
+        return at
 
 
 MAX_SEEDS = 100_000

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,7 +20,7 @@ from reconcilerd.config.load import load
 from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import redact
 from reconcilerd.daemon.logs import configure
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.domain.policy import Mode, Policy
 from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.faults import LEVELS, faults_of, menu_lines
@@ -72,7 +71,7 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
             click.echo(f"  seed {outcome.seed}: {_one(outcome)}")
     result = _result(outcomes, time.perf_counter() - began_s)
     if what.begins != START:
-        result["from"] = as_text(what.begins)
+        result["from"] = format_instant(what.begins)
     if ask.record is not None:
         _write_record(ask.record, outcomes)
     if as_json:
@@ -192,14 +191,12 @@ def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:
         f"faults {ask.faults}, mode {policy.limits.mode}, policy {ask.config or 'of its own'}.",
     ]
     if ask.begins not in {None, START}:
-        lines.append(f"It begins at {as_text(ask.begins or START)}, by the clock of the policy's dates.")
+        lines.append(
+            f"It begins at {format_instant(ask.begins or START)}, by the clock of the policy's dates."
+        )
     if policy.limits.mode is Mode.OBSERVE:
         lines.append("Mode observe writes nothing: the figures are those of doing nothing.")
     return lines
-
-
-def as_text(at: Instant) -> str:
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _one(outcome: Outcome) -> str:
@@ -254,6 +251,6 @@ def _summary(ask: Ask, result: dict[str, Any]) -> list[str]:
 def _again(ask: Ask, seed: int) -> str:
     named = [f"--policy {ask.config}"] if ask.config else []
     named += [f"--orders {ask.orders}"] if ask.orders else []
-    named += [f"--from {as_text(ask.begins)}"] if ask.begins not in {None, START} else []
+    named += [f"--from {format_instant(ask.begins)}"] if ask.begins not in {None, START} else []
     plain = f"--days {ask.days:g} --skus {ask.skus} --channels {ask.channels} --faults {ask.faults}"
     return " ".join(["reconcilerd simulate", f"--seed {seed}", plain, *named])

@@ -18,7 +18,7 @@ from reconcilerd.config.policy import policy_of
 from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import Auth, Settings, WebSection
 from reconcilerd.daemon.keeper import Terms
-from reconcilerd.daemon.pollers import WHOLE_ORDERS_S, Pace
+from reconcilerd.daemon.pollers import Pace, paces_of
 from reconcilerd.domain.facts import CorrectionPlanned
 from reconcilerd.domain.names import ChannelName, FeedName, after
 from reconcilerd.errors import ConfigFault
@@ -174,17 +174,13 @@ def _or_faults(make: Callable[[], T], faults: list[str]) -> T | None:
 def paces(settings: Settings) -> dict[FeedName, Pace]:
     """How often each feed is read."""
     extensiv = settings.extensiv
-    found = {
-        FeedName(f"extensiv.{feed}"): Pace(extensiv.catalogue_poll_s)
-        for feed in ("products", "listings", "warehouses", "channels")
-    }
-    found[FeedName("extensiv.orders")] = Pace(extensiv.orders_poll_s, whole_every_s=WHOLE_ORDERS_S)
-    found[FeedName("extensiv.stock")] = Pace(extensiv.stock_poll_s)
-    found[FeedName("extensiv.totals")] = Pace(extensiv.totals_poll_s)
-    for channel in settings.channels:
-        for feed in ("slots", "orders"):
-            found[FeedName(f"{channel.name}.{feed}")] = Pace(channel.poll_s)
-    return found
+    return paces_of(
+        catalogue_s=extensiv.catalogue_poll_s,
+        orders_s=extensiv.orders_poll_s,
+        stock_s=extensiv.stock_poll_s,
+        totals_s=extensiv.totals_poll_s,
+        channels_s={channel.name: channel.poll_s for channel in settings.channels},
+    )
 
 
 def _endpoint(base_url: str, auth: Auth, has: Pair | Secret) -> Endpoint:

@@ -47,6 +47,8 @@ def rejected_rows(facts: Iterable[Fact]) -> list[FindingRaised]:
     ]
 
 
+LAG_MARGIN_MS: Final = 60_000
+"""Orders are asked for so far beyond a poll: a replica may lag without a sign, and the next reading asks again."""
 SET_ASIDE: Final = 5
 """Orders that a reading may leave to a person; more that cannot be read are no longer single bad orders."""
 

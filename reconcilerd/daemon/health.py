@@ -262,6 +262,10 @@ class Health:
         details = {"why": next(iter(refused.values()), ""), "do": do}
         await self._say(bool(refused), "credentials_refused", system, text, details)
 
+    def _systems(self) -> list[str]:
+        """Whose feeds are watched."""
+        return list(dict.fromkeys(feed.partition(".")[0] for feed in self._feeds))
+
     def _silent(self, system: str) -> tuple[Instant, str] | None:
         """Since when nothing of a system was read completely, though it was tried, and why; None where something is."""
         if self.refused(system):
@@ -274,7 +278,7 @@ class Health:
 
     async def _offline(self) -> None:
         """One alert where it is not a system that is not read, but all of them: it has one cause, most likely here."""
-        systems = dict.fromkeys(feed.partition(".")[0] for feed in self._feeds)
+        systems = self._systems()
         silent = {system: found for system in systems if (found := self._silent(system))}
         last = max((read for read, _ in silent.values()), default=self.began)
         ago = self._desk.clock() - last
@@ -284,14 +288,14 @@ class Health:
             "why": "; ".join(f"{system}: {why[:120]}" for system, (_, why) in list(silent.items())[:NAMED]),
             "do": "reconcilerd doctor; look at the network, the proxy and the name service of this machine",
         }
-        await self._say(on, "offline", "systems", text + _named(list(systems)), details)
+        await self._say(on, "offline", "systems", text + _named(systems), details)
 
     async def _stale(self) -> None:
         """One alert a system: what keeps one of its feeds from being read keeps most of them."""
         stale: dict[str, list[tuple[FeedName, int]]] = {}
         for feed, age in self.stale().items():
             stale.setdefault(feed.partition(".")[0], []).append((feed, age))
-        for system in dict.fromkeys(feed.partition(".")[0] for feed in self._feeds):
+        for system in self._systems():
             feeds = stale.get(system, [])
             if not feeds:
                 await self._say(False, "stale_source", system, "")

@@ -53,6 +53,21 @@ class Pace:
         return round(self.every_s * (1 + self.jitter) * 1000)
 
 
+def paces_of(
+    *, catalogue_s: float, orders_s: float, stock_s: float, totals_s: float, channels_s: Mapping[str, float]
+) -> dict[FeedName, Pace]:
+    """How often each feed is read: Extensiv's catalogue, orders, stock and totals, and both feeds of each channel."""
+    rest_of_it = ("products", "listings", "warehouses", "channels")
+    found = {FeedName(f"extensiv.{feed}"): Pace(catalogue_s) for feed in rest_of_it}
+    found[FeedName("extensiv.orders")] = Pace(orders_s, whole_every_s=WHOLE_ORDERS_S)
+    found[FeedName("extensiv.stock")] = Pace(stock_s)
+    found[FeedName("extensiv.totals")] = Pace(totals_s)
+    for name, every_s in channels_s.items():
+        for feed in ("slots", "orders"):
+            found[FeedName(f"{name}.{feed}")] = Pace(every_s)
+    return found
+
+
 async def poll(
     source: Source,
     feed: FeedName,

@@ -51,10 +51,6 @@ MAIN, COPIED = 1, 2
 NOTHING_SHOWN: Mapping[tuple[str, str], int] = MappingProxyType({})
 
 
-def never_closed(_now: Instant) -> tuple[Closed, ...]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One SKU's character: how many units a receipt brings, and how many visitors ask for it in an hour."""
@@ -82,7 +78,7 @@ class Market:
     pacing: Pacing = PACING
     begins: Instant = START
     """When the doors open, by the clock of the policy's dates and calendar."""
-    closed: Callable[[Instant], tuple[Closed, ...]] = never_closed
+    closed: Callable[[Instant], tuple[Closed, ...]] = lambda _: ()
     """The freeze windows that are open at a moment."""
     in_step: bool = False
     """Whether the listings show what policy gives them when the doors open; else nothing, and the daemon begins."""
@@ -109,7 +105,7 @@ def market(
     invoices: Sequence[Invoice] = (),
     pacing: Pacing = PACING,
     begins: Instant = START,
-    closed: Callable[[Instant], tuple[Closed, ...]] = never_closed,
+    closed: Callable[[Instant], tuple[Closed, ...]] = lambda _: (),
 ) -> Market:
     """A small, busy business; with ``policy``, its channels, places and SKUs; with ``invoices``, what sold best.
 

@@ -14,7 +14,7 @@ from typing_extensions import override
 from reconcilerd.assemble import Assembled, Endpoint, Wiring, assemble
 from reconcilerd.config.secret import Secret
 from reconcilerd.daemon.desk import Journal
-from reconcilerd.daemon.pollers import WHOLE_ORDERS_S, Pace
+from reconcilerd.daemon.pollers import Pace, paces_of
 from reconcilerd.domain.change import Closed
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.names import ChannelName, FeedName, Instant
@@ -109,15 +109,13 @@ class Pacing:
 
     def paces(self, channels: Iterable[ChannelName]) -> dict[FeedName, Pace]:
         """The pace of every feed."""
-        rest = ("products", "listings", "warehouses", "channels")
-        found = {FeedName(f"extensiv.{feed}"): Pace(self.rest_s) for feed in rest}
-        found[FeedName("extensiv.totals")] = Pace(self.totals_s)
-        found[FeedName("extensiv.orders")] = Pace(self.orders_s, whole_every_s=WHOLE_ORDERS_S)
-        found[FeedName("extensiv.stock")] = Pace(self.stock_s)
-        for name in channels:
-            for feed in ("orders", "slots"):
-                found[FeedName(f"{name}.{feed}")] = Pace(self.of_channel.get(name, self.channels_s))
-        return found
+        return paces_of(
+            catalogue_s=self.rest_s,
+            orders_s=self.orders_s,
+            stock_s=self.stock_s,
+            totals_s=self.totals_s,
+            channels_s={name: self.of_channel.get(name, self.channels_s) for name in channels},
+        )
 
 
 def wire(

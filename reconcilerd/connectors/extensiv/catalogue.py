@@ -11,6 +11,7 @@ from reconcilerd.connectors.extensiv.walk import (
     PAGINGS,
     PRODUCTS,
     SKUS_A_CALL,
+    Walk,
     Walker,
     Wire,
     key_of,
@@ -127,7 +128,6 @@ class Catalogue:
 
         Where many are lost, a page was cut most likely: several are asked for in one call first, to find those.
         """
-        paging = PAGINGS[feed]
         gone: list[Entry] = []
         # A bounded number each time: the next reading asks for those that are left over.
         open_ = max(0, len(lost) - MAX_CONFIRM)
@@ -137,7 +137,7 @@ class Catalogue:
             if key in there:
                 continue
             walks = [await self._walker.walk_skus(feed, {entry.sku}) for _ in range(2)]
-            read = {key_of(row, paging.key): (row, at) for walk in walks for row, at in walk.rows}
+            read = _by_key(feed, *walks)
             if any(walk.why for walk in walks) or not self._walker.spells(entry.sku):
                 open_ += 1
             elif key in read:
@@ -148,7 +148,7 @@ class Catalogue:
                 # A product that was made anew under the same SKU has another id, and is there.
                 if all(each.about != entry.about for each in others.values()):
                     gone.append(replace(entry, active=False, as_of=self._clock()))
-        name = paging.path.rpartition("/")[2]
+        name = PAGINGS[feed].path.rpartition("/")[2]
         why = f"{open_} {name} of the last reading could not be found again" if open_ else ""
         return gone, list(there.values()), why
 
@@ -158,9 +158,13 @@ class Catalogue:
         there: dict[object, Row] = {}
         for start in range(0, len(skus), SKUS_A_CALL):
             walk = await self._walker.walk_skus(feed, skus[start : start + SKUS_A_CALL])
-            read = {key_of(row, PAGINGS[feed].key): (row, at) for row, at in walk.rows}
-            there |= {key: each for key, each in read.items() if key in lost}
+            there |= {key: each for key, each in _by_key(feed, walk).items() if key in lost}
         return there
+
+
+def _by_key(feed: FeedName, *walks: Walk) -> dict[object, Row]:
+    """The rows of some readings, each as it was read last."""
+    return {key_of(row, PAGINGS[feed].key): (row, asked) for walk in walks for row, asked in walk.rows}
 
 
 def _read(feed: FeedName, row: Wire, asked: Instant) -> tuple[Entry, tuple[FindingRaised, ...]] | Rejected:

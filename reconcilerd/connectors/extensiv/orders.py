@@ -11,14 +11,12 @@ from typing import Final
 
 from reconcilerd.connectors.extensiv import rows
 from reconcilerd.connectors.extensiv.walk import ORDERS, PAGINGS, Query, Walk, Walker, Wire, key_of
-from reconcilerd.connectors.port import Emit, Page, too_many_unreadable
+from reconcilerd.connectors.port import LAG_MARGIN_MS, Emit, Page, too_many_unreadable
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.domain.facts import Fact, FindingRaised, OrderObserved, OrderStatus, SweepRead
 from reconcilerd.domain.names import ChannelName, Instant, after, format_instant
 
 OVERLAP_MS: Final = 120_000
-LAG_MARGIN_MS: Final = 60_000
-"""Beyond a poll: a replica may lag without a sign, and the next reading asks again for what the one before lacked."""
 FIRST_LOOK_BACK_MS: Final = 14 * 86_400_000
 """For orders in a status that this version cannot ask for by name."""
 MAX_SOUGHT: Final = 100

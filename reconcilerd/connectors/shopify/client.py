@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from reconcilerd.connectors.port import (
+    LAG_MARGIN_MS,
     Emit,
     Page,
     Withholding,
@@ -46,7 +47,6 @@ IDS_A_CALL: Final = PAGE
 MAX_NESTED_PAGES: Final = 50
 DEPTH_CAP: Final = 25_000
 OVERLAP_MS: Final = 300_000
-LAG_MARGIN_MS: Final = 60_000
 FIRST_LOOK_BACK_MS: Final = 2 * 86_400_000
 MAX_CONFIRM: Final = 200
 UNSHIPPED: Final = ("unshipped", "unfulfilled", "partial", "on_hold", "scheduled", "request_declined")
