@@ -62,7 +62,7 @@ class Kind:
     bundle: tuple[tuple[str, int], ...] = ()
 
 
-CHARACTERS = ((20, 4.0, True), (20, 4.0, False), (200, 20.0, True), (20, 0.5, False))
+CHARACTERS = ((20, 4.0, True), (20, 4.0, False), (200, 12.0, True), (20, 0.5, False))
 """Units, visitors an hour, whether its pool is split: scarce, common, hot, slow; repeated over the SKUs."""
 
 

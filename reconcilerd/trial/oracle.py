@@ -41,7 +41,7 @@ class Oracle:
         for claim in position.claims:
             if claim.kind in {*ORDERED, ClaimKind.UNHEARD}:
                 number = claim.about.partition("/")[0].partition(" ")[0]
-                waived = claim.waived if self._may_waive(claim.channel) else 0
+                waived = claim.waived if claim.waived and self._may_waive(claim.channel) else 0
                 counted.setdefault((number, claim.component), []).append(claim.units + waived)
         for component, _ in position.sold:
             orders = self._taking(component)
@@ -50,17 +50,22 @@ class Oracle:
                 total = sum(found) if found else 0
                 if total == units and not self._over(order):
                     continue  # as nearly always: what follows is slow
+                if total > units:
+                    what = "I9", f"order {order.number} takes {units} of {component}, counted are {found}"
+                elif total < units and self._open(order) and self._heard(order):
+                    what = "I6", f"order {order.number} takes {units} of {component}, counted are {total}"
+                elif not self._over(order):
+                    continue
+                elif found:
+                    what = "I6", f"order {order.number} is finished and still takes {found} of {component}"
+                else:
+                    what = None
                 if self._misread(order):
                     continue
-                if total > units:
-                    yield "I9", f"order {order.number} takes {units} of {component}, counted are {found}"
-                elif total < units and self._open(order) and self._heard(order):
-                    yield "I6", f"order {order.number} takes {units} of {component}, counted are {total}"
-                elif self._over(order):
-                    if found:
-                        yield "I6", f"order {order.number} is finished and still takes {found} of {component}"
-                    else:
-                        del orders[order.id]
+                if what is not None:
+                    yield what
+                else:
+                    del orders[order.id]
 
     def raised_too_much(
         self, position: Position, ideal: Mapping[SlotKey, int], raises: Iterable[tuple[SlotKey, int]]
@@ -129,10 +134,11 @@ class Oracle:
         )
 
     def _taking(self, component: Sku) -> dict[int, tuple[Order, int]]:
-        for order in islice(self.world.orders.values(), self._seen, None):
-            for name, units in self._takes(order):
-                self._orders.setdefault(name, {})[order.id] = (order, units)
-        self._seen = len(self.world.orders)
+        if len(self.world.orders) > self._seen:
+            for order in islice(self.world.orders.values(), self._seen, None):
+                for name, units in self._takes(order):
+                    self._orders.setdefault(name, {})[order.id] = (order, units)
+            self._seen = len(self.world.orders)
         return self._orders.get(component, {})
 
     def _takes(self, order: Order) -> Iterator[tuple[str, int]]:

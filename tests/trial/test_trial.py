@@ -46,7 +46,7 @@ def test_a_daemon_that_raises_without_headroom_is_found_out(monkeypatch: pytest.
 
     monkeypatch.setattr(planning, "_granted", generous)
     monkeypatch.setattr(planning, "estimated", lambda _position, ideal: dict.fromkeys(ideal, 0))
-    found = {each.invariant for seed in (3, 5) for each in trial(seed, "none").violations}
+    found = {each.invariant for seed in (3, 4) for each in trial(seed, "none").violations}
     assert found == {"I2", "I3"}
 
 
