@@ -1,11 +1,10 @@
-"""Unknown is not zero: ``Known(n) | Unknown(reason) | Gone``, and sums that keep the difference.
+"""What a number of units may be, and how many are likely sold in a time: integers, so that nothing depends on a float.
 
-Also the integer arithmetic of expected sales, so that no decision ever depends on a float.
+What nobody has stated is None where it is kept, never 0: not of a slot (``SlotObserved.quantity``), nor of a component
+(``Position.unknown``).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from math import isqrt
 from typing import Final
 
@@ -16,18 +15,6 @@ _MICRO: Final = 1_000_000
 _HOUR_MS: Final = 3_600_000
 
 
-class Why(StrEnum):
-    """Why a quantity is not known."""
-
-    NEVER_READ = "never_read"
-    INCOMPLETE = "incomplete"
-    STALE = "stale"
-    MALFORMED = "malformed"
-    UNTRACKED = "untracked"
-    UNMAPPED = "unmapped"
-    CONFLICTING = "conflicting"
-
-
 def units(value: object, what: str = "quantity") -> int:
     """A whole number of units from 0 to MAX_UNITS. Raises ValueError for all else; ``True`` is not 1."""
     if type(value) is not int:
@@ -35,45 +22,6 @@ def units(value: object, what: str = "quantity") -> int:
     if not 0 <= value <= MAX_UNITS:
         raise ValueError(f"{what} must be from 0 to {MAX_UNITS}, not {value}")
     return value
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A quantity somebody answerable has stated."""
-
-    n: int
-
-    def __post_init__(self) -> None:
-        units(self.n)
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A quantity nobody has stated, with the reason. Never to be read as zero."""
-
-    why: Why
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The thing counted is confirmed not to exist any more."""
-
-
-Quantity = Known | Unknown | Gone
-
-
-def total(parts: Iterable[Quantity]) -> Quantity:
-    """The sum of all parts; Unknown as soon as one is. Gone adds nothing."""
-    amount = 0
-    for part in parts:
-        match part:
-            case Known(n):
-                amount += n
-            case Unknown():
-                return part
-            case Gone():
-                pass
-    return Known(amount)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,6 @@ class Invariant:
     sentence: str
     checks: tuple[tuple[Where, str], ...]
 
-    @property
-    def in_production(self) -> bool:
-        return any(where in {Where.PLAN, Where.WRITE} for where, _ in self.checks)
-
 
 _PLAN = (Where.PLAN, "reconcilerd.domain.invariants:check_plan")
 _WRITE = (Where.WRITE, "reconcilerd.domain.invariants:check_write")

@@ -30,7 +30,7 @@ from reconcilerd.domain.names import Instant, LocationName, Sku, SlotKey, sku_of
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import AfterDark, Mode, Percent, SkuRule
 from reconcilerd.domain.position import ClaimKind, StockView
-from reconcilerd.domain.quantities import Gone, Known, Rate, total
+from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.survey import Surveyor, weather_of
 from tests.domain.books import SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
 from tests.domain.builders import NOW, A, offer, position, slot
@@ -270,7 +270,6 @@ def test_history_is_judged_by_what_was_sent() -> None:
 def test_small_words() -> None:
     assert sku_of(" Mug-1 ") == "mug-1"
     assert LocationObserved(LocationName("7"), "main", "", True, Instant(0)).about == "7"
-    assert total([Known(2), Gone(), Known(3)]) == Known(5)
 
 
 @pytest.mark.parametrize("order_lag_ms", [120_000, 600_000])

@@ -54,7 +54,6 @@ class FindingKind(StrEnum):
     SLOT_NOT_ONLINE = "slot_not_online"
     UNTRACKED_ITEM = "untracked_item"
     SELLS_PAST_ZERO = "sells_past_zero"
-    NATIVE_PUSH_ON = "native_push_on"
     FOREIGN_SLOT = "foreign_slot"
     REJECTED_ROW = "rejected_row"
     VIRTUAL_HAS_STOCK = "virtual_has_stock"
