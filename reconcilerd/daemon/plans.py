@@ -31,7 +31,7 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.guards import MEANS, Rails, Verdict
 from reconcilerd.domain.names import Instant, Sku, SlotKey, after, format_instant
-from reconcilerd.domain.plan import Entry, GroupPlan
+from reconcilerd.domain.plan import Entry, GroupPlan, once_agreed
 from reconcilerd.domain.plan_file import BadPlan, PlanFile, Planned, document, inputs_of, moved, read_document
 from reconcilerd.domain.position import Position
 from reconcilerd.domain.record import Only, Order, PutBack, decide
@@ -143,9 +143,10 @@ class Plans:
         return plans
 
     async def _read_what_is_old(self, groups: list[Sku], order: Order | None = None) -> bool:
-        """Read what is too old to decide by; whether anything was. A raise that is held for it waits for nobody."""
+        """Read what is too old to decide by, or to carry out what waits for a person; whether anything was."""
         plans = await self._plans_of(groups, order)
-        old = [plan.position for plan in plans if plan.wants.slots or plan.wants.stock]
+        wanted = [(plan.position, plan.wants | once_agreed(plan)) for plan in plans]
+        old = [position for position, wants in wanted if wants.slots or wants.stock]
         if old:
             await self._hands.read(sorted({offer.sku for each in old for offer in each.offers}))
         return bool(old)
@@ -162,7 +163,9 @@ class Plans:
             file = read_document(request["plan"])
         except BadPlan as bad:
             return error(f"the plan cannot be applied: {bad}", 2)
-        why = self._refused(file)
+        why, groups = self._refused(file), sorted({each.group for each in file.entries if each.written})
+        if not why and await self._read_what_is_old(groups):
+            why = self._refused(file)  # by now some may have moved
         if why:
             return error("\n  ".join((f"plan {file.id} is refused:", *map(visible, why))), 7)
         wanted = [each for each in file.entries if each.written]
@@ -175,9 +178,7 @@ class Plans:
             (self._release(file.id, wanted, by, reason),),
             (PlanApplied(file.id, file.digest, by, reason, self._desk.clock()),),
         )
-        return await self._carry_out(
-            file.id, word, sorted({each.group for each in wanted}), {each.slot for each in file.entries}
-        )
+        return await self._carry_out(file.id, word, groups, {each.slot for each in file.entries})
 
     def _refused(self, file: PlanFile) -> list[str]:
         """Why a plan must not be carried out; nothing where it may."""

@@ -12,7 +12,7 @@ from reconcilerd.domain.names import Instant, Sku
 from reconcilerd.domain.policy import Mode, Publisher, UnreadPeer
 from reconcilerd.domain.position import OfferView, Position
 from reconcilerd.domain.size import SIZE
-from reconcilerd.domain.verdicts import GOES, MEANS, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE, SOON, Verdict
+from reconcilerd.domain.verdicts import GOES, MEANS, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE, SOON, STALE, Verdict
 
 __all__ = [
     "GOES",
@@ -23,6 +23,7 @@ __all__ = [
     "SHORT_OF_ALLOWANCE",
     "SIZE",
     "SOON",
+    "STALE",
     "STANDING",
     "Change",
     "Closed",
@@ -251,16 +252,17 @@ RAISES: tuple[Guard, ...] = (
 def judge(change: Change, rails: Rails) -> Verdict:
     """The first guard that holds, or SEND. An envelope releases the size guards, never the others.
 
-    A size guard never sees what orders explain.
+    A size guard never sees what orders explain. What waits for a person is read anew once he has agreed, not again and
+    again until he does.
     """
     guards = STANDING + (LOWERS if change.lowers else RAISES)
-    for guard in guards:
-        verdict = guard(change, rails)
-        if verdict is not None:
-            return verdict
-    if not change.unexplained or released(change, rails.envelopes):
-        return Verdict.SEND
-    return next((verdict for guard in SIZE if (verdict := guard(change, rails)) is not None), Verdict.SEND)
+    held = next((verdict for guard in guards if (verdict := guard(change, rails)) is not None), None)
+    if held not in {None, *STALE} or not change.unexplained or released(change, rails.envelopes):
+        return held or Verdict.SEND
+    size = next((verdict for guard in SIZE if (verdict := guard(change, rails)) is not None), None)
+    if held is not None and size not in NEEDS_A_PERSON:
+        return held
+    return size or Verdict.SEND
 
 
 def released(change: Change, envelopes: tuple[EnvelopeApproved, ...]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated
 from reconcilerd.domain.drift import Cause, Drift, diff
 from reconcilerd.domain.facts import EnvelopeApproved
-from reconcilerd.domain.guards import Change, Rails, Verdict, covers, judge, stale_peers
+from reconcilerd.domain.guards import NEEDS_A_PERSON, Change, Rails, Verdict, covers, judge, stale_peers
 from reconcilerd.domain.names import Instant, Sku, SlotKey
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.domain.room import Room, room_of
@@ -214,6 +214,16 @@ def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
             return Wants(frozenset(old), frozenset(slots))
         case _:
             return Wants()
+
+
+def once_agreed(plan: GroupPlan) -> Wants:
+    """What must be read for the raises of a plan that wait for a person to go as soon as he agrees."""
+    offers = {offer.slot: offer for offer in plan.position.offers}
+    wants = Wants()
+    for entry in plan.entries:
+        if not entry.lowers and entry.verdict in NEEDS_A_PERSON:
+            wants = wants | _wanted(plan.position, offers[entry.slot], Verdict.HOLD_OWN_STALE)
+    return wants
 
 
 def released_by(entry: Entry, at: Instant, envelopes: Sequence[EnvelopeApproved]) -> str:

@@ -129,17 +129,15 @@ NEEDS_A_PERSON = frozenset(
 """Holds that an approved envelope releases. All others end by themselves or by changing the cause."""
 
 
-SOON = frozenset(
-    {
-        Verdict.HOLD_PENDING,
-        Verdict.HOLD_REREAD,
-        Verdict.HOLD_STOCK_STALE,
-        Verdict.HOLD_OWN_STALE,
-        Verdict.HOLD_PEER_STALE,
-        Verdict.HOLD_HEADROOM,
-        Verdict.HOLD_CONFIRM,
-    }
-)
+STALE = frozenset({Verdict.HOLD_STOCK_STALE, Verdict.HOLD_OWN_STALE, Verdict.HOLD_PEER_STALE})
+"""Holds of a raise whose inputs are too old."""
+
+SOON = STALE | {
+    Verdict.HOLD_PENDING,
+    Verdict.HOLD_REREAD,
+    Verdict.HOLD_HEADROOM,
+    Verdict.HOLD_CONFIRM,
+}
 """Holds that a reading on its way will end."""
 
 GOES = SOON | {Verdict.SEND}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from reconcilerd.domain.facts import EnvelopeApproved, SlotState
-from reconcilerd.domain.guards import MEANS, Change, Rails, Spent, Verdict, judge
+from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, STALE, Change, Rails, Spent, Verdict, judge
 from reconcilerd.domain.names import ChannelName, Instant, Sku, after
 from reconcilerd.domain.policy import Limits, Mode, Publisher
 from reconcilerd.domain.position import ClaimKind, Position
@@ -211,6 +211,25 @@ def test_an_envelope_releases_what_it_names_and_nothing_else(
     approved = rails(envelopes=(replace(envelope, **changed),))  # type: ignore[arg-type]
     assert (judge(change(2), approved) is Verdict.SEND) is released
     assert judge(change(2), replace(approved, stop=True)) is Verdict.HOLD_STOP_FILE
+
+
+@pytest.mark.parametrize("held", [rails(mode=Mode.GUARDED), spent(slots=4), spent(units=100)])
+@pytest.mark.parametrize("old", ["own", "peer", "stock"])
+def test_a_raise_that_waits_for_a_person_is_read_anew_once_he_has_agreed_and_not_before(
+    held: Rails, old: str
+) -> None:
+    at = where()
+    long_ago, first, second = Instant(0), at.offers[0], at.offers[1]
+    at = {
+        "own": replace(at, offers=(replace(first, age_of=long_ago), second)),
+        "peer": replace(at, offers=(first, replace(second, age_of=long_ago))),
+        "stock": replace(at, stock=tuple(replace(each, age_of=long_ago) for each in at.stock)),
+    }[old]
+    stale = judge(change(31, at), rails())
+    assert stale in STALE
+    assert judge(change(31, at), held) in NEEDS_A_PERSON
+    agreed = EnvelopeApproved("e", (Sku("x"),), "raise", 1, "ops", "counted by hand", NOW, Instant(NOW + 1))
+    assert judge(change(31, at), replace(held, envelopes=(agreed,))) is stale
 
 
 def test_every_verdict_says_what_it_means() -> None:

@@ -13,7 +13,7 @@ from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, LocationName, Sku
-from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, exposure, make_plan, released_by
+from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, Wants, exposure, make_plan, once_agreed, released_by
 from reconcilerd.domain.policy import BundleMode, Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.room import room_of
@@ -228,3 +228,19 @@ def test_what_may_have_sold_unseen_ties_no_shelf_to_what_is_overcommitted_elsewh
     raised = replace(listing, read=5)
     (entry,) = make_plan(position([raised], rows, [ordered, unseen]), AUTO).entries
     assert entry.target < 10, "for a raise it is still kept back"
+
+
+def test_a_raise_that_waits_for_a_person_asks_for_readings_only_once_he_has_agreed() -> None:
+    """Else whatever waits is read for as long as it waits: in mode guarded, every listing that shows too little."""
+    old = replace(offer("uk", Percent(1000), shown=3), age_of=Instant(0))
+    where = position([old], [row(A, 9)])
+    waiting = make_plan(where, Rails(Mode.GUARDED))
+    assert [entry.verdict for entry in waiting.entries] == [Verdict.HOLD_APPROVAL]
+    assert waiting.wants == Wants()
+    assert once_agreed(waiting) == make_plan(where, AUTO).wants == Wants(slots=frozenset({old.slot}))
+
+
+def test_what_is_young_and_what_is_lowered_needs_no_reading_once_it_is_agreed() -> None:
+    for shown, stock in ((3, 9), (9, 3)):
+        where = position([offer("uk", Percent(1000), shown=shown)], [row(A, stock)])
+        assert once_agreed(make_plan(where, Rails(Mode.GUARDED))) == Wants()

@@ -40,6 +40,30 @@ def test_a_reviewed_plan_is_written_and_read_back(tmp_path: Path) -> None:
     opened(tmp_path / "l.db", scene)
 
 
+def test_a_plan_that_lay_for_minutes_is_read_for_before_it_is_carried_out(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan()
+        await anyio.sleep(290)
+        told = await shop.apply(plan)
+        assert (len(told["sent"]), told["held"], told["exit_code"]) == (6, [], 0)
+        assert shop.shown() == SHARES
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_what_that_reading_finds_moved_refuses_the_plan(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan()
+        await anyio.sleep(30)
+        shop.stage.world.receive("a", 1, 30, shop.stage.clock())
+        told = await shop.apply(plan)
+        assert told["exit_code"] == 7
+        assert "is refused" in told["error"]["message"]
+        assert set(shop.shown().values()) == {0}
+
+    opened(tmp_path / "l.db", scene)
+
+
 def test_a_write_that_is_taken_and_has_no_effect_is_not_confirmed(tmp_path: Path) -> None:
     faults = FaultPlan(1)
 
