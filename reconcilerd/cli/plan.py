@@ -107,13 +107,23 @@ def read(name: str) -> dict[str, Any]:
     if len(text) > MAX_FILE:
         raise BadFile(f"{name} is too large to be a plan")
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise BadFile(
             f"{name} is damaged, or no plan: {error}; make it again: reconcilerd plan -o {name}"
         ) from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise BadFile(f"{name} is no plan: its schema is not {SCHEMA!r}")
+    return value
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Whoever reviews a file reads the first of two keys, and JSON means the last. Raises ValueError."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:60]!r} is said twice in one object")
     return value
 
 
