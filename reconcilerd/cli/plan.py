@@ -12,7 +12,7 @@ import click
 
 from reconcilerd.cli import plan_text, render
 from reconcilerd.cli.exits import error_of
-from reconcilerd.cli.options import print_json, refuse
+from reconcilerd.cli.options import print_json
 from reconcilerd.cli.socket_client import answer
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
@@ -56,7 +56,7 @@ def make(
             said = plan_text.written(name, all_visible(told), render.width(), markdown=markdown)
             click.echo(text.rstrip() if as_json and not markdown else said)
     except BadFile as bad:
-        return refuse(str(bad), 2, as_json=as_json)
+        return _bad(bad, as_json=as_json)
     return int(told["exit_code"])
 
 
@@ -65,7 +65,7 @@ def carry_out(config: Path, name: str, reason: str, *, as_json: bool) -> int:
     try:
         plan = read(name)
     except BadFile as bad:
-        return refuse(str(bad), 2, as_json=as_json)
+        return _bad(bad, as_json=as_json)
     told = answer(config, {"op": "apply", "apply": True, "plan": plan, "reason": reason})
     return show(told, plan_text.applied, as_json=as_json)
 
@@ -79,6 +79,10 @@ def show(told: dict[str, Any], text: Any, *, as_json: bool) -> int:
     else:
         click.echo(text(all_visible(told), render.width()))
     return int(told["exit_code"])
+
+
+def _bad(bad: BadFile, *, as_json: bool) -> int:
+    return fail({"error": {"message": str(bad)}, "exit_code": 2}, as_json=as_json)
 
 
 def fail(told: dict[str, Any], *, as_json: bool) -> int:
