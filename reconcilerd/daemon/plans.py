@@ -47,6 +47,9 @@ RELEASE_MS = 600_000
 PIN_S = 4 * 3600
 MAX_PIN_S = 7 * 86_400
 MAX_PASSES = 10_000
+NOT_TAKEN = "not taken by the channel"
+NO_EFFECT = "taken, and read back as another number"
+NOT_PUT_BACK = frozenset({NOT_TAKEN, NO_EFFECT})
 TOLD = 50
 """How many entries are named when a plan is refused."""
 
@@ -244,6 +247,14 @@ class Plans:
         sends = [entry for plan in plans for entry in plan.sends]
         await self._see_through(sends)
         sent = [self._outcome(entry, began) for entry in sends]
+        failed = [
+            entry.slot for entry, each in zip(sends, sent, strict=True) if each["outcome"] in NOT_PUT_BACK
+        ]
+        if word.pin is not None and failed:
+            # Nobody wants it left at the number it has instead.
+            now = self._desk.clock()
+            lifted = [replace(word.pin(slot), on=False, at=now, until=now) for slot in failed]
+            await self._desk.take(lifted, note="unpin")
         held = [
             _held_line(entry.slot, entry.verdict)
             for plan in plans
@@ -269,13 +280,13 @@ class Plans:
         if any(each.target == entry.target for each in track.open):
             outcome = "sent, not read back yet"
         elif target != entry.target or at < began:
-            outcome = "not taken by the channel"
+            outcome = NOT_TAKEN
         elif not track.proven:
             outcome = "taken, not read back yet"
         elif track.value is not None and arrived(track.value, before, target, sold):
             outcome = "confirmed"
         else:
-            outcome = "taken, and read back as another number"
+            outcome = NO_EFFECT
         return {
             "channel": entry.slot.channel,
             "listing": entry.slot.listing,
@@ -329,12 +340,13 @@ class Plans:
             rails = replace(rails, envelopes=(*rails.envelopes, *word.releases))
             plans = await self._plans_of(groups, order, rails)
             entries = [each for plan in plans for each in plan.entries if each.slot in numbers]
+            goes = any(each.verdict is Verdict.SEND for each in entries)
             return {
                 "id": id_,
                 "would": [_would(each) for each in entries],
                 "skipped": skipped,
                 "until": format_instant(until),
-                "exit_code": 3 if any(each.verdict is Verdict.SEND for each in entries) else 0,
+                "exit_code": 3 if goes else 7 if entries else 0,
             }
         if not numbers:
             return {"id": id_, "sent": [], "held": [], "skipped": skipped, "until": None, "exit_code": 7}
