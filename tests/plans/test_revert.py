@@ -202,6 +202,26 @@ def test_an_approval_is_listed_used_and_revoked_at_once(tmp_path: Path) -> None:
     opened(tmp_path / "l.db", after_a_restart, world=world, start=world.now, read_s=60)
 
 
+def test_a_pass_is_approved_only_for_what_still_waits_of_it(tmp_path: Path) -> None:
+    """Else an id of last week would release, for two hours, what nobody has looked at."""
+
+    async def scene(shop: Shop) -> None:
+        id_ = (await shop.ask("status"))["held_plan"]
+        first = await shop.ask("approve", id=id_, reason="go on")
+        assert first["envelope"]["skus"] == ("a", "b")
+        await anyio.sleep(600)
+        assert shop.shown() == SHARES
+        again = await shop.ask("approve", id=id_, reason="go on")
+        assert (again["exit_code"], "is held under" in again["error"]["message"]) == (6, True)
+        shop.stage.world.damage("a", 20, shop.stage.clock())
+        await shop.ask("revoke", id=first["envelope"]["id"], reason="done")
+        await anyio.sleep(900)
+        assert shop.shown() == SHARES, "the other way waits for its own word"
+        assert (await shop.ask("approve", id=id_, reason="go on"))["exit_code"] == 6
+
+    opened(tmp_path / "l.db", scene)
+
+
 def test_what_waits_under_a_revoked_approval_is_not_sent(tmp_path: Path) -> None:
     """Revoked while a correction is in the queue of its channel: it never leaves."""
 
