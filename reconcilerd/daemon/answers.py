@@ -95,6 +95,8 @@ class Answers:
         self._archive = archive
         self.reload: Callable[[], Awaitable[dict[str, Any]]] = _nothing_runs
         """Takes over a changed configuration; a daemon that runs has one."""
+        self.reads = True
+        """Whether it has anything read; what is answered from the ledger alone has no credentials to read by."""
         self.prove: Callable[[], Awaitable[str]] = _nothing_to_prove
         """Proves the whole ledger; why it is not what was written, if it is not."""
         hands = Hands(self._sku, self._read, carry, self._must_be_read)
@@ -477,6 +479,8 @@ class Answers:
 
     async def _read(self, skus: list[Sku]) -> None:
         """Read the stock rows and slots of these SKUs and of all that share their stock."""
+        if not self.reads:
+            return
         book = self._desk.book
         components = sorted({component for sku in skus for component, _ in book.uses(sku)})
         await self._stock.read_stock(components, self._desk.page)
