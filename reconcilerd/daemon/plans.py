@@ -187,7 +187,10 @@ class Plans:
         book, now = self._desk.book, self._desk.clock()
         done = book.words.applied.get(file.id)
         if done is not None:
-            return [f"it was applied already, {format_instant(done.at)} by {done.by}: {done.reason}"]
+            return [
+                f"it was applied already, {format_instant(done.at)} by {done.by}: {done.reason}",
+                "what it wrote is in reconcilerd history; make a new one for what is left",
+            ]
         if not file.genuine:
             return ["it was edited after it was made; make a new one"]
         if file.entry and (self._archive.hash_of(file.entry) or b"").hex() != file.hash:
