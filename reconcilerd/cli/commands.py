@@ -199,7 +199,7 @@ def history(sku: str, limit: int, config: Path, as_json: bool) -> int:
 @config_option
 @json_option
 def approve(id_: str, reason: str, zero: bool, config: Path, as_json: bool) -> int:
-    """Release held corrections for two hours: those of a plan by its ID, of one SKU, or "held" for all.
+    """Release held corrections for two hours: those of a pass by its ID, of one SKU, or "held" for all.
 
     What goes to zero waits on unless --zero is given.
     """

@@ -78,9 +78,9 @@ def _calls(request: dict[str, Any]) -> bool:
 async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> dict[str, Any]:
     built = assemble(plan.wiring, _Nowhere(), Nobody(), reader.everything(), plan.recent(reader))
     await _plan_everything(built)
-    return await _answers(built, reader, _alarms(plan, reader, _Nowhere())).answer(
-        request, "the command line"
-    )
+    answers = _answers(built, reader, _alarms(plan, reader, _Nowhere()))
+    answers.reads = False
+    return await answers.answer(request, "the command line")
 
 
 async def _under_lock(plan: Plan, ledger: Ledger, request: dict[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,6 @@ class Span(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Raises UsageError for what is no such time."""
         found = re.fullmatch(r"([0-9]{1,7})([smhd])", str(value))
-        if found is None:
+        if found is None or not int(found[1]):
             self.fail(f"{str(value)[:60]!r} is no time; write it like 30m, 2h or 1d", param, ctx)
         return float(found[1]) * UNITS[found[2]]

@@ -12,7 +12,7 @@ import click
 
 from reconcilerd.cli import plan_text, render
 from reconcilerd.cli.exits import error_of
-from reconcilerd.cli.options import print_json, refuse
+from reconcilerd.cli.options import print_json
 from reconcilerd.cli.socket_client import answer
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
@@ -56,7 +56,7 @@ def make(
             said = plan_text.written(name, all_visible(told), render.width(), markdown=markdown)
             click.echo(text.rstrip() if as_json and not markdown else said)
     except BadFile as bad:
-        return refuse(str(bad), 2, as_json=as_json)
+        return _bad(bad, as_json=as_json)
     return int(told["exit_code"])
 
 
@@ -65,7 +65,7 @@ def carry_out(config: Path, name: str, reason: str, *, as_json: bool) -> int:
     try:
         plan = read(name)
     except BadFile as bad:
-        return refuse(str(bad), 2, as_json=as_json)
+        return _bad(bad, as_json=as_json)
     told = answer(config, {"op": "apply", "apply": True, "plan": plan, "reason": reason})
     return show(told, plan_text.applied, as_json=as_json)
 
@@ -79,6 +79,10 @@ def show(told: dict[str, Any], text: Any, *, as_json: bool) -> int:
     else:
         click.echo(text(all_visible(told), render.width()))
     return int(told["exit_code"])
+
+
+def _bad(bad: BadFile, *, as_json: bool) -> int:
+    return fail({"error": {"message": str(bad)}, "exit_code": 2}, as_json=as_json)
 
 
 def fail(told: dict[str, Any], *, as_json: bool) -> int:
@@ -107,13 +111,23 @@ def read(name: str) -> dict[str, Any]:
     if len(text) > MAX_FILE:
         raise BadFile(f"{name} is too large to be a plan")
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise BadFile(
             f"{name} is damaged, or no plan: {error}; make it again: reconcilerd plan -o {name}"
         ) from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise BadFile(f"{name} is no plan: its schema is not {SCHEMA!r}")
+    return value
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Whoever reviews a file reads the first of two keys, and JSON means the last. Raises ValueError."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:60]!r} is said twice in one object")
     return value
 
 

@@ -36,7 +36,7 @@ def plan(told: Answer, columns: int) -> str:
         lines += ["", *_waits(said, columns)]
     else:
         lines.append("Nothing to do.")
-    return "\n".join([*lines, *_unsure(told, columns), _exit(told["exit_code"])])
+    return "\n".join([*lines, *_unsure(told, columns), _exit(told["exit_code"], said["entries"])])
 
 
 def written(name: str, told: Answer, columns: int, *, markdown: bool) -> str:
@@ -75,9 +75,9 @@ def _unsure(told: Answer, columns: int) -> list[str]:
     return lines
 
 
-def _exit(code: int) -> str:
+def _exit(code: int, entries: Sequence[Answer] = ()) -> str:
     meaning = {
-        0: "nothing to do",
+        0: "as it was made; nothing was asked" if entries else "nothing to do",
         3: "differences found",
         5: "incomplete: never read, or too long ago; try --fresh",
     }

@@ -32,6 +32,12 @@ HANGS = (
 )
 
 
+CUT_OFF = (
+    "what it was asked may be done, wholly or in part, and is not done again; look first: reconcilerd status, "
+    "reconcilerd passes, reconcilerd envelopes"
+)
+
+
 class NotReachable(Exception):
     """No daemon answers at the socket."""
 
@@ -42,6 +48,10 @@ class NotForUs(NotReachable):
 
 class NoAnswer(NotReachable):
     """A daemon listens there and took the question: whether it did what was asked is not known."""
+
+
+class Ended(NotReachable):
+    """A daemon took the question, and ended before it answered: whether it did what was asked is not known."""
 
 
 def socket_path(config: Path) -> Path | None:
@@ -77,11 +87,21 @@ def answer(config: Path, request: dict[str, Any]) -> dict[str, Any]:
             return _error(str(closed), 4)
         except NoAnswer as hangs:
             return _error(f"{hangs}; {HANGS}", 8)
+        except Ended as ended:
+            if not _is_look(request):
+                return _error(f"{ended}; {CUT_OFF}", 8)
         except NotReachable:
             pass  # a socket nobody listens to is left by a daemon that was killed
     from reconcilerd.cli.offline import answer_offline
 
     return answer_offline(config, request)
+
+
+def _is_look(request: dict[str, Any]) -> bool:
+    """Whether it may be answered again by somebody else."""
+    from reconcilerd.daemon.requests import is_look
+
+    return is_look(request)
 
 
 def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
@@ -146,13 +166,15 @@ def _for_whom(path: Path) -> str:
 def ask(path: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
     """Send one request, return the answer. Raises NotReachable if nobody listens there, NotForUs if not to us.
 
-    NoAnswer if somebody does, and says nothing for so long.
+    NoAnswer if somebody does, and says nothing for so long; Ended if they took it and are gone.
     """
+    asked = False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(patience_s)
         try:
             connection.connect(str(path))
             connection.sendall(json.dumps(request).encode() + b"\n")
+            asked = True
             # Closed here: what interrupts a file that is closed by being forgotten is lost.
             with connection.makefile("rb") as lines:
                 answer = lines.readline()
@@ -163,8 +185,10 @@ def ask(path: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> 
                 f"{path}: a daemon listens, and has not answered for {patience_s:.0f} s"
             ) from error
         except OSError as error:
-            raise NotReachable(f"{path}: {error}") from error
-    if not answer:
-        raise NotReachable(f"{path}: the daemon closed the connection without an answer")
+            if not asked:
+                raise NotReachable(f"{path}: {error}") from error
+            answer = b""
+    if not answer.endswith(b"\n"):
+        raise Ended(f"{path}: the daemon closed the connection before it answered")
     value: dict[str, Any] = json.loads(answer)
     return value

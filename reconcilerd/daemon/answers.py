@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from heapq import nsmallest
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -94,6 +95,8 @@ class Answers:
         self._archive = archive
         self.reload: Callable[[], Awaitable[dict[str, Any]]] = _nothing_runs
         """Takes over a changed configuration; a daemon that runs has one."""
+        self.reads = True
+        """Whether it has anything read; what is answered from the ledger alone has no credentials to read by."""
         self.prove: Callable[[], Awaitable[str]] = _nothing_to_prove
         """Proves the whole ledger; why it is not what was written, if it is not."""
         hands = Hands(self._sku, self._read, carry, self._must_be_read)
@@ -328,7 +331,8 @@ class Answers:
             held = []
         if not held:
             text = (
-                f"nothing is held under {wanted!r}: give a plan's id, a SKU, or held; see reconcilerd status"
+                f"nothing is held under {wanted!r} (any more): give the id of a pass, a SKU, or held; see reconcilerd "
+                "status. A plan in a file is carried out by reconcilerd apply"
             )
             return error(text, 6)
         zeros = [sku for sku, _, desired in held if desired == 0]
@@ -362,15 +366,20 @@ class Answers:
         }
 
     def _held_under(self, wanted: str) -> list[tuple[Sku, int, int]]:
-        """(SKU, shown, desired) of what waits for a person: by a plan's id, a SKU, or ``held`` for all."""
+        """(SKU, shown, desired) of what waits for a person: by a pass's id, a SKU, or ``held`` for all.
+
+        Of a pass only what still differs the same way: an approval outlives what it is for, and would release others.
+        """
         known = (f for _, _, f in self._history("plan", "plan", PLANS_BACK)) if _is_id(wanted) else ()
         plans = [fact for fact in known if isinstance(fact, PlanMade) and fact.id == wanted]
         if plans:
             sku_of = self._desk.book.joins().sku_of
+            drifts = chain.from_iterable(self._daemon.passes.standing.drifts.values())
+            still = {(drift.slot, drift.difference > 0) for drift, _ in drifts}
             return [
                 (sku_of[slot], shown, desired)
                 for slot, shown, desired, verdict in plans[0].held
-                if slot in sku_of and verdict in NEEDS_A_PERSON
+                if slot in sku_of and verdict in NEEDS_A_PERSON and (slot, desired > shown) in still
             ]
         held = held_for_a_person(self._daemon.passes.standing)
         if wanted != "held":
@@ -470,6 +479,8 @@ class Answers:
 
     async def _read(self, skus: list[Sku]) -> None:
         """Read the stock rows and slots of these SKUs and of all that share their stock."""
+        if not self.reads:
+            return
         book = self._desk.book
         components = sorted({component for sku in skus for component, _ in book.uses(sku)})
         await self._stock.read_stock(components, self._desk.page)

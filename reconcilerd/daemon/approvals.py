@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from reconcilerd.daemon.desk import Desk
-from reconcilerd.daemon.refusals import error
+from reconcilerd.daemon.refusals import UnknownName, error
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     EnvelopeApproved,
@@ -123,6 +123,9 @@ class Approvals:
         if not reason:
             return error("lifting a pin needs a reason: --reason TEXT", 2)
         now, sku_of = self._desk.clock(), self._desk.book.joins().sku_of
+        if channel is not None and channel not in self._desk.book.policy.channels:
+            known = ", ".join(sorted(self._desk.book.policy.channels))
+            raise UnknownName(f"no channel {channel!r}; known: {known}")
         everything = request["sku"] == "all"
         sku = None if everything else self._sku(request["sku"])
         lifted = [
@@ -131,7 +134,8 @@ class Approvals:
             if each.holds(now) and (everything or sku_of.get(slot) == sku) and channel in {None, slot.channel}
         ]
         if not lifted:
-            return error(f"nothing of {request['sku']!r} is pinned; see reconcilerd pins", 6)
+            where = f" on {channel}" if channel else ""
+            return error(f"nothing of {request['sku']!r} is pinned{where}; see reconcilerd pins", 6)
         await self._desk.take(lifted, note="unpin")
         return {
             "lifted": [f"{f.slot.channel} {sku_of.get(f.slot, f.slot.listing)}" for f in lifted],

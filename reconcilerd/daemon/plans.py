@@ -47,6 +47,9 @@ RELEASE_MS = 600_000
 PIN_S = 4 * 3600
 MAX_PIN_S = 7 * 86_400
 MAX_PASSES = 10_000
+NOT_TAKEN = "not taken by the channel"
+NO_EFFECT = "taken, and read back as another number"
+NOT_PUT_BACK = frozenset({NOT_TAKEN, NO_EFFECT})
 TOLD = 50
 """How many entries are named when a plan is refused."""
 
@@ -185,7 +188,10 @@ class Plans:
         book, now = self._desk.book, self._desk.clock()
         done = book.words.applied.get(file.id)
         if done is not None:
-            return [f"it was applied already, {format_instant(done.at)} by {done.by}: {done.reason}"]
+            return [
+                f"it was applied already, {format_instant(done.at)} by {done.by}: {done.reason}",
+                "what it wrote is in reconcilerd history; make a new one for what is left",
+            ]
         if not file.genuine:
             return ["it was edited after it was made; make a new one"]
         if file.entry and (self._archive.hash_of(file.entry) or b"").hex() != file.hash:
@@ -245,6 +251,14 @@ class Plans:
         sends = [entry for plan in plans for entry in plan.sends]
         await self._see_through(sends)
         sent = [self._outcome(entry, began) for entry in sends]
+        failed = [
+            entry.slot for entry, each in zip(sends, sent, strict=True) if each["outcome"] in NOT_PUT_BACK
+        ]
+        if word.pin is not None and failed:
+            # Nobody wants it left at the number it has instead.
+            now = self._desk.clock()
+            lifted = [replace(word.pin(slot), on=False, at=now, until=now) for slot in failed]
+            await self._desk.take(lifted, note="unpin")
         held = [
             _held_line(entry.slot, entry.verdict)
             for plan in plans
@@ -270,13 +284,13 @@ class Plans:
         if any(each.target == entry.target for each in track.open):
             outcome = "sent, not read back yet"
         elif target != entry.target or at < began:
-            outcome = "not taken by the channel"
+            outcome = NOT_TAKEN
         elif not track.proven:
             outcome = "taken, not read back yet"
         elif track.value is not None and arrived(track.value, before, target, sold):
             outcome = "confirmed"
         else:
-            outcome = "taken, and read back as another number"
+            outcome = NO_EFFECT
         return {
             "channel": entry.slot.channel,
             "listing": entry.slot.listing,
@@ -330,12 +344,13 @@ class Plans:
             rails = replace(rails, envelopes=(*rails.envelopes, *word.releases))
             plans = await self._plans_of(groups, order, rails)
             entries = [each for plan in plans for each in plan.entries if each.slot in numbers]
+            goes = any(each.verdict is Verdict.SEND for each in entries)
             return {
                 "id": id_,
                 "would": [_would(each) for each in entries],
                 "skipped": skipped,
                 "until": format_instant(until),
-                "exit_code": 3 if any(each.verdict is Verdict.SEND for each in entries) else 0,
+                "exit_code": 3 if goes else 7 if entries else 0,
             }
         if not numbers:
             return {"id": id_, "sent": [], "held": [], "skipped": skipped, "until": None, "exit_code": 7}

@@ -228,7 +228,7 @@ def _of_rules(position: Position, rails: Rails, offer: OfferView) -> Iterator[Le
             yield lever(
                 "a higher percentage",
                 "tenths of a percent",
-                1000 - permille,
+                min(1000 - permille, _unclaimed(position, offer)),
                 lambda by: _with_rule(rule, Percent(permille + by), low=low),
             )
         case MaxUnits(units):
@@ -242,6 +242,15 @@ def _of_rules(position: Position, rails: Rails, offer: OfferView) -> Iterator[Le
             pass
     if low:
         yield lever("no rule for low stock", "", 1, lambda by: replace(rule, low_stock=None) if by else rule)
+
+
+def _unclaimed(position: Position, offer: OfferView) -> int:
+    """Tenths of a percent that its rule may ask for beyond what it does: a split pool deals out one hundred at most."""
+    if position.pool.mode is not PoolMode.SPLIT or offer.rule.weight is not None:
+        return 1000
+    mine = (each for each in position.offers if each.sku == offer.sku and each.rule.weight is None)
+    asked = {each.slot.channel: rule_in_force(position, each)[0] for each in mine}
+    return max(0, 1000 - sum(rule.permille for rule in asked.values() if isinstance(rule, Percent)))
 
 
 def _with_rule(rule: OfferRule, now: Percent | MaxUnits, *, low: bool) -> OfferRule:

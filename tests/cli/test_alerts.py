@@ -124,7 +124,7 @@ def test_receivers_are_tried_before_the_first_start(tmp_path: Path) -> None:
     assert not (tmp_path / "reconcilerd.db").exists()
 
 
-@pytest.mark.parametrize("text", ["2", "h", "2w", "-2h", "2.5h", "12345678s", "1h30m"])
+@pytest.mark.parametrize("text", ["2", "h", "2w", "-2h", "2.5h", "12345678s", "1h30m", "0s", "00d"])
 def test_a_time_that_is_none_is_refused_with_how_to_write_it(tmp_path: Path, text: str) -> None:
     done = run(tmp_path, "alerts", "silence", "--kinds", "bug", "--reason", "why", f"--for={text}")
     assert done.returncode == 2

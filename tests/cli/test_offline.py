@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 
 from reconcilerd.cli.offline import WRITES, answer_offline
+from reconcilerd.cli.wall import now
+from reconcilerd.connectors.shopify.client import Shopify
+from reconcilerd.domain.facts import CorrectionPlanned
+from reconcilerd.domain.names import Instant
 from reconcilerd.ledger.store import Ledger
 from tests.ledger.test_ledger import clock, stock
+from tests.plans.stage import Shop, opened
 
 CONFIG = Path(__file__).parents[2] / "config.toml"
 
@@ -65,6 +70,30 @@ def test_what_calls_somebody_names_the_secrets_it_lacks(unlent: Path, request_: 
     assert told["exit_code"] == 2
     assert any("an-id" in each for each in told["error"]["faults"])
     assert any("slack-webhook" in each for each in told["error"]["faults"])
+
+
+def test_a_plan_from_the_ledger_alone_has_nothing_read(unlent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon reads first what is too old to decide by; without one nobody has the credentials for it."""
+    ledger, lost = unlent.parent / "reconcilerd.db", list[CorrectionPlanned]()
+    ledger.unlink()
+
+    async def scene(shop: Shop) -> None:
+        slot = next(each for each in shop.stage.built.daemon.desk.book.slots if each.channel == "shop-uk")
+        at = shop.stage.clock()
+        lost.append(CorrectionPlanned("an-id", slot, "a", 0, at, 20, "lag", "share", at))
+
+    opened(ledger, scene, start=Instant(now() - 600_000))
+    with Ledger.open(ledger, clock=now) as again:
+        again.append(lost)  # whoever meant to send it was killed
+    asked = list[str]()
+
+    async def read(*_: object) -> None:
+        asked.append("listings")
+
+    monkeypatch.setattr(Shopify, "read_slots", read)
+    told = answer_offline(unlent, {"op": "plan"})
+    assert told["plan"]["counts"]["hold_pending"] == 1
+    assert asked == []
 
 
 def test_no_word_of_a_person_needs_a_secret() -> None:

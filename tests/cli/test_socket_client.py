@@ -1,13 +1,15 @@
 """The thin entry finds the daemon where the settings put it, without importing them."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from reconcilerd.cli import socket_client
+from reconcilerd.cli import offline, socket_client
 from reconcilerd.config.settings import DaemonSection
 
 
@@ -94,3 +96,54 @@ def test_what_takes_no_time_is_not_waited_for_as_a_reading_is() -> None:
     assert socket_client.QUICK_S <= 30 < socket_client.PATIENCE_S
     assert {"status", "alerts", "freeze"} <= socket_client.QUICK
     assert not {"reconcile", "audit", "apply", "plan"} & socket_client.QUICK
+
+
+@contextmanager
+def ending(folder: Path, answer: bytes) -> Iterator[Path]:
+    """The configuration of a daemon that takes one question and ends in the middle of it."""
+    config = folder / "config.toml"
+    config.write_text("", "utf-8")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listens:
+        listens.bind(str(folder / socket_client.DEFAULT))
+        listens.listen()
+
+        def end() -> None:
+            connection, _ = listens.accept()
+            with connection, connection.makefile("rb") as lines:
+                lines.readline()
+                connection.sendall(answer)
+
+        taken = threading.Thread(target=end)
+        taken.start()
+        yield config
+        taken.join(5)
+
+
+CHANGES = [
+    {"op": "apply", "apply": True, "plan": {}, "reason": "x"},
+    {"op": "revert", "apply": True, "pass": "x", "reason": "x"},
+    {"op": "breaker", "reset": "x", "reason": "x"},
+    {"op": "reconcile", "skus": ["a"], "apply": True},
+]
+
+
+@pytest.mark.parametrize("request_", CHANGES, ids=lambda each: str(each["op"]))
+@pytest.mark.parametrize("answer", [b"", b'{"exit_code": 0, "id'], ids=["nothing", "half an answer"])
+def test_what_a_daemon_took_and_did_not_answer_is_not_done_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: dict[str, Any], answer: bytes
+) -> None:
+    """Asked anew, an applied plan is "applied already" and a reset rail is none: neither is what became of it."""
+    monkeypatch.setattr(offline, "answer_offline", lambda *_: pytest.fail("it was asked again"))
+    with ending(tmp_path, answer) as config:
+        told = socket_client.answer(config, request_)
+    assert told["exit_code"] == 8
+    assert "may be done, wholly or in part" in told["error"]["message"]
+    assert "reconcilerd passes" in told["error"]["message"]
+
+
+def test_what_only_looks_is_answered_from_the_ledger_when_the_daemon_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offline, "answer_offline", lambda _, asked: {"from": asked["op"], "exit_code": 8})
+    with ending(tmp_path, b"") as config:
+        assert socket_client.answer(config, {"op": "status"})["from"] == "status"

@@ -69,8 +69,22 @@ def test_five_more_on_ebay() -> None:
     assert told["fewer units of x in open orders"].by is None
     assert told["fewer for shop (x)"].by == 5
     assert told["fewer for shop (x)"].then == "at once"
-    assert told["a higher percentage"].by is not None
-    assert told["a higher percentage"].then == "once the others are lowered"
+    assert told["a higher percentage"].by is None
+    assert told["a higher percentage"].then == "the others' shares of what is left"
+
+
+def test_no_percentage_is_asked_for_that_a_split_pool_cannot_deal_out() -> None:
+    """A configuration whose percentages add up to more than a hundred is refused: such a promise cannot be kept."""
+    offers = [offer("ebay", Percent(400), shown=8), offer("shop", Percent(450), shown=9)]
+    where = position(offers, [row(A, 20)], split=True, limits=WIDE)
+    assert ask(where, "ebay", 11)["a higher percentage"].by == 150
+    assert ask(where, "ebay", 12)["a higher percentage"].by is None
+    weights = [(offer("ebay", Percent(400), shown=8), 3), (offer("shop", Percent(700), shown=12), 1)]
+    weighed = [replace(each, rule=replace(each.rule, weight=weight)) for each, weight in weights]
+    ceilings = position(weighed, [row(A, 20)], split=True, limits=WIDE)
+    assert ask(ceilings, "ebay", 10)["a higher percentage"].by == 150, "as weights, they are ceilings"
+    adaptive = replace(where, pool=replace(where.pool, mode=PoolMode.ADAPTIVE))
+    assert ask(adaptive, "ebay", 12)["a higher percentage"].by is not None
 
 
 def test_a_bound_is_told_by_name() -> None:

@@ -106,6 +106,7 @@ def test_a_plan_goes_once_and_the_second_time_says_who_did_it(tmp_path: Path) ->
         assert again["exit_code"] == 7
         assert "applied already" in again["error"]["message"]
         assert "by uid 7: ticket 12" in again["error"]["message"]
+        assert "make a new one" in again["error"]["message"]
         assert intents(shop) == before
         plans.append(plan)
 

@@ -9,6 +9,8 @@ from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
 from reconcilerd.domain.guards import NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.names import ChannelName
 from reconcilerd.domain.policy import Mode
+from reconcilerd.simulator.faults import FaultPlan
+from reconcilerd.simulator.menu import Fault
 from tests.plans.stage import Shop, opened
 
 SHARES = {"shop-uk": 20, "shop-eu": 12, "shop-us": 8}
@@ -94,6 +96,56 @@ def test_a_pinned_number_gives_way_when_it_is_more_than_there_is(tmp_path: Path)
     opened(tmp_path / "l.db", scene, mode=Mode.AUTO)
 
 
+def test_only_what_was_put_back_is_left_so(tmp_path: Path) -> None:
+    """A pin elsewhere would keep a number that nobody asked for, and hide stock for hours."""
+    faults = FaultPlan(1)
+
+    async def scene(shop: Shop) -> None:
+        await anyio.sleep(200)
+        shop.stage.world.receive("a", 1, 20, shop.stage.clock())
+        await anyio.sleep(900)
+        id_ = await last_pass(shop)
+        await shop.ask("reconcile", skus=["a"], fresh=True)
+        await anyio.sleep(1)
+        shop.stage.world.place_order("shop-uk", "77", [("a", 2)], shop.stage.clock())
+        faults.arm("shop-us", Fault.NOT_APPLIED)
+        told = await revert(shop, id_)
+        assert {each["channel"]: each["outcome"] for each in told["sent"]} == {
+            "shop-uk": "not taken by the channel",
+            "shop-eu": "confirmed",
+            "shop-us": "taken, and read back as another number",
+        }
+        assert told["exit_code"] == 3
+        assert [each["channel"] for each in (await shop.ask("pins"))["pins"]] == ["shop-eu"]
+
+    opened(tmp_path / "l.db", scene, mode=Mode.AUTO, faults=faults)
+
+
+def test_a_revert_that_a_rail_would_hold_says_so_before_it_is_done(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        id_ = await applied(shop, sku="a")
+        assert (await revert(shop, id_, apply=False))["exit_code"] == 3
+        await shop.ask("freeze", reason="a count")
+        told = await revert(shop, id_, apply=False)
+        assert {each["verdict"] for each in told["would"]} == {"hold_frozen"}
+        assert told["exit_code"] == 7
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_pins_of_a_channel_that_does_not_exist_are_not_told_to_be_none(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        await revert(shop, await applied(shop, sku="a", channel="shop-eu"))
+        lift = {"op": "unpin", "sku": "a", "reason": "x"}
+        told = await shop.ask(**lift, channel="shop-ue")
+        assert (told["exit_code"], "no channel 'shop-ue'; known: " in told["error"]["message"]) == (6, True)
+        told = await shop.ask(**lift, channel="shop-uk")
+        assert (told["exit_code"], "'a' is pinned on shop-uk" in told["error"]["message"]) == (6, True)
+        assert len((await shop.ask("pins"))["pins"]) == 1
+
+    opened(tmp_path / "l.db", scene)
+
+
 def test_a_listing_that_moved_since_is_left_alone_by_name(tmp_path: Path) -> None:
     async def scene(shop: Shop) -> None:
         id_ = await applied(shop, sku="a")
@@ -148,6 +200,26 @@ def test_an_approval_is_listed_used_and_revoked_at_once(tmp_path: Path) -> None:
 
     world = opened(tmp_path / "l.db", scene)
     opened(tmp_path / "l.db", after_a_restart, world=world, start=world.now, read_s=60)
+
+
+def test_a_pass_is_approved_only_for_what_still_waits_of_it(tmp_path: Path) -> None:
+    """Else an id of last week would release, for two hours, what nobody has looked at."""
+
+    async def scene(shop: Shop) -> None:
+        id_ = (await shop.ask("status"))["held_plan"]
+        first = await shop.ask("approve", id=id_, reason="go on")
+        assert first["envelope"]["skus"] == ("a", "b")
+        await anyio.sleep(600)
+        assert shop.shown() == SHARES
+        again = await shop.ask("approve", id=id_, reason="go on")
+        assert (again["exit_code"], "is held under" in again["error"]["message"]) == (6, True)
+        shop.stage.world.damage("a", 20, shop.stage.clock())
+        await shop.ask("revoke", id=first["envelope"]["id"], reason="done")
+        await anyio.sleep(900)
+        assert shop.shown() == SHARES, "the other way waits for its own word"
+        assert (await shop.ask("approve", id=id_, reason="go on"))["exit_code"] == 6
+
+    opened(tmp_path / "l.db", scene)
 
 
 def test_what_waits_under_a_revoked_approval_is_not_sent(tmp_path: Path) -> None:
