@@ -107,7 +107,10 @@ def silent_zeros(plan: GroupPlan) -> Found:
         if position.split or not plain or rule.cap is not None or not isinstance(rule.normal, Percent):
             continue
         spare = [
-            stock_left(position, c, offer.locations)[0] * rule.normal.permille // use for c, use in offer.uses
+            stock_left(position, c, union)[0] * rule.normal.permille // use
+            for c, use in offer.uses
+            for union in unions_of(position, c)
+            if offer.locations - position.excluded_of(c) <= union
         ]
         if min(spare, default=0) >= 1000 * rule.units_per_sale:
             yield "I5", f"{entry.slot.path}: zero, though its rule gives it {min(spare) // 1000}"

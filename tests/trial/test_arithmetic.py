@@ -1,0 +1,24 @@
+"""The arithmetic of a recorded position: what a listing may draw on is what all that draw beside it leave."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconcilerd.domain.guards import Rails, Verdict
+from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.policy import Mode
+from reconcilerd.trial.arithmetic import silent_zeros
+from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position, row
+
+
+@pytest.mark.parametrize(("ordered", "found"), [(5, []), (4, ["I5", "I5"])])
+def test_zero_needs_a_reason_and_orders_that_any_of_several_places_may_serve_are_one(
+    ordered: int, found: list[str]
+) -> None:
+    """Five lie in A, where one listing sells from; the other, and the orders, take from B as well, where none are."""
+    offers = [offer("uk", shown=3, locations=frozenset({A})), offer("eu", shown=3)]
+    told = position(offers, [row(A, 5), row(B, 0)], [claim(ordered, where=EVERYWHERE)])
+    plan = make_plan(told, Rails(Mode.AUTO))
+    entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
+    assert len(entries) == 2
+    assert [invariant for invariant, _ in silent_zeros(replace(plan, entries=entries))] == found
