@@ -3,17 +3,18 @@
 Judges our own writes on their recorded inputs; what the world did beside them is measured, not judged.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from typing import Final
 
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.domain.allocation import allocate
 from reconcilerd.domain.book import Book
+from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.facts.same import same_stock
-from reconcilerd.domain.guards import GOES, Spent
+from reconcilerd.domain.guards import GOES, Spent, Verdict
 from reconcilerd.domain.invariants import Violation, check_rest
-from reconcilerd.domain.names import ChannelName, Instant
+from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Limits
 from reconcilerd.domain.slots import SlotTrack
@@ -32,8 +33,7 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
     found = [*stopped(book), *rebuilt(book, state, now)]
     weather = weather_of(book, now)
     for group in book.joins().groups.members:
-        last = daemon.passes.standing.drifts.get(group, ())
-        waiting = {drift.slot for drift, verdict in last if verdict not in GOES}
+        waiting = waits(daemon.passes.standing.drifts.get(group, ()))
         found += check_rest(make_plan(position_of(book, group, weather), rails), waiting)
     if daemon.passes.busy:
         found.append(Violation("I8", now, "news was written down that no plan has looked at"))
@@ -42,6 +42,17 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
         if channel.dark and not all(each.dark for each in weather.channels.values()):
             found.append(Violation("I16", now, f"{name} was not read while others were"))
     return tuple(found)
+
+
+def waits(group: Collection[tuple[Drift, Verdict]]) -> Set[SlotKey]:
+    """The listings of a pool group that wait for a person, or for what policy forbids now.
+
+    With them wait those that lack the units which one that is not lowered goes on showing.
+    """
+    held = {drift.slot for drift, verdict in group if verdict not in GOES}
+    if any(drift.slot in held and drift.observed > drift.desired for drift, _ in group):
+        held |= {drift.slot for drift, verdict in group if verdict is Verdict.HOLD_HEADROOM}
+    return held
 
 
 def stopped(book: Book) -> list[Violation]:

@@ -8,10 +8,9 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from reconcilerd.daemon.audit import audit_rest, stopped
+from reconcilerd.daemon.audit import audit_rest, stopped, waits
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.domain.facts import Fact
-from reconcilerd.domain.guards import GOES
 from reconcilerd.domain.invariants import Violation, check_history, check_windows
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Policy, SkuRule
@@ -254,6 +253,7 @@ async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, heard_s: f
 
 def _busy(daemon: Daemon) -> bool:
     """Whether anything is left to do that does not wait for a person, or for what policy forbids now."""
-    verdicts = (verdict for group in daemon.passes.standing.drifts.values() for _, verdict in group)
+    groups = daemon.passes.standing.drifts.values()
     idle = all(each.idle for each in daemon.executors.values())
-    return daemon.passes.busy or not idle or any(each in GOES for each in verdicts)
+    goes = any(len(waits(group)) < len({drift.slot for drift, _ in group}) for group in groups)
+    return daemon.passes.busy or not idle or goes

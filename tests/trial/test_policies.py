@@ -92,6 +92,7 @@ def test_dates_are_meant_for_now_and_without_dates_any_time_will_do(tried: Tried
     assert tried(begins=Instant(START + 1)).begins == START + 1
 
 
+THIRDS = tuple((f"sales_channel_id = {n}", f"percent = 33\nsales_channel_id = {n}") for n in (101, 102, 103))
 SOFT = """
 [[demand]]
 status = "AWAITING_SHIPMENT"
@@ -124,6 +125,15 @@ def test_what_is_declared_beyond_the_shelf_and_protected_and_reserved_is_no_viol
 
 def test_what_waits_for_a_person_is_at_rest_though_it_is_read_again_now_and_then(tried: Tried) -> None:
     outcome = of(tried("", ('mode = "auto"', 'mode = "guarded"'), skus=2), seed=4, hours=0.5)
+    assert outcome.rested
+    assert outcome.violations == ()
+
+
+def test_what_waits_for_units_that_a_listing_of_extensivs_goes_on_showing_is_at_rest(tried: Tried) -> None:
+    """Extensiv shows all of a split pool on one channel, and nobody lowers it: nothing is left for the others."""
+    changes = ('name = "shop-uk"', 'name = "shop-uk"\npublisher = "extensiv"'), ("default = true", "")
+    what = tried("", *changes, ('mode = "split"', 'mode = "split"\ndefault = true'), *THIRDS, skus=3)
+    outcome = of(what, seed=4)
     assert outcome.rested
     assert outcome.violations == ()
 
