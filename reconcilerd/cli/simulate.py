@@ -23,6 +23,7 @@ from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.domain.policy import Mode, Policy
 from reconcilerd.errors import ConfigFault
+from reconcilerd.simulator.catalogue import plain_catalogue
 from reconcilerd.simulator.faults import LEVELS, faults_of, menu_lines
 from reconcilerd.simulator.shoppers import Invoice, read_invoices
 from reconcilerd.trial.market import Market, market
@@ -127,12 +128,15 @@ def market_of(ask: Ask) -> Callable[[int], Market]:
 
 
 def _last(orders: Path | None, days: float) -> tuple[Invoice, ...]:
-    """The orders of the last days of a file."""
+    """The orders of the last days of a file. Raises ConfigFault where they sell nothing that lies on a shelf."""
     if orders is None:
         return ()
     invoices = read_invoices(orders)
     since = invoices[-1].at - days * DAY_MS
-    return tuple(each for each in invoices if each.at > since)
+    last = tuple(each for each in invoices if each.at > since)
+    if not plain_catalogue(last).sold:
+        raise ConfigFault((f"{orders}: its last {days:g} days sell no product, only postage and fees",))
+    return last
 
 
 def _outcomes(ask: Ask, make: Callable[[int], Market], seeds: Sequence[int]) -> Iterator[Outcome]:

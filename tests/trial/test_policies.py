@@ -182,6 +182,29 @@ def test_codes_that_differ_only_in_case_are_one_sku_of_the_orders_that_are_repla
     assert of(what).score.sold == 3
 
 
+def orders_of(tmp_path: Path, rows: str) -> Path:
+    """An orders CSV with these rows."""
+    orders = tmp_path / "orders.csv"
+    orders.write_text(f"{','.join(COLUMNS)}\n{rows}", "utf-8")
+    return orders
+
+
+def test_orders_of_postage_alone_are_refused(tmp_path: Path) -> None:
+    orders = orders_of(tmp_path, "1,POST,Postage,1,2011-01-01T10:00:00Z,18,UK\n")
+    with pytest.raises(ConfigFault, match="sell no product"):
+        market_of(Ask(0.05, 3, 3, None, "none", orders))
+
+
+def test_however_much_an_order_asks_for_there_is_no_more_than_anybody_believes(tmp_path: Path) -> None:
+    orders = orders_of(
+        tmp_path,
+        "1,A1,Mug,999999999,2011-01-01T10:00:00Z,1,UK\n2,A1,Mug,5,2011-01-01T10:05:00Z,1,UK\n",
+    )
+    outcome = of(market_of(Ask(0.05, 3, 3, None, "none", orders))(1))
+    assert outcome.score.sold > 5
+    assert outcome.violations == ()
+
+
 def test_orders_whose_cells_are_separated_otherwise_are_told_so(tmp_path: Path) -> None:
     orders = tmp_path / "orders.csv"
     orders.write_text(f"{';'.join(COLUMNS)}\n1;A1;Mug;1;2011-01-01T10:00:00Z;1;UK\n", "utf-8")
