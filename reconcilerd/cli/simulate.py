@@ -1,6 +1,7 @@
 """``simulate``: what a policy would have done, by trials of the whole daemon in virtual time."""
 
 import gc
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -59,6 +60,8 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
     """
     faults_of(ask.faults)
     make = market_of(ask)
+    if ask.record is not None:
+        _open_record(ask.record)
     what = make(seeds[0])
     ask = replace(ask, begins=what.begins)
     if not as_json:
@@ -91,6 +94,18 @@ def print_menu() -> int:
         total = f"{sum(rates.values()):.3f} a request" if rates else "nothing"
         click.echo(f"{level:<22}{len(rates)} of them, {total}")
     return 0
+
+
+def _open_record(path: Path) -> None:
+    """See that it can be written before hours are simulated; it may be what strikes, and is not touched yet.
+
+    Raises ConfigFault.
+    """
+    try:
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise ConfigFault((f"{path}: cannot be written: {error.strerror or error}",)) from error
 
 
 def _write_record(path: Path, outcomes: Sequence[Outcome]) -> None:
@@ -253,8 +268,10 @@ def _summary(ask: Ask, result: dict[str, Any]) -> list[str]:
 
 
 def _again(ask: Ask, seed: int) -> str:
-    named = [f"--policy {ask.config}"] if ask.config else []
-    named += [f"--orders {ask.orders}"] if ask.orders else []
-    named += [f"--from {format_instant(ask.begins)}"] if ask.begins not in {None, START} else []
-    plain = f"--days {ask.days:g} --skus {ask.skus} --channels {ask.channels} --faults {ask.faults}"
-    return " ".join(["reconcilerd simulate", f"--seed {seed}", plain, *named])
+    """The command that plays a seed again, each word as a shell takes it."""
+    words = ["--seed", seed, "--days", ask.days, "--skus", ask.skus, "--channels", ask.channels]
+    words += ["--faults", ask.faults]
+    words += ["--policy", ask.config] if ask.config else []
+    words += ["--orders", ask.orders] if ask.orders else []
+    words += ["--from", format_instant(ask.begins)] if ask.begins not in {None, START} else []
+    return shlex.join(["reconcilerd", "simulate", *map(str, words)])

@@ -1,12 +1,13 @@
 """A trial is the real daemon in a business that replays; what it finds wrong is wrong, and what is right passes."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reconcilerd.cli.simulate import Ask, Progress, market_of
+from reconcilerd.cli.simulate import Ask, Progress, _again, market_of
 from reconcilerd.cli.wiring import paces
 from reconcilerd.config.load import load
 from reconcilerd.domain import plan as planning
@@ -151,6 +152,8 @@ def test_how_far_a_long_run_is_is_said_every_ten_seconds(capsys: pytest.CaptureF
         (("--seeds", "all"), "is no span of seeds"),
         (("--seed", "1", "--seeds", "1..2"), "exclude each other"),
         (("--days", "0"), "--days"),
+        (("--days", "nan"), "--days"),
+        (("--record", "nowhere/struck.jsonl"), "struck.jsonl: cannot be written"),
         (("--policy", "nowhere.toml"), "nowhere.toml"),
     ],
 )
@@ -183,6 +186,29 @@ def test_a_record_of_faults_strikes_again_exactly(tmp_path: Path) -> None:
         del each["hours_per_second"]
     assert told[0] == told[1]
     assert sum(told[0]["faults"].values()) > 10
+
+
+def test_a_record_may_strike_and_be_written_anew(tmp_path: Path) -> None:
+    record = tmp_path / "struck.jsonl"
+    line = '{"seed": 1, "system": "extensiv", "request": 5, "fault": "5xx", "at": 0, "subject": ""}\n'
+    record.write_text(line, "utf-8")
+    small = ("--days", "0.01", "--skus", "1", "--channels", "1", "--json")
+    done = run(tmp_path, "simulate", *small, "--faults", "@struck.jsonl", "--record", "struck.jsonl")
+    assert json.loads(done.stdout)["faults"] == {"5xx": 1}
+    assert json.loads(record.read_text("utf-8"))["request"] == 5
+
+
+def test_seed_0_is_a_seed(tmp_path: Path) -> None:
+    small = ("--days", "0.01", "--skus", "1", "--channels", "1")
+    done = run(tmp_path, "simulate", "--seed", "0", *small, "--json")
+    assert json.loads(done.stdout)["seeds"] == [0]
+
+
+def test_the_command_that_replays_a_seed_is_what_a_shell_takes() -> None:
+    ask = Ask(0.123456789, 3, 2, Path("my policy.toml"), "5xx:0.2+@what struck.jsonl", Path("or'ders.csv"))
+    told = shlex.split(_again(ask, 0))
+    assert told[:6] == ["reconcilerd", "simulate", "--seed", "0", "--days", "0.123456789"]
+    assert told[-6:] == ["--faults", ask.faults, "--policy", "my policy.toml", "--orders", "or'ders.csv"]
 
 
 def test_an_unknown_fault_is_told_and_the_menu_printed(tmp_path: Path) -> None:
