@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, OrderObserved, SlotObserved
-from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
+from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.policy import Firmness, OfferRule, Percent, Policy, PoolMode
 from reconcilerd.domain.position import ClaimKind, OfferView, Position, StockView
 from reconcilerd.simulator.truth import Order, World
-from reconcilerd.trial.arithmetic import ORDERED, Found, may_show
+from reconcilerd.trial.arithmetic import ORDERED, Found, declared, may_show
 
 CLOCKS_MS = 1_000
 """Records have whole seconds."""
@@ -65,16 +65,20 @@ class Oracle:
     def raised_too_much(
         self, position: Position, ideal: Mapping[SlotKey, int], raises: Iterable[tuple[SlotKey, int]]
     ) -> Iterator[tuple[SlotKey, int, int]]:
-        """Raises above min(headroom, shippable), by all that could be read when their inputs were: each with its slot,
-        its target, and the eaches too many. ``raises``: slot and target, in the order in which they are granted.
+        """Raises above min(headroom, shippable), by all that could be read when their inputs were and by what policy
+        declares beyond it: each with its slot, its target, and the eaches too many. ``raises``: slot and target, in the
+        order in which they are granted.
         """
         offers = {offer.slot: offer for offer in position.offers}
+        everywhere = frozenset[LocationName]().union(*(offer.locations for offer in position.offers))
         shown: dict[SlotKey, int] = {}
         for slot, target in raises:
             shown = shown or {s: self._may_show(o, ideal.get(s, 0)) for s, o in offers.items()}
             before, over = shown[slot], 0
             for component, use in offers[slot].uses:
+                sharing = list(offers.values()) if position.split else [offers[slot]]
                 left = self._could_ship(position, component)
+                left += declared(position, component, everywhere, sharing)
                 peers = sum(shown[s] * o.use_of(component) for s, o in offers.items() if s != slot)
                 room = (left - peers if position.split else left) // use
                 over = max(over, (target - max(before, room, 0)) * use)
@@ -198,6 +202,8 @@ class Oracle:
         """Whether it is finished, and all that could still speak for it was read since."""
         extensiv, late = self._read("extensiv.orders"), CLOCKS_MS
         if order.shipped is not None:
+            # The record may name the second after it, and a reading within that one proves nothing yet.
+            late += CLOCKS_MS
             late += max((r.mirror_max_ms for r in self.policy.locations.values() if r.mirror), default=0)
             return min(extensiv, Instant(self._read("extensiv.stock") - late)) > order.shipped
         if order.cancelled is None or order.ext_status == "AWAITING_SHIPMENT":
