@@ -10,7 +10,7 @@ from itertools import islice
 
 from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, OrderObserved, SlotObserved
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
-from reconcilerd.domain.policy import Firmness, OfferRule, Percent, Policy, PoolMode
+from reconcilerd.domain.policy import Firmness, OfferRule, Percent, Policy, PoolMode, PoolRule
 from reconcilerd.domain.position import ClaimKind, OfferView, Position, StockView
 from reconcilerd.simulator.truth import Order, World
 from reconcilerd.trial.arithmetic import ORDERED, Found, declared, may_show
@@ -93,14 +93,17 @@ class Oracle:
             items = self.world.items_of(sku)
             if not items or product.components or sku in inside or not self._offers_all(Sku(sku.casefold())):
                 continue
-            there = self.world.shippable(sku)
+            there, pool = self.world.shippable(sku), self._pool_of(sku)
             amounts = [max(0, item.quantity) * item.each for item in items]
             most = sum(amounts) if product.split else max(amounts)
-            slack = max(item.each for item in items) - 1 + (0 if product.split else most // 20 + 1)
+            # An adaptive pool is split while little is left: all listings together show it then, or each of them does.
+            least = sum(amounts) if pool.mode is PoolMode.ADAPTIVE else most
+            band = 0 if product.split else max(most, there) * pool.dead_band_permille // 1000 + 1
+            slack = max(item.each for item in items) - 1 + band
             if most > there + slack:
                 yield "I12", f"{sku}: {most} shown of {there} at rest"
-            elif most + slack < there:
-                yield "I20", f"{sku}: only {most} shown of {there} at rest"
+            elif least + slack < there:
+                yield "I20", f"{sku}: only {least} shown of {there} at rest"
 
     def standing(self) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
         """How every row and order stands, and what every listing shows."""
@@ -113,16 +116,24 @@ class Oracle:
         return {**rows, **orders}, {item.id: item.quantity for item in items}
 
     def _offers_all(self, sku: Sku) -> bool:
-        """Whether policy offers every unit of a SKU, without any condition."""
+        """Whether policy offers every unit of a SKU, wherever it lies, without any condition."""
         rule = self.policy.sku_rule(sku)
+        drawn = [
+            {place for some in each.places.values() for place in some}
+            for each in self.policy.channels.values()
+        ]
+        everywhere = all(each == drawn[0] for each in drawn)
         rules = [self.policy.offer_rule(sku, channel) for channel in self.policy.channels]
         plain = all(each == OfferRule(each.normal, units_per_sale=each.units_per_sale) for each in rules)
         parts = [each.normal.permille if isinstance(each.normal, Percent) else 0 for each in rules]
-        split = self.policy.pools[rule.pool].mode is PoolMode.SPLIT
+        split = self._pool_of(sku).mode is PoolMode.SPLIT
         whole = sum(parts) >= 1000 if split else max(parts) == 1000
         promised = self.policy.inbound.get(sku) or self._may_waive(None)
         held = self.policy.reserves.get(sku) or rule.safety_stock or rule.excluded_locations
-        return plain and whole and not held and not promised
+        return plain and whole and everywhere and not held and not promised
+
+    def _pool_of(self, sku: str) -> PoolRule:
+        return self.policy.pools[self.policy.sku_rule(Sku(sku.casefold())).pool]
 
     def _may_waive(self, channel: ChannelName | None) -> bool:
         """Whether policy lets open orders of a channel (none: any) hold back less than they ask for."""

@@ -6,7 +6,7 @@ import pytest
 
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.plan import make_plan
-from reconcilerd.domain.policy import Mode
+from reconcilerd.domain.policy import Limits, Mode
 from reconcilerd.trial.arithmetic import silent_zeros
 from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position, row
 
@@ -21,4 +21,17 @@ def test_zero_needs_a_reason_and_orders_that_any_of_several_places_may_serve_are
     plan = make_plan(told, Rails(Mode.AUTO))
     entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
     assert len(entries) == 2
+    assert [invariant for invariant, _ in silent_zeros(replace(plan, entries=entries))] == found
+
+
+@pytest.mark.parametrize(("mode", "found"), [(Mode.NET, []), (Mode.AUTO, ["I5"])])
+def test_beside_extensivs_own_push_zero_has_the_reason_that_all_is_allocated(
+    mode: Mode, found: list[str]
+) -> None:
+    uk = replace(offer("uk", shown=3), pushed=True)
+    waived = replace(claim(0), waived=5)
+    told = position([uk], [row(A, 5, allocated=5)], [waived], limits=Limits(mode=mode))
+    plan = make_plan(told, Rails(Mode.AUTO))
+    entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
+    assert [each.slot for each in entries] == [uk.slot]
     assert [invariant for invariant, _ in silent_zeros(replace(plan, entries=entries))] == found
