@@ -15,7 +15,9 @@ from typing import Any
 import click
 
 from reconcilerd.cli.options import print_json
+from reconcilerd.cli.render import width
 from reconcilerd.cli.wall import now
+from reconcilerd.cli.wrapping import wrap
 from reconcilerd.config.calendar import Calendar
 from reconcilerd.config.load import load
 from reconcilerd.config.policy import policy_of
@@ -205,17 +207,20 @@ def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:
     sells = f"{ask.skus} SKUs on {len(policy.channels)} channels, " + (
         f"the orders of {ask.orders}" if ask.orders else "visitors by chance"
     )
-    lines = [
-        f"Simulating {what} of {ask.days:g} days: {sells},",
-        f"faults {ask.faults}, mode {policy.limits.mode}, policy {ask.config or 'of its own'}.",
-    ]
+    how = f"faults {ask.faults}, mode {policy.limits.mode}, policy {ask.config or 'of its own'}."
+    lines = _fit(f"Simulating {what} of {ask.days:g} days: {sells}, {how}")
     if ask.begins not in {None, START}:
-        lines.append(
-            f"It begins at {format_instant(ask.begins or START)}, by the clock of the policy's dates."
-        )
+        begins = format_instant(ask.begins or START)
+        lines += _fit(f"It begins at {begins}, by the clock of the policy's dates.")
     if policy.limits.mode is Mode.OBSERVE:
-        lines.append("Mode observe writes nothing: the figures are those of doing nothing.")
+        lines += _fit("Mode observe writes nothing: the figures are those of doing nothing.")
     return lines
+
+
+def _fit(text: str, indent: str = "") -> list[str]:
+    """Lines that fit the terminal; a path that is longer stays whole."""
+    further = f"{indent}  " if indent else ""
+    return wrap(text, width(), initial_indent=indent, subsequent_indent=further, break_long_words=False)
 
 
 def _one(outcome: Outcome) -> str:
@@ -260,7 +265,8 @@ def _summary(ask: Ask, result: dict[str, Any]) -> list[str]:
         ("violations of invariants", len(result["violations"])),
     )
     lines = [f"  {name:<42}{number:>12,}" for name, number in rows]
-    lines += [f"    {v['invariant']}, seed {v['seed']}: {v['what']}" for v in result["violations"][:SHOWN]]
+    for each in result["violations"][:SHOWN]:
+        lines += _fit(f"{each['invariant']}, seed {each['seed']}: {each['what']}", "    ")
     if result["violations"]:
         lines.append(f"  replays exactly: {_again(ask, result['violations'][0]['seed'])}")
     lines.append(f"  {result['simulated_hours']:g} simulated hours, {result['hours_per_second']:g} a second")

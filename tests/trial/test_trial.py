@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from reconcilerd.cli.simulate import Ask, Progress, _again, market_of
+from reconcilerd.cli.simulate import Ask, Progress, _again, _result, _summary, _told, market_of
 from reconcilerd.cli.wiring import paces
 from reconcilerd.config.load import load
 from reconcilerd.domain import plan as planning
+from reconcilerd.domain.invariants import Violation
 from reconcilerd.domain.names import ChannelName, Sku
 from reconcilerd.domain.policy import OfferRule, PoolMode
 from reconcilerd.domain.quantities import Rate
@@ -18,6 +19,7 @@ from reconcilerd.simulator.shoppers import read_invoices
 from reconcilerd.trial.bound import settles_within_s
 from reconcilerd.trial.market import PACING, market, open_doors, script, shares_of
 from reconcilerd.trial.run import Outcome, run_trial
+from reconcilerd.trial.stage import START
 from tests.cli.programs import run
 
 HOURS = 0.5
@@ -209,6 +211,22 @@ def test_the_command_that_replays_a_seed_is_what_a_shell_takes() -> None:
     told = shlex.split(_again(ask, 0))
     assert told[:6] == ["reconcilerd", "simulate", "--seed", "0", "--days", "0.123456789"]
     assert told[-6:] == ["--faults", ask.faults, "--policy", "my policy.toml", "--orders", "or'ders.csv"]
+
+
+def test_what_is_told_fits_the_terminal_but_for_the_command_that_replays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    what = market(1, skus=1, channels=1)
+    score = trial(1, "none").score
+    broken = Violation(
+        "I5", START, "shop-uk/gid://shopify/InventoryItem/10100001: zero, though its rule " * 2
+    )
+    outcome = Outcome(1, 1.0, score, (broken,), rested=True)
+    ask = Ask(0.02, 12, 3, Path("policies/next-quarter.toml"), "hostile", Path("data/orders-of-2010.csv"))
+    lines = [*_told(ask, [1], what.policy), *_summary(ask, _result([outcome], 1.0))]
+    assert [line[:20] for line in lines if len(line) > 80] == ["  replays exactly: r"]
+    assert "zero, though its rule" in " ".join(" ".join(lines).split())
 
 
 def test_an_unknown_fault_is_told_and_the_menu_printed(tmp_path: Path) -> None:
