@@ -42,6 +42,7 @@ WIDE = Limits(
     unexplained_zeros=10**6,
     window_permille=10**6,
     raise_floor_units=10**9,
+    canary_over=10**6,
 )
 """Rails that nothing ordinary meets."""
 MAIN, COPIED = 1, 2

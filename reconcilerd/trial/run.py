@@ -135,7 +135,7 @@ def _unrailed(policy: Policy) -> Policy:
     def free(rule: SkuRule) -> SkuRule:
         return replace(rule, protected=False)
 
-    limits = replace(WIDE, attempts=10**6, canary_over=10**6)
+    limits = replace(WIDE, attempts=10**6)
     channels = {name: replace(rule, decrease_only=False) for name, rule in policy.channels.items()}
     skus = {sku: free(rule) for sku, rule in policy.skus.items()}
     return replace(

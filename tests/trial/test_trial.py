@@ -69,6 +69,13 @@ def test_a_business_is_busy_has_a_bundle_and_two_kinds_of_pool() -> None:
     assert visits >= 20
 
 
+def test_a_large_business_of_its_own_policy_shows_everything_when_trade_begins() -> None:
+    """Its first numbers are as many at once as a canary goes before, and the store loses one write of a hundred."""
+    outcome = run_trial(market(10008, skus=120, channels=1), 10008, 0.25)
+    assert outcome.violations == ()
+    assert outcome.score.refused == 0
+
+
 @pytest.mark.parametrize("channels", [1, 3, 12])
 def test_shares_add_up_and_every_channel_has_one(channels: int) -> None:
     shares = shares_of(channels)
