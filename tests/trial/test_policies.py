@@ -138,6 +138,15 @@ def test_what_waits_for_units_that_a_listing_of_extensivs_goes_on_showing_is_at_
     assert outcome.violations == ()
 
 
+def test_what_a_sliding_window_lets_go_as_it_moves_on_is_no_write_at_rest(tried: Tried) -> None:
+    """Nine SKUs are free at once, and of each channel one listing may be raised in so long."""
+    free = "sku,units,until\n" + "".join(f"SKU-0{n},15,2010-12-05T12:20:00Z\n" for n in range(1, 10))
+    rails = ("window_slots = 200", "window_slots = 1\nwindow_s = 1200")
+    outcome = of(tried("", rails, begins=START, reserves=free, skus=9), seed=4)
+    assert outcome.rested
+    assert outcome.violations == ()
+
+
 def test_when_it_began_is_told_where_it_matters(tmp_path: Path) -> None:
     asked = (
         "simulate",
