@@ -12,7 +12,7 @@ from reconcilerd.domain.facts import SlotState
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import LocationName, Sku, SlotKey
 from reconcilerd.domain.plan import GroupPlan, make_plan
-from reconcilerd.domain.policy import Mode, Percent
+from reconcilerd.domain.policy import BundleMode, Mode, Percent
 from reconcilerd.domain.position import KEPT_FROM_RAISES, ClaimKind, OfferView, Position
 
 Found = Iterator[tuple[str, str]]
@@ -106,6 +106,8 @@ def silent_zeros(plan: GroupPlan) -> Found:
         plain = isinstance(rule.normal, Percent) and rule.low_stock is None and not rule.buffer
         if position.split or not plain or rule.cap is not None or not isinstance(rule.normal, Percent):
             continue
+        if len(offer.uses) > 1 and position.pool.bundles is BundleMode.PER_WAREHOUSE:
+            continue  # what each warehouse can make up by itself is more than this arithmetic
         spare = [
             stock_left(position, c, union)[0] * rule.normal.permille // use
             for c, use in offer.uses

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from reconcilerd.domain.guards import Rails, Verdict
+from reconcilerd.domain.names import Sku
 from reconcilerd.domain.plan import make_plan
-from reconcilerd.domain.policy import Limits, Mode
+from reconcilerd.domain.policy import BundleMode, Limits, Mode
 from reconcilerd.trial.arithmetic import silent_zeros
 from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position, row
 
@@ -34,4 +35,15 @@ def test_beside_extensivs_own_push_zero_has_the_reason_that_all_is_allocated(
     plan = make_plan(told, Rails(Mode.AUTO))
     entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
     assert [each.slot for each in entries] == [uk.slot]
+    assert [invariant for invariant, _ in silent_zeros(replace(plan, entries=entries))] == found
+
+
+@pytest.mark.parametrize(("bundles", "found"), [(BundleMode.PER_WAREHOUSE, []), (BundleMode.POOLED, ["I5"])])
+def test_a_bundle_whose_components_lie_apart_is_none_unless_the_pool_says_so(
+    bundles: BundleMode, found: list[str]
+) -> None:
+    uses = ((Sku("x"), 1), (Sku("y"), 1))
+    told = position([offer("uk", shown=3, uses=uses)], [row(A, 5), row(B, 5, "y")], bundles=bundles)
+    plan = make_plan(told, Rails(Mode.AUTO))
+    entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
     assert [invariant for invariant, _ in silent_zeros(replace(plan, entries=entries))] == found
