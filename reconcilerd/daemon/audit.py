@@ -26,6 +26,11 @@ CHECKED: Final = (
 """I7 is the ledger's own proof. I11, I12 and I19 are properties of the tests."""
 
 
+LOOKS_FOR_ROOM: Final = frozenset(
+    {Verdict.HOLD_HEADROOM, Verdict.HOLD_STOCK_STALE, Verdict.HOLD_OWN_STALE, Verdict.HOLD_PEER_STALE}
+)
+
+
 def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
     """A daemon that has nothing left to do. ``state``: what the ledger holds."""
     book, now = daemon.desk.book, daemon.desk.clock()
@@ -47,11 +52,12 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
 def waits(group: Collection[tuple[Drift, Verdict]]) -> Set[SlotKey]:
     """The listings of a pool group that wait for a person, or for what policy forbids now.
 
-    With them wait those that lack the units which one that is not lowered goes on showing.
+    With them wait those that lack the units which one that is not lowered goes on showing; these are read again before
+    each look for room.
     """
     held = {drift.slot for drift, verdict in group if verdict not in GOES}
     if any(drift.slot in held and drift.observed > drift.desired for drift, _ in group):
-        held |= {drift.slot for drift, verdict in group if verdict is Verdict.HOLD_HEADROOM}
+        held |= {drift.slot for drift, verdict in group if verdict in LOOKS_FOR_ROOM}
     return held
 
 

@@ -5,10 +5,14 @@ from types import MappingProxyType
 
 import pytest
 
-from reconcilerd.domain.names import ChannelName, LocationName
+from reconcilerd.daemon.audit import waits
+from reconcilerd.domain.drift import Cause, Drift
+from reconcilerd.domain.guards import Verdict
+from reconcilerd.domain.names import ChannelName, LocationName, Sku
 from reconcilerd.domain.policy import Policy, PoolMode, PoolRule
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.trial.oracle import Oracle
+from tests.domain.builders import slot
 from tests.world.stage import empty_shops, policy, put_on_sale
 
 UK, EU = "shop-uk", "shop-eu"
@@ -48,3 +52,22 @@ def test_where_channels_draw_on_different_places_nobody_need_show_all() -> None:
     place = MappingProxyType({"here": frozenset({LocationName("1")})})
     apart = {**rules.channels, one: replace(rules.channels[one], places=place)}
     assert said(replace(rules, channels=apart), 20, uk=15, eu=5) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "shown", "waiting"),
+    [
+        (Verdict.HOLD_HEADROOM, 20, {"uk", "eu"}),
+        (Verdict.HOLD_OWN_STALE, 20, {"uk", "eu"}),
+        (Verdict.HOLD_PENDING, 20, {"uk"}),
+        (Verdict.SEND, 20, {"uk"}),
+        (Verdict.HOLD_HEADROOM, 2, {"uk"}),
+    ],
+)
+def test_who_lacks_the_units_that_a_listing_nobody_lowers_shows_waits_with_it_also_while_it_is_read_again(
+    verdict: Verdict, shown: int, waiting: set[str]
+) -> None:
+    held = Drift(slot("uk"), Sku("x"), shown, 5, 5, Cause.NATIVE_PUSH)
+    lacks = Drift(slot("eu"), Sku("x"), 0, 5, 5, Cause.POLICY)
+    found = waits([(held, Verdict.HOLD_NATIVE_PUSH), (lacks, verdict)])
+    assert {each.channel for each in found} == waiting
