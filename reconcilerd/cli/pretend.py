@@ -1,5 +1,6 @@
 """Commands that need no business: they bring a pretend one with them."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,20 @@ class _Seeds(click.ParamType[range]):
         return range(int(first), int(last) + 1)
 
 
+class _Days(click.FloatRange):
+    """Days from the least to the most; what is no number is between nothing."""
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Raises UsageError for what is outside."""
+        days = float(super().convert(value, param, ctx))
+        if math.isnan(days):
+            self.fail(f"{value!r} is no number of days", param, ctx)
+        return days
+
+
 @click.command()
-@click.option("--days", type=click.FloatRange(0.01, 366), default=1.0, show_default=True)
+@click.option("--days", type=_Days(0.01, 366), default=1.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), help="One seed (default: 1).")
 @click.option("--seeds", type=_Seeds(), help="Several, on all processors.")
 @click.option("--skus", type=click.IntRange(1, 2000), default=12, show_default=True)
@@ -172,4 +185,6 @@ def simulate(
     if faults == "list":
         return print_menu()
     ask = Ask(days, skus, channels, policy, faults, orders, record, begins)
-    return run_simulate(ask, list(seeds) if seeds is not None else [seed or 1], as_json=as_json)
+    return run_simulate(
+        ask, list(seeds) if seeds is not None else [1 if seed is None else seed], as_json=as_json
+    )

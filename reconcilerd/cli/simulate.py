@@ -1,6 +1,7 @@
 """``simulate``: what a policy would have done, by trials of the whole daemon in virtual time."""
 
 import gc
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,9 @@ from typing import Any
 import click
 
 from reconcilerd.cli.options import print_json
+from reconcilerd.cli.render import width
 from reconcilerd.cli.wall import now
+from reconcilerd.cli.wrapping import wrap
 from reconcilerd.config.calendar import Calendar
 from reconcilerd.config.load import load
 from reconcilerd.config.policy import policy_of
@@ -23,6 +26,7 @@ from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.domain.policy import Mode, Policy
 from reconcilerd.errors import ConfigFault
+from reconcilerd.simulator.catalogue import plain_catalogue
 from reconcilerd.simulator.faults import LEVELS, faults_of, menu_lines
 from reconcilerd.simulator.shoppers import Invoice, read_invoices
 from reconcilerd.trial.market import Market, market
@@ -58,6 +62,8 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
     """
     faults_of(ask.faults)
     make = market_of(ask)
+    if ask.record is not None:
+        _open_record(ask.record)
     what = make(seeds[0])
     ask = replace(ask, begins=what.begins)
     if not as_json:
@@ -90,6 +96,18 @@ def print_menu() -> int:
         total = f"{sum(rates.values()):.3f} a request" if rates else "nothing"
         click.echo(f"{level:<22}{len(rates)} of them, {total}")
     return 0
+
+
+def _open_record(path: Path) -> None:
+    """See that it can be written before hours are simulated; it may be what strikes, and is not touched yet.
+
+    Raises ConfigFault.
+    """
+    try:
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise ConfigFault((f"{path}: cannot be written: {error.strerror or error}",)) from error
 
 
 def _write_record(path: Path, outcomes: Sequence[Outcome]) -> None:
@@ -127,12 +145,15 @@ def market_of(ask: Ask) -> Callable[[int], Market]:
 
 
 def _last(orders: Path | None, days: float) -> tuple[Invoice, ...]:
-    """The orders of the last days of a file."""
+    """The orders of the last days of a file. Raises ConfigFault where they sell nothing that lies on a shelf."""
     if orders is None:
         return ()
     invoices = read_invoices(orders)
     since = invoices[-1].at - days * DAY_MS
-    return tuple(each for each in invoices if each.at > since)
+    last = tuple(each for each in invoices if each.at > since)
+    if not plain_catalogue(last).sold:
+        raise ConfigFault((f"{orders}: its last {days:g} days sell no product, only postage and fees",))
+    return last
 
 
 def _outcomes(ask: Ask, make: Callable[[int], Market], seeds: Sequence[int]) -> Iterator[Outcome]:
@@ -186,17 +207,20 @@ def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:
     sells = f"{ask.skus} SKUs on {len(policy.channels)} channels, " + (
         f"the orders of {ask.orders}" if ask.orders else "visitors by chance"
     )
-    lines = [
-        f"Simulating {what} of {ask.days:g} days: {sells},",
-        f"faults {ask.faults}, mode {policy.limits.mode}, policy {ask.config or 'of its own'}.",
-    ]
+    how = f"faults {ask.faults}, mode {policy.limits.mode}, policy {ask.config or 'of its own'}."
+    lines = _fit(f"Simulating {what} of {ask.days:g} days: {sells}, {how}")
     if ask.begins not in {None, START}:
-        lines.append(
-            f"It begins at {format_instant(ask.begins or START)}, by the clock of the policy's dates."
-        )
+        begins = format_instant(ask.begins or START)
+        lines += _fit(f"It begins at {begins}, by the clock of the policy's dates.")
     if policy.limits.mode is Mode.OBSERVE:
-        lines.append("Mode observe writes nothing: the figures are those of doing nothing.")
+        lines += _fit("Mode observe writes nothing: the figures are those of doing nothing.")
     return lines
+
+
+def _fit(text: str, indent: str = "") -> list[str]:
+    """Lines that fit the terminal; a path that is longer stays whole."""
+    further = f"{indent}  " if indent else ""
+    return wrap(text, width(), initial_indent=indent, subsequent_indent=further, break_long_words=False)
 
 
 def _one(outcome: Outcome) -> str:
@@ -241,7 +265,8 @@ def _summary(ask: Ask, result: dict[str, Any]) -> list[str]:
         ("violations of invariants", len(result["violations"])),
     )
     lines = [f"  {name:<42}{number:>12,}" for name, number in rows]
-    lines += [f"    {v['invariant']}, seed {v['seed']}: {v['what']}" for v in result["violations"][:SHOWN]]
+    for each in result["violations"][:SHOWN]:
+        lines += _fit(f"{each['invariant']}, seed {each['seed']}: {each['what']}", "    ")
     if result["violations"]:
         lines.append(f"  replays exactly: {_again(ask, result['violations'][0]['seed'])}")
     lines.append(f"  {result['simulated_hours']:g} simulated hours, {result['hours_per_second']:g} a second")
@@ -249,8 +274,10 @@ def _summary(ask: Ask, result: dict[str, Any]) -> list[str]:
 
 
 def _again(ask: Ask, seed: int) -> str:
-    named = [f"--policy {ask.config}"] if ask.config else []
-    named += [f"--orders {ask.orders}"] if ask.orders else []
-    named += [f"--from {format_instant(ask.begins)}"] if ask.begins not in {None, START} else []
-    plain = f"--days {ask.days:g} --skus {ask.skus} --channels {ask.channels} --faults {ask.faults}"
-    return " ".join(["reconcilerd simulate", f"--seed {seed}", plain, *named])
+    """The command that plays a seed again, each word as a shell takes it."""
+    words = ["--seed", seed, "--days", ask.days, "--skus", ask.skus, "--channels", ask.channels]
+    words += ["--faults", ask.faults]
+    words += ["--policy", ask.config] if ask.config else []
+    words += ["--orders", ask.orders] if ask.orders else []
+    words += ["--from", format_instant(ask.begins)] if ask.begins not in {None, START} else []
+    return shlex.join(["reconcilerd", "simulate", *map(str, words)])

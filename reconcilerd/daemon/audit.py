@@ -3,17 +3,18 @@
 Judges our own writes on their recorded inputs; what the world did beside them is measured, not judged.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from typing import Final
 
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.domain.allocation import allocate
 from reconcilerd.domain.book import Book
+from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.facts.same import same_stock
-from reconcilerd.domain.guards import GOES, Spent
+from reconcilerd.domain.guards import GOES, Spent, Verdict
 from reconcilerd.domain.invariants import Violation, check_rest
-from reconcilerd.domain.names import ChannelName, Instant
+from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Limits
 from reconcilerd.domain.slots import SlotTrack
@@ -25,6 +26,11 @@ CHECKED: Final = (
 """I7 is the ledger's own proof. I11, I12 and I19 are properties of the tests."""
 
 
+LOOKS_FOR_ROOM: Final = frozenset(
+    {Verdict.HOLD_HEADROOM, Verdict.HOLD_STOCK_STALE, Verdict.HOLD_OWN_STALE, Verdict.HOLD_PEER_STALE}
+)
+
+
 def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
     """A daemon that has nothing left to do. ``state``: what the ledger holds."""
     book, now = daemon.desk.book, daemon.desk.clock()
@@ -32,8 +38,7 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
     found = [*stopped(book), *rebuilt(book, state, now)]
     weather = weather_of(book, now)
     for group in book.joins().groups.members:
-        last = daemon.passes.standing.drifts.get(group, ())
-        waiting = {drift.slot for drift, verdict in last if verdict not in GOES}
+        waiting = waits(daemon.passes.standing.drifts.get(group, ()))
         found += check_rest(make_plan(position_of(book, group, weather), rails), waiting)
     if daemon.passes.busy:
         found.append(Violation("I8", now, "news was written down that no plan has looked at"))
@@ -42,6 +47,18 @@ def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
         if channel.dark and not all(each.dark for each in weather.channels.values()):
             found.append(Violation("I16", now, f"{name} was not read while others were"))
     return tuple(found)
+
+
+def waits(group: Collection[tuple[Drift, Verdict]]) -> Set[SlotKey]:
+    """The listings of a pool group that wait for a person, or for what policy forbids now.
+
+    With them wait those that lack the units which one that is not lowered goes on showing; these are read again before
+    each look for room.
+    """
+    held = {drift.slot for drift, verdict in group if verdict not in GOES}
+    if any(drift.slot in held and drift.observed > drift.desired for drift, _ in group):
+        held |= {drift.slot for drift, verdict in group if verdict in LOOKS_FOR_ROOM}
+    return held
 
 
 def stopped(book: Book) -> list[Violation]:

@@ -12,7 +12,7 @@ from reconcilerd.domain.facts import SlotState
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import LocationName, Sku, SlotKey
 from reconcilerd.domain.plan import GroupPlan, make_plan
-from reconcilerd.domain.policy import Percent
+from reconcilerd.domain.policy import BundleMode, Mode, Percent
 from reconcilerd.domain.position import KEPT_FROM_RAISES, ClaimKind, OfferView, Position
 
 Found = Iterator[tuple[str, str]]
@@ -106,11 +106,32 @@ def silent_zeros(plan: GroupPlan) -> Found:
         plain = isinstance(rule.normal, Percent) and rule.low_stock is None and not rule.buffer
         if position.split or not plain or rule.cap is not None or not isinstance(rule.normal, Percent):
             continue
+        if len(offer.uses) > 1 and position.pool.bundles is BundleMode.PER_WAREHOUSE:
+            continue  # what each warehouse can make up by itself is more than this arithmetic
         spare = [
-            stock_left(position, c, offer.locations)[0] * rule.normal.permille // use for c, use in offer.uses
+            stock_left(position, c, union)[0] * rule.normal.permille // use
+            for c, use in offer.uses
+            for union in unions_of(position, c)
+            if offer.locations - position.excluded_of(c) <= union
         ]
+        if offer.pushed and position.limits.mode is Mode.NET:
+            spare.append(1000 * pushed_number(position, offer))
         if min(spare, default=0) >= 1000 * rule.units_per_sale:
             yield "I5", f"{entry.slot.path}: zero, though its rule gives it {min(spare) // 1000}"
+
+
+def pushed_number(position: Position, offer: OfferView) -> int:
+    """What Extensiv itself shows, which mode net never exceeds: what its rows have and have not allocated."""
+    mine = {c: offer.locations - position.excluded_of(c) for c, _ in offer.uses}
+    return min(
+        sum(
+            max(0, row.on_hand - row.unavailable - row.allocated)
+            for row in position.stock
+            if row.sku == c and row.location in mine[c]
+        )
+        // use
+        for c, use in offer.uses
+    )
 
 
 def blind_raises(plan: GroupPlan) -> Found:

@@ -25,7 +25,7 @@ from reconcilerd.domain.policy import (
     Publisher,
     SkuRule,
 )
-from reconcilerd.domain.quantities import Rate
+from reconcilerd.domain.quantities import MAX_UNITS, Rate
 from reconcilerd.simulator.catalogue import plain_catalogue
 from reconcilerd.simulator.shoppers import Invoice, Replay
 from reconcilerd.simulator.truth import Place, Product, Store, World, WorldConfig
@@ -42,12 +42,15 @@ WIDE = Limits(
     unexplained_zeros=10**6,
     window_permille=10**6,
     raise_floor_units=10**9,
+    canary_over=10**6,
 )
 """Rails that nothing ordinary meets."""
 MAIN, COPIED = 1, 2
 """The places: Extensiv counts in the first and holds a late copy of the second's."""
 
 
+MOST_UNITS = MAX_UNITS // 100
+"""Of one SKU at first: with all receipts no more than anybody believes, whatever an order asks for."""
 NOTHING_SHOWN: Mapping[tuple[str, str], int] = MappingProxyType({})
 
 
@@ -170,7 +173,8 @@ def _best_sellers(invoices: Sequence[Invoice], count: int, policy: Policy | None
         split = number % 2 == 0
         if policy is not None:
             split = policy.pools[policy.sku_rule(Sku(code.casefold())).pool].mode is PoolMode.SPLIT
-        made.append(Kind(code, max(4, round(units / hours * 24)), max(0.01, units / hours), split))
+        stock = min(max(4, round(units / hours * 24)), MOST_UNITS)
+        made.append(Kind(code, stock, max(0.01, units / hours), split))
     return tuple(made)
 
 

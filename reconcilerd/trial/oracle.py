@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, OrderObserved, SlotObserved
-from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
-from reconcilerd.domain.policy import Firmness, OfferRule, Percent, Policy, PoolMode
+from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
+from reconcilerd.domain.policy import Firmness, OfferRule, Percent, Policy, PoolMode, PoolRule
 from reconcilerd.domain.position import ClaimKind, OfferView, Position, StockView
 from reconcilerd.simulator.truth import Order, World
-from reconcilerd.trial.arithmetic import ORDERED, Found, may_show
+from reconcilerd.trial.arithmetic import ORDERED, Found, declared, may_show
 
 CLOCKS_MS = 1_000
 """Records have whole seconds."""
@@ -70,16 +70,20 @@ class Oracle:
     def raised_too_much(
         self, position: Position, ideal: Mapping[SlotKey, int], raises: Iterable[tuple[SlotKey, int]]
     ) -> Iterator[tuple[SlotKey, int, int]]:
-        """Raises above min(headroom, shippable), by all that could be read when their inputs were: each with its slot,
-        its target, and the eaches too many. ``raises``: slot and target, in the order in which they are granted.
+        """Raises above min(headroom, shippable), by all that could be read when their inputs were and by what policy
+        declares beyond it: each with its slot, its target, and the eaches too many. ``raises``: slot and target, in the
+        order in which they are granted.
         """
         offers = {offer.slot: offer for offer in position.offers}
+        everywhere = frozenset[LocationName]().union(*(offer.locations for offer in position.offers))
         shown: dict[SlotKey, int] = {}
         for slot, target in raises:
             shown = shown or {s: self._may_show(o, ideal.get(s, 0)) for s, o in offers.items()}
             before, over = shown[slot], 0
             for component, use in offers[slot].uses:
+                sharing = list(offers.values()) if position.split else [offers[slot]]
                 left = self._could_ship(position, component)
+                left += declared(position, component, everywhere, sharing)
                 peers = sum(shown[s] * o.use_of(component) for s, o in offers.items() if s != slot)
                 room = (left - peers if position.split else left) // use
                 over = max(over, (target - max(before, room, 0)) * use)
@@ -94,14 +98,17 @@ class Oracle:
             items = self.world.items_of(sku)
             if not items or product.components or sku in inside or not self._offers_all(Sku(sku.casefold())):
                 continue
-            there = self.world.shippable(sku)
+            there, pool = self.world.shippable(sku), self._pool_of(sku)
             amounts = [max(0, item.quantity) * item.each for item in items]
             most = sum(amounts) if product.split else max(amounts)
-            slack = max(item.each for item in items) - 1 + (0 if product.split else most // 20 + 1)
+            # An adaptive pool is split while little is left: all listings together show it then, or each of them does.
+            least = sum(amounts) if pool.mode is PoolMode.ADAPTIVE else most
+            band = 0 if product.split else max(most, there) * pool.dead_band_permille // 1000 + 1
+            slack = max(item.each for item in items) - 1 + band
             if most > there + slack:
                 yield "I12", f"{sku}: {most} shown of {there} at rest"
-            elif most + slack < there:
-                yield "I20", f"{sku}: only {most} shown of {there} at rest"
+            elif least + slack < there:
+                yield "I20", f"{sku}: only {least} shown of {there} at rest"
 
     def standing(self) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
         """How every row and order stands, and what every listing shows."""
@@ -114,16 +121,24 @@ class Oracle:
         return {**rows, **orders}, {item.id: item.quantity for item in items}
 
     def _offers_all(self, sku: Sku) -> bool:
-        """Whether policy offers every unit of a SKU, without any condition."""
+        """Whether policy offers every unit of a SKU, wherever it lies, without any condition."""
         rule = self.policy.sku_rule(sku)
+        drawn = [
+            {place for some in each.places.values() for place in some}
+            for each in self.policy.channels.values()
+        ]
+        everywhere = all(each == drawn[0] for each in drawn)
         rules = [self.policy.offer_rule(sku, channel) for channel in self.policy.channels]
         plain = all(each == OfferRule(each.normal, units_per_sale=each.units_per_sale) for each in rules)
         parts = [each.normal.permille if isinstance(each.normal, Percent) else 0 for each in rules]
-        split = self.policy.pools[rule.pool].mode is PoolMode.SPLIT
+        split = self._pool_of(sku).mode is PoolMode.SPLIT
         whole = sum(parts) >= 1000 if split else max(parts) == 1000
         promised = self.policy.inbound.get(sku) or self._may_waive(None)
         held = self.policy.reserves.get(sku) or rule.safety_stock or rule.excluded_locations
-        return plain and whole and not held and not promised
+        return plain and whole and everywhere and not held and not promised
+
+    def _pool_of(self, sku: str) -> PoolRule:
+        return self.policy.pools[self.policy.sku_rule(Sku(sku.casefold())).pool]
 
     def _may_waive(self, channel: ChannelName | None) -> bool:
         """Whether policy lets open orders of a channel (none: any) hold back less than they ask for."""
@@ -204,6 +219,8 @@ class Oracle:
         """Whether it is finished, and all that could still speak for it was read since."""
         extensiv, late = self._read("extensiv.orders"), CLOCKS_MS
         if order.shipped is not None:
+            # The record may name the second after it, and a reading within that one proves nothing yet.
+            late += CLOCKS_MS
             late += max((r.mirror_max_ms for r in self.policy.locations.values() if r.mirror), default=0)
             return min(extensiv, Instant(self._read("extensiv.stock") - late)) > order.shipped
         if order.cancelled is None or order.ext_status == "AWAITING_SHIPMENT":

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from reconcilerd.daemon.audit import audit_rest, stopped
+from reconcilerd.daemon.audit import audit_rest, stopped, waits
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.domain.facts import Fact
-from reconcilerd.domain.guards import GOES
+from reconcilerd.domain.guards import SHORT_OF_ALLOWANCE, Verdict
 from reconcilerd.domain.invariants import Violation, check_history, check_windows
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Policy, SkuRule
@@ -25,6 +25,7 @@ from reconcilerd.trial.market import NOTHING_SHOWN, WIDE, Market, open_doors, sc
 from reconcilerd.trial.stage import Stage, play
 from reconcilerd.trial.witness import Witness
 
+WINDOWS = SHORT_OF_ALLOWANCE | {Verdict.HOLD_ATTEMPTS}
 FIRST_READ_S = 600.0
 """Before anything is sold, everything is read once and shown."""
 QUIET_S = 600.0
@@ -136,7 +137,7 @@ def _unrailed(policy: Policy) -> Policy:
     def free(rule: SkuRule) -> SkuRule:
         return replace(rule, protected=False)
 
-    limits = replace(WIDE, attempts=10**6, canary_over=10**6)
+    limits = replace(WIDE, attempts=10**6)
     channels = {name: replace(rule, decrease_only=False) for name, rule in policy.channels.items()}
     skus = {sku: free(rule) for sku, rule in policy.skus.items()}
     return replace(
@@ -231,11 +232,14 @@ async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, heard_s: f
     ``whole``: wait besides until all news must have been read, and look at what is shown then.
     """
     daemon, clock, quiet_since = stage.built.daemon, stage.clock, stage.clock()
-    began, looks = quiet_since, 0
+    began, looks, let_go = quiet_since, 0, quiet_since
     witness.look()
     while True:
         await anyio.sleep(LOOK_S)
         witness.look()
+        if _waits_for_a_window(daemon):
+            # What a sliding window holds goes as it moves on, without any news.
+            let_go = Instant(clock() + round(2 * LOOK_S * 1000))
         never = clock() - began > NEVER * bound_s * 1000
         late = never or clock() - witness.news_at > bound_s * 1000
         looks = looks + 1 if _busy(daemon) else 0
@@ -248,12 +252,20 @@ async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, heard_s: f
             while daemon.passes.busy:
                 await anyio.sleep(0.1)
             # What waits for a person may hide, or show, what it likes.
-            witness.at_rest(quiet_since, heard_s, whole=whole and not daemon.passes.standing.drifts)
+            since = max(quiet_since, let_go)
+            witness.at_rest(since, heard_s, whole=whole and not daemon.passes.standing.drifts)
             return True
 
 
 def _busy(daemon: Daemon) -> bool:
     """Whether anything is left to do that does not wait for a person, or for what policy forbids now."""
-    verdicts = (verdict for group in daemon.passes.standing.drifts.values() for _, verdict in group)
+    groups = daemon.passes.standing.drifts.values()
     idle = all(each.idle for each in daemon.executors.values())
-    return daemon.passes.busy or not idle or any(each in GOES for each in verdicts)
+    goes = any(len(waits(group)) < len({drift.slot for drift, _ in group}) for group in groups)
+    return daemon.passes.busy or not idle or goes
+
+
+def _waits_for_a_window(daemon: Daemon) -> bool:
+    """Whether a rail that counts over a while holds something."""
+    groups = daemon.passes.standing.drifts.values()
+    return any(verdict in WINDOWS for group in groups for _, verdict in group)

@@ -102,6 +102,17 @@ def test_in_a_shared_pool_only_the_largest_listing_counts() -> None:
     assert raised(judge_of(world), world, told, EU, 21) == 1
 
 
+@pytest.mark.parametrize(("split", "target"), [(True, 10), (False, 20)])
+def test_a_minimum_within_the_overcommit_is_declared_and_nobodys_fault(split: bool, target: int) -> None:
+    world = the_world()
+    eu = seen(world, EU, READ_AT, shown=6)
+    views = seen(world, UK, READ_AT), replace(eu, rule=replace(eu.rule, minimum=2))
+    told = read(world, *views, at=READ_AT, split=split)
+    lent = replace(told, pool=replace(told.pool, overcommit=3))
+    assert raised(judge_of(world), world, lent, EU, target + 3) == 0
+    assert raised(judge_of(world), world, lent, EU, target + 4) == 1
+
+
 @pytest.mark.parametrize(("orders_read_at", "to_blame"), [(None, 0), (READ_AT, 4)])
 def test_what_was_sold_counts_from_when_it_could_be_read(
     orders_read_at: Instant | None, to_blame: int

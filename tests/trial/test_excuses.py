@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from reconcilerd.domain.facts import ListingDeclared
-from reconcilerd.domain.names import Instant, Sku, after
+from reconcilerd.domain.names import ChannelName, Instant, Sku, after
+from reconcilerd.domain.position import Claim, ClaimKind
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.trial.oracle import Oracle
 from reconcilerd.trial.stage import START
-from tests.domain.builders import A, offer, position, row
+from tests.domain.builders import EVERYWHERE, A, offer, position, row
 from tests.world.stage import empty_shops, policy, put_on_sale
 
 UK = "shop-uk"
@@ -69,3 +70,19 @@ def test_news_of_an_order_is_news_of_every_shelf_its_listing_is_sold_from() -> N
     assert list(oracle.shelves_of(UK, "a")) == []
     oracle.read_listing(replace(wrong, sku=Sku("a")))
     assert set(oracle.shelves_of(UK, "a")) == {"a@1", "a@2"}
+
+
+@pytest.mark.parametrize(("stock_read_ms", "said"), [(1_500, []), (2_500, ["I6"])])
+def test_a_shipment_is_proven_by_a_row_read_after_the_second_that_its_record_may_name(
+    stock_read_ms: int, said: list[str]
+) -> None:
+    world, shipped = the_world(), after(START, 60_001)
+    began = {f"{UK}.orders": LATER, "extensiv.orders": LATER, "extensiv.stock": after(shipped, stock_read_ms)}
+    oracle = Oracle(world, replace(policy(split=True), locations={}), began)
+    order = world.place_order(UK, "1", [("A", 1)], after(START, 1_000))
+    assert order is not None
+    order.shipped = shipped
+    told = position([offer("uk", sku="a", uses=((Sku("a"), 1),))], [row(A, 19, "a")])
+    taken = Claim(ClaimKind.SHIPPED, Sku("a"), 1, EVERYWHERE, ChannelName(UK), "1/1")
+    told = replace(told, sold=((Sku("a"), 0),), claims=(taken,))
+    assert [invariant for invariant, _ in oracle.conservation(told)] == said

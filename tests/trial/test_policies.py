@@ -92,6 +92,7 @@ def test_dates_are_meant_for_now_and_without_dates_any_time_will_do(tried: Tried
     assert tried(begins=Instant(START + 1)).begins == START + 1
 
 
+THIRDS = tuple((f"sales_channel_id = {n}", f"percent = 33\nsales_channel_id = {n}") for n in (101, 102, 103))
 SOFT = """
 [[demand]]
 status = "AWAITING_SHIPMENT"
@@ -124,6 +125,24 @@ def test_what_is_declared_beyond_the_shelf_and_protected_and_reserved_is_no_viol
 
 def test_what_waits_for_a_person_is_at_rest_though_it_is_read_again_now_and_then(tried: Tried) -> None:
     outcome = of(tried("", ('mode = "auto"', 'mode = "guarded"'), skus=2), seed=4, hours=0.5)
+    assert outcome.rested
+    assert outcome.violations == ()
+
+
+def test_what_waits_for_units_that_a_listing_of_extensivs_goes_on_showing_is_at_rest(tried: Tried) -> None:
+    """Extensiv shows all of a split pool on one channel, and nobody lowers it: nothing is left for the others."""
+    changes = ('name = "shop-uk"', 'name = "shop-uk"\npublisher = "extensiv"'), ("default = true", "")
+    what = tried("", *changes, ('mode = "split"', 'mode = "split"\ndefault = true'), *THIRDS, skus=3)
+    outcome = of(what, seed=4)
+    assert outcome.rested
+    assert outcome.violations == ()
+
+
+def test_what_a_sliding_window_lets_go_as_it_moves_on_is_no_write_at_rest(tried: Tried) -> None:
+    """Nine SKUs are free at once, and of each channel one listing may be raised in so long."""
+    free = "sku,units,until\n" + "".join(f"SKU-0{n},15,2010-12-05T12:20:00Z\n" for n in range(1, 10))
+    rails = ("window_slots = 200", "window_slots = 1\nwindow_s = 1200")
+    outcome = of(tried("", rails, begins=START, reserves=free, skus=9), seed=4)
     assert outcome.rested
     assert outcome.violations == ()
 
@@ -170,6 +189,29 @@ def test_codes_that_differ_only_in_case_are_one_sku_of_the_orders_that_are_repla
     what = market_of(Ask(0.05, 3, 3, None, "none", orders))(1)
     assert [kind.sku for kind in what.kinds] == ["a1", "b"]
     assert of(what).score.sold == 3
+
+
+def orders_of(tmp_path: Path, rows: str) -> Path:
+    """An orders CSV with these rows."""
+    orders = tmp_path / "orders.csv"
+    orders.write_text(f"{','.join(COLUMNS)}\n{rows}", "utf-8")
+    return orders
+
+
+def test_orders_of_postage_alone_are_refused(tmp_path: Path) -> None:
+    orders = orders_of(tmp_path, "1,POST,Postage,1,2011-01-01T10:00:00Z,18,UK\n")
+    with pytest.raises(ConfigFault, match="sell no product"):
+        market_of(Ask(0.05, 3, 3, None, "none", orders))
+
+
+def test_however_much_an_order_asks_for_there_is_no_more_than_anybody_believes(tmp_path: Path) -> None:
+    orders = orders_of(
+        tmp_path,
+        "1,A1,Mug,999999999,2011-01-01T10:00:00Z,1,UK\n2,A1,Mug,5,2011-01-01T10:05:00Z,1,UK\n",
+    )
+    outcome = of(market_of(Ask(0.05, 3, 3, None, "none", orders))(1))
+    assert outcome.score.sold > 5
+    assert outcome.violations == ()
 
 
 def test_orders_whose_cells_are_separated_otherwise_are_told_so(tmp_path: Path) -> None:

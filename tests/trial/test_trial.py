@@ -1,15 +1,17 @@
 """A trial is the real daemon in a business that replays; what it finds wrong is wrong, and what is right passes."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reconcilerd.cli.simulate import Ask, Progress, market_of
+from reconcilerd.cli.simulate import Ask, Progress, _again, _result, _summary, _told, market_of
 from reconcilerd.cli.wiring import paces
 from reconcilerd.config.load import load
 from reconcilerd.domain import plan as planning
+from reconcilerd.domain.invariants import Violation
 from reconcilerd.domain.names import ChannelName, Sku
 from reconcilerd.domain.policy import OfferRule, PoolMode
 from reconcilerd.domain.quantities import Rate
@@ -17,6 +19,7 @@ from reconcilerd.simulator.shoppers import read_invoices
 from reconcilerd.trial.bound import settles_within_s
 from reconcilerd.trial.market import PACING, market, open_doors, script, shares_of
 from reconcilerd.trial.run import Outcome, run_trial
+from reconcilerd.trial.stage import START
 from tests.cli.programs import run
 
 HOURS = 0.5
@@ -64,6 +67,13 @@ def test_a_business_is_busy_has_a_bundle_and_two_kinds_of_pool() -> None:
     assert sum(kind.per_hour for kind in what.kinds) >= 20
     visits = len(script(what, 1, 10)) / 10
     assert visits >= 20
+
+
+def test_a_large_business_of_its_own_policy_shows_everything_when_trade_begins() -> None:
+    """Its first numbers are as many at once as a canary goes before, and the store loses one write of a hundred."""
+    outcome = run_trial(market(10008, skus=120, channels=1), 10008, 0.25)
+    assert outcome.violations == ()
+    assert outcome.score.refused == 0
 
 
 @pytest.mark.parametrize("channels", [1, 3, 12])
@@ -151,6 +161,8 @@ def test_how_far_a_long_run_is_is_said_every_ten_seconds(capsys: pytest.CaptureF
         (("--seeds", "all"), "is no span of seeds"),
         (("--seed", "1", "--seeds", "1..2"), "exclude each other"),
         (("--days", "0"), "--days"),
+        (("--days", "nan"), "--days"),
+        (("--record", "nowhere/struck.jsonl"), "struck.jsonl: cannot be written"),
         (("--policy", "nowhere.toml"), "nowhere.toml"),
     ],
 )
@@ -183,6 +195,45 @@ def test_a_record_of_faults_strikes_again_exactly(tmp_path: Path) -> None:
         del each["hours_per_second"]
     assert told[0] == told[1]
     assert sum(told[0]["faults"].values()) > 10
+
+
+def test_a_record_may_strike_and_be_written_anew(tmp_path: Path) -> None:
+    record = tmp_path / "struck.jsonl"
+    line = '{"seed": 1, "system": "extensiv", "request": 5, "fault": "5xx", "at": 0, "subject": ""}\n'
+    record.write_text(line, "utf-8")
+    small = ("--days", "0.01", "--skus", "1", "--channels", "1", "--json")
+    done = run(tmp_path, "simulate", *small, "--faults", "@struck.jsonl", "--record", "struck.jsonl")
+    assert json.loads(done.stdout)["faults"] == {"5xx": 1}
+    assert json.loads(record.read_text("utf-8"))["request"] == 5
+
+
+def test_seed_0_is_a_seed(tmp_path: Path) -> None:
+    small = ("--days", "0.01", "--skus", "1", "--channels", "1")
+    done = run(tmp_path, "simulate", "--seed", "0", *small, "--json")
+    assert json.loads(done.stdout)["seeds"] == [0]
+
+
+def test_the_command_that_replays_a_seed_is_what_a_shell_takes() -> None:
+    ask = Ask(0.123456789, 3, 2, Path("my policy.toml"), "5xx:0.2+@what struck.jsonl", Path("or'ders.csv"))
+    told = shlex.split(_again(ask, 0))
+    assert told[:6] == ["reconcilerd", "simulate", "--seed", "0", "--days", "0.123456789"]
+    assert told[-6:] == ["--faults", ask.faults, "--policy", "my policy.toml", "--orders", "or'ders.csv"]
+
+
+def test_what_is_told_fits_the_terminal_but_for_the_command_that_replays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    what = market(1, skus=1, channels=1)
+    score = trial(1, "none").score
+    broken = Violation(
+        "I5", START, "shop-uk/gid://shopify/InventoryItem/10100001: zero, though its rule " * 2
+    )
+    outcome = Outcome(1, 1.0, score, (broken,), rested=True)
+    ask = Ask(0.02, 12, 3, Path("policies/next-quarter.toml"), "hostile", Path("data/orders-of-2010.csv"))
+    lines = [*_told(ask, [1], what.policy), *_summary(ask, _result([outcome], 1.0))]
+    assert [line[:20] for line in lines if len(line) > 80] == ["  replays exactly: r"]
+    assert "zero, though its rule" in " ".join(" ".join(lines).split())
 
 
 def test_an_unknown_fault_is_told_and_the_menu_printed(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""What is shown at rest is judged by what policy says: its places, its dead band, its pool."""
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from reconcilerd.daemon.audit import waits
+from reconcilerd.domain.drift import Cause, Drift
+from reconcilerd.domain.guards import Verdict
+from reconcilerd.domain.names import ChannelName, LocationName, Sku
+from reconcilerd.domain.policy import Policy, PoolMode, PoolRule
+from reconcilerd.simulator.truth import World, WorldConfig
+from reconcilerd.trial.oracle import Oracle
+from tests.domain.builders import slot
+from tests.world.stage import empty_shops, policy, put_on_sale
+
+UK, EU = "shop-uk", "shop-eu"
+
+
+def of_pool(mode: PoolMode, dead_band_permille: int = 50) -> Policy:
+    pool = PoolRule(mode, dead_band_permille=dead_band_permille)
+    return replace(policy(split=False), pools={"default": pool})
+
+
+def said(rules: Policy, units: int, **shown: int) -> list[str]:
+    """What is found of so many units of which the shops show so many each."""
+    world: World = empty_shops(WorldConfig(seed=1))
+    put_on_sale(world, "A", units, split=False, shown={UK: shown["uk"], EU: shown["eu"]})
+    return [invariant for invariant, _ in Oracle(world, rules, {}).shows_what_there_is()]
+
+
+@pytest.mark.parametrize(("dead_band_permille", "found"), [(50, ["I12"]), (400, [])])
+def test_what_the_dead_band_of_the_pool_leaves_is_shown_as_it_should(
+    dead_band_permille: int, found: list[str]
+) -> None:
+    rules = of_pool(PoolMode.SHARED, dead_band_permille)
+    assert said(rules, 15, uk=18, eu=17) == found
+    assert said(rules, 1000, uk=951, eu=951) == []
+
+
+@pytest.mark.parametrize(("mode", "found"), [(PoolMode.SHARED, ["I20"]), (PoolMode.ADAPTIVE, [])])
+def test_an_adaptive_pool_that_is_split_hides_nothing(mode: PoolMode, found: list[str]) -> None:
+    assert said(of_pool(mode), 6, uk=3, eu=3) == found
+    assert said(of_pool(mode), 9, uk=3, eu=3) == ["I20"]
+
+
+def test_where_channels_draw_on_different_places_nobody_need_show_all() -> None:
+    rules = of_pool(PoolMode.SHARED)
+    assert said(rules, 20, uk=15, eu=5) == ["I20"]
+    one = ChannelName(UK)
+    place = MappingProxyType({"here": frozenset({LocationName("1")})})
+    apart = {**rules.channels, one: replace(rules.channels[one], places=place)}
+    assert said(replace(rules, channels=apart), 20, uk=15, eu=5) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "shown", "waiting"),
+    [
+        (Verdict.HOLD_HEADROOM, 20, {"uk", "eu"}),
+        (Verdict.HOLD_OWN_STALE, 20, {"uk", "eu"}),
+        (Verdict.HOLD_PENDING, 20, {"uk"}),
+        (Verdict.SEND, 20, {"uk"}),
+        (Verdict.HOLD_HEADROOM, 2, {"uk"}),
+    ],
+)
+def test_who_lacks_the_units_that_a_listing_nobody_lowers_shows_waits_with_it_also_while_it_is_read_again(
+    verdict: Verdict, shown: int, waiting: set[str]
+) -> None:
+    held = Drift(slot("uk"), Sku("x"), shown, 5, 5, Cause.NATIVE_PUSH)
+    lacks = Drift(slot("eu"), Sku("x"), 0, 5, 5, Cause.POLICY)
+    found = waits([(held, Verdict.HOLD_NATIVE_PUSH), (lacks, verdict)])
+    assert {each.channel for each in found} == waiting
