@@ -136,7 +136,10 @@ def _kinds(count: int) -> tuple[Kind, ...]:
 
 
 def _kinds_of(policy: Policy, count: int) -> tuple[Kind, ...]:
-    """The first SKUs that a policy names, filled up with others; each of the character of its place in the row."""
+    """The first SKUs that a policy names, filled up with others; each of the character of its place in the row.
+
+    Where four or more leave room for it, the last is a bundle of two of its own pool.
+    """
     named = list(dict.fromkeys((*policy.skus, *(sku for sku, _ in policy.offers))))
     names = [str(sku) for sku in named][:count]
     # Codes are the same in whatever case: one that is named is not made a second time.
@@ -147,6 +150,11 @@ def _kinds_of(policy: Policy, count: int) -> tuple[Kind, ...]:
         units, per_hour, _ = CHARACTERS[number % len(CHARACTERS)]
         pool = policy.pools[policy.sku_rule(Sku(name.casefold())).pool]
         made.append(Kind(name, units, per_hour, pool.mode is PoolMode.SPLIT))
+    common = policy.default_sku.pool
+    tied = [each for each in made[:-1] if policy.sku_rule(Sku(each.sku.casefold())).pool == common][:2]
+    if len(made) >= 4 and len(tied) == 2 and not {made[-1].sku.casefold(), "set-01"} & set(named):
+        one, other = tied
+        made[-1] = Kind("SET-01", 0, 1.0, one.split, ((one.sku, 1), (other.sku, 2)))
     return tuple(made)
 
 

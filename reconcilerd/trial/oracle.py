@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, OrderObserved, SlotObserved
+from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, OrderObserved, RegimeSwitched, SlotObserved
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.policy import Firmness, OfferRule, Percent, Policy, PoolMode, PoolRule
 from reconcilerd.domain.position import ClaimKind, OfferView, Position, StockView
@@ -34,6 +34,8 @@ class Oracle:
     """What the last reading of an order named, by source and number."""
     _mapped_wrong: set[tuple[str, str]] = field(default_factory=set)
     """Listing codes, each with its store, that Extensiv last said to be of another SKU than they are."""
+    _scarce: set[str] = field(default_factory=set)
+    """Adaptive pools that are split at present: a declared regime."""
 
     def conservation(self, position: Position) -> Found:
         """I6, I9: every open order that was read takes its units exactly once; a finished one takes none."""
@@ -100,15 +102,14 @@ class Oracle:
                 continue
             there, pool = self.world.shippable(sku), self._pool_of(sku)
             amounts = [max(0, item.quantity) * item.each for item in items]
-            most = sum(amounts) if product.split else max(amounts)
-            # An adaptive pool is split while little is left: all listings together show it then, or each of them does.
-            least = sum(amounts) if pool.mode is PoolMode.ADAPTIVE else most
-            band = 0 if product.split else max(most, there) * pool.dead_band_permille // 1000 + 1
+            split = product.split or sku.casefold() in self._scarce
+            total = sum(amounts) if split else max(amounts)
+            band = 0 if split else max(total, there) * pool.dead_band_permille // 1000 + 1
             slack = max(item.each for item in items) - 1 + band
-            if most > there + slack:
-                yield "I12", f"{sku}: {most} shown of {there} at rest"
-            elif least + slack < there:
-                yield "I20", f"{sku}: only {least} shown of {there} at rest"
+            if total > there + slack:
+                yield "I12", f"{sku}: {total} shown of {there} at rest"
+            elif total + slack < there:
+                yield "I20", f"{sku}: only {total} shown of {there} at rest"
 
     def standing(self) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
         """How every row and order stands, and what every listing shows."""
@@ -165,6 +166,10 @@ class Oracle:
             for name, count in self.world.uses(sku).items() if sku in self.world.products else ():
                 needs[name.casefold()] = needs.get(name.casefold(), 0) + units * each * count
         yield from needs.items()
+
+    def turned(self, fact: RegimeSwitched) -> None:
+        """Remember whether an adaptive pool is split."""
+        (self._scarce.add if fact.scarce else self._scarce.discard)(fact.group)
 
     def misnames(self, fact: SlotObserved) -> bool:
         """Whether a reading calls a listing by another SKU than its own."""

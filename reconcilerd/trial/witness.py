@@ -14,6 +14,7 @@ from reconcilerd.domain.facts import (
     Fact,
     ListingDeclared,
     OrderObserved,
+    RegimeSwitched,
     SlotObserved,
     StockObserved,
     SweepRead,
@@ -121,6 +122,8 @@ class Witness:
                             self._news(shelf, now)
                 case ListingDeclared():
                     self.oracle.read_listing(fact)
+                case RegimeSwitched():
+                    self.oracle.turned(fact)
                 case SweepRead():
                     self._sweep(fact)
                 case CorrectionPlanned():

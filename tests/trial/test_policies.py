@@ -47,7 +47,8 @@ def of(what: Market, seed: int = 1, hours: float = 0.25) -> Outcome:
 def test_a_business_begins_with_what_its_policy_shows_whatever_the_rails_would_hold(tried: Tried) -> None:
     what = tried("", ("window_slots = 200", "window_slots = 1\nraise_ratio = 1\nraise_floor_units = 0"))
     shown = in_step(what)
-    assert {shown["shop-uk", kind.sku] for kind in what.kinds} == {20, 200}
+    # Of the bundle as many as each warehouse can make up by itself.
+    assert {shown["shop-uk", kind.sku] for kind in what.kinds} == {20, 200, 9}
     score = of(what).score
     assert score.sold > 5
     assert score.refused == 0
@@ -63,8 +64,18 @@ def test_mode_observe_is_tried_on_a_business_that_sells(tried: Tried) -> None:
 def test_a_sku_that_the_rules_name_is_not_made_a_second_time(tried: Tried) -> None:
     what = tried(rules="sku,protected\nSKU-02,yes\n")
     names = [kind.sku.casefold() for kind in what.kinds]
-    assert names == ["sku-02", "sku-01", "sku-03", "sku-04"]
-    assert set(open_doors(what).products) == {"sku-02", "SKU-01", "SKU-03", "SKU-04"}
+    assert names == ["sku-02", "sku-01", "sku-03", "set-01"]
+    assert set(open_doors(what).products) == {"sku-02", "SKU-01", "SKU-03", "SET-01"}
+
+
+def test_a_policy_is_tried_with_a_bundle_of_its_own_pool_where_its_rules_leave_room_for_one(
+    tried: Tried,
+) -> None:
+    assert of(tried()).violations == ()
+    assert tried().kinds[-1].bundle == (("SKU-01", 1), ("SKU-02", 2))
+    assert not any(kind.bundle for kind in tried(skus=3).kinds)
+    named = "sku,protected\n" + "".join(f"N-{number},no\n" for number in range(4))
+    assert [kind.sku for kind in tried(rules=named).kinds] == ["n-0", "n-1", "n-2", "n-3"]
 
 
 def test_where_extensiv_publishes_its_own_number_is_shown_and_pushed(tried: Tried) -> None:

@@ -7,11 +7,13 @@ import pytest
 
 from reconcilerd.daemon.audit import waits
 from reconcilerd.domain.drift import Cause, Drift
+from reconcilerd.domain.facts import RegimeSwitched
 from reconcilerd.domain.guards import Verdict
 from reconcilerd.domain.names import ChannelName, LocationName, Sku
 from reconcilerd.domain.policy import Policy, PoolMode, PoolRule
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.trial.oracle import Oracle
+from reconcilerd.trial.stage import START
 from tests.domain.builders import slot
 from tests.world.stage import empty_shops, policy, put_on_sale
 
@@ -23,11 +25,13 @@ def of_pool(mode: PoolMode, dead_band_permille: int = 50) -> Policy:
     return replace(policy(split=False), pools={"default": pool})
 
 
-def said(rules: Policy, units: int, **shown: int) -> list[str]:
-    """What is found of so many units of which the shops show so many each."""
+def said(rules: Policy, units: int, *, scarce: bool = False, **shown: int) -> list[str]:
+    """What is found of so many units of which the shops show so many each. ``scarce``: an adaptive pool is split."""
     world: World = empty_shops(WorldConfig(seed=1))
     put_on_sale(world, "A", units, split=False, shown={UK: shown["uk"], EU: shown["eu"]})
-    return [invariant for invariant, _ in Oracle(world, rules, {}).shows_what_there_is()]
+    oracle = Oracle(world, rules, {})
+    oracle.turned(RegimeSwitched("a", scarce, START))
+    return [invariant for invariant, _ in oracle.shows_what_there_is()]
 
 
 @pytest.mark.parametrize(("dead_band_permille", "found"), [(50, ["I12"]), (400, [])])
@@ -39,10 +43,13 @@ def test_what_the_dead_band_of_the_pool_leaves_is_shown_as_it_should(
     assert said(rules, 1000, uk=951, eu=951) == []
 
 
-@pytest.mark.parametrize(("mode", "found"), [(PoolMode.SHARED, ["I20"]), (PoolMode.ADAPTIVE, [])])
-def test_an_adaptive_pool_that_is_split_hides_nothing(mode: PoolMode, found: list[str]) -> None:
-    assert said(of_pool(mode), 6, uk=3, eu=3) == found
-    assert said(of_pool(mode), 9, uk=3, eu=3) == ["I20"]
+def test_an_adaptive_pool_is_judged_by_the_regime_it_is_in() -> None:
+    rules = of_pool(PoolMode.ADAPTIVE)
+    assert said(rules, 6, scarce=True, uk=3, eu=3) == []
+    assert said(rules, 9, scarce=True, uk=3, eu=3) == ["I20"]
+    assert said(rules, 3, scarce=True, uk=3, eu=3) == ["I12"]
+    assert said(rules, 6, scarce=False, uk=3, eu=3) == ["I20"]
+    assert said(rules, 3, scarce=False, uk=3, eu=3) == []
 
 
 def test_where_channels_draw_on_different_places_nobody_need_show_all() -> None:
