@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.canary import Canary, agrees, begins, may_go, read_back, went
-from reconcilerd.domain.circuit import Circuit, half_fail, heard
+from reconcilerd.domain.circuit import MAX_CALLS, Circuit, half_fail, heard
 from reconcilerd.domain.facts import CorrectionPlanned, EnvelopeApproved, RailLatched
 from reconcilerd.domain.guards import MEANS, Change, Closed, Rails, Spent, Verdict, judge
 from reconcilerd.domain.latches import Latches, latch_name, quarantine_name
@@ -257,6 +257,8 @@ def test_a_circuit_opens_when_half_of_twenty_calls_failed() -> None:
     assert after_calls([True] * 11 + [False] * 9).open_until is None
     late = after_calls([False], after_calls([False] * 19), NOW + 120_001)
     assert late.open_until is None, "calls of two minutes ago do not count"
+    just = after_calls([False], after_calls([False] * 19), NOW + 120_000)
+    assert just.open_until is None, "nor those of two minutes ago to the moment"
 
 
 def test_an_open_circuit_closes_by_three_reads_and_rests_longer_each_time() -> None:
@@ -271,6 +273,17 @@ def test_an_open_circuit_closes_by_three_reads_and_rests_longer_each_time() -> N
         at = opened.open_until
         opened = after_calls([False], opened, at)
     assert rests == [60_000, 120_000, 240_000, 480_000, 900_000, 900_000]
+
+
+def test_a_circuit_says_since_when_it_is_open_however_often_it_was_probed() -> None:
+    opened = after_calls([False] * 20, at=NOW + 5)
+    assert opened.since == NOW + 5
+    assert opened.open_until is not None
+    assert after_calls([False], opened, opened.open_until).since == NOW + 5
+
+
+def test_a_circuit_remembers_a_bounded_number_of_calls() -> None:
+    assert len(after_calls([True] * (MAX_CALLS + 9)).calls) == MAX_CALLS
 
 
 def test_a_large_set_goes_as_five_then_twenty_five_then_the_rest() -> None:
