@@ -147,6 +147,20 @@ def test_nor_is_what_known_orders_took(first: bool) -> None:
     assert doubted(book, 2_000) == (None if first else 30)
 
 
+@pytest.mark.parametrize("status", [OrderStatus.OPEN, OrderStatus.CANCELLED])
+@pytest.mark.parametrize(("read", "before"), [(26, None), (25, 30)])
+def test_small_orders_explain_what_they_took_and_what_may_have_sold_beside_them(
+    read: int, before: int | None, status: OrderStatus
+) -> None:
+    """Twenty were ordered, four more may have sold. Cancelled since or not: the number fell when they were placed."""
+    book = comparing()
+    see(book, 50, 1_000)
+    for number in range(5):
+        book.take(order("uk", status, 1_900, placed=1_500, units=4, number=str(number)))
+    see(book, read, 2_000)
+    assert doubted(book, 2_000) == before
+
+
 def test_where_a_write_compares_only_that_confirms() -> None:
     """However often the feed says it."""
     book = comparing()
