@@ -13,7 +13,7 @@ from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, LocationName, Sku
-from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, exposure, make_plan, released_by
+from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, exposure, hidden, make_plan, released_by
 from reconcilerd.domain.policy import BundleMode, Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.room import room_of
@@ -151,6 +151,55 @@ def test_a_write_nobody_has_seen_yet_counts_as_shown() -> None:
 def test_observe_holds_everything() -> None:
     plan = make_plan(position([offer("uk", shown=5)], [row(A, 9)], limits=WIDE), Rails(Mode.OBSERVE))
     assert {entry.verdict for entry in plan.entries} == {Verdict.HOLD_MODE}
+
+
+def test_nothing_shown_of_stock_that_is_there_is_no_sold_out_zero() -> None:
+    """Its share is nothing: that hides no stock, and is not counted among the zeros."""
+    offers = [offer("uk", Percent(0), shown=5), offer("eu", shown=0)]
+    for stock, sold_out in ((10, False), (0, True)):
+        plan = make_plan(position(offers, [row(A, stock)], split=True, limits=WIDE), AUTO)
+        (entry,) = (each for each in plan.entries if each.slot.channel == "uk")
+        assert (entry.target, entry.sold_out) == (0, sold_out)
+
+
+def test_what_shows_too_much_by_most_is_lowered_first() -> None:
+    offers = [offer("eu", Percent(500), shown=20), offer("uk", Percent(500), shown=90)]
+    plan = make_plan(position(offers, [row(A, 20)], split=True, limits=WIDE), AUTO)
+    assert [(each.slot.channel, each.lowers) for each in plan.entries] == [("uk", True), ("eu", True)]
+
+
+def test_what_another_listing_shows_of_a_split_pool_is_not_hidden() -> None:
+    offers = [offer("eu", Percent(500), shown=8), offer("uk", Percent(500), shown=0)]
+    for stock, units in ((8, 0), (10, 2), (40, 32)):
+        plan = make_plan(position(offers, [row(A, stock)], split=True, limits=WIDE), AUTO)
+        assert hidden(plan) == units
+
+
+def test_a_number_that_a_person_wants_back_is_put_back_as_far_as_there_is_stock() -> None:
+    where = position([offer("uk", shown=2)], [row(A, 10)], limits=WIDE)
+    for wished, target in ((7, 7), (50, 10)):
+        (entry,) = make_plan(where, AUTO, {where.offers[0].slot: wished}).entries
+        assert entry.target == entry.desired == target
+
+
+@pytest.mark.parametrize(("stock", "cures"), [(10, False), (9, True)])
+def test_a_lower_where_what_is_shown_just_fits_cures_nothing(stock: int, cures: bool) -> None:
+    """So no pin or freeze lets it through as one that does."""
+    offers = [offer("eu", Percent(500), shown=8), offer("uk", Percent(500), shown=2)]
+    plan = make_plan(position(offers, [row(A, stock)], split=True, limits=WIDE), AUTO)
+    assert [(each.slot.channel, each.cures) for each in plan.entries if each.lowers] == [("eu", cures)]
+
+
+@pytest.mark.parametrize(("age_ms", "asked"), [(5_000, False), (5_001, True)])
+def test_a_listing_that_would_be_old_by_the_time_its_stock_is_read_is_read_with_it(
+    age_ms: int, asked: bool
+) -> None:
+    listing = replace(offer("uk", shown=0), age_of=Instant(NOW - age_ms))
+    stale = replace(row(A, 9), age_of=Instant(NOW - 60_001))
+    plan = make_plan(position([listing], [stale], limits=WIDE), AUTO)
+    assert [each.verdict for each in plan.entries] == [Verdict.HOLD_STOCK_STALE]
+    assert plan.wants.stock == {"x"}
+    assert (listing.slot in plan.wants.slots) == asked
 
 
 @given(st.integers(-20_000, 20_000))
