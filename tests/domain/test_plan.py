@@ -15,8 +15,8 @@ from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, LocationName, Sku
 from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, exposure, hidden, make_plan, released_by
 from reconcilerd.domain.policy import BundleMode, Limits, Mode, Percent
-from reconcilerd.domain.position import ClaimKind, Position
-from reconcilerd.domain.room import room_of
+from reconcilerd.domain.position import Claim, ClaimKind, Position
+from reconcilerd.domain.room import MAX_LOCATION_SETS, room_of
 from tests.domain.builders import EVERYWHERE, NOW, A, B, claim, offer, position, row
 
 AUTO = Rails(Mode.AUTO)
@@ -277,3 +277,46 @@ def test_what_may_have_sold_unseen_ties_no_shelf_to_what_is_overcommitted_elsewh
     raised = replace(listing, read=5)
     (entry,) = make_plan(position([raised], rows, [ordered, unseen]), AUTO).entries
     assert entry.target < 10, "for a raise it is still kept back"
+
+
+def test_what_extensiv_holds_where_a_sale_may_have_been_unseen_is_kept_from_raises_too() -> None:
+    """Sold unseen at A or B, and all of B is allocated: that one unit lies at A."""
+    listing = offer("uk", shown=0, locations=frozenset({A}))
+    unseen = claim(1, ClaimKind.BURIED, where=EVERYWHERE)
+    for held, most in ((2, 9), (0, 10)):
+        room = room_of(position([listing], [row(A, 10), row(B, 2, allocated=held)], [unseen]))
+        assert (room.alone(listing.slot), room.alone(listing.slot, raising=True)) == (10, most)
+
+
+def test_beyond_so_many_location_sets_all_of_them_together_still_bound_what_is_shown() -> None:
+    """Each shows the one unit that lies there, and five are ordered from anywhere."""
+    sets = [frozenset({LocationName(f"p{number:02}")}) for number in range(MAX_LOCATION_SETS + 1)]
+    offers = [offer(f"c{n:02}", shown=1, locations=where) for n, where in enumerate(sets)]
+    rows = [row(place, 1) for where in sets for place in where]
+    room = room_of(position(offers, rows, [claim(5, where=frozenset().union(*sets))], split=True))
+    assert not room.whole
+    assert room.excess({each.slot: 1 for each in offers}) == 5
+
+
+@pytest.mark.parametrize(
+    ("claims", "most"),
+    [
+        ([replace(claim(2), waived=3)], 8),
+        ([claim(2)], 5),
+        ([claim(2), claim(3, ClaimKind.SAFETY)], 2),
+        ([claim(2), claim(3, ClaimKind.INFERRED)], 2),
+    ],
+    ids=["a soft order is known", "three are of orders unknown", "beside a safety stock", "beside what sold"],
+)
+def test_what_extensiv_holds_beyond_the_orders_that_are_known_is_taken_beside_all_else(
+    claims: list[Claim], most: int
+) -> None:
+    listing = offer("uk", shown=0)
+    assert room_of(position([listing], [row(A, 10, allocated=5)], claims)).alone(listing.slot) == most
+
+
+def test_what_a_listing_shows_of_what_is_declared_is_no_room_for_it_once_more() -> None:
+    uk, eu = offer("uk", shown=1), offer("eu", shown=5)
+    room = room_of(position([uk, eu], [row(A, 5)], split=True)).lending({uk.slot: 2})
+    for shown, more in ((0, 2), (1, 1), (2, 0)):
+        assert room.headroom(uk.slot, {uk.slot: shown, eu.slot: 5}, raising=True) == more
