@@ -6,7 +6,14 @@ from types import MappingProxyType
 import pytest
 
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, OrderStatus, Outcome
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    CorrectionSent,
+    OrderStatus,
+    Outcome,
+    SlotObserved,
+    SlotState,
+)
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.position import ClaimKind
 from tests.domain.books import SLOT, UK, claimed, order, position_at, see, shop_book
@@ -93,3 +100,30 @@ def test_what_a_compare_was_answered_is_newer_than_a_reading_begun_while_it_was_
     see(book, 30, 2_050)
     answer(book, "w", Outcome.APPLIED, 2_000, 2_100)
     assert [each.read for each in position_at(book, 2_200).offers] == [40]
+
+
+@pytest.mark.parametrize(("age_of", "as_of", "open_"), [(1_500, 2_001, 0), (3_000, 1_999, 1)])
+def test_a_write_is_ended_by_when_a_reading_tells_of_and_not_by_when_it_began(
+    age_of: int, as_of: int, open_: int
+) -> None:
+    """A sweep began before the write and came to this page after it; a replica lags behind what was asked for."""
+    book = shop_book(1_000)
+    see(book, 30, 1_000)
+    write(book, "w", 40, 30, 1_000, 1_000)
+    answer(book, "w", Outcome.ACCEPTED, 1_900, 2_000)
+    seen = SlotObserved(SLOT, "a", "A", 40, SlotState.BUYABLE, False, Instant(age_of), Instant(as_of))
+    book.take(seen)
+    assert len(book.slots[SLOT].open) == open_
+
+
+@pytest.mark.parametrize(("as_of", "open_"), [(42_000, 1), (42_001, 0)])
+def test_a_write_is_missed_by_when_a_reading_tells_of_and_not_by_when_it_began(
+    as_of: int, open_: int
+) -> None:
+    book = shop_book(1_000)
+    see(book, 30, 1_000)
+    write(book, "w", 40, 30, 1_000, 1_000)
+    answer(book, "w", Outcome.ACCEPTED, 1_900, 2_000)
+    now = Instant(as_of)
+    book.take(SlotObserved(SLOT, "a", "A", 30, SlotState.BUYABLE, False, Instant(41_000), now))
+    assert len(book.slots[SLOT].open) == open_
