@@ -127,3 +127,43 @@ def test_a_write_is_missed_by_when_a_reading_tells_of_and_not_by_when_it_began(
     now = Instant(as_of)
     book.take(SlotObserved(SLOT, "a", "A", 30, SlotState.BUYABLE, False, Instant(41_000), now))
     assert len(book.slots[SLOT].open) == open_
+
+
+def test_a_clock_that_went_back_keeps_no_reading_out_for_an_answer_that_is_now_to_come() -> None:
+    book = comparing()
+    see(book, 30, 1_000)
+    write(book, "w", 40, 30, 1_000, 19_000)
+    answer(book, "w", Outcome.APPLIED, 19_500, 20_000)
+    book.turn_back(Instant(5_000))
+    see(book, 38, 6_000)
+    assert [each.read for each in position_at(book, 6_001).offers] == [38]
+
+
+def test_what_a_hand_had_put_there_lowers_nobody_when_it_is_gone_again() -> None:
+    """One sold of what was there before; the five that were put there may have sold, or were taken back."""
+    book = comparing()
+    for at, read in ((1_000, 50), (2_000, 55), (3_000, 49)):
+        see(book, read, at)
+    assert claimed(book, 3_000, ClaimKind.INFERRED) == 1
+    assert claimed(book, 3_000, ClaimKind.UNSETTLED) == 5
+
+
+def test_what_a_compare_was_answered_is_as_old_as_its_question() -> None:
+    book = comparing()
+    see(book, 30, 1_000)
+    write(book, "w", 40, 30, 1_000, 2_000)
+    answer(book, "w", Outcome.APPLIED, 2_500, 9_000)
+    assert [(each.as_of, each.age_of) for each in position_at(book, 9_001).offers] == [(2_500, 2_500)]
+
+
+@pytest.mark.parametrize("taken", [Outcome.ACCEPTED, Outcome.UNKNOWN])
+def test_a_write_that_was_not_refused_ends_the_row_of_refusals(taken: Outcome) -> None:
+    rests = []
+    for second in (Outcome.REFUSED, taken):
+        book = shop_book(1_000)
+        see(book, 30, 1_000)
+        for number, outcome in enumerate((Outcome.REFUSED, second, Outcome.REFUSED)):
+            write(book, f"w{number}", 40, 30, 1_000, 2_000)
+            answer(book, f"w{number}", outcome, 2_000, 2_000)
+        rests.append(book.slots[SLOT].not_before - 2_000)
+    assert rests == [120_000, 30_000]
