@@ -168,3 +168,17 @@ def test_sales_explain_falls_for_the_length_of_the_sliding_window() -> None:
     ends = 2_000 + book.policy.limits.window_ms
     assert sold_since(book, Sku("a"), Instant(ends - 1)) == 5
     assert sold_since(book, Sku("a"), Instant(ends)) == 0
+
+
+@pytest.mark.parametrize("status", [OPEN, CANCELLED])
+def test_what_was_ordered_under_an_open_write_is_not_buried_there_too_cancelled_since_or_not(
+    status: OrderStatus,
+) -> None:
+    """Three seconds at one a second: 3 + sqrt 3, of which two are orders that are known."""
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    now = Instant(1_000)
+    book.take(CorrectionPlanned("w", SLOT, "a", 50, now, 60, "lag", "share", now))
+    book.take(CorrectionSent("w", SLOT, Outcome.ACCEPTED, "", now, now))
+    book.take(order("uk", status, 3_000, placed=2_000, units=2))
+    assert claimed(book, 4_000, ClaimKind.BURIED) == 5 - 2
