@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.facts import EXTENSIV, OrderLine, OrderObserved, OrderStatus, side_of
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey
-from reconcilerd.domain.orders import MatchRate, OrderBook, Stage, stage_of
+from reconcilerd.domain.orders import MatchRate, OrderBook, Stage, more_than_sold, stage_of
 
 KEY = OrderKey(ChannelName("uk"), "1")
 IMPORT_MAX = 1_000
@@ -206,3 +206,15 @@ def test_an_order_that_was_taken_up_again_is_not_forgotten_for_having_been_settl
     book.take(seen(EXTENSIV, OrderStatus.OPEN, 2))
     assert book.forget(Instant(9)) == 0
     assert [each.key for each in book.standing(KEY.channel, "a")] == [KEY]
+
+
+@pytest.mark.parametrize(("status", "told"), [(OrderStatus.OPEN, True), (OrderStatus.CANCELLED, False)])
+def test_nobody_is_told_that_a_cancelled_order_says_more_than_was_sold(
+    status: OrderStatus, told: bool
+) -> None:
+    book = OrderBook()
+    book.take(seen("uk", OrderStatus.OPEN, 1))
+    book.take(replace(seen(EXTENSIV, status, 2, 2), lines=(OrderLine("a", 5),)))
+    finding = more_than_sold(book.orders[KEY], Instant(3))
+    assert finding is not None
+    assert finding.cleared is not told
