@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from reconcilerd.domain.allocation import Because, allocate, estimated, native_number
-from reconcilerd.domain.names import Sku
+from reconcilerd.domain.names import Instant, Sku
 from reconcilerd.domain.policy import Limits, MaxUnits, Mode, Percent
-from reconcilerd.domain.position import OfferView, Position
-from tests.domain.builders import EVERYWHERE, A, B, offer, position, row
+from reconcilerd.domain.position import InboundView, OfferView, Position
+from reconcilerd.domain.promises import declared
+from reconcilerd.domain.room import room_of
+from tests.domain.builders import EVERYWHERE, NOW, A, B, offer, position, row
 
 HALF = Percent(500)
 TWOS = ((Sku("x"), 2),)
@@ -131,3 +133,30 @@ def test_a_level_is_of_stock_whatever_one_sale_takes_of_it() -> None:
 def test_a_buffer_that_is_no_whole_number_of_packs_keeps_back_the_whole_pack() -> None:
     twos = offer("uk", units_per_sale=2, uses=TWOS, buffer=3, locations=EVERYWHERE)
     assert shares(position([twos], [row(A, 20)])) == {"uk": 8}
+
+
+def overcommitted(where: Position, units: int) -> Position:
+    return replace(where, pool=replace(where.pool, overcommit=units))
+
+
+def test_a_cap_bounds_a_minimum_too() -> None:
+    where = position([offer("uk", minimum=5, cap=3)], [row(A, 0)], split=True)
+    assert shares(overcommitted(where, 9)) == {"uk": 3}
+
+
+def test_a_bundle_is_declared_as_far_as_the_part_of_which_it_takes_most() -> None:
+    box = offer("uk", minimum=9, uses=((Sku("x"), 1), (Sku("y"), 2)), sku="box")
+    where = overcommitted(position([box], [row(A, 0), row(A, 0, "y")]), 4)
+    assert declared(where, where.offers[0], room_of(where)) == 2
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_what_is_on_its_way_is_promised_to_no_listing_that_is_not_ours(split: bool) -> None:
+    offers = [
+        replace(offer(name, weight=1, managed=managed), sells_past_zero=True)
+        for name, managed in (("uk", True), ("eu", False))
+    ]
+    coming = InboundView(Sku("x"), A, 10, Instant(NOW + 1))
+    where = replace(position(offers, [row(A, 0)], split=split), inbound=(coming,))
+    assert shares(where)["uk"] == 10
+    assert [each.beyond for each in allocate(where) if each.slot.channel == "eu"] == [0]

@@ -6,7 +6,14 @@ from types import MappingProxyType
 import pytest
 
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import EXTENSIV, OrderStatus, StockObserved, SweepRead
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    FindingKind,
+    FindingRaised,
+    OrderStatus,
+    StockObserved,
+    SweepRead,
+)
 from reconcilerd.domain.feeds import STOCK_FEED
 from reconcilerd.domain.names import FeedName, Instant, LocationName, Sku
 from reconcilerd.domain.position import ClaimKind
@@ -87,3 +94,11 @@ def test_how_fast_a_listing_sells_does_not_depend_on_which_order_was_read_first(
             book.take(order("uk", OrderStatus.OPEN, 9 * hour, placed=placed, number=str(ago)))
         rates.append(book.rate(UK, "a", Instant(9 * hour), Rate(0)))
     assert rates[0] == rates[1]
+
+
+def test_an_older_finding_does_not_come_back_over_a_newer_word() -> None:
+    book = shop_book(1_000)
+    raised = FindingRaised(FindingKind.REJECTED_ROW, "stock:1", "odd", Instant(2_000))
+    book.take(replace(raised, cleared=True, as_of=Instant(3_000)))
+    assert not book.take(raised).news
+    assert book.findings[raised.about].cleared
