@@ -5,16 +5,27 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
 
+import pytest
+
+from reconcilerd.daemon import passes
 from reconcilerd.daemon.desk import Awaits, Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.passes import Passes, awaited
 from reconcilerd.daemon.windows import Windows
-from reconcilerd.domain.facts import CorrectionPlanned, EnvelopeApproved, Fact, SlotObserved, SlotState
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    EnvelopeApproved,
+    Fact,
+    InvariantBroken,
+    SlotObserved,
+    SlotState,
+)
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import Instant, Sku, SlotKey, after
-from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.policy import Mode
 from reconcilerd.domain.position import Claim, ClaimKind
+from reconcilerd.domain.record import decide
 from tests.domain.books import UK, shop_book, swept
 from tests.domain.builders import NOW as BUILT
 from tests.domain.builders import A as PLACE
@@ -95,6 +106,24 @@ async def test_what_one_pass_spends_is_spent_for_the_next() -> None:
 async def test_where_the_allowance_is_short_what_shows_too_much_by_most_comes_first() -> None:
     assert await Scene(over_a=3, over_b=9, window_slots=1).pass_over(A, B) == ["b"]
     assert await Scene(over_a=9, over_b=3, window_slots=1).pass_over(A, B) == ["a"]
+
+
+async def test_a_plan_that_breaks_a_rule_hands_nothing_over_and_nothing_follows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def wrong(*given: Any) -> GroupPlan:
+        plan = decide(*given)
+        entries = tuple(
+            replace(each, target=900) if each.slot.listing == "a" else each for each in plan.entries
+        )
+        return replace(plan, entries=entries)
+
+    monkeypatch.setattr(passes, "decide", wrong)
+    scene = Scene()
+    assert await scene.pass_over(A, B) == []
+    assert [type(each) for each in scene.facts if isinstance(each, InvariantBroken | CorrectionPlanned)] == [
+        InvariantBroken
+    ]
 
 
 async def test_an_intent_names_the_approval_that_released_it() -> None:
