@@ -355,3 +355,30 @@ async def test_a_page_that_a_cache_kept_makes_the_whole_reading_as_old() -> None
     tenant.send = kept  # type: ignore[method-assign]
     before = tenant.desk.clock()
     assert (await tenant.sweep("stock")).began < before - 590_000
+
+
+async def test_one_page_of_two_that_does_not_come_is_told_as_what_it_is() -> None:
+    tenant = shelves(many(1, 250))
+    send = tenant.send
+
+    async def second_fails(call: Call) -> Reply:
+        if dict(call.query).get("page") == "2":
+            raise TryLater("busy")
+        return await send(call)
+
+    tenant.send = second_fails  # type: ignore[method-assign]
+    with pytest.raises(TryLater):
+        await tenant.sweep("stock")
+
+
+@pytest.mark.parametrize(("said", "told"), [(0, []), (100, [100]), (101, [])])
+async def test_rows_that_say_nothing_or_many_times_as_much_are_held_against_their_total(
+    said: int, told: list[int]
+) -> None:
+    """Five were there, and the total says so still. What is little is no wonder until it is a hundred."""
+    live = [stock_row(1, "a", 5)]
+    tenant = shelves(live)
+    assert (await tenant.sweep("stock")).complete
+    live[0]["quantity"] = said
+    assert (await tenant.sweep("stock")).complete is bool(told)
+    assert [each.on_hand for each in tenant.of(StockObserved)] == told

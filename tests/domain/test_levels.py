@@ -28,7 +28,7 @@ from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, Position
 from tests.domain.books import LAG_MS, SLOT, UK, claimed, order, position_at, see, shop_book, swept
-from tests.domain.builders import A, offer, position
+from tests.domain.builders import A, claim, offer, position
 from tests.domain.builders import row as stock_row
 
 AUTO = Rails(Mode.AUTO)
@@ -103,6 +103,13 @@ def test_a_doubtful_listing_raises_itself_no_further_than_there_is_room_beside_w
     plan = make_plan(position(offers, [stock_row(A, 8)], split=True, limits=WIDE), AUTO)
     assert [entry.target for entry in plan.sends] == [3]
     assert check_plan(plan) == ()
+
+
+def test_nor_into_what_may_have_sold_unseen() -> None:
+    offers = [replace(offer("uk", Percent(500), shown=2), doubted=5), offer("eu", Percent(500), shown=5)]
+    unseen = [claim(1, ClaimKind.BURIED)]
+    plan = make_plan(position(offers, [stock_row(A, 8)], unseen, split=True, limits=WIDE), AUTO)
+    assert [(each.target, each.verdict) for each in plan.entries] == [(2, Verdict.HOLD_HEADROOM)]
 
 
 @pytest.mark.parametrize("read", [0, 45, 51, 5_000])

@@ -289,13 +289,15 @@ def test_what_extensiv_holds_where_a_sale_may_have_been_unseen_is_kept_from_rais
 
 
 def test_beyond_so_many_location_sets_all_of_them_together_still_bound_what_is_shown() -> None:
-    """Each shows the one unit that lies there, and five are ordered from anywhere."""
-    sets = [frozenset({LocationName(f"p{number:02}")}) for number in range(MAX_LOCATION_SETS + 1)]
-    offers = [offer(f"c{n:02}", shown=1, locations=where) for n, where in enumerate(sets)]
-    rows = [row(place, 1) for where in sets for place in where]
-    room = room_of(position(offers, rows, [claim(5, where=frozenset().union(*sets))], split=True))
+    """Each may draw on its place and the next, and shows the two units that lie there; so do all the others."""
+    places = [LocationName(f"p{number:02}") for number in range(MAX_LOCATION_SETS + 2)]
+    offers = [
+        offer(f"c{number:02}", shown=2, locations=frozenset(places[number : number + 2]))
+        for number in range(MAX_LOCATION_SETS + 1)
+    ]
+    room = room_of(position(offers, [row(place, 1) for place in places], split=True))
     assert not room.whole
-    assert room.excess({each.slot: 1 for each in offers}) == 5
+    assert room.excess({each.slot: 2 for each in offers}) == 2 * len(offers) - len(places)
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,11 @@ def test_a_cap_bounds_a_minimum_too() -> None:
     assert shares(overcommitted(where, 9)) == {"uk": 3}
 
 
+def test_a_minimum_is_shown_beyond_a_maximum_of_shares() -> None:
+    where = position([offer("uk", MaxUnits(2), minimum=5)], [row(A, 0)], split=True)
+    assert shares(overcommitted(where, 9)) == {"uk": 5}
+
+
 def test_a_bundle_is_declared_as_far_as_the_part_of_which_it_takes_most() -> None:
     box = offer("uk", minimum=9, uses=((Sku("x"), 1), (Sku("y"), 2)), sku="box")
     where = overcommitted(position([box], [row(A, 0), row(A, 0, "y")]), 4)
