@@ -6,7 +6,7 @@ from types import MappingProxyType
 import pytest
 
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.claims import dark_claims, dark_stock_claims, settle_orders, sold_since
+from reconcilerd.domain.claims import dark_claims, dark_stock_claims, order_claims, settle_orders, sold_since
 from reconcilerd.domain.facts import (
     EXTENSIV,
     CorrectionPlanned,
@@ -182,3 +182,14 @@ def test_what_was_ordered_under_an_open_write_is_not_buried_there_too_cancelled_
     book.take(CorrectionSent("w", SLOT, Outcome.ACCEPTED, "", now, now))
     book.take(order("uk", status, 3_000, placed=2_000, units=2))
     assert claimed(book, 4_000, ClaimKind.BURIED) == 5 - 2
+
+
+def test_what_a_channel_has_shipped_and_a_later_whole_reading_lacks_is_claimed_no_more() -> None:
+    """Whoever remembers the claims of before makes them anew then."""
+    book = shop_book(1_000)
+    swept(book, "extensiv.orders", 1_000)
+    book.take(order("uk", SHIPPED, 2_000, placed=1_950))
+    kept = order_claims(book, Sku("a"))
+    assert [each.kind for each in kept.claims] == [ClaimKind.IN_FLIGHT]
+    swept(book, "extensiv.orders", 2_051)
+    assert order_claims(book, Sku("a"), kept).claims == ()
