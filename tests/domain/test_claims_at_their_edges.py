@@ -193,3 +193,13 @@ def test_what_a_channel_has_shipped_and_a_later_whole_reading_lacks_is_claimed_n
     assert [each.kind for each in kept.claims] == [ClaimKind.IN_FLIGHT]
     swept(book, "extensiv.orders", 2_051)
     assert order_claims(book, Sku("a"), kept).claims == ()
+
+
+def test_what_a_channel_added_to_an_order_that_has_left_already_is_still_claimed() -> None:
+    book = shop_book(1_000)
+    book.take(order("uk", OPEN, 2_000, units=5))
+    book.take(order(EXTENSIV, SHIPPED, 2_010, place="1", units=2))
+    row(book, "1", 48, 2_020)
+    settle_orders(book, Instant(2_050))
+    assert claimed(book, 2_050, ClaimKind.SHIPPED) == 0
+    assert claimed(book, 2_050, ClaimKind.IN_FLIGHT) == 3
