@@ -203,3 +203,11 @@ def test_what_a_channel_added_to_an_order_that_has_left_already_is_still_claimed
     settle_orders(book, Instant(2_050))
     assert claimed(book, 2_050, ClaimKind.SHIPPED) == 0
     assert claimed(book, 2_050, ClaimKind.IN_FLIGHT) == 3
+
+
+def test_a_dark_channel_has_sold_no_more_than_it_showed() -> None:
+    book = shop_book(1_000)
+    swept(book, "uk.orders", 1_000 + LAG_MS)
+    see(book, 5, 5_000)
+    offers = position_at(book, 5_000).offers
+    assert [each.units for each in dark_claims(book, offers, frozenset({UK}), Instant(11_000))] == [5]
