@@ -16,7 +16,7 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.position import ClaimKind
-from tests.domain.books import SLOT, UK, claimed, order, position_at, see, shop_book
+from tests.domain.books import LAG_MS, SLOT, UK, claimed, order, position_at, see, shop_book, swept
 
 TRIED = (ClaimKind.INFERRED, ClaimKind.UNSETTLED)
 
@@ -167,3 +167,16 @@ def test_a_write_that_was_not_refused_ends_the_row_of_refusals(taken: Outcome) -
             answer(book, f"w{number}", outcome, 2_000, 2_000)
         rests.append(book.slots[SLOT].not_before - 2_000)
     assert rests == [120_000, 30_000]
+
+
+@pytest.mark.parametrize(("through", "left"), [(89_999, [(1_000, 90_000)]), (90_000, [])])
+def test_a_window_in_which_sales_may_be_buried_ends_with_the_orders_of_its_last_moment(
+    through: int, left: list[tuple[int, int]]
+) -> None:
+    book = shop_book(1_000)
+    see(book, 30, 1_000)
+    write(book, "w", 40, 30, 1_000, 1_050)
+    answer(book, "w", Outcome.ACCEPTED, 1_050, 1_100)
+    see(book, 30, 90_000)
+    swept(book, "uk.orders", through + LAG_MS)
+    assert windows(book) == left
