@@ -73,7 +73,8 @@ async def test_a_stores_orders_are_told_by_our_clock() -> None:
     cancelled = desk.clock.pass_by(1_000)
     desk.world.cancel(order, cancelled)
     desk.clock.pass_by(1_000)
-    await here.sweep("orders")
+    sweep = await here.sweep("orders")
+    assert int(sweep.cursor) == sweep.began - HELD_MS
     (fact,) = here.orders
     # The pretend store shares our clock; only the dates of its answers say that it is behind.
     expected = (placed + HELD_MS, cancelled + HELD_MS, cancelled + HELD_MS)

@@ -1,5 +1,6 @@
 """A batch fails whole for one stale line: that line is dropped and told, the rest goes under a new key."""
 
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -160,7 +161,7 @@ def test_a_store_that_works_on_the_first_try_for_ever_ends_unknown_under_one_key
     run_virtual(main)
     assert [each.outcome for each in answers] == [Outcome.UNKNOWN]
     assert (len(seen), len(set(seen))) == (writes.BUSY_TRIES, 1)
-    assert waited[0] >= writes.BUSY_S
+    assert waited[0] == pytest.approx(writes.BUSY_S * (2**writes.BUSY_TRIES - 1), abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -182,3 +183,40 @@ async def test_what_was_applied_before_a_permission_ended_keeps_its_answer() -> 
     assert [each.outcome for each in answers] == [Outcome.APPLIED, Outcome.REFUSED]
     with pytest.raises(Denied):
         await here.connector.write([here.correction("b", 5, 9)], "run", go)
+
+
+async def test_stale_is_told_only_where_nothing_else_is_wrong() -> None:
+    both = payload(unnamed(STALE), unnamed("INVALID_REASON"))
+    here = shop(Desk(world_of({"a": 5})), lambda _asked, _body: both)
+    assert of(await here.connector.write([here.correction("a", 5, 9)], "run", go)) == {"a": Outcome.REFUSED}
+    here.wire.spoil = lambda _asked, _body: payload(unnamed(STALE))
+    assert of(await here.connector.write([here.correction("a", 5, 9)], "run", go)) == {"a": Outcome.STALE}
+
+
+async def test_a_line_that_is_not_in_the_call_names_nobody() -> None:
+    beyond = {"code": STALE, "field": ["input", "quantities", "2", "quantity"], "message": "stale"}
+    turns = iter([payload(beyond)])
+    here = shop(Desk(world_of({"a": 5, "b": 5})), lambda _asked, body: next(turns, body))
+    answers = await here.connector.write([here.correction("a", 5, 5), here.correction("b", 5, 5)], "run", go)
+    assert set(of(answers).values()) == {Outcome.APPLIED}
+    assert sent(here) == [["a", "b"], ["a"], ["b"]]
+
+
+async def test_a_number_below_zero_is_compared_as_the_store_has_it() -> None:
+    here = shop(Desk(world_of({"a": 5})))
+    await here.connector.write([replace(here.correction("a", 0, 9), owed=3)], "run", go)
+    (call,) = here.wire.of("SetQuantities")
+    assert [line["changeFromQuantity"] for line in call["input"]["quantities"]] == [-3]
+
+
+def test_a_refusal_while_the_store_still_worked_on_the_first_try_tells_nothing() -> None:
+    denied = {"errors": [{"message": "no", "extensions": {"code": "ACCESS_DENIED"}}]}
+    answers: list[WriteAnswer] = []
+
+    async def main() -> None:
+        turns = iter([payload(unnamed("IDEMPOTENCY_CONCURRENT_REQUEST"))])
+        here = shop(Desk(world_of({"a": 5})), lambda _asked, _body: next(turns, denied))
+        answers.extend(await here.connector.write([here.correction("a", 5, 9)], "run", go))
+
+    run_virtual(main)
+    assert [each.outcome for each in answers] == [Outcome.UNKNOWN]

@@ -321,3 +321,64 @@ async def test_a_row_that_a_cut_page_hid_is_found_fault_with_like_any_other(hidd
     again = await tenant.sweep("stock")
     assert (again.complete, again.rows) == (True, whole.rows), again.why
     assert {each.subject for each in tenant.findings(FindingKind.QUANTITY_ALGEBRA)} == set(found)
+
+
+async def test_an_empty_page_before_one_with_rows_is_no_end() -> None:
+    """Twice empty, while the page behind it came full."""
+    tenant = shelves(many(1, 250))
+    assert (await tenant.sweep("stock")).complete
+    answer = tenant.spoil
+    assert answer is not None
+
+    def spoil(path: str, query: dict[str, str], body: Any) -> Any:
+        whole = path.endswith("/inventory") and "sku" not in query
+        return [] if whole and query["page"] == "1" else answer(path, query, body)
+
+    tenant.spoil = spoil
+    sweep = await tenant.sweep("stock")
+    assert (sweep.complete, sweep.why) == (
+        False,
+        "page 1 of /v1/inventory is empty, and the next one is not",
+    )
+    assert [each for each in tenant.of(StockObserved) if each.gone] == []
+
+
+async def test_a_page_that_a_cache_kept_makes_the_whole_reading_as_old() -> None:
+    tenant = shelves(many(1, 250))
+    send = tenant.send
+
+    async def kept(call: Call) -> Reply:
+        reply = await send(call)
+        old = dict(call.query).get("page") == "2"
+        return Reply(200, {"age": "600"} if old else {}, reply.body, reply.asked_at, reply.answered_at)
+
+    tenant.send = kept  # type: ignore[method-assign]
+    before = tenant.desk.clock()
+    assert (await tenant.sweep("stock")).began < before - 590_000
+
+
+async def test_one_page_of_two_that_does_not_come_is_told_as_what_it_is() -> None:
+    tenant = shelves(many(1, 250))
+    send = tenant.send
+
+    async def second_fails(call: Call) -> Reply:
+        if dict(call.query).get("page") == "2":
+            raise TryLater("busy")
+        return await send(call)
+
+    tenant.send = second_fails  # type: ignore[method-assign]
+    with pytest.raises(TryLater):
+        await tenant.sweep("stock")
+
+
+@pytest.mark.parametrize(("said", "told"), [(0, []), (100, [100]), (101, [])])
+async def test_rows_that_say_nothing_or_many_times_as_much_are_held_against_their_total(
+    said: int, told: list[int]
+) -> None:
+    """Five were there, and the total says so still. What is little is no wonder until it is a hundred."""
+    live = [stock_row(1, "a", 5)]
+    tenant = shelves(live)
+    assert (await tenant.sweep("stock")).complete
+    live[0]["quantity"] = said
+    assert (await tenant.sweep("stock")).complete is bool(told)
+    assert [each.on_hand for each in tenant.of(StockObserved)] == told

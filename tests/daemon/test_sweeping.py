@@ -73,14 +73,16 @@ class Business:
                 ]
             )
 
-    async def read(self, *pages: list[Fact], complete: bool = True, feed: FeedName = STOCK_FEED) -> SweepRead:
-        """A whole reading, page by page, a minute after the last."""
+    async def read(
+        self, *pages: list[Fact], complete: bool = True, feed: FeedName = STOCK_FEED, full: bool = True
+    ) -> SweepRead:
+        """A reading (a whole one), page by page, a minute after the last."""
         self.now += 60_000
         began, reading = Instant(self.now), Sweeping(self.desk, feed)
         for page in pages:
             await reading.page(Page(feed, tuple(page)))
         rows = sum(len(page) for page in pages)
-        return await reading.end(SweepRead(feed, began, Instant(self.now), complete, rows, 0))
+        return await reading.end(SweepRead(feed, began, Instant(self.now), complete, rows, 0, full=full))
 
     def stock(self, units: int, codes: Sequence[str] = CODES, **more: Any) -> list[Fact]:
         at = Instant(self.now + 60_000)
@@ -264,3 +266,21 @@ async def test_few_rows_are_not_judged_as_a_whole() -> None:
     here = await business(suspect_min_rows=21)
     await here.read(here.stock(0, CODES[1:]), here.stock(50, CODES[:1]))
     assert here.latched() == frozenset()
+
+
+async def test_a_reading_of_some_rows_is_neither_too_small_nor_ends_a_doubt() -> None:
+    here = await business()
+    await here.read(here.slots(50, CODES[:3]), feed=SLOTS, full=False)
+    await here.read(here.stock(50, CODES[:3]), full=False)
+    assert here.latched() == frozenset()
+    await here.read(here.stock(0, CODES[1:]), here.stock(50, CODES[:1]))
+    assert here.latched() == {"all-changed:extensiv.stock"}
+    await here.read(here.stock(0, CODES[1:3]), full=False)
+    assert here.latched() == {"all-changed:extensiv.stock"}
+
+
+async def test_the_rows_of_a_doubtful_reading_are_no_measure_of_the_next() -> None:
+    here = await business()
+    await here.read(here.stock(50, CODES[:5]))
+    assert here.latched() == {"shrinking:extensiv.stock"}
+    assert set(here.desk.book.sweeps[STOCK_FEED].sizes) == {20}

@@ -333,6 +333,14 @@ def test_what_has_come_early_is_counted_once() -> None:
         assert ideals(replace(where, inbound=(arriving(100),))) == {"uk": 100}
 
 
+def test_deliveries_to_one_place_add_up_and_each_place_counts_what_has_come_early_there() -> None:
+    seller = past_zero(offer("uk", shown=0))
+    there = replace(arriving(4), location=B)
+    where = replace(position([seller], [row(A, 0)]), inbound=(arriving(5), arriving(7), there))
+    assert ideals(where) == {"uk": 16}
+    assert ideals(replace(where, stock=(row(A, 12), row(B, 1)))) == {"uk": 13 + 3}
+
+
 def test_orders_beyond_stock_are_taken_from_what_is_on_its_way() -> None:
     where = position([past_zero(offer("uk"))], [row(A, 5)], [claim(30)])
     assert ideals(replace(where, inbound=(arriving(100),))) == {"uk": 70}
@@ -442,6 +450,14 @@ def test_a_minimum_waits_while_the_others_still_show_more_than_there_is() -> Non
         "eu": (0, Verdict.HOLD_HEADROOM)
     }
     assert check_plan(plan) == ()
+
+
+def test_what_was_declared_is_no_exposure_beside_a_safety_stock_either() -> None:
+    offers = [offer("uk", minimum=2, shown=2)]
+    where = in_pool(position(offers, [row(A, 1)], [claim(1, ClaimKind.SAFETY)], split=True), overcommit=2)
+    for shown, units in ((2, 0), (3, 0), (4, 1)):
+        seen = replace(where, offers=(replace(offers[0], read=shown),))
+        assert exposure(make_plan(seen, AUTO)) == units, "its minimum, one of the safety stock, no more"
 
 
 def test_one_unit_more_than_was_declared_is_seen() -> None:

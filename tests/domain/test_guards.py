@@ -157,6 +157,23 @@ def test_an_input_just_fresh_enough_holds_nothing(ms: int, what: str) -> None:
     assert judge(change(31, aged(where(), ms, what)), rails()) is Verdict.SEND
 
 
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param(where(not_before=NOW), id="its rest is over"),
+        pytest.param(on_channel(where(), "eu", through=None, dark=True), id="a dark channel tells nothing"),
+        pytest.param(with_offer(where(), "eu", read=None, last_written=3), id="what was last written there"),
+    ],
+)
+def test_what_nobody_can_or_need_wait_for_holds_nothing(at: Position) -> None:
+    assert judge(change(31, at), rails()) is Verdict.SEND
+
+
+def test_a_bundle_of_which_one_part_was_never_counted_is_held() -> None:
+    bundle = with_offer(where(), uses=((Sku("x"), 1), (Sku("y"), 1)))
+    assert judge(change(29, replace(bundle, unknown=(Sku("y"),))), rails()) is Verdict.HOLD_UNKNOWN
+
+
 def test_a_deep_fall_waits_for_a_person_unless_orders_explain_it() -> None:
     assert judge(change(2), rails()) is Verdict.HOLD_UNEXPLAINED
     assert judge(change(3), rails()) is Verdict.SEND, "27 of 30 is not above nine tenths"
@@ -169,6 +186,25 @@ def test_a_deep_fall_waits_for_a_person_unless_orders_explain_it() -> None:
     )
     some = replace(at, claims=(claim(7, ClaimKind.INFERRED),))
     assert judge(change(2, some), rails()) is Verdict.SEND, "21 unexplained are deep no more"
+
+
+def test_orders_and_what_is_inferred_explain_a_fall_together_and_what_is_unsettled_does_not() -> None:
+    some = replace(where(), sold=((Sku("x"), 5),), claims=(claim(3, ClaimKind.INFERRED),))
+    assert change(20, some).unexplained == 2
+    large = replace(some, claims=(*some.claims, claim(9, ClaimKind.UNSETTLED)))
+    assert change(20, large).unexplained == 2, "no order is known for it, and it is no likely sale"
+
+
+def test_a_bundle_falls_by_what_sold_of_its_scarcest_part() -> None:
+    bundle = with_offer(where(), uses=((Sku("x"), 1), (Sku("y"), 2)))
+    sold = replace(bundle, sold=((Sku("x"), 4), (Sku("y"), 10)))
+    assert change(20, sold).unexplained == 5
+
+
+def test_a_window_is_spent_by_what_orders_do_not_explain_alone() -> None:
+    sold = with_offer(replace(where(), sold=((Sku("x"), 4),)), price=100)
+    assert rails().after(change(20, sold)).spent[UK] == Spent(slots=1, units=6, value=600)
+    assert rails().after(change(26, sold)) == rails(), "all of it is explained"
 
 
 def test_unexplained_zeros_are_counted_apart() -> None:
@@ -230,6 +266,15 @@ def test_a_raise_that_waits_for_a_person_is_read_anew_once_he_has_agreed_and_not
     assert judge(change(31, at), held) in NEEDS_A_PERSON
     agreed = EnvelopeApproved("e", (Sku("x"),), "raise", 1, "ops", "counted by hand", NOW, Instant(NOW + 1))
     assert judge(change(31, at), replace(held, envelopes=(agreed,))) is stale
+
+
+def test_who_agreed_to_no_zeros_agreed_to_no_share_of_nothing_either() -> None:
+    until = Instant(NOW + 1)
+    envelope = EnvelopeApproved(
+        "e", (Sku("x"),), "lower", 30, "ops", "counted by hand", NOW, until, zeros=False
+    )
+    assert judge(change(0), rails(envelopes=(envelope,))) is Verdict.HOLD_UNEXPLAINED, "there is stock left"
+    assert judge(change(0), rails(envelopes=(replace(envelope, zeros=True),))) is Verdict.SEND
 
 
 def test_every_verdict_says_what_it_means() -> None:

@@ -314,3 +314,70 @@ def test_what_was_changed_long_ago_or_is_explained_spends_nothing() -> None:
     explained = replace(planned(2, 5, target=0), unexplained=0)
     assert windows(one, planned(1, 0), explained, answer("1", 6), planned(1, 7)) == []
     assert windows(one, planned(1, 0), explained, planned(3, 8)) == ["I15"]
+
+
+def test_a_raise_from_its_own_reading_of_long_ago_is_seen_however_fresh_the_stock_is() -> None:
+    long_ago = Instant(NOW - raising().position.ages.max_age_ms - 1)
+    assert broken(with_offer(raising(), age_of=long_ago)) == {"I4", "I11"}
+
+
+def test_what_a_dark_channel_showed_long_ago_breaks_nothing() -> None:
+    """Else one channel that nobody can read would stop every write."""
+    offers = [
+        offer("eu", Percent(500), shown=2),
+        replace(offer("uk", Percent(500), shown=2), age_of=Instant(0)),
+    ]
+    where = position(offers, [row(A, 10)], split=True, limits=WIDE)
+    dark = tuple(replace(each, dark=each.name == "uk") for each in where.channels)
+    plan = make_plan(replace(where, channels=dark), AUTO)
+    assert [(each.slot.channel, each.target) for each in plan.sends] == [("eu", 8)]
+    assert check_plan(plan) == ()
+    assert "I4" in broken(replace(plan, position=where)), "of a living one it is seen"
+
+
+def test_what_each_write_of_a_plan_spends_is_spent_for_the_next() -> None:
+    one = offer("eu", Percent(500), shown=2)
+    offers = [one, replace(one, slot=replace(one.slot, listing="second"))]
+    plan = make_plan(position(offers, [row(A, 10)], split=True, limits=WIDE), AUTO)
+    assert len(plan.sends) == 2
+    narrow = replace(plan, position=replace(plan.position, limits=replace(WIDE, window_slots=1)))
+    assert [each.invariant for each in check_plan(narrow, AUTO)] == ["I15"]
+
+
+def test_a_raise_to_less_than_may_be_shown_already_makes_no_room_for_the_next() -> None:
+    """An open write of eight counts, whatever is sent over it."""
+    plan = raising()
+    first, second = plan.sends
+    where = with_offer(plan, write=8).position
+    small = replace(plan, position=where, entries=(replace(first, target=3), replace(second, target=3)))
+    assert [each.invariant for each in check_plan(small)] == ["I2"]
+
+
+def test_a_write_beside_extensivs_own_push_is_ours_in_mode_net_alone() -> None:
+    pushed = with_offer(raising(), pushed=True)
+    assert broken(pushed) == {"I17"}
+    assert broken(replace(pushed, rails=replace(pushed.rails, mode=Mode.NET))) == set()
+
+
+def test_another_number_than_was_meant_is_seen_before_it_leaves() -> None:
+    track = SlotTrack(EU)
+    track.restore(reading(5, 1))
+    track.plan(intent("i", 1))
+    other = replace(intent("i", 1), target=8)
+    assert [each.invariant for each in check_write(other, track, NOW)] == ["I18"]
+
+
+def test_a_write_is_outdated_by_what_a_reading_tells_of_and_not_by_when_it_began() -> None:
+    track, write = SlotTrack(EU), intent("i", 10)
+    track.restore(reading(5, 10))
+    track.plan(write)
+    track.restore(replace(reading(4, 15), age_of=Instant(1)))
+    assert [each.invariant for each in check_write(write, track, NOW)] == ["I10"]
+
+
+@pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.NOT_SENT])
+def test_whatever_came_of_a_write_from_an_outdated_reading_it_is_seen(outcome: Outcome) -> None:
+    sent = replace(answer("i", 30), outcome=outcome)
+    assert history(reading(5, 0), intent("i", 1), reading(4, 15), sent) == {"I10"}
+    unsent = replace(sent, outcome=Outcome.NOT_SENT)
+    assert history(reading(5, 0), intent("i", 1), reading(4, 15), unsent) == set()

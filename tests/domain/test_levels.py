@@ -28,7 +28,7 @@ from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, Position
 from tests.domain.books import LAG_MS, SLOT, UK, claimed, order, position_at, see, shop_book, swept
-from tests.domain.builders import A, offer, position
+from tests.domain.builders import A, claim, offer, position
 from tests.domain.builders import row as stock_row
 
 AUTO = Rails(Mode.AUTO)
@@ -105,6 +105,13 @@ def test_a_doubtful_listing_raises_itself_no_further_than_there_is_room_beside_w
     assert check_plan(plan) == ()
 
 
+def test_nor_into_what_may_have_sold_unseen() -> None:
+    offers = [replace(offer("uk", Percent(500), shown=2), doubted=5), offer("eu", Percent(500), shown=5)]
+    unseen = [claim(1, ClaimKind.BURIED)]
+    plan = make_plan(position(offers, [stock_row(A, 8)], unseen, split=True, limits=WIDE), AUTO)
+    assert [(each.target, each.verdict) for each in plan.entries] == [(2, Verdict.HOLD_HEADROOM)]
+
+
 @pytest.mark.parametrize("read", [0, 45, 51, 5_000])
 def test_where_a_write_does_not_compare_a_second_reading_confirms(read: int) -> None:
     book = shop_book(1_000)
@@ -145,6 +152,20 @@ def test_nor_is_what_known_orders_took(first: bool) -> None:
         assert doubted(book, 2_000) == 50
         book.take(sold)
     assert doubted(book, 2_000) == (None if first else 30)
+
+
+@pytest.mark.parametrize("status", [OrderStatus.OPEN, OrderStatus.CANCELLED])
+@pytest.mark.parametrize(("read", "before"), [(26, None), (25, 30)])
+def test_small_orders_explain_what_they_took_and_what_may_have_sold_beside_them(
+    read: int, before: int | None, status: OrderStatus
+) -> None:
+    """Twenty were ordered, four more may have sold. Cancelled since or not: the number fell when they were placed."""
+    book = comparing()
+    see(book, 50, 1_000)
+    for number in range(5):
+        book.take(order("uk", status, 1_900, placed=1_500, units=4, number=str(number)))
+    see(book, read, 2_000)
+    assert doubted(book, 2_000) == before
 
 
 def test_where_a_write_compares_only_that_confirms() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.facts import EXTENSIV, OrderLine, OrderObserved, OrderStatus, side_of
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey
-from reconcilerd.domain.orders import MatchRate, OrderBook, Stage, stage_of
+from reconcilerd.domain.orders import MatchRate, OrderBook, Stage, more_than_sold, stage_of
 
 KEY = OrderKey(ChannelName("uk"), "1")
 IMPORT_MAX = 1_000
@@ -47,6 +47,8 @@ def test_every_interleaving_ends_in_the_same_one_class(order: tuple[OrderObserve
         ([seen("uk", OrderStatus.CANCELLED, 1, 1)], None, Stage.IN_FLIGHT),
         ([seen("uk", OrderStatus.CANCELLED, 1, 1)], 1_001, Stage.IN_FLIGHT),
         ([seen("uk", OrderStatus.CANCELLED, 1, 1)], 1_002, Stage.ENDED),
+        ([seen("uk", OrderStatus.CANCELLED, 500)], 1_500, Stage.IN_FLIGHT),
+        ([seen("uk", OrderStatus.CANCELLED, 500)], 1_501, Stage.ENDED),
         (
             [seen("uk", OrderStatus.CANCELLED, 1, 1), seen(EXTENSIV, OrderStatus.OPEN, 2)],
             9_999,
@@ -88,6 +90,8 @@ def test_a_status_that_nobody_knows_says_nothing_of_an_order_that_did_not_change
 def test_one_unmatched_order_of_900_does_not_stop_raises() -> None:
     assert not MatchRate(900, 1).bad(9_990, 5)
     assert MatchRate(900, 5).bad(9_990, 5)
+    assert not MatchRate(5_000, 5).bad(9_990, 5), "what is asked for is reached"
+    assert MatchRate(4_999, 5).bad(9_990, 5)
 
 
 def test_what_was_seen_shipped_had_left_by_then_whatever_its_record_says() -> None:
@@ -123,3 +127,94 @@ def test_no_order_is_filed_as_another_or_as_its_part(sides: list[tuple[str, str,
         below = {side for side, each in key.items() if each == whole or f"{whole}|" < each < f"{whole}}}"}
         assert below == mine, about
         assert part == "" or about.startswith(f"{whole}|")
+
+
+@pytest.mark.parametrize(("whole_began", "stage"), [(1_500, Stage.IN_FLIGHT), (1_501, Stage.ENDED)])
+def test_what_a_channel_has_shipped_may_be_imported_as_late_as_any_order(
+    whole_began: int, stage: Stage
+) -> None:
+    book = OrderBook()
+    book.take(replace(seen("uk", OrderStatus.SHIPPED, 600, 600), placed=Instant(500)))
+    assert stage_of(book.orders[KEY], Instant(1_600), IMPORT_MAX, Instant(whole_began)) is stage
+
+
+def test_of_two_readings_of_one_moment_the_later_counts() -> None:
+    """One page may show an order twice, as it was changed."""
+    book = OrderBook()
+    book.take(seen(EXTENSIV, OrderStatus.OPEN, 4))
+    book.take(seen(EXTENSIV, OrderStatus.CANCELLED, 4, 4))
+    assert stage_of(book.orders[KEY], None, IMPORT_MAX) is Stage.ENDED
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "rate"),
+    [
+        (OrderStatus.OPEN, {}, MatchRate(1, 1)),
+        (OrderStatus.CANCELLED, {}, MatchRate(0, 0)),
+        (OrderStatus.OPEN, {"eligible": False}, MatchRate(0, 0)),
+    ],
+    ids=["open", "cancelled", "never sent there"],
+)
+def test_what_extensiv_need_not_have_is_no_order_that_it_lacks(
+    status: OrderStatus, more: dict[str, bool], rate: MatchRate
+) -> None:
+    book = OrderBook()
+    book.take(seen("uk", OrderStatus.OPEN, 1))
+    book.take(replace(seen("uk", status, 2), **more))  # type: ignore[arg-type]
+    assert book.match_rate(KEY.channel, Instant(9_999), IMPORT_MAX, 9_999, 2_000) == rate
+
+
+def test_an_order_is_old_enough_to_be_missed_once_the_longest_import_is_over() -> None:
+    book = OrderBook()
+    book.take(replace(seen("uk", OrderStatus.OPEN, 500), placed=Instant(500)))
+    for now, old in ((1_499, 0), (1_500, 1)):
+        assert book.match_rate(KEY.channel, Instant(now), IMPORT_MAX, 9_999, 2_000).old == old
+
+
+def test_the_newest_orders_tell_how_many_are_missed() -> None:
+    book = OrderBook()
+    for number in range(10):
+        key, now = replace(KEY, number=str(number)), Instant(number)
+        book.take(replace(seen("uk", OrderStatus.OPEN, number), key=key, placed=now))
+        if number >= 7:
+            book.take(replace(seen(EXTENSIV, OrderStatus.OPEN, number), key=key, part=str(number)))
+    assert book.match_rate(KEY.channel, Instant(9_999), IMPORT_MAX, 99_999, 3) == MatchRate(3, 0)
+    assert book.match_rate(KEY.channel, Instant(9_999), IMPORT_MAX, 99_999, 4) == MatchRate(4, 1)
+
+
+def test_one_customer_in_ten_makes_no_line_a_usual_one() -> None:
+    book = OrderBook()
+    for number, units in enumerate([1] * 9 + [100]):
+        order = replace(seen("uk", OrderStatus.OPEN, number), key=replace(KEY, number=str(number)))
+        book.take(replace(order, lines=(OrderLine("a", units),)))
+    assert book.large_line(KEY.channel) == 1
+
+
+def test_an_order_is_forgotten_by_when_either_side_told_of_it_last() -> None:
+    book = OrderBook()
+    book.take(seen("uk", OrderStatus.OPEN, 1))
+    book.take(seen(EXTENSIV, OrderStatus.SHIPPED, 9, 9))
+    book.settle(book.orders[KEY])
+    assert book.forget(Instant(9)) == 0
+    assert book.forget(Instant(10)) == 1
+
+
+def test_an_order_that_was_taken_up_again_is_not_forgotten_for_having_been_settled() -> None:
+    book = OrderBook()
+    book.take(seen(EXTENSIV, OrderStatus.CANCELLED, 1, 1))
+    book.settle(book.orders[KEY])
+    book.take(seen(EXTENSIV, OrderStatus.OPEN, 2))
+    assert book.forget(Instant(9)) == 0
+    assert [each.key for each in book.standing(KEY.channel, "a")] == [KEY]
+
+
+@pytest.mark.parametrize(("status", "told"), [(OrderStatus.OPEN, True), (OrderStatus.CANCELLED, False)])
+def test_nobody_is_told_that_a_cancelled_order_says_more_than_was_sold(
+    status: OrderStatus, told: bool
+) -> None:
+    book = OrderBook()
+    book.take(seen("uk", OrderStatus.OPEN, 1))
+    book.take(replace(seen(EXTENSIV, status, 2, 2), lines=(OrderLine("a", 5),)))
+    finding = more_than_sold(book.orders[KEY], Instant(3))
+    assert finding is not None
+    assert finding.cleared is not told

@@ -13,10 +13,18 @@ from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, LocationName, Sku
-from reconcilerd.domain.plan import SHIPMENT_DOUBT_MS, Wants, exposure, make_plan, once_agreed, released_by
+from reconcilerd.domain.plan import (
+    SHIPMENT_DOUBT_MS,
+    Wants,
+    exposure,
+    hidden,
+    make_plan,
+    once_agreed,
+    released_by,
+)
 from reconcilerd.domain.policy import BundleMode, Limits, Mode, Percent
-from reconcilerd.domain.position import ClaimKind, Position
-from reconcilerd.domain.room import room_of
+from reconcilerd.domain.position import Claim, ClaimKind, Position
+from reconcilerd.domain.room import MAX_LOCATION_SETS, room_of
 from tests.domain.builders import EVERYWHERE, NOW, A, B, claim, offer, position, row
 
 AUTO = Rails(Mode.AUTO)
@@ -153,6 +161,55 @@ def test_observe_holds_everything() -> None:
     assert {entry.verdict for entry in plan.entries} == {Verdict.HOLD_MODE}
 
 
+def test_nothing_shown_of_stock_that_is_there_is_no_sold_out_zero() -> None:
+    """Its share is nothing: that hides no stock, and is not counted among the zeros."""
+    offers = [offer("uk", Percent(0), shown=5), offer("eu", shown=0)]
+    for stock, sold_out in ((10, False), (0, True)):
+        plan = make_plan(position(offers, [row(A, stock)], split=True, limits=WIDE), AUTO)
+        (entry,) = (each for each in plan.entries if each.slot.channel == "uk")
+        assert (entry.target, entry.sold_out) == (0, sold_out)
+
+
+def test_what_shows_too_much_by_most_is_lowered_first() -> None:
+    offers = [offer("eu", Percent(500), shown=20), offer("uk", Percent(500), shown=90)]
+    plan = make_plan(position(offers, [row(A, 20)], split=True, limits=WIDE), AUTO)
+    assert [(each.slot.channel, each.lowers) for each in plan.entries] == [("uk", True), ("eu", True)]
+
+
+def test_what_another_listing_shows_of_a_split_pool_is_not_hidden() -> None:
+    offers = [offer("eu", Percent(500), shown=8), offer("uk", Percent(500), shown=0)]
+    for stock, units in ((8, 0), (10, 2), (40, 32)):
+        plan = make_plan(position(offers, [row(A, stock)], split=True, limits=WIDE), AUTO)
+        assert hidden(plan) == units
+
+
+def test_a_number_that_a_person_wants_back_is_put_back_as_far_as_there_is_stock() -> None:
+    where = position([offer("uk", shown=2)], [row(A, 10)], limits=WIDE)
+    for wished, target in ((7, 7), (50, 10)):
+        (entry,) = make_plan(where, AUTO, {where.offers[0].slot: wished}).entries
+        assert entry.target == entry.desired == target
+
+
+@pytest.mark.parametrize(("stock", "cures"), [(10, False), (9, True)])
+def test_a_lower_where_what_is_shown_just_fits_cures_nothing(stock: int, cures: bool) -> None:
+    """So no pin or freeze lets it through as one that does."""
+    offers = [offer("eu", Percent(500), shown=8), offer("uk", Percent(500), shown=2)]
+    plan = make_plan(position(offers, [row(A, stock)], split=True, limits=WIDE), AUTO)
+    assert [(each.slot.channel, each.cures) for each in plan.entries if each.lowers] == [("eu", cures)]
+
+
+@pytest.mark.parametrize(("age_ms", "asked"), [(5_000, False), (5_001, True)])
+def test_a_listing_that_would_be_old_by_the_time_its_stock_is_read_is_read_with_it(
+    age_ms: int, asked: bool
+) -> None:
+    listing = replace(offer("uk", shown=0), age_of=Instant(NOW - age_ms))
+    stale = replace(row(A, 9), age_of=Instant(NOW - 60_001))
+    plan = make_plan(position([listing], [stale], limits=WIDE), AUTO)
+    assert [each.verdict for each in plan.entries] == [Verdict.HOLD_STOCK_STALE]
+    assert plan.wants.stock == {"x"}
+    assert (listing.slot in plan.wants.slots) == asked
+
+
 @given(st.integers(-20_000, 20_000))
 def test_a_row_read_just_before_a_shipments_record_is_read_again(late: int) -> None:
     shipped = Instant(NOW - 30_000)
@@ -244,3 +301,48 @@ def test_what_is_young_and_what_is_lowered_needs_no_reading_once_it_is_agreed() 
     for shown, stock in ((3, 9), (9, 3)):
         where = position([offer("uk", Percent(1000), shown=shown)], [row(A, stock)])
         assert once_agreed(make_plan(where, Rails(Mode.GUARDED))) == Wants()
+
+
+def test_what_extensiv_holds_where_a_sale_may_have_been_unseen_is_kept_from_raises_too() -> None:
+    """Sold unseen at A or B, and all of B is allocated: that one unit lies at A."""
+    listing = offer("uk", shown=0, locations=frozenset({A}))
+    unseen = claim(1, ClaimKind.BURIED, where=EVERYWHERE)
+    for held, most in ((2, 9), (0, 10)):
+        room = room_of(position([listing], [row(A, 10), row(B, 2, allocated=held)], [unseen]))
+        assert (room.alone(listing.slot), room.alone(listing.slot, raising=True)) == (10, most)
+
+
+def test_beyond_so_many_location_sets_all_of_them_together_still_bound_what_is_shown() -> None:
+    """Each may draw on its place and the next, and shows the two units that lie there; so do all the others."""
+    places = [LocationName(f"p{number:02}") for number in range(MAX_LOCATION_SETS + 2)]
+    offers = [
+        offer(f"c{number:02}", shown=2, locations=frozenset(places[number : number + 2]))
+        for number in range(MAX_LOCATION_SETS + 1)
+    ]
+    room = room_of(position(offers, [row(place, 1) for place in places], split=True))
+    assert not room.whole
+    assert room.excess({each.slot: 2 for each in offers}) == 2 * len(offers) - len(places)
+
+
+@pytest.mark.parametrize(
+    ("claims", "most"),
+    [
+        ([replace(claim(2), waived=3)], 8),
+        ([claim(2)], 5),
+        ([claim(2), claim(3, ClaimKind.SAFETY)], 2),
+        ([claim(2), claim(3, ClaimKind.INFERRED)], 2),
+    ],
+    ids=["a soft order is known", "three are of orders unknown", "beside a safety stock", "beside what sold"],
+)
+def test_what_extensiv_holds_beyond_the_orders_that_are_known_is_taken_beside_all_else(
+    claims: list[Claim], most: int
+) -> None:
+    listing = offer("uk", shown=0)
+    assert room_of(position([listing], [row(A, 10, allocated=5)], claims)).alone(listing.slot) == most
+
+
+def test_what_a_listing_shows_of_what_is_declared_is_no_room_for_it_once_more() -> None:
+    uk, eu = offer("uk", shown=1), offer("eu", shown=5)
+    room = room_of(position([uk, eu], [row(A, 5)], split=True)).lending({uk.slot: 2})
+    for shown, more in ((0, 2), (1, 1), (2, 0)):
+        assert room.headroom(uk.slot, {uk.slot: shown, eu.slot: 5}, raising=True) == more

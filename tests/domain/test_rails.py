@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.canary import Canary, agrees, begins, may_go, read_back, went
-from reconcilerd.domain.circuit import Circuit, half_fail, heard
+from reconcilerd.domain.circuit import MAX_CALLS, Circuit, half_fail, heard
 from reconcilerd.domain.facts import CorrectionPlanned, EnvelopeApproved, RailLatched
 from reconcilerd.domain.guards import MEANS, Change, Closed, Rails, Spent, Verdict, judge
 from reconcilerd.domain.latches import Latches, latch_name, quarantine_name
@@ -68,6 +68,26 @@ def test_a_change_beyond_the_size_limits_is_read_again_before_a_person_is_asked(
     )
 
 
+def test_a_large_change_waits_until_every_place_it_draws_on_was_read_again() -> None:
+    at = replace(where(stock=10_000), limits=Limits())
+    twice, once = replace(row(A, 9_000), said=2), replace(row(B, 1_000), said=1)
+    assert judge(change(151, replace(at, stock=(twice, once))), rails()) is Verdict.HOLD_CONFIRM
+    both = replace(at, stock=(twice, replace(once, said=2)))
+    assert judge(change(151, both), rails()) is Verdict.HOLD_RAISE_RATIO
+
+
+def test_places_that_a_listing_does_not_draw_on_need_not_confirm_its_zero() -> None:
+    empty = replace(row(A, 0), said=3), replace(row(B, 0), said=1)
+    at = replace(EMPTY, stock=empty)
+    assert judge(change(0, at, sold_out=True), rails()) is Verdict.HOLD_CONFIRM
+    assert judge(change(0, with_offer(at, locations=frozenset({A})), sold_out=True), rails()) is Verdict.SEND
+
+
+def test_a_fall_of_as_many_units_as_are_allowed_is_no_large_one() -> None:
+    assert judge(change(1, where(read=21)), rails()) is Verdict.SEND, "20 units, though nearly all it showed"
+    assert judge(change(1, where(read=22)), rails()) is Verdict.HOLD_UNEXPLAINED
+
+
 @pytest.mark.parametrize(
     ("said", "verdict"), [(1, Verdict.HOLD_CONFIRM), (2, Verdict.HOLD_CONFIRM), (3, Verdict.SEND)]
 )
@@ -93,6 +113,15 @@ def test_a_zero_of_stock_that_was_never_counted_hides_nothing() -> None:
     at = with_rows(EMPTY, counted=False)
     assert judge(change(0, at, sold_out=True), rails()) is Verdict.HOLD_NEVER_COUNTED
     assert judge(change(0, sold(at, 9), sold_out=True), rails()) is Verdict.SEND
+
+
+def test_nor_does_a_bundle_come_to_zero_by_the_one_part_that_was_never_counted() -> None:
+    empty = replace(row(A, 0, "y"), said=3, counted=False)
+    at = replace(EMPTY, stock=(replace(row(A, 9), said=3, counted=True), empty))
+    at = with_offer(at, uses=((Sku("x"), 1), (Sku("y"), 1)))
+    assert judge(change(0, at, sold_out=True), rails()) is Verdict.HOLD_NEVER_COUNTED
+    known = replace(at, stock=(at.stock[0], replace(empty, counted=True)))
+    assert judge(change(0, known, sold_out=True), rails()) is Verdict.SEND
 
 
 def test_too_many_zeros_latch_and_stay_so() -> None:
@@ -228,6 +257,8 @@ def test_a_circuit_opens_when_half_of_twenty_calls_failed() -> None:
     assert after_calls([True] * 11 + [False] * 9).open_until is None
     late = after_calls([False], after_calls([False] * 19), NOW + 120_001)
     assert late.open_until is None, "calls of two minutes ago do not count"
+    just = after_calls([False], after_calls([False] * 19), NOW + 120_000)
+    assert just.open_until is None, "nor those of two minutes ago to the moment"
 
 
 def test_an_open_circuit_closes_by_three_reads_and_rests_longer_each_time() -> None:
@@ -242,6 +273,17 @@ def test_an_open_circuit_closes_by_three_reads_and_rests_longer_each_time() -> N
         at = opened.open_until
         opened = after_calls([False], opened, at)
     assert rests == [60_000, 120_000, 240_000, 480_000, 900_000, 900_000]
+
+
+def test_a_circuit_says_since_when_it_is_open_however_often_it_was_probed() -> None:
+    opened = after_calls([False] * 20, at=NOW + 5)
+    assert opened.since == NOW + 5
+    assert opened.open_until is not None
+    assert after_calls([False], opened, opened.open_until).since == NOW + 5
+
+
+def test_a_circuit_remembers_a_bounded_number_of_calls() -> None:
+    assert len(after_calls([True] * (MAX_CALLS + 9)).calls) == MAX_CALLS
 
 
 def test_a_large_set_goes_as_five_then_twenty_five_then_the_rest() -> None:

@@ -263,6 +263,39 @@ def test_what_a_listing_was_ordered_or_is_likely_to_have_sold_is_no_change() -> 
     assert [seen_of(quick, SLOTS, slots(50 - n, NEXT, ["s00"])).changed for n in (14, 15)] == [0, 1]
 
 
+def test_many_small_orders_explain_a_fall_that_no_single_one_does() -> None:
+    book = shop()
+    for number in range(3):
+        sale = order("uk", OrderStatus.OPEN, NEXT, placed=NEXT - 1, number=str(number))
+        book.take(replace(sale, lines=(OrderLine("s00", 4),)))
+    assert [seen_of(book, SLOTS, slots(50 - n, NEXT, ["s00"])).changed for n in (12, 13)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("feed", "page"),
+    [
+        (STOCK_FEED, lambda at: stock(0, at, gone=True)),
+        (SLOTS, lambda at: slots(None, at, gone=True)),
+        (PRODUCTS, lambda at: [replace(each, as_of=Instant(at)) for each in products(gone=20)]),
+        (LISTINGS, lambda at: [replace(each, as_of=Instant(at)) for each in listings(gone=20)]),
+    ],
+    ids=["stock", "slots", "products", "listings"],
+)
+def test_what_was_gone_before_is_not_gone_once_more(feed: FeedName, page: Any) -> None:
+    book = shop()
+    for fact in page(NEXT):
+        book.take(fact)
+    assert seen_of(book, feed, page(NEXT + 1), NEXT + 1).gone == 0
+
+
+def test_as_few_rows_as_are_judged_at_all_are_judged() -> None:
+    page = stock(99, NEXT)
+    assert suspicion(
+        seen_of(shop(suspect_min_rows=20), STOCK_FEED, page), shop(suspect_min_rows=20), STOCK_FEED
+    )
+    assert suspicion(seen_of(shop(), STOCK_FEED, page), shop(suspect_min_rows=21), STOCK_FEED) is None
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -335,6 +368,8 @@ def test_rows_are_too_few_only_beside_enough_whole_readings_of_what_has_rows() -
     assert shrinking(Look(), fewer, STOCK_FEED, 0) is None, "two readings have no median"
     fewer.take(swept(STOCK_FEED, 3, 20))
     assert shrinking(Look(), fewer, STOCK_FEED, 0) is not None
+    fewer.take(swept(STOCK_FEED, 4, 90))
+    assert shrinking(Look(), fewer, STOCK_FEED, 20) is None, "one odd reading is no measure of the others"
     small = Book(book.policy)
     for at in (1, 2, 3):
         small.take(swept(STOCK_FEED, at, book.policy.limits.suspect_min_rows - 1))

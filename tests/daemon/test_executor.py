@@ -1,0 +1,199 @@
+"""What the executor of one channel sends first, what it never sends, and what it makes of every answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from reconcilerd.connectors.port import Emit, Withholding, WriteAnswer
+from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.executors import Executor
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    CorrectionSent,
+    EnvelopeApproved,
+    EnvelopeRevoked,
+    InvariantBroken,
+    Outcome,
+    SlotObserved,
+    SlotState,
+    SweepRead,
+)
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
+from reconcilerd.domain.policy import ChannelRule, Policy
+from reconcilerd.errors import Denied, LedgerFault, MalformedReply, OutcomeUnknown, Refused, TryLater
+from tests.daemon.test_sweeping import Kept
+
+UK = ChannelName("uk")
+NOW = Instant(1_000_000)
+
+
+@dataclass
+class Store:
+    """A channel that answers as it is told, and remembers what it was asked for."""
+
+    answer: Outcome | Exception = Outcome.APPLIED
+    batch_max: int = 25
+    name: str = "uk"
+    feeds: tuple[FeedName, ...] = ()
+    sent: list[list[str]] = field(default_factory=list)
+    asked: list[str | None] = field(default_factory=list)
+    """Why a call might not have left, as it was told right before."""
+
+    async def sweep(self, feed: FeedName, cursor: str, emit: Emit, *, whole: bool = False) -> SweepRead:
+        raise NotImplementedError
+
+    async def read_slots(self, slots: Sequence[SlotKey], emit: Emit) -> None:
+        raise NotImplementedError
+
+    async def write(
+        self, corrections: Sequence[CorrectionPlanned], run: str, withheld: Withholding
+    ) -> tuple[WriteAnswer, ...]:
+        self.sent.append([each.id for each in corrections])
+        self.asked.append(withheld())
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return tuple(WriteAnswer(each, self.answer, "") for each in corrections)
+
+
+async def nobody(channel: str, why: str | None) -> None: ...
+
+
+class Shift:
+    """An executor, its desk and its store; each listing shows five."""
+
+    def __init__(self, store: Store | None = None, *, compares: bool = True) -> None:
+        self.store = store or Store()
+        policy = Policy("test", {}, {UK: ChannelRule(compare_and_set=compares, places={"": frozenset()})})
+        self.kept = Kept()
+        self.desk = Desk(Book(policy), self.kept, lambda: NOW)
+        self.barred: dict[str, str] = {}
+        self.executor = Executor(
+            self.store, self.desk, lambda _: None, nobody, lambda each: self.barred.get(each.id)
+        )
+
+    def plan(self, id_: str, target: int, *, listing: str = "a", released: str = "") -> CorrectionPlanned:
+        slot, at = SlotKey(UK, listing), Instant(NOW - 1_000)
+        if slot not in self.desk.book.slots:
+            self.desk.fold([SlotObserved(slot, listing, listing, 5, SlotState.BUYABLE, False, at, at)])
+        made = CorrectionPlanned(id_, slot, listing, 5, at, target, "lag", "share", NOW, released=released)
+        self.desk.fold([made])
+        return made
+
+    async def carry_out(self, *corrections: CorrectionPlanned) -> dict[str, Outcome]:
+        self.executor.put(corrections)
+        await self.executor.work_once()
+        return self.outcomes
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        return {each.id: each.outcome for each in self.kept.facts if isinstance(each, CorrectionSent)}
+
+    @property
+    def breaches(self) -> list[InvariantBroken]:
+        return [each for each in self.kept.facts if isinstance(each, InvariantBroken)]
+
+
+async def test_lowers_go_before_raises_that_waited_longer() -> None:
+    shift = Shift(Store(batch_max=1))
+    up, down = shift.plan("up", 9, listing="a"), shift.plan("down", 1, listing="b")
+    await shift.carry_out(replace(up, at=Instant(NOW - 500)), down)
+    assert shift.store.sent == [["down"]]
+
+
+async def test_what_was_approved_is_not_sent_once_the_approval_is_revoked() -> None:
+    shift = Shift()
+    made = shift.plan("c", 1, released="e")
+    other = shift.plan("d", 1, listing="b", released="f")
+    skus = (Sku("a"),)
+    shift.desk.fold(
+        [
+            EnvelopeApproved("e", skus, "lower", 9, "ops", "counted", NOW, Instant(NOW + 9)),
+            EnvelopeRevoked("e", "ops", "a mistake", NOW),
+        ]
+    )
+    assert await shift.carry_out(made, other) == {"c": Outcome.NOT_SENT, "d": Outcome.APPLIED}
+    assert shift.store.sent == [["d"]]
+
+
+async def test_a_correction_is_not_sent_over_a_newer_one_that_is_still_to_come() -> None:
+    """It is no fault of ours either: nobody is stopped for it."""
+    shift = Shift()
+    old, _ = shift.plan("old", 1), shift.plan("new", 2)
+    assert await shift.carry_out(old) == {"old": Outcome.NOT_SENT}
+    assert (shift.store.sent, shift.breaches) == ([], [])
+
+
+async def test_what_a_newer_correction_took_the_place_of_is_answered_too() -> None:
+    shift = Shift()
+    old = shift.plan("old", 1)
+    shift.executor.put([old])
+    new = shift.plan("new", 2)
+    assert await shift.carry_out(new) == {"old": Outcome.NOT_SENT, "new": Outcome.APPLIED}
+    assert shift.desk.book.slots[new.slot].open == ()
+
+
+async def test_what_may_not_be_sent_is_asked_before_the_batch_and_before_each_call() -> None:
+    shift = Shift()
+    one, two = shift.plan("one", 1), shift.plan("two", 1, listing="b")
+    shift.barred["one"] = "a freeze window is open"
+    assert await shift.carry_out(one, two) == {"one": Outcome.NOT_SENT, "two": Outcome.APPLIED}
+    assert (shift.store.sent, shift.store.asked) == ([["two"]], [None])
+
+
+async def test_what_bars_a_correction_while_it_waits_for_its_turn_is_told_to_whoever_sends_it() -> None:
+    shift = Shift()
+    made = shift.plan("c", 1)
+    write = shift.store.write
+
+    async def wait(
+        corrections: Sequence[CorrectionPlanned], run: str, withheld: Withholding
+    ) -> tuple[WriteAnswer, ...]:
+        shift.barred["c"] = "a freeze window has opened"
+        return await write(corrections, run, withheld)
+
+    shift.store.write = wait  # type: ignore[method-assign]
+    await shift.carry_out(made)
+    assert shift.store.asked == ["a freeze window has opened"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "read_back"),
+    [
+        (Outcome.APPLIED, Outcome.APPLIED, False),
+        (Outcome.STALE, Outcome.STALE, True),
+        (Outcome.REFUSED, Outcome.REFUSED, True),
+        (Outcome.UNKNOWN, Outcome.UNKNOWN, True),
+        (Outcome.NOT_SENT, Outcome.NOT_SENT, False),
+        (OutcomeUnknown("lost"), Outcome.UNKNOWN, True),
+        (Refused("no"), Outcome.REFUSED, True),
+        (Denied("no"), Outcome.NOT_SENT, False),
+        (TryLater("busy"), Outcome.UNKNOWN, True),
+        (MalformedReply("odd"), Outcome.UNKNOWN, True),
+        (ZeroDivisionError(), Outcome.UNKNOWN, True),
+    ],
+    ids=lambda each: str(each) if isinstance(each, Outcome) else type(each).__name__,
+)
+async def test_what_the_channel_did_not_confirm_is_read_again(
+    answer: Outcome | Exception, outcome: Outcome, read_back: bool
+) -> None:
+    shift = Shift(Store(answer))
+    made = shift.plan("c", 1)
+    assert await shift.carry_out(made) == {"c": outcome}
+    assert shift.desk.wanted_slots("uk", 9) == ([made.slot] if read_back else [])
+
+
+async def test_what_does_not_compare_is_believed_once_it_is_read() -> None:
+    shift = Shift(compares=False)
+    made = shift.plan("c", 1)
+    assert await shift.carry_out(made) == {"c": Outcome.ACCEPTED}
+    assert shift.desk.wanted_slots("uk", 9) == [made.slot]
+
+
+async def test_a_ledger_that_cannot_be_written_is_no_answer_of_the_channel() -> None:
+    shift = Shift(Store(LedgerFault("the disk is full")))
+    made = shift.plan("c", 1)
+    with pytest.raises(LedgerFault):
+        await shift.carry_out(made)
+    assert shift.outcomes == {}

@@ -1,0 +1,153 @@
+"""One pass over a small shop: what is durable first, what each plan leaves of the allowance, who comes first."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, cast
+
+import pytest
+
+from reconcilerd.daemon import passes
+from reconcilerd.daemon.desk import Awaits, Desk
+from reconcilerd.daemon.executors import Executor
+from reconcilerd.daemon.passes import Passes, awaited
+from reconcilerd.daemon.windows import Windows
+from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    EnvelopeApproved,
+    Fact,
+    InvariantBroken,
+    SlotObserved,
+    SlotState,
+)
+from reconcilerd.domain.guards import Rails
+from reconcilerd.domain.names import Instant, Sku, SlotKey, after
+from reconcilerd.domain.plan import GroupPlan, make_plan
+from reconcilerd.domain.policy import Mode
+from reconcilerd.domain.position import Claim, ClaimKind
+from reconcilerd.domain.record import decide
+from tests.domain.books import UK, shop_book, swept
+from tests.domain.builders import NOW as BUILT
+from tests.domain.builders import A as PLACE
+from tests.domain.builders import claim, offer, position, row
+
+A, B = Sku("a"), Sku("b")
+NOW = Instant(200_000)
+FEEDS = ("extensiv.orders", "extensiv.stock", "uk.orders", "uk.slots")
+
+
+class Scene:
+    """Two SKUs of a hundred units each; their listings show too many by these."""
+
+    def __init__(self, over_a: int = 10, over_b: int = 10, rails: Rails | None = None, **limits: Any) -> None:
+        book = shop_book(NOW - 1_000)
+        uk = replace(book.policy.channels[UK], compare_and_set=True)
+        book.policy = replace(
+            book.policy,
+            channels=MappingProxyType({UK: uk}),
+            limits=replace(book.policy.limits, window_min_slots=9, **limits),
+        )
+        for feed in FEEDS:
+            swept(book, feed, NOW - 900)
+        at = Instant(NOW - 500)
+        for code, over in (("a", over_a), ("b", over_b)):
+            slot = SlotKey(UK, code)
+            book.take(SlotObserved(slot, code, code, 100 + over, SlotState.BUYABLE, False, at, at))
+        self.events: list[str] = []
+        self.facts: list[Fact] = []
+        self.given: list[CorrectionPlanned] = []
+        self.desk = Desk(book, self, lambda: NOW)
+        windows = Windows(book.policy.limits.window_ms, book.policy.limits.zeros_window_ms)
+        numbers = iter(range(999))
+        self.passes = Passes(
+            self.desk,
+            {UK: cast("Executor", self)},
+            windows,
+            lambda: rails or Rails(Mode.AUTO),
+            lambda: f"id{next(numbers)}",
+        )
+
+    async def append(self, facts: Sequence[Fact], note: str = "") -> int:
+        """As the journal."""
+        self.events.append("written down")
+        self.facts.extend(facts)
+        return 1
+
+    def put(self, corrections: Sequence[CorrectionPlanned]) -> None:
+        """As the executor of the one channel."""
+        if corrections:
+            self.events.append("handed over")
+        self.given.extend(corrections)
+
+    async def pass_over(self, *groups: Sku) -> list[str]:
+        """The listings that are written by one pass."""
+        self.given.clear()
+        await self.passes.one_pass(list(groups))
+        return [each.slot.listing for each in self.given]
+
+
+async def test_nothing_is_handed_over_before_it_is_written_down() -> None:
+    scene = Scene()
+    assert await scene.pass_over(A, B) == ["a", "b"]
+    assert scene.events[:2] == ["written down", "handed over"]
+    assert [each for each in scene.facts if isinstance(each, CorrectionPlanned)] == scene.given
+
+
+async def test_what_one_group_spends_is_spent_for_the_others_of_its_pass() -> None:
+    assert await Scene(window_units=15).pass_over(A, B) == ["a"]
+
+
+async def test_what_one_pass_spends_is_spent_for_the_next() -> None:
+    scene = Scene(window_units=15)
+    assert await scene.pass_over(A) == ["a"]
+    assert await scene.pass_over(B) == []
+
+
+async def test_where_the_allowance_is_short_what_shows_too_much_by_most_comes_first() -> None:
+    assert await Scene(over_a=3, over_b=9, window_slots=1).pass_over(A, B) == ["b"]
+    assert await Scene(over_a=9, over_b=3, window_slots=1).pass_over(A, B) == ["a"]
+
+
+async def test_a_plan_that_breaks_a_rule_hands_nothing_over_and_nothing_follows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def wrong(*given: Any) -> GroupPlan:
+        plan = decide(*given)
+        entries = tuple(
+            replace(each, target=900) if each.slot.listing == "a" else each for each in plan.entries
+        )
+        return replace(plan, entries=entries)
+
+    monkeypatch.setattr(passes, "decide", wrong)
+    scene = Scene()
+    assert await scene.pass_over(A, B) == []
+    assert [type(each) for each in scene.facts if isinstance(each, InvariantBroken | CorrectionPlanned)] == [
+        InvariantBroken
+    ]
+
+
+async def test_an_intent_names_the_approval_that_released_it() -> None:
+    until = Instant(NOW + 1)
+    approval = EnvelopeApproved("e", (A,), "lower", 99, "ops", "counted", NOW, until)
+    scene = Scene(rails=Rails(Mode.GUARDED, envelopes=(approval,)))
+    assert await scene.pass_over(A, B) == ["a"], "the other waits for one"
+    assert [each.released for each in scene.given] == ["e"]
+
+
+def awaits(claims: Sequence[Claim] = (), **seen: Any) -> Awaits:
+    """What a group at rest awaits, but for these claims, or a listing that is seen otherwise."""
+    listing = replace(offer("uk", shown=10), **seen)
+    units = sum(each.units for each in claims)
+    return awaited(make_plan(position([listing], [row(PLACE, 10 + units)], claims), Rails(Mode.AUTO)))
+
+
+def test_a_group_at_rest_awaits_what_may_end_its_claims() -> None:
+    assert awaits() == Awaits.NOTHING
+    assert awaits([claim(2)]) == Awaits.NOTHING
+    shipped = replace(claim(2, ClaimKind.SHIPPED), shipped=Instant(1))
+    assert awaits([shipped]) == Awaits.REREAD | Awaits.STOCK
+    assert awaits([claim(2, ClaimKind.IN_FLIGHT)]) == Awaits.REREAD
+    assert awaits([replace(claim(2, ClaimKind.RESERVED), until=after(BUILT, 9))]) == Awaits.TIME
+    assert awaits([replace(claim(2), waived=1)]) == Awaits.TIME
+    assert awaits([claim(2, ClaimKind.DARK)]) == Awaits.REREAD | Awaits.TIME
+    assert awaits(suspect=True) == awaits(write=10) == awaits(replaced=10) == Awaits.REREAD

@@ -1,0 +1,167 @@
+"""What each rule of a listing does where two of them meet: the smallest shop in which it can be told."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconcilerd.domain.allocation import Because, allocate, estimated, native_number
+from reconcilerd.domain.names import Instant, Sku
+from reconcilerd.domain.policy import Limits, MaxUnits, Mode, Percent
+from reconcilerd.domain.position import InboundView, OfferView, Position
+from reconcilerd.domain.promises import declared
+from reconcilerd.domain.room import room_of
+from tests.domain.builders import EVERYWHERE, NOW, A, B, offer, position, row
+
+HALF = Percent(500)
+TWOS = ((Sku("x"), 2),)
+NET = Limits(mode=Mode.NET)
+
+
+def shares(where: Position) -> dict[str, int]:
+    return {each.slot.channel: each.ideal for each in allocate(where)}
+
+
+def wanted(where: Position) -> dict[str, int]:
+    return {each.slot.channel: each.desired for each in allocate(where)}
+
+
+def shared(listing: OfferView, stock: int, band: int = 50) -> Position:
+    return position([listing], [row(A, stock)], dead_band_permille=band)
+
+
+def test_a_place_that_has_allocated_more_than_it_has_takes_nothing_off_the_others() -> None:
+    """Extensiv pushes what each place calls available."""
+    where = position([offer("uk")], [row(A, 10), row(B, 2, allocated=5)])
+    assert native_number(where, where.offers[0]) == 10
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_beside_a_push_there_is_no_tolerance(split: bool) -> None:
+    listing = replace(offer("uk", shown=98), pushed=True)
+    where = position([listing], [row(A, 100)], split=split, dead_band_permille=50, limits=NET)
+    assert wanted(where) == {"uk": 100}
+    assert wanted(replace(where, limits=Limits())) == {"uk": 100 if split else 98}
+
+
+def test_a_pot_of_packs_is_spent_in_eaches() -> None:
+    """Six eaches are three packs of two, wherever the channel sells them."""
+    here = offer("uk", Percent(0), pot=6, units_per_sale=2, uses=TWOS, locations=frozenset({A}))
+    there = replace(here, slot=replace(here.slot, place="there"), locations=frozenset({B}))
+    for split in (True, False):
+        where = position([here, there, offer("eu")], [row(A, 20), row(B, 20)], split=split)
+        found = {each.slot: each.ideal for each in allocate(where)}
+        assert (found[here.slot], found[there.slot]) == (3, 0)
+
+
+def test_a_dark_channel_that_shows_more_than_there_is_is_wanted_lower() -> None:
+    where = position([offer("uk", HALF, shown=20), offer("eu", HALF, shown=0)], [row(A, 10)], split=True)
+    dark = tuple(replace(each, dark=each.name == "uk") for each in where.channels)
+    assert shares(replace(where, channels=dark)) == {"uk": 10, "eu": 0}
+
+
+def test_percentages_that_make_a_hundred_divide_all_there_is_and_less_do_not() -> None:
+    for permille, eu in ((500, 8), (490, 5)):
+        offers = [offer("uk", Percent(permille), cap=2), offer("eu", HALF)]
+        assert shares(position(offers, [row(A, 10)], split=True)) == {"uk": 2, "eu": eu}
+
+
+def test_a_weight_is_no_percentage() -> None:
+    offers = [offer("uk", HALF), offer("eu", weight=1)]
+    assert shares(position(offers, [row(A, 10)], split=True))["uk"] == 5
+
+
+def test_a_pot_is_a_part_of_a_maximum() -> None:
+    offers = [offer("uk", MaxUnits(8), pot=5), offer("eu")]
+    assert shares(position(offers, [row(A, 30)], split=True)) == {"uk": 8, "eu": 22}
+
+
+def test_nothing_above_a_maximum_is_kept_however_near() -> None:
+    split = position([offer("uk", MaxUnits(8), shown=9), offer("eu", shown=31)], [row(A, 40)], split=True)
+    assert wanted(split)["uk"] == 8
+    assert wanted(shared(offer("uk", MaxUnits(100), shown=102), 1_000)) == {"uk": 100}
+
+
+def test_what_a_person_set_aside_may_be_kept_above_a_share_of_nothing() -> None:
+    """A floor holds where a pot and a percentage of 0 alone would allow less."""
+    uk = offer("uk", Percent(0), shown=3, floor=3)
+    where = position([uk, offer("eu", shown=7)], [row(A, 10)], split=True)
+    assert wanted(where) == {"uk": 3, "eu": 7}
+
+
+def test_a_dead_band_keeps_no_number_beside_an_open_write() -> None:
+    assert wanted(shared(offer("uk", shown=98), 100)) == {"uk": 98}
+    assert wanted(shared(offer("uk", shown=98, write=99), 100)) == {"uk": 100}
+
+
+def test_no_dead_band_is_so_wide_that_a_listing_stays_at_nothing() -> None:
+    assert wanted(shared(offer("uk", Percent(100), shown=0), 10, band=900)) == {"uk": 1}
+
+
+def test_a_dead_band_is_of_what_is_meant_to_be_shown_where_that_is_little_of_much() -> None:
+    assert wanted(shared(offer("uk", Percent(10), shown=30), 1_000)) == {"uk": 10}
+
+
+def test_a_listing_never_read_counts_with_what_was_last_written_before_its_cap_and_its_share() -> None:
+    uk = offer("uk", shown=None, cap=7)
+    for last, counted in ((3, 3), (None, 7)):
+        where = position([replace(uk, last_written=last)], [row(A, 9)])
+        assert list(estimated(where, {}).values()) == [counted]
+
+
+def test_nobody_is_lowered_beside_a_listing_whose_fall_is_in_doubt() -> None:
+    """It is counted as it was read, for those who would be lowered, and as it was before for those to be raised."""
+    uk = replace(offer("uk", HALF, shown=2), doubted=50)
+    where = position([uk, offer("eu", HALF, shown=40)], [row(A, 84)], split=True)
+    assert wanted(where)["eu"] >= 40
+
+
+def test_the_scarcest_part_of_a_bundle_says_whether_its_stock_is_low() -> None:
+    uses = ((Sku("x"), 1), (Sku("y"), 1))
+    box = offer("uk", low_stock=Percent(0), uses=uses, sku="box")
+    for scarce, low in ((5, True), (6, False)):
+        where = position([box], [row(A, 50), row(A, scarce, "y")], min_level=5)
+        assert [each.because is Because.LOW_STOCK for each in allocate(where)] == [low]
+
+
+def test_a_level_is_of_stock_whatever_one_sale_takes_of_it() -> None:
+    twos = offer("uk", low_stock=Percent(0), units_per_sale=2, uses=TWOS)
+    for stock, low in ((10, True), (11, False)):
+        where = position([twos], [row(A, stock)], min_level=10)
+        assert [each.because is Because.LOW_STOCK for each in allocate(where)] == [low]
+
+
+def test_a_buffer_that_is_no_whole_number_of_packs_keeps_back_the_whole_pack() -> None:
+    twos = offer("uk", units_per_sale=2, uses=TWOS, buffer=3, locations=EVERYWHERE)
+    assert shares(position([twos], [row(A, 20)])) == {"uk": 8}
+
+
+def overcommitted(where: Position, units: int) -> Position:
+    return replace(where, pool=replace(where.pool, overcommit=units))
+
+
+def test_a_cap_bounds_a_minimum_too() -> None:
+    where = position([offer("uk", minimum=5, cap=3)], [row(A, 0)], split=True)
+    assert shares(overcommitted(where, 9)) == {"uk": 3}
+
+
+def test_a_minimum_is_shown_beyond_a_maximum_of_shares() -> None:
+    where = position([offer("uk", MaxUnits(2), minimum=5)], [row(A, 0)], split=True)
+    assert shares(overcommitted(where, 9)) == {"uk": 5}
+
+
+def test_a_bundle_is_declared_as_far_as_the_part_of_which_it_takes_most() -> None:
+    box = offer("uk", minimum=9, uses=((Sku("x"), 1), (Sku("y"), 2)), sku="box")
+    where = overcommitted(position([box], [row(A, 0), row(A, 0, "y")]), 4)
+    assert declared(where, where.offers[0], room_of(where)) == 2
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_what_is_on_its_way_is_promised_to_no_listing_that_is_not_ours(split: bool) -> None:
+    offers = [
+        replace(offer(name, weight=1, managed=managed), sells_past_zero=True)
+        for name, managed in (("uk", True), ("eu", False))
+    ]
+    coming = InboundView(Sku("x"), A, 10, Instant(NOW + 1))
+    where = replace(position(offers, [row(A, 0)], split=split), inbound=(coming,))
+    assert shares(where)["uk"] == 10
+    assert [each.beyond for each in allocate(where) if each.slot.channel == "eu"] == [0]
