@@ -40,7 +40,6 @@ class Sweeping:
         found = suspicion(self._seen, book, self._feed, sweep.rows if sweep.full else None)
         if found is not None and found.rail == SENTINEL:
             sweep = replace(sweep, complete=False, why=f"void: sentinel {found.evidence}")
-        self._tripped = self._tripped and found is not None
         facts: list[Fact] = self._trip(found)
         if found is None and sweep.full:
             facts += lift(book, self._feed, at)
