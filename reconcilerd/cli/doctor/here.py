@@ -15,6 +15,7 @@ from reconcilerd.cli.render import NAMED
 from reconcilerd.cli.wall import now
 from reconcilerd.config.fields import address_of
 from reconcilerd.config.settings import Settings
+from reconcilerd.domain.policy import Mode, Policy, PoolMode, Publisher
 from reconcilerd.errors import ConfigFault, LedgerAbsent, LedgerFault
 from reconcilerd.ledger.backups import last_backup, overdue
 from reconcilerd.ledger.disk import LOW_PERCENT, room
@@ -45,6 +46,22 @@ def config(scene: Scene) -> Lines:
             f"policy {policy.revision}; every secret it names was found",
             scene.config.name,
         )
+        yield from _split_beside_push(policy)
+
+
+def _split_beside_push(policy: Policy) -> Lines:
+    """A channel that Extensiv publishes shows all there is, so beside it a split pool has nothing to give."""
+    pushed = sorted(name for name, rule in policy.channels.items() if rule.publisher is Publisher.EXTENSIV)
+    used = {policy.default_sku.pool, *(rule.pool for rule in policy.skus.values())}
+    split = sorted(name for name in used if policy.pools[name].mode is PoolMode.SPLIT)
+    if policy.limits.mode is Mode.NET or not split or not 0 < len(pushed) < len(policy.channels):
+        return
+    yield warn(
+        f"pool {split[0]} is split, and Extensiv publishes {pushed[0]}, which shows all of it: nothing is left to "
+        "raise the others by",
+        f"publish {pushed[0]} by reconcilerd, or make the pool shared or adaptive",
+        pushed[0],
+    )
 
 
 def daemon(scene: Scene) -> Lines:

@@ -115,6 +115,28 @@ def test_a_sound_configuration_is_ok_and_every_fault_of_another_is_told(folder: 
     assert "window_slotz" in said[0].said + said[1].said
 
 
+@pytest.mark.parametrize(
+    ("mode", "pushed", "state"),
+    [
+        ("auto", 1, [State.OK, State.WARN]),
+        ("guarded", 1, [State.OK, State.WARN]),
+        ("net", 1, [State.OK]),
+        ("auto", 0, [State.OK]),
+        ("auto", 3, [State.OK]),
+    ],
+)
+def test_a_split_pool_beside_a_channel_that_shows_all_of_it_is_told(
+    folder: Path, mode: str, pushed: int, state: list[State]
+) -> None:
+    publishers = ["extensiv"] * pushed + ["reconcilerd"] * (3 - pushed)
+    changed = {
+        f'name = "{name}"': f'name = "{name}"\npercent = 30\npublisher = "{publisher}"'
+        for name, publisher in zip(("shop-uk", "shop-eu", "shop-us"), publishers, strict=True)
+    }
+    changed |= {'mode = "auto"': f'mode = "{mode}"', 'mode = "adaptive"': 'mode = "split"'}
+    assert states(here.config(scene_of(folder, changed))) == state
+
+
 def test_a_faulty_configuration_does_not_hide_the_rest_of_the_machine(folder: Path) -> None:
     written(folder).chmod(0o644)
     found = examine(scene_of(folder, {"window_slots = 200": "window_slots = 0"}), offline=False)
