@@ -201,6 +201,29 @@ def test_a_write_waits_for_no_reading_that_is_spaced_out() -> None:
     virtual(main)
 
 
+@pytest.mark.parametrize(
+    ("signs", "share"), [([1], 1 / 2), ([7], 1 / 2), ([1, 1], 1 / 4), ([5, 5, 5], 1 / 8)]
+)
+@pytest.mark.parametrize("cost", [1, 4])
+def test_calls_turned_away_together_halve_the_rate_once_and_a_reading_leaves_room_by_its_cost(
+    signs: list[int], share: float, cost: int
+) -> None:
+    """Several calls may be on their way when others use the limit up."""
+
+    async def main(clock: VirtualClock) -> None:
+        lane = Lane(LaneSpec("x", RATE, BURST), clock)
+        for calls in signs:
+            await anyio.sleep(SLOWED_S)
+            for _ in range(calls):
+                lane.turned_away()
+        began_s = anyio.current_time()
+        await lane.acquire(Priority.STOCK, cost)
+        await lane.acquire(Priority.STOCK, cost)
+        assert anyio.current_time() - began_s == pytest.approx(cost / (RATE * share), abs=CLOSE_S)
+
+    virtual(main)
+
+
 def shared(ours: int, seconds: float, *, polite: bool = True) -> tuple[list[int], int]:
     """Readings of each of several lanes that got through one limit, and how many it turned away."""
     through, away = [0] * ours, [0]
