@@ -250,7 +250,7 @@ class Ledger(Reader):
         if not going:
             return 0
         old = self._anchored()
-        self._anchor(replace(old, records=max(going[-1], old.records)))
+        self._anchor(replace(old, records=going[-1]))
         return self._connection.execute("delete from records where seq <= ?", (going[-1],)).rowcount
 
     def _anchored(self) -> LedgerAnchored:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -295,6 +296,16 @@ def test_a_clock_that_goes_back_is_noted_and_what_it_stamped_keeps_no_news_out(t
         assert [fact.on_hand for fact in ledger.state(StockObserved)] == [1]
 
 
+@pytest.mark.parametrize(("durable", "synchronous"), [(True, 2), (False, 0)])
+def test_a_commit_of_a_durable_ledger_waits_for_the_disk_itself(
+    tmp_path: Path, durable: bool, synchronous: int
+) -> None:
+    """With less, SQLite may lose the last commits of a write-ahead log where the power fails."""
+    with Ledger.open(tmp_path / "l.db", clock=clock, durable=durable) as ledger:
+        assert ledger._connection.execute("pragma synchronous").fetchone() == (synchronous,)
+        assert ledger._connection.execute("pragma journal_mode").fetchone() == ("wal",)
+
+
 @pytest.mark.parametrize("gone", ["seq > 1", "1"])
 def test_verify_misses_what_was_cut_off_the_end(tmp_path: Path, gone: str) -> None:
     found = tampered(tmp_path / "l.db", f"delete from entries where {gone}")
@@ -427,6 +438,46 @@ async def test_many_callers_share_commits_and_each_gets_its_own_entry(tmp_path: 
                 group.start_soon(one, number)
         assert sorted(got) == list(range(1, 41))
         assert ledger.verify().ok
+
+
+@pytest.mark.parametrize("inline", [True, False])
+async def test_callers_that_are_cancelled_at_whatever_step_break_no_commit_and_leave_their_entries(
+    tmp_path: Path, inline: bool
+) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        async with Writer(ledger, inline=inline) as writer:
+            for steps in reversed(range(12)):
+                async with anyio.create_task_group() as group:
+                    for caller in "ab":
+                        group.start_soon(writer.append, [stock(f"{caller}{steps}", 1, 1)])
+                    for _ in range(steps + 1):
+                        await anyio.lowlevel.checkpoint()
+                    group.cancel_scope.cancel()
+        assert len(list(ledger.state(StockObserved))) == 24
+        assert ledger.verify().ok
+
+
+async def test_what_a_caller_left_that_was_cancelled_is_written_before_the_writer_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came while a commit was under way, and nobody came after it."""
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        whole, begun, go_on = ledger.append_all, threading.Event(), threading.Event()
+
+        def slow(work: Any) -> Any:
+            begun.set()
+            go_on.wait(5)
+            return whole(work)
+
+        monkeypatch.setattr(ledger, "append_all", slow)
+        async with Writer(ledger) as writer, anyio.create_task_group() as group:
+            group.start_soon(writer.append, [stock("a", 1, 1)])
+            while not begun.is_set():
+                await anyio.sleep(0.001)
+            with anyio.move_on_after(0.01):
+                await writer.append([stock("b", 1, 1)])
+            go_on.set()
+        assert [fact.sku for fact in ledger.state(StockObserved)] == ["a", "b"]
 
 
 KILLED = """
