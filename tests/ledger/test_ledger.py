@@ -177,6 +177,15 @@ def test_files_are_ours_alone_whatever_the_umask(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}, modes
 
 
+def test_a_ledger_that_others_could_read_is_ours_alone_once_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    Ledger.open(path, clock=clock).close()
+    path.chmod(0o644)
+    with Ledger.open(path, clock=clock) as ledger:
+        ledger.append([stock("a", 1, 1)])
+        assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o600}
+
+
 def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
     Ledger.open(tmp_path / "l.db", clock=clock).close()
     other = sqlite3.connect(tmp_path / "l.db")
