@@ -76,6 +76,33 @@ def test_a_token_without_an_end_is_kept_though_the_one_before_it_had_one() -> No
     served([("first-token", 100), ("second-token", None)], main)
 
 
+def test_a_late_refusal_of_a_token_that_was_replaced_meanwhile_buys_no_further_one() -> None:
+    asked: list[str] = []
+
+    async def token(request: httpx.Request) -> httpx.Response:
+        asked.append(f"token-{len(asked) + 1}")
+        return httpx.Response(200, json={"access_token": asked[-1]}, request=request)
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        old = request.headers["authorization"] == "Bearer token-1"
+        if old and request.url.path == "/late":
+            await anyio.sleep(10)
+        return httpx.Response(401 if old else 200)
+
+    async def main() -> None:
+        clock = VirtualClock(Instant(1_000_000))
+        client = Client(
+            "s", "http://127.0.0.1", transport=httpx.MockTransport(answer),
+            auth=ClientCredentials(ASK, token, clock), lanes=[Lane(LaneSpec("x", 100, 50), clock)], clock=clock,
+        )  # fmt: skip
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.send, Call("GET", "/late", "x", Priority.STOCK))
+            group.start_soon(client.send, GET)
+        assert asked == ["token-1", "token-2"]
+
+    run_virtual(main)
+
+
 @pytest.mark.parametrize(
     ("tokens", "hidden"),
     [
