@@ -176,6 +176,31 @@ def test_no_reading_goes_before_a_write_and_no_raise_before_a_lowering(
             assert rank(mine) <= rank(other)
 
 
+def test_who_leaves_at_the_very_moment_when_its_turn_comes_passes_it_on() -> None:
+    async def main(clock: VirtualClock) -> None:
+        lane, impatient = Lane(LaneSpec("x", RATE, BURST), clock), anyio.CancelScope()
+
+        async def leave() -> None:
+            with impatient:
+                await lane.acquire(Priority.STOCK)
+
+        async def door() -> None:
+            await anyio.sleep(1)
+            impatient.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(lane.acquire, Priority.STOCK, 1, door)
+            await anyio.sleep(0.1)
+            group.start_soon(leave)
+            await anyio.sleep(0.1)
+            with anyio.fail_after(60):
+                await lane.acquire(Priority.STOCK)
+        assert impatient.cancelled_caught
+        assert lane.sent == 2
+
+    virtual(main)
+
+
 def test_stock_is_read_though_orders_are_asked_for_without_end() -> None:
     """Orders alone would take all that the limit has."""
     orders = [Caller(0.2 * number, Priority.ORDERS, 1) for number in range(400)]
