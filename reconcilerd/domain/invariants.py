@@ -147,11 +147,11 @@ def _raised_beyond_room(plan: GroupPlan, room: Room) -> Iterator[tuple[str, str]
     position = plan.position
     shown = estimated(position, {each.slot: each.ideal for each in plan.allocations})
     for entry in plan.sends:
-        if entry.lowers or not position.split:
-            continue
+        offer = next(each for each in position.offers if each.slot == entry.slot)
+        if entry.lowers or not position.split or entry.target <= offer.may_show:
+            continue  # what is only compared with what it shows is no raise
         before, known = shown[entry.slot], dict(shown)
         shown[entry.slot] = max(before, entry.target)
-        offer = next(each for each in position.offers if each.slot == entry.slot)
         # What it showed before a doubtful reading is counted for others; its own raise is what tests the reading.
         known[entry.slot] = max(before if offer.doubted is None else offer.may_show, entry.target)
         mine = [shelf for shelf in room.shelves if any(slot == entry.slot for slot, _ in shelf.use)]

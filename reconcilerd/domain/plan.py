@@ -98,7 +98,12 @@ def make_plan(
         verdict = judge(change, rails)
         if verdict is Verdict.SEND and not lowers and not room.whole:
             verdict = Verdict.HOLD_TOO_WIDE
-        if verdict is Verdict.SEND and not lowers and target <= drift.observed:
+        if (
+            verdict is Verdict.SEND
+            and not lowers
+            and target <= drift.observed
+            and not _proves(position, offer)
+        ):
             verdict = Verdict.HOLD_HEADROOM
         if verdict is Verdict.SEND:
             rails = rails.after(change)
@@ -183,6 +188,16 @@ def _granted(
     else:
         spare = room.alone(offer.slot, raising=True) - base
     return min(desired, base + max(0, spare))
+
+
+def _proves(position: Position, offer: OfferView) -> bool:
+    """Whether it is worth writing what it shows already: the compare ends the doubt for which others wait.
+
+    Where two are in doubt each waits for the other, and none would ever be written. Zero is written for no such reason.
+    """
+    compares = position.channel(offer.slot.channel).compare_and_set
+    doubted = [each.slot for each in position.offers if each.doubted is not None]
+    return compares and bool(offer.current) and offer.slot in doubted and len(doubted) > 1
 
 
 def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:

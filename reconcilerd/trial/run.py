@@ -1,6 +1,6 @@
 """One trial: a market played to its end, what came of it, and every invariant that a run can show to be broken."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,8 @@ from reconcilerd.trial.market import NOTHING_SHOWN, WIDE, Market, open_doors, sc
 from reconcilerd.trial.stage import Stage, play
 from reconcilerd.trial.witness import Witness
 
-WINDOWS = SHORT_OF_ALLOWANCE | {Verdict.HOLD_ATTEMPTS}
+ENDS_BY_TIME = SHORT_OF_ALLOWANCE | {Verdict.HOLD_ATTEMPTS, Verdict.HOLD_TUG_OF_WAR, Verdict.HOLD_REFUSED}
+"""Holds that end without any news: rails that count over a while, and those that leave a listing alone for a time."""
 FIRST_READ_S = 600.0
 """Before anything is sold, everything is read once and shown."""
 QUIET_S = 600.0
@@ -232,14 +233,13 @@ async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, heard_s: f
     ``whole``: wait besides until all news must have been read, and look at what is shown then.
     """
     daemon, clock, quiet_since = stage.built.daemon, stage.clock, stage.clock()
-    began, looks, let_go = quiet_since, 0, quiet_since
+    began, looks, held_until = quiet_since, 0, dict[str, Instant]()
     witness.look()
     while True:
         await anyio.sleep(LOOK_S)
         witness.look()
-        if _waits_for_a_window(daemon):
-            # What a sliding window holds goes as it moves on, without any news.
-            let_go = Instant(clock() + round(2 * LOOK_S * 1000))
+        soon = Instant(clock() + round(2 * LOOK_S * 1000))
+        held_until |= dict.fromkeys(_held_for_a_time(daemon), soon)
         never = clock() - began > NEVER * bound_s * 1000
         late = never or clock() - witness.news_at > bound_s * 1000
         looks = looks + 1 if _busy(daemon) else 0
@@ -252,8 +252,8 @@ async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, heard_s: f
             while daemon.passes.busy:
                 await anyio.sleep(0.1)
             # What waits for a person may hide, or show, what it likes.
-            since = max(quiet_since, let_go)
-            witness.at_rest(since, heard_s, whole=whole and not daemon.passes.standing.drifts)
+            whole = whole and not daemon.passes.standing.drifts
+            witness.at_rest(quiet_since, heard_s, held_until, whole=whole)
             return True
 
 
@@ -265,7 +265,12 @@ def _busy(daemon: Daemon) -> bool:
     return daemon.passes.busy or not idle or goes
 
 
-def _waits_for_a_window(daemon: Daemon) -> bool:
-    """Whether a rail that counts over a while holds something."""
-    groups = daemon.passes.standing.drifts.values()
-    return any(verdict in WINDOWS for group in groups for _, verdict in group)
+def _held_for_a_time(daemon: Daemon) -> Iterator[str]:
+    """Every listing whose pool group has something held that time alone will let go."""
+    joins = daemon.desk.book.joins()
+    for group, drifts in daemon.passes.standing.drifts.items():
+        if any(verdict in ENDS_BY_TIME for _, verdict in drifts):
+            sold = {
+                sku for each in joins.groups.members.get(group, ()) for sku in joins.sold_as.get(each, ())
+            }
+            yield from (slot.listing for sku in sold for slot in joins.slots_of[sku])

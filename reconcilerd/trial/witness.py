@@ -4,7 +4,7 @@ It keeps who said what when, asks the arithmetic about recorded inputs and the o
 was wrong. It changes nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -191,13 +191,16 @@ class Witness:
             self.news_at = self.clock()
         self._stood = left, shown
 
-    def at_rest(self, since: Instant, heard_s: float, *, whole: bool) -> None:
+    def at_rest(
+        self, since: Instant, heard_s: float, held_until: Mapping[str, Instant], *, whole: bool
+    ) -> None:
         """Nothing was left to do since a moment, so nothing was written but for news that could not be read earlier.
 
-        ``heard_s``: how long that may take. ``whole``: all was waited out, so what is shown is what there is.
+        ``heard_s``: how long that may take. ``held_until``: listings that a rail held for a time, and when they were
+        free again at the latest. ``whole``: all was waited out, so what is shown is what there is.
         """
         for id_, (at, quantity) in self._written.items():
-            if at > max(since, self.news_at + heard_s * 1000):
+            if at > max(since, self.news_at + heard_s * 1000, held_until.get(id_, since)):
                 self._say("I13", f"{id_}: {quantity} was written at rest")
         if whole:
             self._hear(self.oracle.shows_what_there_is())

@@ -112,6 +112,21 @@ def test_nor_into_what_may_have_sold_unseen() -> None:
     assert [(each.target, each.verdict) for each in plan.entries] == [(2, Verdict.HOLD_HEADROOM)]
 
 
+@pytest.mark.parametrize(("compares", "verdict"), [(True, Verdict.SEND), (False, Verdict.HOLD_HEADROOM)])
+def test_two_in_doubt_do_not_wait_for_each_other(compares: bool, verdict: Verdict) -> None:
+    """Neither has room while the other may show what it did, so each is compared with what it shows."""
+    where = pool([22, 11, 7], 44)
+    before = {"uk": None, "eu": 15, "us": 11}
+    channels = tuple(replace(each, compare_and_set=compares) for each in where.channels)
+    offers = tuple(replace(each, doubted=before[each.slot.channel]) for each in where.offers)
+    plan = make_plan(replace(where, offers=offers, channels=channels), AUTO)
+    assert {(each.slot.channel, each.target, each.verdict) for each in plan.entries} == {
+        ("eu", 11, verdict),
+        ("us", 7, verdict),
+    }
+    assert check_plan(plan) == ()
+
+
 @pytest.mark.parametrize("read", [0, 45, 51, 5_000])
 def test_where_a_write_does_not_compare_a_second_reading_confirms(read: int) -> None:
     book = shop_book(1_000)

@@ -9,11 +9,13 @@ from reconcilerd.daemon.audit import waits
 from reconcilerd.domain.drift import Cause, Drift
 from reconcilerd.domain.facts import RegimeSwitched
 from reconcilerd.domain.guards import Verdict
-from reconcilerd.domain.names import ChannelName, LocationName, Sku
+from reconcilerd.domain.names import ChannelName, LocationName, Sku, after
 from reconcilerd.domain.policy import Policy, PoolMode, PoolRule
+from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.trial.oracle import Oracle
 from reconcilerd.trial.stage import START
+from reconcilerd.trial.witness import Witness
 from tests.domain.builders import slot
 from tests.world.stage import empty_shops, policy, put_on_sale
 
@@ -78,3 +80,21 @@ def test_who_lacks_the_units_that_a_listing_nobody_lowers_shows_waits_with_it_al
     lacks = Drift(slot("eu"), Sku("x"), 0, 5, 5, Cause.POLICY)
     found = waits([(held, Verdict.HOLD_NATIVE_PUSH), (lacks, verdict)])
     assert {each.channel for each in found} == waiting
+
+
+@pytest.mark.parametrize(
+    ("written", "held_until", "said"), [(5_000, None, ["I13"]), (5_000, 4_999, ["I13"]), (5_000, 5_000, [])]
+)
+def test_what_a_rail_held_for_a_time_may_be_written_when_it_lets_go_and_nothing_else(
+    written: int, held_until: int | None, said: list[str]
+) -> None:
+    world = empty_shops(WorldConfig(seed=1))
+    put_on_sale(world, "A", 20, split=False, shown={UK: 10})
+    item = world.stores[UK].by_sku["A"]
+    witness = Witness(world, policy(split=False), lambda: after(START, 9_000), FaultPlan(1))
+    witness.news_at = START
+    witness.wrote(item, 9, after(START, written))
+    witness.violations.clear()  # that no intent says so is another matter
+    until = {} if held_until is None else {item.id: after(START, held_until)}
+    witness.at_rest(after(START, 1_000), 1.0, until, whole=False)
+    assert [each.invariant for each in witness.violations] == said
