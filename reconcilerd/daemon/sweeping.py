@@ -27,8 +27,11 @@ class Sweeping:
         """Fold a page, after the suspicion it arouses."""
         book = self._desk.book
         self._desk.counts.pages[page.feed] += 1
-        look(self._seen, book, page.feed, page.facts, self._desk.clock())
-        found = suspicion(self._seen, book, self._feed) if page.feed == self._feed else None
+        found: Suspicion | None = None
+        if page.feed == self._feed:
+            # Totals have rows of stock read again: few, picked because they differ, and no part of the list.
+            look(self._seen, book, page.feed, page.facts, self._desk.clock())
+            found = suspicion(self._seen, book, self._feed)
         await self._desk.take((*self._trip(found), *page.facts))
 
     async def end(self, sweep: SweepRead) -> SweepRead:

@@ -250,7 +250,7 @@ class Ledger(Reader):
         if not going:
             return 0
         old = self._anchored()
-        self._anchor(replace(old, records=max(going[-1], old.records)))
+        self._anchor(replace(old, records=going[-1]))
         return self._connection.execute("delete from records where seq <= ?", (going[-1],)).rowcount
 
     def _anchored(self) -> LedgerAnchored:
@@ -348,7 +348,10 @@ def _connect(path: Path, *, durable: bool, tell: Callable[[str], None]) -> sqlit
             connection.execute(f"pragma busy_timeout = {BUSY_MS}")
             if other := not_ours(connection):
                 raise LedgerFault(f"{path}: {other}")
-            path.chmod(0o600)
+            # A log of one that others could read was made as readable as that by the look into it.
+            for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+                if each.exists():
+                    each.chmod(0o600)
             connection.execute("pragma journal_mode = wal")
             connection.execute(f"pragma cache_size = -{CACHE_KB}")
             connection.execute(f"pragma journal_size_limit = {WAL_BYTES}")

@@ -420,10 +420,6 @@ class Client:
                 error = TryLater(f"{where} answered {status}: {excerpt}", after_ms=told_ms)
                 raise _Again(error, None if told_ms is None else told_ms / 1000)
             raise OutcomeUnknown(f"{where} answered {status}; whether it had its effect is not known")
-        if call.writes and failed:
-            raise OutcomeUnknown(
-                f"{where} answered {status} after {failed} tries, of which one may have worked"
-            )
         if status in {401, 403}:
             raise Denied(f"{where} answered {status}: credentials refused or lacking a permission. {excerpt}")
         if 300 <= status < 400:

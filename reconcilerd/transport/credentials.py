@@ -148,10 +148,11 @@ class ClientCredentials(httpx.Auth):
                 raise
 
     def _keep(self, token: _Token) -> None:
-        # The one before may still be on its way back in some answer; older ones are not.
-        if self._before is not None and self._before != Secret(token.access_token):
+        # The one before may still be on its way back in some answer; older ones are not, unless they are these again.
+        given = Secret(token.access_token)
+        if self._before is not None and self._before not in (self._token, given):
             self._before.forget()
-        self._before, self._token = self._token, Secret(token.access_token)
+        self._before, self._token = self._token, given
         self._refresh_at = self._ends_at = None
         if token.expires_in is not None:
             expires_s = min(LONGEST_LIFE_S, token.expires_in)

@@ -74,6 +74,7 @@ async def test_a_sku_of_which_one_bin_cannot_be_read_is_not_told_in_half() -> No
 
     tenant.spoil = garble
     assert not (await tenant.sweep("stock")).complete
+    assert stock(tenant) == {}
     await tenant.read("a")
     assert stock(tenant) == {}
 

@@ -224,12 +224,16 @@ async def test_the_first_reading_of_a_store_finds_what_is_not_shipped_however_ol
     assert {each.key.number for each in here.orders} == {"7"}
 
 
-async def test_a_flood_of_changed_orders_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [0, 60])
+async def test_a_flood_of_changed_orders_is_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Though some of them were placed within one second: what fits on a page is gone beyond."""
     monkeypatch.setattr(shopify, "DEPTH_CAP", 80)
     desk = Desk(world_of({"a": 500}, index_lag_ms=(0, 0)))
     here = shop(desk)
     for number in range(200):
-        desk.world.place_order("uk", f"{number}", [("a", 1)], desk.clock.pass_by(1_000))
+        desk.world.place_order("uk", f"{number}", [("a", 1)], desk.clock.pass_by(1_000 * (number >= at_once)))
     cursor = str(desk.clock())
     desk.clock.pass_by(1_000)
     sweep = await here.sweep("orders", str(int(cursor) - 300_000))

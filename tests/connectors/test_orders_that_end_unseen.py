@@ -17,7 +17,9 @@ from reconcilerd.domain.claims import order_claims
 from reconcilerd.domain.facts import Fact, OrderObserved, OrderStatus, SweepRead
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, format_instant
 from reconcilerd.simulator.virtual_time import VirtualClock
+from reconcilerd.transport.client import Call
 from reconcilerd.transport.pool import in_process_transport
+from reconcilerd.transport.replies import Reply
 from reconcilerd.trial.stage import Heard, wire
 from tests.connectors.source import Tenant
 from tests.connectors.store import Shop, Wire, shop
@@ -281,6 +283,90 @@ async def test_no_unit_of_an_order_that_was_renumbered_or_vanished_is_claimed_fo
     tenant.desk.clock.pass_by(60_000)
     book.take(await tenant.connector.sweep(ORDERS, "1", emit, whole=True))
     assert claimed() == 0
+
+
+def from_a_cache(tenant: Tenant, age_s: int) -> None:
+    """From now on each answer is so old."""
+    send = tenant.send
+
+    async def kept(call: Call) -> Reply:
+        return replace(await send(call), headers={"age": str(age_s)})
+
+    tenant.send = kept  # type: ignore[method-assign]
+
+
+async def test_an_order_that_an_older_answer_shows_under_another_number_is_not_claimed_under_both() -> None:
+    book = shop_book(1000)
+    lines = [{"listingSku": "a", "quantityOrdered": 4}]
+    sold = {"salesChannel": {"salesChannelId": 101}, "orderItems": lines}
+    live = [order_row(1, **sold)]
+    tenant = listed(live)
+
+    async def emit(page: Page) -> None:
+        for fact in page.facts:
+            book.take(fact)
+
+    book.take(await tenant.connector.sweep(ORDERS, "", emit))
+    live[0] = order_row(1, orderNumber="N1-1", **sold)
+    from_a_cache(tenant, 600)
+    book.take(await tenant.connector.sweep(ORDERS, "1", emit))
+    assert sum(claim.units for claim in order_claims(book, Sku("a")).claims) == 4
+
+
+async def test_after_an_answer_from_a_cache_the_next_reading_goes_on_from_when_that_was_made() -> None:
+    tenant = listed([order_row(1)])
+    from_a_cache(tenant, 600)
+    before = tenant.desk.clock()
+    read = await tenant.sweep("orders", str(before))
+    assert int(read.cursor) == read.began < before - 590_000
+
+
+async def test_a_cancel_may_clear_the_lines_of_its_order_and_is_not_doubted_for_that() -> None:
+    row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", orderStatus="AWAITING_SHIPMENT")
+    live = [row]
+    tenant = listed(live)
+    cursor = (await tenant.sweep("orders")).cursor
+    live[0] = {**row, "orderStatus": "CANCELLED", "orderItems": []}
+    await tenant.sweep("orders", cursor)
+    tenant.desk.clock.pass_by(DAY_MS)
+    far = str(tenant.desk.clock())
+    for _ in range(3):
+        await tenant.sweep("orders", far)
+        assert sought(tenant) == []
+
+
+@pytest.mark.parametrize("standing", [True, False])
+async def test_of_a_server_that_answers_with_other_orders_too_only_those_asked_for_count(
+    standing: bool,
+) -> None:
+    """By a row of its own an order in doubt can be read; by others' rows alone none is gone."""
+    live = [order_row(1, orderStatus="SOMETHING_NEW"), order_row(2)]
+    tenant = listed(live)
+    await tenant.sweep("orders")
+    live[0] = order_row(1, orderStatus="AWAITING_SHIPMENT")
+    if not standing:
+        del live[0]
+    answer = tenant.spoil
+    assert answer is not None
+    strayed = list[str]()
+
+    def stray(path: str, query: dict[str, str], body: Any) -> Any:
+        if "orderId" in query and (standing or len(strayed) < 3):
+            strayed.append(query.pop("orderId"))
+            query["page"] = "1"
+        return answer(path, query, body)
+
+    tenant.spoil = stray
+    # No list shows it now.
+    far = str(tenant.desk.clock() + 10**12)
+    read = await tenant.sweep("orders", far, whole=not standing)
+    while not strayed:
+        read = await tenant.sweep("orders", far, whole=not standing)
+    if standing:
+        assert ("N1", OrderStatus.OPEN, "AWAITING_SHIPMENT") in told(tenant)
+    else:
+        assert not read.complete
+        assert "N1" not in [number for number, _, _ in told(tenant)]
 
 
 async def test_what_was_open_before_a_start_is_looked_for_after_it() -> None:

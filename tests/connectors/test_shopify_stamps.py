@@ -123,16 +123,17 @@ async def test_one_lower_in_a_call_makes_the_whole_of_it_as_urgent() -> None:
 
 
 @pytest.mark.parametrize("feed", ["slots", "orders"])
-async def test_a_reading_that_a_cache_answered_began_when_that_was_made(feed: str) -> None:
-    here = shop(Desk(world_of({"a": 5})))
-    send = here.wire.send
+async def test_a_reading_of_which_a_cache_answered_a_part_began_when_that_was_made(feed: str) -> None:
+    """Were it the first part alone."""
+    here = shop(Desk(world_of({f"s{number:03}": 5 for number in range(2 * PAGE)})))
+    send, ages = here.wire.send, iter(["30"])
 
     async def kept(call: Call) -> Reply:
         reply = await send(call)
-        return replace(reply, headers={**reply.headers, "age": "30"})
+        return replace(reply, headers={**reply.headers, "age": next(ages, "0")})
 
     here.wire.send = kept  # type: ignore[method-assign]
-    assert (await here.sweep(feed)).began == START - 30_000
+    assert (await here.sweep(feed, whole=True)).began == START - 30_000
 
 
 @pytest.mark.parametrize(("days", "since"), [(1, START - 2 * DAY_MS), (9, START - 9 * DAY_MS - OVERLAP_MS)])

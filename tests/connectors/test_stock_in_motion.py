@@ -1,6 +1,7 @@
 """Stock rows that move while they are read: what went is gone from then on, and no unit is seen twice or lost."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,7 +115,8 @@ async def test_a_row_that_left_after_a_newer_reading_of_it_is_gone_all_the_same(
     assert (row.on_hand, row.gone) == (0, True)
 
 
-async def test_a_row_that_is_read_while_it_is_looked_for_is_not_forgotten() -> None:
+@pytest.mark.parametrize("age_s", [0, 2], ids=["meanwhile", "at the very moment of the first question"])
+async def test_a_row_that_is_read_while_it_is_looked_for_is_not_forgotten(age_s: int) -> None:
     book, live = shop_book(1000), [*many(1, 150), stock_row(150, "hot", 7)]
     tenant = shelves(live)
 
@@ -133,7 +135,8 @@ async def test_a_row_that_is_read_while_it_is_looked_for_is_not_forgotten() -> N
             live.append(lost)
             await tenant.connector.read_stock([HOT], into)
             live.pop()
-        return reply
+            return reply
+        return replace(reply, headers={"age": str(age_s)}) if lost in live else reply
 
     tenant.send = back_for_a_moment  # type: ignore[method-assign]
     assert not await sweep_into(book, tenant)
@@ -153,6 +156,40 @@ async def test_a_bin_that_moved_over_an_edge_while_no_bins_are_known_is_found_by
     sweep = await tenant.sweep("stock")
     assert sweep.complete
     assert hot(tenant) == [100]
+
+
+async def test_a_list_is_read_again_until_nothing_turns_up_in_it() -> None:
+    """In the second reading one row turns up at the end, and another moves over an edge unseen."""
+    live = many(1, 201)
+    tenant = shelves(live)
+    answer, asked = tenant.spoil, list[str]()
+    assert answer is not None
+
+    def move(path: str, query: dict[str, str], body: Any) -> Any:
+        asked.append(query["page"])
+        if query["page"] == "1" and asked.count("1") == 2:
+            live.insert(100, stock_row(300, "hot", 7))
+            live.append(stock_row(301, "late", 7))
+        if query["page"] == "2" and asked.count("2") == 2:
+            del live[5]
+        return answer(path, query, body)
+
+    tenant.spoil = move
+    assert (await tenant.sweep("stock")).complete
+    assert asked.count("1") == 4
+    assert hot(tenant) == [7]
+
+
+async def test_while_nothing_is_known_of_a_list_no_single_empty_page_is_its_end() -> None:
+    """The first page came short, and the second one not at all: each once."""
+    tenant = shelves(many(1, 151))
+    walker, paging = Walker(tenant, {}), PAGINGS[FeedName("extensiv.stock")]
+    assert len((await walker.walk(paging, doubt=True)).rows) == 150
+    answer, left = tenant.spoil, {"1": 40, "2": 0}
+    assert answer is not None
+    tenant.spoil = lambda path, query, body: answer(path, query, body)[: left.pop(query["page"], None)]
+    walk = await walker.walk(paging, doubt=True)
+    assert (walk.why, len(walk.rows)) == ("", 150)
 
 
 async def test_bins_are_not_taken_for_known_by_a_reading_that_broke_off() -> None:
@@ -343,18 +380,26 @@ async def test_an_empty_page_before_one_with_rows_is_no_end() -> None:
     assert [each for each in tenant.of(StockObserved) if each.gone] == []
 
 
-async def test_a_page_that_a_cache_kept_makes_the_whole_reading_as_old() -> None:
-    tenant = shelves(many(1, 250))
-    send = tenant.send
+@pytest.mark.parametrize(
+    ("rows", "page", "time"),
+    [(250, "2", 1), (250, "2", 2), (200, "3", 1)],
+    ids=["a page", "one of the second look", "an empty one that was asked for once more"],
+)
+async def test_a_page_that_a_cache_kept_makes_the_whole_reading_as_old(
+    rows: int, page: str, time: int
+) -> None:
+    tenant = shelves(many(1, 1 + rows))
+    send, asked = tenant.send, list[str]()
 
     async def kept(call: Call) -> Reply:
         reply = await send(call)
-        old = dict(call.query).get("page") == "2"
+        asked.append(dict(call.query)["page"])
+        old = asked[-1] == page and asked.count(page) == time
         return Reply(200, {"age": "600"} if old else {}, reply.body, reply.asked_at, reply.answered_at)
 
     tenant.send = kept  # type: ignore[method-assign]
     before = tenant.desk.clock()
-    assert (await tenant.sweep("stock")).began < before - 590_000
+    assert (await tenant.sweep("stock")).began < before - 580_000
 
 
 async def test_one_page_of_two_that_does_not_come_is_told_as_what_it_is() -> None:

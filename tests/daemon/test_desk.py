@@ -8,10 +8,13 @@ from reconcilerd.daemon.desk import CLOCK_SLACK_MS, Awaits, Desk
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import (
     FindingRaised,
+    ListingDeclared,
     OrderLine,
     OrderStatus,
     ProductObserved,
     ProductType,
+    SlotObserved,
+    SlotState,
     StockObserved,
     SweepRead,
 )
@@ -116,3 +119,17 @@ async def test_who_asked_first_is_looked_at_first_and_no_more_than_were_asked_fo
     scene.desk.want(Wants(slots=frozenset(slots)))
     assert scene.desk.wanted_slots("uk", 1) == slots[:1]
     assert scene.desk.wanted_slots("uk", 9) == slots[1:]
+
+
+async def test_groups_that_became_one_since_they_were_marked_are_looked_at_as_that_one() -> None:
+    scene = Scene()
+    scene.desk.mark([A, B])
+    kit = Sku("kit")
+    made = ProductObserved(kit, "kit", 9, "kit", ProductType.BUNDLE, "", True, ((A, 1), (B, 1)), Instant(0))
+    scene.desk.book.take(made)
+    scene.desk.book.take(ListingDeclared(1, 9, "kit", kit, False, True, Instant(0)))
+    slot = SlotKey(UK, "kit")
+    at = Instant(NOW)
+    scene.desk.book.take(SlotObserved(slot, "kit", "kit", 5, SlotState.BUYABLE, False, at, at))
+    (group,) = await scene.marked()
+    assert set(scene.desk.book.joins().groups.members[group]) == {A, B}

@@ -134,6 +134,31 @@ async def test_what_a_newer_correction_took_the_place_of_is_answered_too() -> No
     assert shift.desk.book.slots[new.slot].open == ()
 
 
+async def test_what_a_newer_correction_took_the_place_of_is_answered_though_that_one_must_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until it is answered it counts as under way."""
+    shift = Shift()
+    shift.executor.put([shift.plan("old", 1)])
+    monkeypatch.setattr(shift.executor._canaries, "let_go", lambda _waiting: [])
+    assert await shift.carry_out(shift.plan("new", 2)) == {"old": Outcome.NOT_SENT}
+    assert shift.executor.queued == 1
+
+
+async def test_once_a_first_batch_did_not_take_only_what_orders_explain_is_sent() -> None:
+    """However much of it there is."""
+    shift = Shift(Store(batch_max=1))
+    bold = shift.plan("bold", 1, listing="d")
+    due = [shift.plan(f"due {listing}", 1, listing=listing) for listing in "abc"]
+    shift.executor._canaries.stopped = True
+    shift.executor.put(due)
+    await shift.carry_out(replace(bold, unexplained=True))
+    while shift.executor.queued:
+        await shift.executor.work_once()
+    assert shift.store.sent == [["due a"], ["due b"], ["due c"]]
+    assert shift.outcomes["bold"] == Outcome.NOT_SENT
+
+
 async def test_what_may_not_be_sent_is_asked_before_the_batch_and_before_each_call() -> None:
     shift = Shift()
     one, two = shift.plan("one", 1), shift.plan("two", 1, listing="b")

@@ -10,22 +10,24 @@ import pytest
 from reconcilerd.daemon import passes
 from reconcilerd.daemon.desk import Awaits, Desk
 from reconcilerd.daemon.executors import Executor
-from reconcilerd.daemon.passes import Passes, awaited
+from reconcilerd.daemon.passes import Passes, Word, awaited
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     EnvelopeApproved,
     Fact,
     InvariantBroken,
+    RegimeSwitched,
     SlotObserved,
     SlotState,
+    StockObserved,
 )
-from reconcilerd.domain.guards import Rails
-from reconcilerd.domain.names import Instant, Sku, SlotKey, after
+from reconcilerd.domain.guards import Rails, Verdict
+from reconcilerd.domain.names import Instant, LocationName, Sku, SlotKey, after
 from reconcilerd.domain.plan import GroupPlan, make_plan
-from reconcilerd.domain.policy import Mode
+from reconcilerd.domain.policy import Mode, PoolMode, PoolRule
 from reconcilerd.domain.position import Claim, ClaimKind
-from reconcilerd.domain.record import decide
+from reconcilerd.domain.record import Only, PutBack, decide
 from tests.domain.books import UK, shop_book, swept
 from tests.domain.builders import NOW as BUILT
 from tests.domain.builders import A as PLACE
@@ -132,6 +134,63 @@ async def test_an_intent_names_the_approval_that_released_it() -> None:
     scene = Scene(rails=Rails(Mode.GUARDED, envelopes=(approval,)))
     assert await scene.pass_over(A, B) == ["a"], "the other waits for one"
     assert [each.released for each in scene.given] == ["e"]
+
+
+async def test_a_persons_word_is_written_down_once_however_many_slices_its_pass_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passes, "SLICE_MS", 0)
+    scene = Scene()
+    approval = EnvelopeApproved("e", (A,), "lower", 99, "ops", "counted", NOW, Instant(NOW + 1))
+    await scene.passes.one_pass([A, B], Word(Only("p", ()), facts=(approval,)))
+    assert [each for each in scene.facts if isinstance(each, EnvelopeApproved)] == [approval]
+
+
+async def test_after_a_persons_numbers_a_group_is_planned_by_its_own_again() -> None:
+    scene = Scene(over_a=-10)
+    kept = PutBack("p", ((SlotKey(UK, "a"), 90),))
+    (theirs,) = await scene.passes.one_pass([A], Word(kept))
+    assert theirs.drifts == ()
+    (ours,) = await scene.passes.one_pass([A])
+    assert [each.desired for each in ours.drifts] == [100]
+
+
+async def test_whether_the_allowance_may_be_short_depends_on_what_was_spent_of_it() -> None:
+    many = [Sku(f"s{number}") for number in range(21)]
+    scene = Scene(window_slots=22)
+    assert not scene.passes._short(many)
+    assert await scene.pass_over(A, B) == ["a", "b"]
+    assert scene.passes._short(many)
+
+
+async def test_a_change_that_must_be_read_twice_is_looked_at_again_though_it_is_too_early_to_read() -> None:
+    """Readings close together count as one: when the second one may be had, nothing else would say."""
+    scene = Scene()
+    at = Instant(NOW - 100)
+    for place in ("1", "2"):
+        scene.desk.book.take(StockObserved(A, LocationName(place), 0, 0, 0, at, at))
+    (plan,) = await scene.passes.one_pass([A])
+    assert [each.verdict for each in plan.entries] == [Verdict.HOLD_CONFIRM]
+    assert not plan.wants.stock
+    assert not scene.desk.busy
+    scene.desk.ask_again()
+    assert scene.desk.busy
+
+
+@pytest.mark.parametrize("scarce", [True, False])
+async def test_a_pool_that_turns_split_under_scarcity_turns_back_when_that_is_over(
+    monkeypatch: pytest.MonkeyPatch, scarce: bool
+) -> None:
+    monkeypatch.setattr(passes, "scarcity", lambda *_, **__: scarce)
+    scene = Scene()
+    book = scene.desk.book
+    book.policy = replace(book.policy, pools=MappingProxyType({"default": PoolRule(PoolMode.ADAPTIVE)}))
+    book.take(RegimeSwitched("a", not scarce, Instant(1)))
+    await scene.pass_over(A)
+    switched = [each for each in scene.facts if isinstance(each, RegimeSwitched)]
+    assert switched == [RegimeSwitched("a", scarce, NOW)]
+    await scene.pass_over(A)
+    assert [each for each in scene.facts if isinstance(each, RegimeSwitched)] == switched
 
 
 def awaits(claims: Sequence[Claim] = (), **seen: Any) -> Awaits:

@@ -284,3 +284,17 @@ async def test_the_rows_of_a_doubtful_reading_are_no_measure_of_the_next() -> No
     await here.read(here.stock(50, CODES[:5]))
     assert here.latched() == {"shrinking:extensiv.stock"}
     assert set(here.desk.book.sweeps[STOCK_FEED].sizes) == {20}
+
+
+async def test_rows_that_the_totals_had_read_again_are_not_taken_for_the_totals() -> None:
+    """A delivery of as many SKUs as are checked one by one is no doubtful reading."""
+    here = await business()
+    totals = FeedName("extensiv.totals")
+    here.now += 60_000
+    reading = Sweeping(here.desk, totals)
+    await reading.page(Page(STOCK_FEED, tuple(here.stock(90, CODES[1:13]))))
+    assert here.latched() == frozenset()
+    began = Instant(here.now)
+    assert (await reading.end(SweepRead(totals, began, began, True, 20, 0, full=True))).complete
+    assert here.latched() == frozenset()
+    assert here.left("s05") == (90, 90)

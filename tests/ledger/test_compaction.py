@@ -176,6 +176,18 @@ def test_what_decisions_looked_at_goes_before_their_entries_and_only_that(path: 
                 assert all(each.identical for each in replay(now))
 
 
+def test_what_a_young_decision_looked_at_stays_though_the_clock_went_back_after_it(tmp_path: Path) -> None:
+    """Records go from the oldest entry on, and no further than to the first that is young."""
+    times = iter([1_000, 5_000, 2_000, 6_000, 6_000])
+    with Ledger.open(tmp_path / "l.db", clock=lambda: Instant(next(times)), durable=False) as ledger:
+        for name in ("old", "young", "back"):
+            ledger.append([DecisionRecorded(name, Instant(1), "f00d", "0.1.0", (), f"packed of {name}")])
+        assert ledger.drop_records(Instant(3_000)) == 1
+        assert ledger.drop_records(Instant(3_000)) == 0
+        assert [made.packed for _, made in decisions(ledger)][1:] == ["packed of young", "packed of back"]
+        assert ledger.verify().ok
+
+
 @pytest.mark.parametrize(
     ("sql", "why"),
     [
@@ -252,6 +264,19 @@ def test_what_is_younger_than_asked_stays(path: Path) -> None:
         while ledger.compact(middle, upto):
             pass
         assert min(entry.at for entry in ledger.entries()) == middle
+
+
+def test_an_anchor_takes_the_place_of_the_one_before_however_the_clock_moves(tmp_path: Path) -> None:
+    """The clock goes back after the first one, and on again before the second one is written."""
+    times = iter([1_000, 2_000, 5_000, 5_000, 3_000, 6_000])
+    with Ledger.open(tmp_path / "l.db", clock=lambda: Instant(next(times)), durable=False) as ledger:
+        for as_of in (1_000, 2_000):
+            ledger.append([stock("a", 1, as_of)])
+        for upto in (1, 2):
+            assert ledger.compact(LATE, upto) == 1
+            assert ledger.anchor is not None
+            assert ledger.anchor.through == upto
+            assert ledger.verify().ok
 
 
 def test_a_step_that_fails_takes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -176,6 +177,15 @@ def test_files_are_ours_alone_whatever_the_umask(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}, modes
 
 
+def test_a_ledger_that_others_could_read_is_ours_alone_once_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    Ledger.open(path, clock=clock).close()
+    path.chmod(0o644)
+    with Ledger.open(path, clock=clock) as ledger:
+        ledger.append([stock("a", 1, 1)])
+        assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o600}
+
+
 def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:
     Ledger.open(tmp_path / "l.db", clock=clock).close()
     other = sqlite3.connect(tmp_path / "l.db")
@@ -293,6 +303,16 @@ def test_a_clock_that_goes_back_is_noted_and_what_it_stamped_keeps_no_news_out(t
         assert ledger.verify().ok
         ledger.rebuild_state()
         assert [fact.on_hand for fact in ledger.state(StockObserved)] == [1]
+
+
+@pytest.mark.parametrize(("durable", "synchronous"), [(True, 2), (False, 0)])
+def test_a_commit_of_a_durable_ledger_waits_for_the_disk_itself(
+    tmp_path: Path, durable: bool, synchronous: int
+) -> None:
+    """With less, SQLite may lose the last commits of a write-ahead log where the power fails."""
+    with Ledger.open(tmp_path / "l.db", clock=clock, durable=durable) as ledger:
+        assert ledger._connection.execute("pragma synchronous").fetchone() == (synchronous,)
+        assert ledger._connection.execute("pragma journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize("gone", ["seq > 1", "1"])
@@ -427,6 +447,46 @@ async def test_many_callers_share_commits_and_each_gets_its_own_entry(tmp_path: 
                 group.start_soon(one, number)
         assert sorted(got) == list(range(1, 41))
         assert ledger.verify().ok
+
+
+@pytest.mark.parametrize("inline", [True, False])
+async def test_callers_that_are_cancelled_at_whatever_step_break_no_commit_and_leave_their_entries(
+    tmp_path: Path, inline: bool
+) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        async with Writer(ledger, inline=inline) as writer:
+            for steps in reversed(range(12)):
+                async with anyio.create_task_group() as group:
+                    for caller in "ab":
+                        group.start_soon(writer.append, [stock(f"{caller}{steps}", 1, 1)])
+                    for _ in range(steps + 1):
+                        await anyio.lowlevel.checkpoint()
+                    group.cancel_scope.cancel()
+        assert len(list(ledger.state(StockObserved))) == 24
+        assert ledger.verify().ok
+
+
+async def test_what_a_caller_left_that_was_cancelled_is_written_before_the_writer_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came while a commit was under way, and nobody came after it."""
+    with Ledger.open(tmp_path / "l.db", clock=clock) as ledger:
+        whole, begun, go_on = ledger.append_all, threading.Event(), threading.Event()
+
+        def slow(work: Any) -> Any:
+            begun.set()
+            go_on.wait(5)
+            return whole(work)
+
+        monkeypatch.setattr(ledger, "append_all", slow)
+        async with Writer(ledger) as writer, anyio.create_task_group() as group:
+            group.start_soon(writer.append, [stock("a", 1, 1)])
+            while not begun.is_set():
+                await anyio.sleep(0.001)
+            with anyio.move_on_after(0.01):
+                await writer.append([stock("b", 1, 1)])
+            go_on.set()
+        assert [fact.sku for fact in ledger.state(StockObserved)] == ["a", "b"]
 
 
 KILLED = """

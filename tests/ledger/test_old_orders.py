@@ -83,3 +83,25 @@ def test_a_part_that_is_open_keeps_the_whole_order(tmp_path: Path, more: OrderSt
         while ledger.compact(LATE, upto):
             pass
         assert ledger.forget_orders(ledger.ended_orders(LATE)) == goes
+
+
+@pytest.mark.parametrize("when", ["before it is found ended", "since it was found ended"])
+def test_a_side_that_came_later_keeps_its_order_whatever_was_compacted_by_then(
+    tmp_path: Path, when: str
+) -> None:
+    with Ledger.open(tmp_path / "l.db", clock=lambda: Instant(9), durable=False) as ledger:
+        ledger.append([order(EXTENSIV, OrderStatus.SHIPPED, 5)])
+        assert ledger.compact(LATE, 1) == 1
+        later = replace(order(EXTENSIV, OrderStatus.CANCELLED, 6), part="7")
+        if when == "before it is found ended":
+            # Its entry is still there: a state that is built again has it, and the first one never went.
+            ledger.append([later])
+            ended = ledger.ended_orders(LATE)
+        else:
+            ended = ledger.ended_orders(LATE)
+            ledger.append([later])
+            while ledger.compact(LATE, 3):
+                pass
+        assert ended
+        assert ledger.forget_orders(ended) == 0
+        assert len(list(ledger.orders())) == 2

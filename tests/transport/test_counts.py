@@ -51,16 +51,16 @@ def _hang_up(_request: httpx.Request) -> httpx.Response:
 
 
 @pytest.mark.parametrize(
-    ("answer", "idempotent", "counted", "retries"),
+    ("answer", "idempotent", "counted", "retries", "heard"),
     [
-        (_refuse(200), True, {("2xx", ""): 1}, {}),
-        (_refuse(404), True, {("4xx", "refused"): 1}, {}),
-        (_refuse(302), True, {("3xx", "refused"): 1}, {}),
-        (_refuse(401), True, {("4xx", "denied"): 1}, {}),
-        (_refuse(429), True, {("4xx", "throttled"): 2}, {"throttled": 1}),
-        (_refuse(503), True, {("5xx", "try_later"): 2}, {"failed": 1}),
-        (_refuse(503), False, {("5xx", "outcome_unknown"): 1}, {}),
-        (_hang_up, True, {("none", "try_later"): 2}, {"failed": 1}),
+        (_refuse(200), True, {("2xx", ""): 1}, {}, [True]),
+        (_refuse(404), True, {("4xx", "refused"): 1}, {}, [True]),
+        (_refuse(302), True, {("3xx", "refused"): 1}, {}, [True]),
+        (_refuse(401), True, {("4xx", "denied"): 1}, {}, [True]),
+        (_refuse(429), True, {("4xx", "throttled"): 2}, {"throttled": 1}, [True, True]),
+        (_refuse(503), True, {("5xx", "try_later"): 2}, {"failed": 1}, [False, False]),
+        (_refuse(503), False, {("5xx", "outcome_unknown"): 1}, {}, [False]),
+        (_hang_up, True, {("none", "try_later"): 2}, {"failed": 1}, [False, False]),
     ],
 )
 def test_every_try_is_counted_by_what_came_of_it(
@@ -68,7 +68,10 @@ def test_every_try_is_counted_by_what_came_of_it(
     idempotent: bool,
     counted: dict[tuple[str, str], int],
     retries: dict[str, int],
+    heard: list[bool],
 ) -> None:
+    """And told of as answered or not: who refuses us, or turns us away, is there and well."""
+    told: list[bool] = []
     clients: list[Client] = []
 
     async def main() -> None:
@@ -82,6 +85,7 @@ def test_every_try_is_counted_by_what_came_of_it(
             clock=clock,
             retry=RetryRule(tries=2, throttled=2),
             operations=("/v1/orders",),
+            heard=told.append,
         )
         clients.append(client)
         call = Call(
@@ -99,3 +103,5 @@ def test_every_try_is_counted_by_what_came_of_it(
     assert {why: count for why, count in traffic.retries.items() if count} == retries
     assert traffic.took["/v1/orders"].count == sum(counted.values())
     assert sum(clients[0].lane("read").waited.counts) == sum(counted.values())
+    assert told == heard
+    assert traffic.unanswered == heard.count(False)

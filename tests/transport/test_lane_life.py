@@ -176,6 +176,31 @@ def test_no_reading_goes_before_a_write_and_no_raise_before_a_lowering(
             assert rank(mine) <= rank(other)
 
 
+def test_who_leaves_at_the_very_moment_when_its_turn_comes_passes_it_on() -> None:
+    async def main(clock: VirtualClock) -> None:
+        lane, impatient = Lane(LaneSpec("x", RATE, BURST), clock), anyio.CancelScope()
+
+        async def leave() -> None:
+            with impatient:
+                await lane.acquire(Priority.STOCK)
+
+        async def door() -> None:
+            await anyio.sleep(1)
+            impatient.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(lane.acquire, Priority.STOCK, 1, door)
+            await anyio.sleep(0.1)
+            group.start_soon(leave)
+            await anyio.sleep(0.1)
+            with anyio.fail_after(60):
+                await lane.acquire(Priority.STOCK)
+        assert impatient.cancelled_caught
+        assert lane.sent == 2
+
+    virtual(main)
+
+
 def test_stock_is_read_though_orders_are_asked_for_without_end() -> None:
     """Orders alone would take all that the limit has."""
     orders = [Caller(0.2 * number, Priority.ORDERS, 1) for number in range(400)]
@@ -197,6 +222,29 @@ def test_a_write_waits_for_no_reading_that_is_spaced_out() -> None:
             await lane.acquire(Priority.LOWER)
             assert anyio.current_time() == began_s
         assert anyio.current_time() - began_s == pytest.approx(1 / RATE / SLOWEST, rel=0.2)
+
+    virtual(main)
+
+
+@pytest.mark.parametrize(
+    ("signs", "share"), [([1], 1 / 2), ([7], 1 / 2), ([1, 1], 1 / 4), ([5, 5, 5], 1 / 8)]
+)
+@pytest.mark.parametrize("cost", [1, 4])
+def test_calls_turned_away_together_halve_the_rate_once_and_a_reading_leaves_room_by_its_cost(
+    signs: list[int], share: float, cost: int
+) -> None:
+    """Several calls may be on their way when others use the limit up."""
+
+    async def main(clock: VirtualClock) -> None:
+        lane = Lane(LaneSpec("x", RATE, BURST), clock)
+        for calls in signs:
+            await anyio.sleep(SLOWED_S)
+            for _ in range(calls):
+                lane.turned_away()
+        began_s = anyio.current_time()
+        await lane.acquire(Priority.STOCK, cost)
+        await lane.acquire(Priority.STOCK, cost)
+        assert anyio.current_time() - began_s == pytest.approx(cost / (RATE * share), abs=CLOSE_S)
 
     virtual(main)
 

@@ -1,20 +1,43 @@
-"""A request is made without detours, and is the one that the library would have made."""
+"""A request is made without detours, is the one that the library would have made, and ends with its answer closed."""
 
+from collections.abc import AsyncIterator
+
+import anyio
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from reconcilerd.domain.names import Instant
-from reconcilerd.transport.client import Call, Client
+from reconcilerd.simulator.virtual_time import run_virtual
+from reconcilerd.transport.client import CLOSE_S, Call, Client
 from reconcilerd.transport.lane import Lane, LaneSpec, Priority
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 
 
-def client() -> Client:
+class Slow(httpx.AsyncByteStream):
+    """An answer that does not come to its end, and takes its time to be closed."""
+
+    def __init__(self, close_s: float) -> None:
+        self.closed = False
+        self._close_s = close_s
+
+    @override
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        await anyio.sleep_forever()
+        yield b""
+
+    @override
+    async def aclose(self) -> None:
+        await anyio.sleep(self._close_s)
+        self.closed = True
+
+
+def client(body: httpx.AsyncByteStream | None = None) -> Client:
     def answer(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200)
+        return httpx.Response(200, stream=body)
 
     lanes = [Lane(LaneSpec("read", 10, 10), lambda: Instant(0))]
     return Client(
@@ -55,3 +78,19 @@ def test_a_cookie_that_was_set_goes_along(cookie: str) -> None:
     us = client()
     us._http.cookies.set(*cookie.split("="))
     assert us._request(Call("GET", "x", "read", Priority.STOCK)).headers["cookie"] == cookie
+
+
+@pytest.mark.parametrize(("close_s", "closed"), [(CLOSE_S / 2, True), (1_000, False)])
+def test_a_call_that_is_cancelled_closes_its_answer_and_does_not_wait_for_that_without_end(
+    close_s: float, closed: bool
+) -> None:
+    """Or the connection would be lost to the few there are."""
+    body = Slow(close_s)
+
+    async def main() -> None:
+        with anyio.move_on_after(1):
+            await client(body).send(Call("GET", "x", "read", Priority.STOCK))
+        assert anyio.current_time() <= 1 + CLOSE_S + 0.01
+
+    run_virtual(main)
+    assert body.closed is closed

@@ -4,30 +4,45 @@ import httpx
 import pytest
 
 from reconcilerd.domain.names import Instant
-from reconcilerd.errors import OutcomeUnknown, ReconcilerdError, Refused
+from reconcilerd.errors import MalformedReply, OutcomeUnknown, ReconcilerdError, Refused
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
 from reconcilerd.transport.client import Call, Client
 from reconcilerd.transport.lane import Lane, LaneSpec, Priority
 
+TOO_LONG = -200
+"""A success whose body is longer than is read."""
+
 
 @pytest.mark.parametrize(
     ("answers", "writes", "error"),
-    [([422], True, Refused), ([503, 422], True, OutcomeUnknown), ([503, 422], False, Refused)],
+    [
+        ([422], True, Refused),
+        ([503, 422], True, OutcomeUnknown),
+        ([503, 422], False, Refused),
+        ([TOO_LONG], True, MalformedReply),
+        ([503, TOO_LONG], True, OutcomeUnknown),
+        ([503, TOO_LONG], False, MalformedReply),
+    ],
 )
-def test_a_write_that_is_refused_at_its_second_try_may_have_had_its_effect(
+def test_a_write_that_is_refused_or_answered_unreadably_at_its_second_try_may_have_had_its_effect(
     answers: list[int], writes: bool, error: type[ReconcilerdError]
 ) -> None:
     left = list(answers)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        status = left.pop(0)
+        return httpx.Response(abs(status), content=b" " * 200 if status == TOO_LONG else b"")
 
     async def main() -> None:
         clock = VirtualClock(Instant(1_000_000))
         client = Client(
             "uk",
             "http://127.0.0.1",
-            transport=httpx.MockTransport(lambda _: httpx.Response(left.pop(0))),
+            transport=httpx.MockTransport(answer),
             auth=None,
             lanes=[Lane(LaneSpec("l", 100, 100), clock)],
             clock=clock,
+            max_body_bytes=100,
         )
         withheld = (lambda: None) if writes else None
         with pytest.raises(error):
