@@ -88,20 +88,15 @@ def answer(config: Path, request: dict[str, Any]) -> dict[str, Any]:
         except NoAnswer as hangs:
             return _error(f"{hangs}; {HANGS}", 8)
         except Ended as ended:
-            if not _is_look(request):
+            from reconcilerd.daemon.requests import is_look
+
+            if not is_look(request):
                 return _error(f"{ended}; {CUT_OFF}", 8)
         except NotReachable:
             pass  # a socket nobody listens to is left by a daemon that was killed
     from reconcilerd.cli.offline import answer_offline
 
     return answer_offline(config, request)
-
-
-def _is_look(request: dict[str, Any]) -> bool:
-    """Whether it may be answered again by somebody else."""
-    from reconcilerd.daemon.requests import is_look
-
-    return is_look(request)
 
 
 def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:

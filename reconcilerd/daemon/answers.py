@@ -28,7 +28,7 @@ from reconcilerd.daemon.figures import figures
 from reconcilerd.daemon.handover import Handover, Past
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
-from reconcilerd.daemon.refusals import NeverRead, UnknownName, error
+from reconcilerd.daemon.refusals import NeverRead, UnknownName, channel_among, error
 from reconcilerd.daemon.requests import parse
 from reconcilerd.daemon.turns import steps
 from reconcilerd.domain.facts import (
@@ -182,9 +182,8 @@ class Answers:
     async def reconcile(self, request: dict[str, Any], _by: str) -> dict[str, Any]:
         """Sheets of SKUs; with ``fresh`` after reading them, with ``apply`` after correcting them too."""
         apply, channel = request.get("apply", False), request.get("channel")
-        if channel is not None and channel not in self._desk.book.policy.channels:
-            known = ", ".join(sorted(self._desk.book.policy.channels))
-            raise UnknownName(f"no channel {channel!r}; known: {known}")
+        if channel is not None:
+            channel_among(self._desk.book.policy.channels, channel)
         self._must_be_read()
         skus = self._all() if request.get("all") else [self._sku(name) for name in request["skus"]]
         began = self._desk.clock()
@@ -391,9 +390,8 @@ class Answers:
         """Stop writes to a channel, or all, or allow them again."""
         on = request["op"] == "freeze"
         channel = request.get("channel", "")
-        if channel and channel not in self._desk.book.policy.channels:
-            known = ", ".join(sorted(self._desk.book.policy.channels))
-            raise UnknownName(f"no channel {channel!r}; known: {known}")
+        if channel:
+            channel_among(self._desk.book.policy.channels, channel)
         now = self._desk.clock()
         for_s = request.get("for_s")
         if for_s is not None and for_s * 1000 > MAX_FREEZE_MS:
@@ -484,8 +482,8 @@ class Answers:
         book = self._desk.book
         components = sorted({component for sku in skus for component, _ in book.uses(sku)})
         await self._stock.read_stock(components, self._desk.page)
-        sold = {other for component in components for other in book.joins().sold_as.get(component, ())}
-        slots = [slot for sku in sorted(sold) for slot in book.joins().slots_of.get(sku, ())]
+        joins = book.joins()
+        slots = [slot for sku in joins.sold_from(components) for slot in joins.slots_of.get(sku, ())]
         for name, channel in self._channels.items():
             mine: list[SlotKey] = [slot for slot in slots if slot.channel == name]
             if mine:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from reconcilerd.daemon.desk import Desk
-from reconcilerd.daemon.refusals import UnknownName, error
+from reconcilerd.daemon.refusals import channel_among, error
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     EnvelopeApproved,
@@ -123,9 +123,8 @@ class Approvals:
         if not reason:
             return error("lifting a pin needs a reason: --reason TEXT", 2)
         now, sku_of = self._desk.clock(), self._desk.book.joins().sku_of
-        if channel is not None and channel not in self._desk.book.policy.channels:
-            known = ", ".join(sorted(self._desk.book.policy.channels))
-            raise UnknownName(f"no channel {channel!r}; known: {known}")
+        if channel is not None:
+            channel_among(self._desk.book.policy.channels, channel)
         everything = request["sku"] == "all"
         sku = None if everything else self._sku(request["sku"])
         lifted = [

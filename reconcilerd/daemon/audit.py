@@ -12,7 +12,7 @@ from reconcilerd.domain.book import Book
 from reconcilerd.domain.drift import Drift
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.facts.same import same_stock
-from reconcilerd.domain.guards import GOES, Spent, Verdict
+from reconcilerd.domain.guards import GOES, STALE, Spent, Verdict
 from reconcilerd.domain.invariants import Violation, check_rest
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import make_plan
@@ -26,9 +26,7 @@ CHECKED: Final = (
 """I7 is the ledger's own proof. I11, I12 and I19 are properties of the tests."""
 
 
-LOOKS_FOR_ROOM: Final = frozenset(
-    {Verdict.HOLD_HEADROOM, Verdict.HOLD_STOCK_STALE, Verdict.HOLD_OWN_STALE, Verdict.HOLD_PEER_STALE}
-)
+LOOKS_FOR_ROOM: Final = STALE | {Verdict.HOLD_HEADROOM}
 
 
 def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:

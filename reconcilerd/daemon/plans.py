@@ -20,7 +20,7 @@ import anyio.lowlevel
 from reconcilerd.daemon.approvals import Approvals, Archive, Op, Request
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import SLICE_MS, Word
-from reconcilerd.daemon.refusals import UnknownName, error
+from reconcilerd.daemon.refusals import UnknownName, channel_among, error
 from reconcilerd.daemon.turns import everybody_else
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
@@ -90,8 +90,8 @@ class Plans:
         """
         self._hands.must_be_read()
         book, channel = self._desk.book, request.get("channel")
-        if channel is not None and channel not in book.policy.channels:
-            raise UnknownName(f"no channel {channel!r}; known: {', '.join(sorted(book.policy.channels))}")
+        if channel is not None:
+            channel_among(book.policy.channels, channel)
         skus = [self._hands.sku(request["sku"])] if "sku" in request else None
         if request.get("fresh"):
             await self._hands.read(skus or sorted(book.joins().slots_of))

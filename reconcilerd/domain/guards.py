@@ -5,6 +5,8 @@ a slot that is not ours; a raise needs every input known and fresh. What of it o
 never meets the rails of ``size``.
 """
 
+from collections.abc import Iterable
+
 from reconcilerd.domain.change import Change, Closed, Guard, Rails, Spent, explained_units
 from reconcilerd.domain.facts import EnvelopeApproved, SlotState
 from reconcilerd.domain.latches import TUG, latch_name, quarantine_name
@@ -256,13 +258,17 @@ def judge(change: Change, rails: Rails) -> Verdict:
     again until he does.
     """
     guards = STANDING + (LOWERS if change.lowers else RAISES)
-    held = next((verdict for guard in guards if (verdict := guard(change, rails)) is not None), None)
+    held = _first(guards, change, rails)
     if held not in {None, *STALE} or not change.unexplained or released(change, rails.envelopes):
         return held or Verdict.SEND
-    size = next((verdict for guard in SIZE if (verdict := guard(change, rails)) is not None), None)
+    size = _first(SIZE, change, rails)
     if held is not None and size not in NEEDS_A_PERSON:
         return held
     return size or Verdict.SEND
+
+
+def _first(guards: Iterable[Guard], change: Change, rails: Rails) -> Verdict | None:
+    return next((verdict for guard in guards if (verdict := guard(change, rails)) is not None), None)
 
 
 def released(change: Change, envelopes: tuple[EnvelopeApproved, ...]) -> bool:

@@ -53,6 +53,10 @@ class Joins:
         for code, some in self.declared.items():
             self._codes_of.setdefault(some[0].sku, []).append(code)
 
+    def sold_from(self, components: Iterable[Sku]) -> list[Sku]:
+        """Every SKU on sale that takes any of these components, in order."""
+        return sorted({sku for component in components for sku in self.sold_as.get(component, ())})
+
     def meant(self, code: Code) -> tuple[Sku, ...]:
         """Which SKUs an order line of this code may take: of a code mapped twice each of them."""
         active = self.declared.get(code)

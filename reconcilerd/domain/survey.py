@@ -275,7 +275,7 @@ def _group_of(book: Book, group: Sku) -> _KeptGroup:
     doubted = book.latches.doubted(STOCK_FEED)
     stock = [_KeptRow(t, t.row, _view(t)) for t in _tracks(book, components, doubted=doubted)]
     everywhere = frozenset(kept.row.location for kept in stock)
-    sold = sorted({sku for component in components for sku in joins.sold_as.get(component, ())})
+    sold = joins.sold_from(components)
     slots = (_slot(book, sku, slot, everywhere) for sku in sold for slot in joins.slots_of[sku])
     return _KeptGroup(
         components=components,

@@ -270,7 +270,5 @@ def _held_for_a_time(daemon: Daemon) -> Iterator[str]:
     joins = daemon.desk.book.joins()
     for group, drifts in daemon.passes.standing.drifts.items():
         if any(verdict in ENDS_BY_TIME for _, verdict in drifts):
-            sold = {
-                sku for each in joins.groups.members.get(group, ()) for sku in joins.sold_as.get(each, ())
-            }
+            sold = joins.sold_from(joins.groups.members.get(group, ()))
             yield from (slot.listing for sku in sold for slot in joins.slots_of[sku])

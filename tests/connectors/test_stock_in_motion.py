@@ -55,6 +55,18 @@ def shelves(live: list[Row], **more: Any) -> Tenant:
     return Tenant(Desk(world_of({"a": 5})), answer, **more)
 
 
+def breaks(tenant: Tenant, name: str, value: str) -> None:
+    """The line breaks whenever something is asked with this in its query."""
+    send = tenant.send
+
+    async def broken(call: Call) -> Reply:
+        if dict(call.query).get(name) == value:
+            raise TryLater("the line broke")
+        return await send(call)
+
+    tenant.send = broken  # type: ignore[method-assign]
+
+
 def when_asked(tenant: Tenant, page: str, do: Callable[[], None]) -> None:
     """Once, just before this page of the whole list is answered."""
     answer, left = tenant.spoil, [do]
@@ -205,13 +217,7 @@ async def test_bins_are_not_taken_for_known_by_a_reading_that_broke_off() -> Non
     known = [StockObserved(sku, place, 1, 0, 0, at, at) for sku, place in missing]
     tenant = shelves(live, known={"known_stock": known, "spelling": {Sku("was"): "was"}})
     send = tenant.send
-
-    async def breaks(call: Call) -> Reply:
-        if dict(call.query).get("sku") == "was":
-            raise TryLater("the line broke")
-        return await send(call)
-
-    tenant.send = breaks  # type: ignore[method-assign]
+    breaks(tenant, "sku", "was")
     with pytest.raises(TryLater):
         await tenant.sweep("stock")
     tenant.send = send  # type: ignore[method-assign]
@@ -404,14 +410,7 @@ async def test_a_page_that_a_cache_kept_makes_the_whole_reading_as_old(
 
 async def test_one_page_of_two_that_does_not_come_is_told_as_what_it_is() -> None:
     tenant = shelves(many(1, 250))
-    send = tenant.send
-
-    async def second_fails(call: Call) -> Reply:
-        if dict(call.query).get("page") == "2":
-            raise TryLater("busy")
-        return await send(call)
-
-    tenant.send = second_fails  # type: ignore[method-assign]
+    breaks(tenant, "page", "2")
     with pytest.raises(TryLater):
         await tenant.sweep("stock")
 

@@ -3,11 +3,11 @@
 import httpx
 import pytest
 
-from reconcilerd.domain.names import Instant
 from reconcilerd.errors import MalformedReply, OutcomeUnknown, ReconcilerdError, Refused
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
-from reconcilerd.transport.client import Call, Client
-from reconcilerd.transport.lane import Lane, LaneSpec, Priority
+from reconcilerd.transport.client import Call
+from reconcilerd.transport.lane import Priority
+from tests.transport.test_transport import START, client
 
 TOO_LONG = -200
 """A success whose body is longer than is read."""
@@ -34,19 +34,10 @@ def test_a_write_that_is_refused_or_answered_unreadably_at_its_second_try_may_ha
         return httpx.Response(abs(status), content=b" " * 200 if status == TOO_LONG else b"")
 
     async def main() -> None:
-        clock = VirtualClock(Instant(1_000_000))
-        client = Client(
-            "uk",
-            "http://127.0.0.1",
-            transport=httpx.MockTransport(answer),
-            auth=None,
-            lanes=[Lane(LaneSpec("l", 100, 100), clock)],
-            clock=clock,
-            max_body_bytes=100,
-        )
+        uk = client(VirtualClock(START), answer, max_body_bytes=100)
         withheld = (lambda: None) if writes else None
         with pytest.raises(error):
-            await client.send(Call("POST", "/x", "l", Priority.LOWER, withheld=withheld))
+            await uk.send(Call("POST", "/a", "x", Priority.LOWER, withheld=withheld))
 
     run_virtual(main)
     assert left == []
