@@ -343,13 +343,10 @@ def inferred_claims(book: Book, offer: OfferView) -> Iterator[Claim]:
 def buried_claims(book: Book, offer: OfferView, now: Instant, *, compare_and_set: bool) -> Iterator[Claim]:
     """Sales that could not be seen, kept back from raises only (rule 4)."""
     track = book.slots[offer.slot]
-    windows = [(each.since, each.to) for each in track.buried]
-    units = buried_units(offer.slot, windows, book.orders, offer.code, offer.rate)
+    windows = list(track.buried)
     if track.open and not compare_and_set:
-        windows.append((min(each.based_on for each in track.open), now))
-        until_now = buried_units(offer.slot, windows, book.orders, offer.code, offer.rate)
-        # However long nobody saw it, it cannot have sold more than it may be showing.
-        units += min(offer.shown or 0, max(0, until_now - units))
+        windows.append(track.blind(now, offer.shown or 0))
+    units = buried_units(offer.slot, windows, book.orders, offer.code, offer.rate)
     for component, count in offer.uses if units else ():
         yield Claim(
             ClaimKind.BURIED, component, units * count, offer.locations, offer.slot.channel, offer.slot.path

@@ -4,8 +4,9 @@ Steps 1, 2 and 4 of the rules of knowing. A track is folded from facts; a readin
 facts (inferred and buried sales), which the caller keeps in the same ledger entry as the reading itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from reconcilerd.domain.facts import (
     CorrectionEnd,
@@ -45,6 +46,9 @@ class OpenWrite:
     sent: Instant
     answered: bool = False
     """Whether anything more than a reading can still tell what became of it."""
+    over: int = 0
+    """What can have sold unseen before it has its effect: nobody takes what is not shown. It is what the slot showed
+    when it was decided, and what earlier writes may have put there since."""
 
 
 Took = tuple[int, int, Instant, Instant]
@@ -111,6 +115,7 @@ class SlotTrack:
         derived: list[Derived] = []
         bases: list[Instant] = []
         since, before = self.as_of, self.value
+        shows: str | None = None
         for write in self.open:
             alone = write is self.write and not self.replaced
             end = _resolve(write, seen, self.code, orders, channel, alone=alone)
@@ -119,11 +124,12 @@ class SlotTrack:
                 bases.append(write.based_on)
                 if end is CorrectionEnd.CONFIRMED:
                     self.surprise = 0
-                    since, before = write.based_on, write.target
+                    since, before, shows = write.based_on, write.target, write.id
                     derived += self._believe(seen.as_of)
         if bases:
             # Windows that end together are one, the widest: each would count the same sales again.
-            derived.append(self._all_blind(SalesBuried(seen.slot, min(bases), seen.as_of)))
+            most = self._unseen(seen, [f.id for f in derived if isinstance(f, CorrectionSettled)], shows)
+            derived.append(self._all_blind(SalesBuried(seen.slot, min(bases), seen.as_of, most)))
         self.derive(derived)
         still = tuple(each.id for each in self.open)
         derived = [replace(f, still=still) if isinstance(f, CorrectionSettled) else f for f in derived]
@@ -194,7 +200,30 @@ class SlotTrack:
     def _all_blind(self, window: SalesBuried) -> SalesBuried:
         """A window, or the wider one that ends with it already."""
         old = next((each for each in self.buried if each.to == window.to), window)
-        return replace(window, since=min(old.since, window.since))
+        most = None if old.most is None or window.most is None else max(old.most, window.most)
+        return replace(window, since=min(old.since, window.since), most=most)
+
+    def _unseen(self, seen: SlotObserved, settled: Collection[str], shows: str | None) -> int | None:
+        """What may have sold unseen under the open writes that this reading settles; None: nobody can say.
+
+        ``shows``: the write whose number it is now. What sold of that one is a fall below it.
+        """
+        if seen.sells_past_zero:
+            return None
+        first = next(at for at, each in enumerate(self.open) if each.id in settled)
+        return self.open[first].over + sum(each.target for each in self.open[first:] if each.id != shows)
+
+    def blind(self, now: Instant, shown: int) -> SalesBuried:
+        """The window of the writes that are open now.
+
+        What it may be ``shown`` counts by itself, sold or not: unseen is what sold beyond that.
+        """
+        since, sells_on = (
+            min(each.based_on for each in self.open),
+            self.seen is None or self.seen.sells_past_zero,
+        )
+        most = max(0, self.open[0].over + sum(each.target for each in self.open) - shown)
+        return SalesBuried(self.slot, since, now, None if sells_on else most)
 
     def _believe(self, at: Instant) -> tuple[LevelDoubted, ...]:
         """The fact that ends a doubt, if there is one."""
@@ -286,12 +315,14 @@ class SlotTrack:
         self.habits.good(correction.target)
         self.overtaken = False
         open_ = {each.id: each for each in self.open}
-        if correction.under is None:
-            self.replaced = list(open_.values())
-        else:
-            self.replaced = [open_.get(each[0], OpenWrite(*each)) for each in correction.under]
-        self.write = OpenWrite(
-            correction.id, correction.target, correction.read, correction.based_on, correction.at
+        if correction.under is not None:
+            open_ = {each[0]: open_.get(each[0], OpenWrite(*each)) for each in correction.under}
+        new = OpenWrite(correction.id, correction.target, correction.read, correction.based_on, correction.at)
+        # From what the intent says and nothing else: a listing that is loaded knows no more.
+        put = accumulate((each.target for each in open_.values()), initial=0)
+        *self.replaced, self.write = (
+            replace(each, over=each.before + units)
+            for each, units in zip((*open_.values(), new), put, strict=True)
         )
 
     def answer(self, sent: CorrectionSent) -> tuple[LevelDoubted, ...]:
@@ -426,19 +457,20 @@ def unexplained_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
 
 
 def buried_units(
-    slot: SlotKey, windows: Iterable[tuple[Instant, Instant]], orders: OrderBook, code: str, rate: Rate
+    slot: SlotKey, windows: Iterable[SalesBuried], orders: OrderBook, code: str, rate: Rate
 ) -> int:
     """Units that may have sold unseen on a slot in these windows: mu + sqrt(mu), less the orders known in them.
 
     What several windows cover is counted once, and chance evens out over all of them: each by itself, rounded up,
-    would keep back the more the oftener something is written.
+    would keep back the more the oftener something is written. It is never more than could be taken in them.
     """
-    blind_ms = known = 0
+    blind_ms = known = most = 0
     end = Instant(0)
-    for since, to in sorted(windows):
-        if to > end:
-            first = max(since, end)
-            blind_ms += to - first
-            known += orders.placed(slot.channel, code, first, to)
-            end = to
-    return max(0, expected(rate, blind_ms, 1) - known)
+    for each in sorted(windows, key=lambda window: (window.since, window.to)):
+        most += expected(rate, each.to - each.since, 1) if each.most is None else each.most
+        if each.to > end:
+            first = max(each.since, end)
+            blind_ms += each.to - first
+            known += orders.placed(slot.channel, code, first, each.to)
+            end = each.to
+    return min(most, max(0, expected(rate, blind_ms, 1) - known))

@@ -13,6 +13,7 @@ from reconcilerd.domain.facts import (
     CorrectionSent,
     OrderStatus,
     Outcome,
+    SalesBuried,
 )
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.names import Instant, after
@@ -307,19 +308,23 @@ def test_a_pool_that_turned_split_turns_back_only_well_above(milli_per_hour: int
     assert low >= 1, "the last unit of a shared pool is always scarce"
 
 
+def blind(since: int, to: int, most: int | None = None) -> SalesBuried:
+    return SalesBuried(SLOT, Instant(since), Instant(to), most)
+
+
 def test_what_several_windows_cover_is_kept_back_once() -> None:
     """However often something is written: mu + sqrt(mu) of all the time that nobody saw, 25 + 5 at one a second."""
     orders = OrderBook()
-    whole = [(Instant(1_000), Instant(26_000))]
-    parts = [(Instant(at), Instant(at + 2_000)) for at in range(1_000, 25_000, 1_000)]
-    for windows in (whole, [*parts, (Instant(24_000), Instant(26_000))], whole * 3 + parts):
+    whole = [blind(1_000, 26_000)]
+    parts = [blind(at, at + 2_000) for at in range(1_000, 25_000, 1_000)]
+    for windows in (whole, [*parts, blind(24_000, 26_000)], whole * 3 + parts):
         assert buried_units(SLOT, windows, orders, "a", Rate(3_600_000)) == 30
-    apart = [(Instant(1_000), Instant(5_000)), (Instant(10_000), Instant(15_000))]
+    apart = [blind(1_000, 5_000), blind(10_000, 15_000)]
     assert buried_units(SLOT, apart, orders, "a", Rate(3_600_000)) == 12
 
 
 def test_orders_known_in_windows_that_overlap_are_subtracted_once() -> None:
     book = shop_book(1_000)
     book.take(order("uk", OrderStatus.OPEN, 9_000, placed=3_500, units=2))
-    windows = [(Instant(1_000), Instant(4_000)), (Instant(3_000), Instant(10_000))]
+    windows = [blind(1_000, 4_000), blind(3_000, 10_000)]
     assert buried_units(SLOT, windows, book.orders, "a", Rate(3_600_000)) == 9 + 3 - 2

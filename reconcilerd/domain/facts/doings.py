@@ -34,12 +34,20 @@ class SaleInferred:
 
 @dataclass(frozen=True, slots=True)
 class SalesBuried:
-    """A window in which sales could not be seen: under a write that is not compare-and-set, or a foreign rise."""
+    """A window in which sales could not be seen: under a write that is not compare-and-set, or a foreign rise.
+
+    ``most``: what it can have sold unseen at most (channel units); None: nobody can say.
+    """
 
     kind: ClassVar[str] = "buried"
     slot: SlotKey
     since: Instant
     to: Instant
+    most: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.most is not None:
+            units(self.most)
 
     @property
     def about(self) -> str:
