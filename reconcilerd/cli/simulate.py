@@ -244,6 +244,8 @@ def _result(outcomes: Sequence[Outcome], took_s: float) -> dict[str, Any]:
         "hidden_unit_minutes": round(sum(each.hidden for each in scores) / 60_000),
         "self_made": sum(each.self_made for each in outcomes),
         "corrections": sum(each.writes for each in scores),
+        "held": dict(sorted(sum((Counter(each.held) for each in outcomes), Counter[str]()).items())),
+        "tripped": dict(sorted(Counter(name for each in outcomes for name in each.tripped).items())),
         "faults": dict(sorted(Counter(str(f.fault) for each in outcomes for f in each.faults).items())),
         "violations": [
             {"invariant": v.invariant, "seed": each.seed, "at": v.at, "what": v.what}
@@ -257,19 +259,40 @@ def _summary(ask: Ask, result: dict[str, Any]) -> list[str]:
     rows = (
         ("orders", result["orders"]),
         ("units oversold", result["oversold_units"]),
-        ("sales refused while units were shippable", result["refused_sales"]),
+        ("units refused while they were shippable", result["refused_sales"]),
         ("hidden unit-minutes", result["hidden_unit_minutes"]),
         ("units shown too many by our own raises", result["self_made"]),
         ("corrections", result["corrections"]),
         ("faults that struck", sum(result["faults"].values())),
-        ("violations of invariants", len(result["violations"])),
+        ("listings held at the end", sum(result["held"].values())),
     )
-    lines = [f"  {name:<42}{number:>12,}" for name, number in rows]
+    lines = [_row(*row) for row in rows]
+    lines += _standing_at_the_end(result)
+    lines.append(_row("violations of invariants", len(result["violations"])))
     for each in result["violations"][:SHOWN]:
         lines += _fit(f"{each['invariant']}, seed {each['seed']}: {each['what']}", "    ")
     if result["violations"]:
         lines.append(f"  replays exactly: {_again(ask, result['violations'][0]['seed'])}")
     lines.append(f"  {result['simulated_hours']:g} simulated hours, {result['hours_per_second']:g} a second")
+    return lines
+
+
+def _row(name: str, number: int) -> str:
+    return f"  {name:<42}{number:>12,}"
+
+
+def _standing_at_the_end(result: dict[str, Any]) -> list[str]:
+    """What holds listings when all is quiet, and which rails a person would have to reset; nothing where none do."""
+    lines: list[str] = []
+    if result["held"]:
+        lines += _fit("held: " + ", ".join(f"{name} {n:,}" for name, n in result["held"].items()), "    ")
+    seeds = len(result["seeds"])
+    names = [
+        f"{name} in {n:,} of {seeds:,} seeds" if seeds > 1 else name for name, n in result["tripped"].items()
+    ]
+    if names:
+        more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+        lines += _fit(f"tripped: {', '.join(names[:SHOWN])}{more}", "    ")
     return lines
 
 

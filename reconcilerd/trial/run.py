@@ -1,7 +1,8 @@
 """One trial: a market played to its end, what came of it, and every invariant that a run can show to be broken."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,9 +10,10 @@ from tempfile import TemporaryDirectory
 import anyio
 
 from reconcilerd.daemon.audit import audit_rest, stopped, waits
+from reconcilerd.daemon.breakers import tripped
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.domain.facts import Fact
-from reconcilerd.domain.guards import SHORT_OF_ALLOWANCE, Verdict
+from reconcilerd.domain.guards import GOES, SHORT_OF_ALLOWANCE, Verdict
 from reconcilerd.domain.invariants import Violation, check_history, check_windows
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Policy, SkuRule
@@ -50,6 +52,10 @@ class Outcome:
     """Eaches raised above min(headroom, shippable), computed from all that could be read when the inputs were read."""
     faults: tuple[Injected, ...] = ()
     """What struck which request."""
+    held: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Listings that still differ at the end, by what holds them: somebody's word, or what policy forbids."""
+    tripped: tuple[str, ...] = ()
+    """Rails that hold at the end, by the names under which a person resets them."""
 
 
 class Kept:
@@ -98,7 +104,15 @@ def run_trial(
     assert trial.score is not None
     lived = (stage.world.now - what.begins) / 3_600_000
     return Outcome(
-        seed, lived, trial.score, tuple(found), trial.rested, trial.witness.self_made, tuple(plan.done)
+        seed,
+        lived,
+        trial.score,
+        tuple(found),
+        trial.rested,
+        trial.witness.self_made,
+        tuple(plan.done),
+        held=trial.held,
+        tripped=trial.tripped,
     )
 
 
@@ -181,6 +195,8 @@ class _Trial:
         self.score: Score | None = None
         self.violations: tuple[Violation, ...] = ()
         self.rested = False
+        self.held: Mapping[str, int] = {}
+        self.tripped: tuple[str, ...] = ()
 
     def now(self) -> Instant:
         """The ledger's clock, which begins before the stage does."""
@@ -225,6 +241,14 @@ class _Trial:
             text = f"{drifts} listings still differ {since_s} s after the last news"
             late = Violation("I12", stage.clock(), text)
             self.violations = (*stopped(stage.built.daemon.desk.book), late)
+        self._end(stage.built.daemon)
+
+    def _end(self, daemon: Daemon) -> None:
+        drifts = [each for group in daemon.passes.standing.drifts.values() for each in group]
+        by_slot = {drift.slot: verdict for drift, verdict in drifts if verdict not in GOES}
+        self.held = Counter(map(str, by_slot.values()))
+        desk = daemon.desk
+        self.tripped = tuple(each.name for each in tripped(desk.book, daemon.circuits, desk.clock()))
 
 
 async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, heard_s: float, *, whole: bool) -> bool:

@@ -138,6 +138,17 @@ def test_what_waits_for_a_person_is_at_rest_though_it_is_read_again_now_and_then
     outcome = of(tried("", ('mode = "auto"', 'mode = "guarded"'), skus=2), seed=4, hours=0.5)
     assert outcome.rested
     assert outcome.violations == ()
+    assert outcome.held.keys() == {"hold_approval"}
+    assert sum(outcome.held.values()) <= 6, "each listing once, of two SKUs on three channels"
+    assert outcome.tripped == ()
+
+
+def test_which_rails_a_person_would_have_to_reset_is_told(tried: Tried) -> None:
+    """Somebody else writes what a listing shows, again and again: it is left alone until a person has looked."""
+    outcome = run_trial(tried(skus=3), 4, 0.48, "foreign_writer:0.1")
+    assert outcome.held.keys() == {"hold_tug_of_war"}
+    assert {name.partition(":")[0] for name in outcome.tripped} == {"tug-of-war"}
+    assert len(outcome.tripped) >= outcome.held["hold_tug_of_war"]
 
 
 def test_what_waits_for_units_that_a_listing_of_extensivs_goes_on_showing_is_at_rest(tried: Tried) -> None:

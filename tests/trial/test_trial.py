@@ -137,6 +137,8 @@ def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:
         "hidden_unit_minutes",
         "self_made",
         "corrections",
+        "held",
+        "tripped",
         "faults",
         "violations",
     }
@@ -234,6 +236,23 @@ def test_what_is_told_fits_the_terminal_but_for_the_command_that_replays(
     lines = [*_told(ask, [1], what.policy), *_summary(ask, _result([outcome], 1.0))]
     assert [line[:20] for line in lines if len(line) > 80] == ["  replays exactly: r"]
     assert "zero, though its rule" in " ".join(" ".join(lines).split())
+
+
+def test_what_holds_listings_at_the_end_and_what_is_tripped_is_told_beside_their_number() -> None:
+    score = trial(1, "none").score
+    tug = "tug-of-war:shop-1/gid://shopify/InventoryItem/1/gid://shopify/Location/1"
+    one = Outcome(1, 1.0, score, (), rested=True, held={"hold_tug_of_war": 1}, tripped=(tug,))
+    two = Outcome(2, 1.0, score, (), rested=True, held={"hold_approval": 2, "hold_tug_of_war": 1})
+    ask = Ask(0.02, 12, 3, None, "hostile", None)
+    result = _result([one, two], 1.0)
+    assert result["held"] == {"hold_approval": 2, "hold_tug_of_war": 2}
+    assert result["tripped"] == {tug: 1}
+    lines = _summary(ask, result)
+    at = next(at for at, line in enumerate(lines) if "listings held at the end" in line)
+    assert lines[at].split()[-1] == "4"
+    assert lines[at + 1] == "    held: hold_approval 2, hold_tug_of_war 2"
+    assert " ".join(" ".join(lines[at + 2 :]).split()).startswith(f"tripped: {tug} in 1 of 2 seeds ")
+    assert "held: " not in " ".join(_summary(ask, _result([replace(two, held={})], 1.0)))
 
 
 def test_an_unknown_fault_is_told_and_the_menu_printed(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def summary(result: dict[str, Any], config: Path) -> list[str]:
         "",
         f"  {'':<42}{'corrected':>12}{'native push':>16}",
         row("units oversold", "oversold_units"),
-        row("sales refused while units were shippable", "refused_sales"),
+        row("units refused while they were shippable", "refused_sales"),
         row("  of these, units a split kept for others", "refused_by_split"),
         row("hidden unit-hours", "hidden_unit_hours"),
         *wrap(
