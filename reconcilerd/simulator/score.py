@@ -48,6 +48,10 @@ class Tally:
         self.exposed_now += exposed - old.exposed
         self._standing[sku] = Standing(now, hidden, exposed)
 
+    def hidden_now(self) -> dict[str, int]:
+        """Units that nobody can buy though they could ship, by SKU; only of those that have any."""
+        return {sku: each.hidden for sku, each in self._standing.items() if each.hidden}
+
     def finish(self, now: Instant) -> None:
         """Count everything up to ``now``."""
         for sku, old in list(self._standing.items()):

@@ -24,6 +24,7 @@ from reconcilerd.trial import stage as trial
 from reconcilerd.trial.blame import Blame, Readings
 from reconcilerd.trial.oracle import Oracle
 from reconcilerd.trial.stage import START
+from tests.oversell.unread import Unread
 from tests.oversell.worlds import Setting
 from tests.world.baseline import blind, buffered, correction, in_flight, only_reads, send, write_by_hand
 from tests.world.noise import WARM_UP_S, noisy_faults, trade
@@ -65,6 +66,8 @@ class Run:
     """Eaches that raises offered beyond the truth when they took effect, whoever could have known."""
     broken: tuple[str, ...] = ()
     """Invariants that the daemon itself saw broken."""
+    unread: float = 0.0
+    """Those of the hidden unit-minutes of which no system told."""
 
 
 def named(setting: Setting, policy: str) -> str:
@@ -80,6 +83,7 @@ def run(setting: Setting, policy: str, seed: int) -> Run:
     world, rules, faults = setting.world(seed), setting.policy(), noisy_faults(seed)
     readings = Readings(faults)
     blame = Blame(Oracle(world, rules, readings.began))
+    unread = Unread(world)
     world.watch = lambda item, quantity, _now: blame.wrote(item, quantity)
 
     def prepare(stage: Stage) -> None:
@@ -93,6 +97,7 @@ def run(setting: Setting, policy: str, seed: int) -> Run:
         stage.world.finish_score(stage.clock())
         stage.world.tally.score, blame.units = Score(), 0
         async with anyio.create_task_group() as group:
+            group.start_soon(unread.watch)
             if policy == OMNISCIENT:
                 group.start_soon(Omniscient(stage, blame).work)
             elif policy != OURS:
@@ -124,6 +129,7 @@ def run(setting: Setting, policy: str, seed: int) -> Run:
         hidden=score.hidden / 60_000,
         writes=score.writes,
         sold=score.sold,
+        unread=unread.minutes,
         broken=tuple(str(each) for each in stopped(stage.built.daemon.desk.book)),
     )
 
