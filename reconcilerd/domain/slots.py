@@ -218,12 +218,11 @@ class SlotTrack:
 
         What it may be ``shown`` counts by itself, sold or not: unseen is what sold beyond that.
         """
-        since, sells_on = (
-            min(each.based_on for each in self.open),
-            self.seen is None or self.seen.sells_past_zero,
-        )
-        most = max(0, self.open[0].over + sum(each.target for each in self.open) - shown)
-        return SalesBuried(self.slot, since, now, None if sells_on else most)
+        since = min(each.based_on for each in self.open)
+        if self.seen is None or self.seen.sells_past_zero:
+            return SalesBuried(self.slot, since, now)
+        most = self.open[0].over + sum(each.target for each in self.open) - shown
+        return SalesBuried(self.slot, since, now, max(0, most))
 
     def _believe(self, at: Instant) -> tuple[LevelDoubted, ...]:
         """The fact that ends a doubt, if there is one."""

@@ -15,6 +15,7 @@ from reconcilerd.domain.facts import LedgerRestored
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.copies import Inspected, copy_of, inspect, into_place, made_by_us, must_be_there
+from reconcilerd.ledger.disk import files_of, log_of
 from reconcilerd.ledger.lock import take_lock
 from reconcilerd.ledger.owner import give
 from reconcilerd.ledger.rotation import HOUR_MS, surplus
@@ -249,20 +250,20 @@ def _write_down(part: Path, told: LedgerRestored, found: Inspected, clock: Calla
         with Ledger.open(part, clock=clock) as copy:
             copy.append([told], note="restored")
     finally:
-        for end in (".lock", "-wal", "-shm"):
-            part.with_name(part.name + end).unlink(missing_ok=True)
+        for each in (part.with_name(f"{part.name}.lock"), *files_of(part)[1:]):
+            each.unlink(missing_ok=True)
 
 
 def _replace(ledger: Path, made: Path, aside: Path | None) -> None:
     """Put a file in a ledger's place, whose log must be gone first: SQLite would fold it into whatever is there."""
-    log = ledger.with_name(ledger.name + "-wal")
-    for each in (log, ledger.with_name(ledger.name + "-shm")):
+    _, log, index = files_of(ledger)
+    for each in (log, index):
         each.unlink(missing_ok=True)
     try:
         into_place(made, ledger)
     except BaseException:
         if aside is not None:
-            kept = aside.with_name(aside.name + "-wal")
+            kept = log_of(aside)
             if kept.exists():
                 kept.rename(log)
             aside.unlink()  # it is the ledger itself, by another name
@@ -277,9 +278,9 @@ def _put_aside(ledger: Path, at: Instant) -> Path:
     """A second name for the ledger and its log, so that there is no moment without one. Raises LedgerFault."""
     aside = _aside(ledger, at)
     try:
-        log = ledger.with_name(ledger.name + "-wal")
+        log = log_of(ledger)
         if log.exists():
-            os.link(log, aside.with_name(aside.name + "-wal"))
+            os.link(log, log_of(aside))
         os.link(ledger, aside)
     except OSError as error:
         raise LedgerFault(

@@ -31,6 +31,16 @@ class Room:
         return self.free_percent < LOW_PERCENT
 
 
+def log_of(ledger: Path) -> Path:
+    """Its write-ahead log."""
+    return ledger.with_name(f"{ledger.name}-wal")
+
+
+def files_of(ledger: Path) -> tuple[Path, Path, Path]:
+    """The file, its log, and the index of that: together they are the ledger while somebody has it open."""
+    return ledger, log_of(ledger), ledger.with_name(f"{ledger.name}-shm")
+
+
 def room(ledger: Path) -> Room:
     """What a ledger takes, and what is left beside it. Raises LedgerFault where its folder cannot be asked."""
     try:
@@ -41,7 +51,7 @@ def room(ledger: Path) -> Room:
         total=(disk.f_blocks - disk.f_bfree + disk.f_bavail) * disk.f_frsize,
         free=disk.f_bavail * disk.f_frsize,
         database=_size(ledger),
-        log=_size(ledger.with_name(ledger.name + "-wal")),
+        log=_size(log_of(ledger)),
     )
 
 

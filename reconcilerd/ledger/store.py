@@ -18,7 +18,7 @@ from reconcilerd.domain.names import Instant, OrderKey
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body, encode, encode_body
 from reconcilerd.ledger.copies import copy_of, into_place
-from reconcilerd.ledger.disk import WAL_BYTES
+from reconcilerd.ledger.disk import WAL_BYTES, files_of
 from reconcilerd.ledger.fold import EMPTY, Held, SetDigest, fold
 from reconcilerd.ledger.lock import take_lock
 from reconcilerd.ledger.owner import give
@@ -349,7 +349,7 @@ def _connect(path: Path, *, durable: bool, tell: Callable[[str], None]) -> sqlit
             if other := not_ours(connection):
                 raise LedgerFault(f"{path}: {other}")
             # A log of one that others could read was made as readable as that by the look into it.
-            for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            for each in files_of(path):
                 if each.exists():
                     each.chmod(0o600)
             connection.execute("pragma journal_mode = wal")

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 from reconcilerd.errors import ConfigFault
+from reconcilerd.ledger.disk import files_of
 from reconcilerd.simulator.catalogue import (
     PACK,
     PACK_STORE,
@@ -44,8 +45,8 @@ def write_tenant(folder: Path, port: int, invoices: list[Invoice]) -> Path:
     made = folder / "config.toml"
     if made.exists() and not made.read_text("utf-8", "replace").startswith(MARK):
         raise ConfigFault((f"{made} was not written by the demo; move it, or run the demo elsewhere",))
-    for name in ("reconcilerd.db", "reconcilerd.db-wal", "reconcilerd.db-shm"):
-        (folder / name).unlink(missing_ok=True)
+    for each in files_of(folder / "reconcilerd.db"):
+        each.unlink(missing_ok=True)
     config = folder / "config.toml"
     config.write_text("\n".join([MARK, *_config(f"http://127.0.0.1:{port}")]) + "\n", "utf-8")
     with (folder / "rules.csv").open("w", encoding="utf-8", newline="") as file:

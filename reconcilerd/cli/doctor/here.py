@@ -18,7 +18,7 @@ from reconcilerd.config.settings import Settings
 from reconcilerd.domain.policy import Mode, Policy, PoolMode, Publisher
 from reconcilerd.errors import ConfigFault, LedgerAbsent, LedgerFault
 from reconcilerd.ledger.backups import last_backup, overdue
-from reconcilerd.ledger.disk import LOW_PERCENT, room
+from reconcilerd.ledger.disk import LOW_PERCENT, files_of, room
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.standing import PUT_BACK
 from reconcilerd.ledger.versions import ALL
@@ -93,9 +93,8 @@ def modes(scene: Scene) -> Lines:
     named = [name for name in (said.rules_csv, said.reserves_csv, said.inbound_csv) if name]
     read = [scene.config.resolve(), *map(scene.path, named)]
     ledger = scene.path(said.ledger.path)
-    kept = [ledger.with_name(ledger.name + end) for end in ("", "-wal", "-shm")]
     found = [_mode(path, WRITERS, "changed", "chmod go-w") for path in read]
-    found += [_mode(path, MINE, "read", "chmod 600") for path in kept]
+    found += [_mode(path, MINE, "read", "chmod 600") for path in files_of(ledger)]
     found.append(_mode(scene.path(said.daemon.control_socket), stat.S_IRWXO, "used", "chmod o="))
     bad = [each for each in found if each is not None]
     yield from bad
