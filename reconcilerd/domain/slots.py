@@ -210,8 +210,11 @@ class SlotTrack:
         """
         if seen.sells_past_zero:
             return None
-        first = next(at for at, each in enumerate(self.open) if each.id in settled)
-        return self.open[first].over + sum(each.target for each in self.open[first:] if each.id != shows)
+        return max(
+            write.over + sum(each.target for each in self.open[at:] if each.id != shows)
+            for at, write in enumerate(self.open)
+            if write.id in settled
+        )
 
     def blind(self, now: Instant, shown: int) -> SalesBuried:
         """The window of the writes that are open now.
@@ -221,8 +224,10 @@ class SlotTrack:
         since = min(each.based_on for each in self.open)
         if self.seen is None or self.seen.sells_past_zero:
             return SalesBuried(self.slot, since, now)
-        most = self.open[0].over + sum(each.target for each in self.open) - shown
-        return SalesBuried(self.slot, since, now, max(0, most))
+        most = max(
+            write.over + sum(each.target for each in self.open[at:]) for at, write in enumerate(self.open)
+        )
+        return SalesBuried(self.slot, since, now, max(0, most - shown))
 
     def _believe(self, at: Instant) -> tuple[LevelDoubted, ...]:
         """The fact that ends a doubt, if there is one."""

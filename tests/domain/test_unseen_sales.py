@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.book import Book
@@ -136,6 +136,11 @@ deeds = st.lists(
 
 
 @given(shown=st.integers(0, 9), deeds=deeds)
+@example(shown=0, deeds=[("write", 2), ("write", 0), ("arrive", 0), ("sell", 1), ("read", 40_001)])
+@example(
+    shown=0,
+    deeds=[("write", 1), ("write", 0), ("arrive", 0), ("read", 1), ("sell", 1), ("write", 0), ("read", 1)],
+)
 def test_whatever_sold_is_shown_fallen_or_kept_back(shown: int, deeds: list[tuple[str, int]]) -> None:
     """However sales, writes and readings follow each other: what was on offer is all accounted for.
 
@@ -166,4 +171,5 @@ def test_whatever_sold_is_shown_fallen_or_kept_back(shown: int, deeds: list[tupl
         windows = [*track.buried, *([track.blind(Instant(now), offer.shown or 0)] if track.open else [])]
         counted = (offer.shown or 0) + sum(each.fall for each in track.inferred)
         counted += sum(each.most or 0 for each in windows)
-        assert store.sold + store.shows <= counted
+        # Where it rose by what may have been another hand, nobody can say what sold.
+        assert store.sold + store.shows <= counted or any(each.most is None for each in windows)
