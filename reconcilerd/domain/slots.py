@@ -4,7 +4,7 @@ Steps 1, 2 and 4 of the rules of knowing. A track is folded from facts; a readin
 facts (inferred and buried sales), which the caller keeps in the same ledger entry as the reading itself.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
@@ -210,11 +210,7 @@ class SlotTrack:
         """
         if seen.sells_past_zero:
             return None
-        return max(
-            write.over + sum(each.target for each in self.open[at:] if each.id != shows)
-            for at, write in enumerate(self.open)
-            if write.id in settled
-        )
+        return max(units for id_, units in self._takeable(shows) if id_ in settled)
 
     def blind(self, now: Instant, shown: int) -> SalesBuried:
         """The window of the writes that are open now.
@@ -224,10 +220,13 @@ class SlotTrack:
         since = min(each.based_on for each in self.open)
         if self.seen is None or self.seen.sells_past_zero:
             return SalesBuried(self.slot, since, now)
-        most = max(
-            write.over + sum(each.target for each in self.open[at:]) for at, write in enumerate(self.open)
-        )
+        most = max(units for _, units in self._takeable())
         return SalesBuried(self.slot, since, now, max(0, most - shown))
+
+    def _takeable(self, shows: str | None = None) -> Iterator[tuple[str, int]]:
+        """Of each open write: all that could be taken from when it was decided, but for the one that is shown now."""
+        for at, write in enumerate(self.open):
+            yield write.id, write.over + sum(each.target for each in self.open[at:] if each.id != shows)
 
     def _believe(self, at: Instant) -> tuple[LevelDoubted, ...]:
         """The fact that ends a doubt, if there is one."""

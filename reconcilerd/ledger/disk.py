@@ -50,12 +50,13 @@ def room(ledger: Path) -> Room:
     return Room(
         total=(disk.f_blocks - disk.f_bfree + disk.f_bavail) * disk.f_frsize,
         free=disk.f_bavail * disk.f_frsize,
-        database=_size(ledger),
-        log=_size(log_of(ledger)),
+        database=size_of(ledger),
+        log=size_of(log_of(ledger)),
     )
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Bytes of a file; of one that is not there: none."""
     try:
         return path.stat().st_size
     except OSError:

@@ -270,7 +270,7 @@ class World:
         restocked = self._items_of(order) if order.store and self.stores[order.store].restocks else ()
         for item, units in restocked:
             self._show(item, item.quantity + units, now)
-        for component, units in self._needs(order).items():
+        for component, units in self.needs(order).items():
             self._claim(component, -units)
         if order.imported is not None:
             due = now + self._lag("cancel", order.number, self.config.import_ms)
@@ -315,7 +315,7 @@ class World:
     def reroute(self, order: Order, place: int, now: Instant) -> None:
         """Somebody gives an open order to another warehouse; what is allocated for it moves along."""
         self.advance(now)
-        for sku, units in self._needs(order).items():
+        for sku, units in self.needs(order).items():
             self._unallocate(order, sku, units)
             there = self.bins.get((sku, place))
             if there is not None:
@@ -407,7 +407,7 @@ class World:
         order.imported = order.ext_modified = now
         order.ext_status = "AWAITING_SHIPMENT"
         order.ext_place = self._route(order)
-        for sku, units in self._needs(order).items():
+        for sku, units in self.needs(order).items():
             if (sku, order.ext_place) in self.bins:
                 self.bins[sku, order.ext_place].routed += units
         allocate = self._lag("allocate", order.number, self.config.allocate_ms)
@@ -424,14 +424,14 @@ class World:
         return all(
             (b := self.bins.get((sku, place))) is not None
             and b.on_hand - b.locked - (b.routed if beside_routed else 0) >= units
-            for sku, units in self._needs(order).items()
+            for sku, units in self.needs(order).items()
         )
 
     def _allocate(self, order: Order, now: Instant) -> None:
         if order.ext_status != "AWAITING_SHIPMENT" or order.ext_place is None:
             return
         order.allocated = True
-        for sku, units in self._needs(order).items():
+        for sku, units in self.needs(order).items():
             each = self.bins.get((sku, order.ext_place))
             if each is not None:
                 each.allocated += units
@@ -451,7 +451,7 @@ class World:
         heard_ms = self._lag("hear", order.number, self.config.hear_ms) if mirrored else 0
         if not heard_ms:
             self._hear_of_shipment(order, now)
-        for sku, units in self._needs(order).items():
+        for sku, units in self.needs(order).items():
             if order.cancelled is None:
                 # A cancel has given its units back already; nothing is given back twice.
                 self._demand[sku] = self._demand.get(sku, 0) - units
@@ -471,7 +471,7 @@ class World:
         if order.cancelled is None:
             order.fulfilled, order.updated = True, now
             order.visible = max(order.visible, now)
-        for sku, units in self._needs(order).items():
+        for sku, units in self.needs(order).items():
             self._unallocate(order, sku, units)
             if late:
                 self._push_later(sku, now)
@@ -485,7 +485,7 @@ class World:
     def _cancel_in_extensiv(self, order: Order, now: Instant) -> None:
         if order.ext_status == "AWAITING_SHIPMENT" and order.shipped is None:
             order.ext_status, order.ext_modified = "CANCELLED", now
-            for sku, units in self._needs(order).items():
+            for sku, units in self.needs(order).items():
                 self._unallocate(order, sku, units)
                 self._push_later(sku, now)
 
@@ -531,7 +531,8 @@ class World:
         there = sum(max(0, b.on_hand - b.locked) for b in self._bins(component))
         return there - self._demand.get(component, 0)
 
-    def _needs(self, order: Order) -> dict[str, int]:
+    def needs(self, order: Order) -> dict[str, int]:
+        """Eaches of each component that an order takes off the shelf; of codes that nobody knows: nothing."""
         needs: dict[str, int] = {}
         for code, units in order.lines:
             item = self.stores[order.store].by_sku.get(code) if order.store else None

@@ -6,7 +6,6 @@ configuration. Every series is there from the start, since a rate does not see t
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -26,7 +25,7 @@ from reconcilerd.domain.guards import GOES, Verdict
 from reconcilerd.domain.names import FeedName, Instant
 from reconcilerd.domain.policy import Mode
 from reconcilerd.domain.registry import RESETS
-from reconcilerd.ledger.disk import log_of
+from reconcilerd.ledger.disk import log_of, size_of
 from reconcilerd.tally import MINUTES, Histogram
 from reconcilerd.transport.credentials import ClientCredentials
 from reconcilerd.web.sources import Sources
@@ -429,19 +428,12 @@ def _alerts(sources: Sources) -> Iterator[Metric]:
 
 
 def _ledger(sources: Sources) -> Iterator[Metric]:
-    yield _plain("db_size_bytes", "The ledger's file.", _size(sources.ledger))
-    yield _plain("wal_size_bytes", "Its write-ahead log.", _size(log_of(sources.ledger)))
+    yield _plain("db_size_bytes", "The ledger's file.", size_of(sources.ledger))
+    yield _plain("wal_size_bytes", "Its write-ahead log.", size_of(log_of(sources.ledger)))
     yield _histogram("db_write_seconds", "Transactions that were made durable.", (), [((), sources.commits)])
     backup = sources.last_backup()
     if backup is not None:
         yield _plain("last_backup_timestamp_seconds", "When the last good backup was made.", _seconds(backup))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 def _of(feed: FeedName) -> tuple[str, str]:

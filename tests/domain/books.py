@@ -4,10 +4,13 @@ from types import MappingProxyType
 
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import (
+    CorrectionPlanned,
+    CorrectionSent,
     ListingDeclared,
     OrderLine,
     OrderObserved,
     OrderStatus,
+    Outcome,
     ProductObserved,
     ProductType,
     SlotObserved,
@@ -110,3 +113,24 @@ def position_at(book: Book, now: int) -> Position:
 def claimed(book: Book, now: int, *kinds: ClaimKind) -> int:
     """Units of SKU a claimed by any of these kinds at a moment."""
     return sum(c.units for c in position_at(book, now).claims if c.component == "a" and c.kind in kinds)
+
+
+def written(id_: str, target: int, read: int, based_on: int, at: int, **more: object) -> CorrectionPlanned:
+    """The one slot of SKU a is to show another number."""
+    return CorrectionPlanned(
+        id_,
+        SLOT,
+        "a",
+        read,
+        Instant(based_on),
+        target,
+        "lag",
+        "share",
+        Instant(at),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def accepted(id_: str, at: int) -> CorrectionSent:
+    """The channel took a write; when it has its effect nobody tells."""
+    return CorrectionSent(id_, SLOT, Outcome.ACCEPTED, "", Instant(at), Instant(at))

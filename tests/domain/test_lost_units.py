@@ -10,7 +10,6 @@ from reconcilerd.domain.book import Book
 from reconcilerd.domain.claims import settle_orders, sold_since
 from reconcilerd.domain.facts import (
     EXTENSIV,
-    CorrectionPlanned,
     CorrectionSent,
     Fact,
     ListingDeclared,
@@ -32,7 +31,19 @@ from reconcilerd.domain.position import ClaimKind
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.room import room_of
 from reconcilerd.ledger.store import Ledger
-from tests.domain.books import LAG_MS, SLOT, UK, order, position_at, row, see, shop_book, swept
+from tests.domain.books import (
+    LAG_MS,
+    SLOT,
+    UK,
+    accepted,
+    order,
+    position_at,
+    row,
+    see,
+    shop_book,
+    swept,
+    written,
+)
 
 AUTO = Rails(Mode.AUTO)
 US = ChannelName("us")
@@ -72,25 +83,6 @@ def sees(
 ) -> SlotObserved:
     state = SlotState.BUYABLE if quantity is not None or gone else SlotState.UNTRACKED
     return SlotObserved(slot, code, "A", quantity, state, False, Instant(at), Instant(at), gone=gone)
-
-
-def written(id_: str, target: int, read: int, based_on: int, at: int, **more: object) -> CorrectionPlanned:
-    return CorrectionPlanned(
-        id_,
-        SLOT,
-        "a",
-        read,
-        Instant(based_on),
-        target,
-        "lag",
-        "share",
-        Instant(at),
-        **more,  # type: ignore[arg-type]
-    )
-
-
-def accepted(id_: str, at: int) -> CorrectionSent:
-    return CorrectionSent(id_, SLOT, Outcome.ACCEPTED, "", Instant(at), Instant(at))
 
 
 def raises(book: Book, now: int) -> dict[str, tuple[int, int]]:

@@ -7,10 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.position import ClaimKind
-from tests.domain.books import SLOT, position_at, see, shop_book, swept
+from tests.domain.books import SLOT, accepted, position_at, see, shop_book, swept, written
 
 APPLY_MAX_MS = 40_000
 HOUR_MS = 3_600_000
@@ -30,13 +29,8 @@ def plan(book: Book, id_: str, target: int, at: int) -> None:
     track = book.slots[SLOT]
     assert track.value is not None
     under = tuple((w.id, w.target, w.before, w.based_on, w.sent) for w in track.open)
-    now = Instant(at)
-    book.take(
-        CorrectionPlanned(
-            id_, SLOT, "a", track.value, track.as_of, target, "lag", "share", now, under=under or None
-        )
-    )
-    book.take(CorrectionSent(id_, SLOT, Outcome.ACCEPTED, "", now, now))
+    book.take(written(id_, target, track.value, track.as_of, at, under=under or None))
+    book.take(accepted(id_, at))
 
 
 def kept_back(book: Book, now: int) -> int:

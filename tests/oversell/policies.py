@@ -24,7 +24,7 @@ from reconcilerd.trial import stage as trial
 from reconcilerd.trial.blame import Blame, Readings
 from reconcilerd.trial.oracle import Oracle
 from reconcilerd.trial.stage import START
-from tests.oversell.unread import Unread
+from tests.oversell.untold import Untold
 from tests.oversell.worlds import Setting
 from tests.world.baseline import blind, buffered, correction, in_flight, only_reads, send, write_by_hand
 from tests.world.noise import WARM_UP_S, noisy_faults, trade
@@ -66,7 +66,7 @@ class Run:
     """Eaches that raises offered beyond the truth when they took effect, whoever could have known."""
     broken: tuple[str, ...] = ()
     """Invariants that the daemon itself saw broken."""
-    unread: float = 0.0
+    untold: float = 0.0
     """Those of the hidden unit-minutes of which no system told."""
 
 
@@ -83,7 +83,7 @@ def run(setting: Setting, policy: str, seed: int) -> Run:
     world, rules, faults = setting.world(seed), setting.policy(), noisy_faults(seed)
     readings = Readings(faults)
     blame = Blame(Oracle(world, rules, readings.began))
-    unread = Unread(world)
+    untold = Untold(world)
     world.watch = lambda item, quantity, _now: blame.wrote(item, quantity)
 
     def prepare(stage: Stage) -> None:
@@ -97,7 +97,7 @@ def run(setting: Setting, policy: str, seed: int) -> Run:
         stage.world.finish_score(stage.clock())
         stage.world.tally.score, blame.units = Score(), 0
         async with anyio.create_task_group() as group:
-            group.start_soon(unread.watch)
+            group.start_soon(untold.watch)
             if policy == OMNISCIENT:
                 group.start_soon(Omniscient(stage, blame).work)
             elif policy != OURS:
@@ -129,7 +129,7 @@ def run(setting: Setting, policy: str, seed: int) -> Run:
         hidden=score.hidden / 60_000,
         writes=score.writes,
         sold=score.sold,
-        unread=unread.minutes,
+        untold=untold.minutes,
         broken=tuple(str(each) for each in stopped(stage.built.daemon.desk.book)),
     )
 

@@ -34,7 +34,7 @@ class Row:
     """The seeds that oversold, worst first."""
     broken: tuple[str, ...] = ()
     """Invariants that the daemon saw broken, each with its seed."""
-    unread: float = 0.0
+    untold: float = 0.0
     """Those of the hidden unit-minutes of which no system told."""
 
     @property
@@ -79,7 +79,7 @@ def _row(world: str, policy: str, runs: Sequence[Run]) -> Row:
         writes_per_sale=sum(each.writes for each in runs) / max(1, sum(each.sold for each in runs)),
         self_made_in_effect=sum(each.self_made_in_effect for each in runs) / count,
         worst=tuple(each.seed for each in worst),
-        unread=sum(each.unread for each in runs) / count,
+        untold=sum(each.untold for each in runs) / count,
         broken=tuple(f"seed {each.seed}: {what}" for each in runs for what in each.broken),
     )
 
@@ -132,7 +132,7 @@ def _against_in_flight(ours: Row, theirs: Row, known: Row | None) -> tuple[Verdi
 
 
 def _hidden(row: Row) -> str:
-    return f"{row.hidden:.0f} ({row.unread:.0f} untold)"
+    return f"{row.hidden:.0f} ({row.untold:.0f} untold)"
 
 
 def _total(row: Row) -> int:
@@ -164,7 +164,7 @@ def _row_as_json(row: Row) -> Mapping[str, object]:
         "self_made_in_effect": round(row.self_made_in_effect, 4),
         "refused_sales": round(row.refused, 4),
         "hidden_unit_minutes": round(row.hidden, 2),
-        "unread_unit_minutes": round(row.unread, 2),
+        "untold_unit_minutes": round(row.untold, 2),
         "writes_per_sale": round(row.writes_per_sale, 4),
     }
 

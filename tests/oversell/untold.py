@@ -15,7 +15,7 @@ LOOK_S = 5.0
 
 
 @dataclass
-class Unread:
+class Untold:
     """Looks at a world now and then. ``minutes``: unit-minutes hidden of which no system told."""
 
     world: World
@@ -30,36 +30,30 @@ class Unread:
     def units(self) -> int:
         """Units hidden now of which no system tells."""
         hidden = self.world.tally.hidden_now()
-        taken = self._taken() if hidden else Counter[str]()
+        told = self._told() if hidden else Counter[str]()
         return sum(
-            min(units, max(0, self.world.shippable(sku) - self._told(sku, taken)))
+            min(units, max(0, self.world.shippable(sku) - self._could_ship(sku, told)))
             for sku, units in hidden.items()
         )
 
-    def _told(self, sku: str, taken: Counter[str]) -> int:
-        """What could ship of a SKU by what Extensiv says is there and all orders anybody knows."""
-        there = Counter[str]()
+    def _could_ship(self, sku: str, told: Counter[str]) -> int:
+        return max(0, min(told[name] // count for name, count in self.world.uses(sku).items()))
+
+    def _told(self) -> Counter[str]:
+        """Eaches left of each component (or lacking) by what Extensiv says is there and all orders anybody knows."""
+        left = Counter[str]()
         for (component, _), each in self.world.bins.items():
-            there[component] += max(0, each.copied - each.locked)
-        uses = self.world.uses(sku).items()
-        return max(0, min((there[name] - taken[name]) // count for name, count in uses))
-
-    def _taken(self) -> Counter[str]:
-        """Eaches of each component that orders take, as far as anybody has heard."""
-        taken = Counter[str]()
+            left[component] += max(0, each.copied - each.locked)
+        refreshed = self.world.copied_at[-1] if self.world.copied_at else 0
         for order in self.world.orders.values():
-            for code, units in order.lines if self._takes(order) else ():
-                item = self.world.stores[order.store].by_sku[code] if order.store else None
-                sku, each = (item.sku, item.each) if item else (code, 1)
-                for name, count in self.world.uses(sku).items():
-                    taken[name] += units * each * count
-        return taken
+            if self._takes(order, refreshed):
+                left.subtract(self.world.needs(order))
+        return left
 
-    def _takes(self, order: Order) -> bool:
+    def _takes(self, order: Order, refreshed: int) -> bool:
         """Whether it is open as Extensiv has heard, or the copy of its place still holds what has left."""
         if order.cancelled is not None:
             return False
         if order.shipped is None or order.ext_status != "SHIPPED":
             return True
-        refreshed = max(self.world.copied_at, default=0)
         return self.world.places[order.ext_place or 0].mirror and order.shipped > refreshed
