@@ -315,11 +315,10 @@ def revert(pass_: str, do: bool, reason: str, for_s: float | None, config: Path,
 
     What is put back is pinned for a while: else the daemon would correct it at once.
     """
-    from reconcilerd.cli.plan import show
     from reconcilerd.cli.plan_text import reverted
 
     request = {"op": "revert", "pass": pass_, "apply": do, "reason": reason, "for_s": for_s}
-    return show(answer(config, request), reverted, as_json=as_json)
+    return _show(answer(config, request), as_json, reverted)
 
 
 @cli.command()

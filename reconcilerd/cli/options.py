@@ -45,9 +45,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="The answer a
 def show(answer: dict[str, Any], as_json: bool, text: Callable[[dict[str, Any], int], str]) -> int:
     """Print an answer; its exit code. ``text``: the answer within so many columns."""
     if "error" in answer:
-        said = error_of(answer) if as_json else f"reconcilerd: {visible(answer['error']['message'], LINES)}"
-        click.echo(said, err=True)
-        return int(answer["exit_code"])
+        return fail(answer, as_json=as_json)
     if as_json:
         print_json(answer)
     else:
@@ -67,8 +65,20 @@ def print_json(answer: Mapping[str, Any]) -> None:
 
 def refuse(message: str, code: int, *, as_json: bool) -> int:
     """Print why a command does not do what was asked; its exit code."""
-    click.echo(as_error(message, code) if as_json else f"reconcilerd: {visible(message, LINES)}", err=True)
+    click.echo(as_error(message, code) if as_json else _refusal(message), err=True)
     return code
+
+
+def fail(answer: Mapping[str, Any], *, as_json: bool) -> int:
+    """Print the error that an answer is; its exit code."""
+    click.echo(error_of(answer) if as_json else _refusal(str(answer["error"]["message"])), err=True)
+    return int(answer["exit_code"])
+
+
+def _refusal(message: str) -> str:
+    from reconcilerd.cli.render import refusal, width
+
+    return refusal(visible(message, LINES), width())
 
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}

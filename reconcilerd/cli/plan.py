@@ -11,10 +11,9 @@ from typing import Any
 import click
 
 from reconcilerd.cli import plan_text, render
-from reconcilerd.cli.exits import error_of
-from reconcilerd.cli.options import print_json
+from reconcilerd.cli.options import fail, refuse, show
 from reconcilerd.cli.socket_client import answer
-from reconcilerd.domain.visible import LINES, all_visible, visible
+from reconcilerd.domain.visible import all_visible, visible
 
 MAX_FILE = 30_000_000
 """Bytes; a plan of a hundred thousand corrections is smaller."""
@@ -56,7 +55,7 @@ def make(
             said = plan_text.written(name, all_visible(told), render.width(), markdown=markdown)
             click.echo(text.rstrip() if as_json and not markdown else said)
     except BadFile as bad:
-        return _bad(bad, as_json=as_json)
+        return refuse(str(bad), 2, as_json=as_json)
     return int(told["exit_code"])
 
 
@@ -65,35 +64,9 @@ def carry_out(config: Path, name: str, reason: str, *, as_json: bool) -> int:
     try:
         plan = read(name)
     except BadFile as bad:
-        return _bad(bad, as_json=as_json)
+        return refuse(str(bad), 2, as_json=as_json)
     told = answer(config, {"op": "apply", "apply": True, "plan": plan, "reason": reason})
-    return show(told, plan_text.applied, as_json=as_json)
-
-
-def show(told: dict[str, Any], text: Any, *, as_json: bool) -> int:
-    """Print an answer; its exit code."""
-    if "error" in told:
-        return fail(told, as_json=as_json)
-    if as_json:
-        print_json(told)
-    else:
-        click.echo(text(all_visible(told), render.width()))
-    return int(told["exit_code"])
-
-
-def _bad(bad: BadFile, *, as_json: bool) -> int:
-    return fail({"error": {"message": str(bad)}, "exit_code": 2}, as_json=as_json)
-
-
-def fail(told: dict[str, Any], *, as_json: bool) -> int:
-    """Print a refusal."""
-    message = (
-        error_of(told)
-        if as_json
-        else plan_text.refusal(visible(told["error"]["message"], LINES), render.width())
-    )
-    click.echo(message, err=True)
-    return int(told["exit_code"])
+    return show(told, as_json, plan_text.applied)
 
 
 def read(name: str) -> dict[str, Any]:

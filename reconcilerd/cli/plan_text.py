@@ -252,12 +252,3 @@ def pins(told: Answer, columns: int) -> str:
 def lifted(told: Answer, columns: int) -> str:
     """Which pins are gone."""
     return "\n".join(wrap(f"lifted: {', '.join(told['lifted'])}", columns, subsequent_indent="    "))
-
-
-def refusal(message: str, columns: int) -> str:
-    """Why not, line by line."""
-    lines = []
-    for line in f"reconcilerd: {message}".splitlines():
-        indent = line[: len(line) - len(line.lstrip())]
-        lines += wrap(line, columns, subsequent_indent=indent + "  ") or [""]
-    return "\n".join(lines)

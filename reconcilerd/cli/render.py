@@ -21,6 +21,15 @@ def width() -> int:
     return max(40, min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns))
 
 
+def refusal(message: str, columns: int) -> str:
+    """Why a command does not do what was asked: lines that fit, each as far in as it was."""
+    lines = []
+    for line in f"reconcilerd: {message}".splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += wrap(line, columns, subsequent_indent=indent + "  ") or [""]
+    return "\n".join(lines)
+
+
 def sheets(answer: dict[str, Any], columns: int) -> str:
     """The whole answer to ``reconcile``."""
     parts = [sheet(each, answer, columns) for each in answer["skus"]]

@@ -72,6 +72,18 @@ def test_no_line_is_wider_than_asked_and_no_sku_is_cut(
         assert all(row["channel"] in text for row in one["channels"])
 
 
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_a_refusal_fits_too_loses_no_word_and_keeps_what_is_set_in(columns: int) -> None:
+    fault = "channel 'shop-uk' draws on a warehouse that no listing of it was ever read from; name another or none"
+    said = render.refusal(f"the configuration has faults:\n  config.toml:12: {fault}", columns)
+    first, *rest = said.split("\n")
+    assert first == "reconcilerd: the configuration has faults:"
+    assert rest[0].startswith("  config.toml:12: ")
+    assert all(line.startswith("    ") for line in rest[1:])
+    assert max(map(len, rest)) <= columns
+    assert " ".join(" ".join(rest).split()) == f"config.toml:12: {fault}"
+
+
 def test_a_sound_sku_is_in_step(sheets: dict[str, dict[str, Any]]) -> None:
     answer = sheets["sound"]
     assert answer["exit_code"] == 0
