@@ -158,13 +158,10 @@ class Oracle:
         return self._orders.get(component, {})
 
     def _takes(self, order: Order) -> Iterator[tuple[str, int]]:
-        """Eaches of each component, codes as the daemon writes them."""
+        """Eaches of each component, codes as the daemon writes them: those that differ in case alone are one."""
         needs: dict[str, int] = {}
-        for code, units in order.lines:
-            item = self.world.stores[order.store].by_sku.get(code) if order.store else None
-            sku, each = (item.sku, item.each) if item else (code, 1)
-            for name, count in self.world.uses(sku).items() if sku in self.world.products else ():
-                needs[name.casefold()] = needs.get(name.casefold(), 0) + units * each * count
+        for name, units in self.world.needs(order).items():
+            needs[name.casefold()] = needs.get(name.casefold(), 0) + units
         yield from needs.items()
 
     def turned(self, fact: RegimeSwitched) -> None:
