@@ -349,7 +349,7 @@ class Book:
         derived: tuple[Fact, ...] = track.observe(fact, self.orders, channel, rate, ours=ours, new=new)
         if track.foreign is not None and fact.slot in self.joins().pushed:
             track.foreign = None  # Extensiv is a writer of it by declaration: its pushes are no tug of war
-        derived += tug_of_war(track, self.latches, self.policy.limits)
+        derived += tug_of_war(track, self.latches, self.policy.limits, self.orders)
         if value_before is not None and track.value != value_before:
             derived += self._keep(slots_feed(fact.slot.channel), fact.about, value_before, 0, fact.as_of)
         if before is None and self._joins is not None and not fact.gone:

@@ -1,18 +1,26 @@
 """What one slot's writes have met lately: other hands that change it back, refusals, how often it was written."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from reconcilerd.domain.names import Instant
 
 HOUR_MS = 3_600_000
 
 
+class Hand(NamedTuple):
+    """Somebody else changed a number of ours that had been read back: in (since, at], by so many units."""
+
+    since: Instant
+    at: Instant
+    by: int
+
+
 @dataclass(slots=True)
 class Habits:
     """Moments and counts of one slot, kept in memory: a restart begins them anew, what tripped stays latched."""
 
-    hands: list[Instant] = field(default_factory=list)
-    """When somebody else changed a number of ours that had been read back."""
+    hands: list[Hand] = field(default_factory=list)
     tries: list[Instant] = field(default_factory=list)
     """When we planned a write."""
     refused: tuple[int, int] = (-1, 0)
@@ -23,14 +31,14 @@ class Habits:
     def good(self, number: int) -> None:
         self.last_good = max(self.last_good, number)
 
-    def changed_away(self, at: Instant, window_ms: int) -> int:
-        """Somebody else did it again; how often within the window."""
-        self.hands = [each for each in self.hands if each > at - window_ms] + [at]
-        return len(self.hands)
+    def changed_away(self, hand: Hand, window_ms: int) -> list[Hand]:
+        """Somebody else did it again; all that did within the window."""
+        self.hands = [each for each in self.hands if each.at > hand.at - window_ms] + [hand]
+        return self.hands
 
     def no_hand(self, since: Instant) -> None:
         """What was seen after ``since`` was a reading that proved wrong, and nobody's doing."""
-        self.hands = [each for each in self.hands if each <= since]
+        self.hands = [each for each in self.hands if each.at <= since]
 
     def tried(self, at: Instant) -> None:
         self.tries = [each for each in self.tries if each > at - HOUR_MS] + [at]

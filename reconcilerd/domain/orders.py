@@ -28,6 +28,8 @@ Code = tuple[ChannelName, str]
 """A channel and the listing SKU that an order line names there."""
 
 _FOR_EVER = Instant(1 << 62)
+RECORD_MS = 5_000
+"""How far the record of an order may be from what happened: clocks differ, and records have whole seconds."""
 LINES_KEPT = 200
 
 ANY_NUMBER = "(.*)"
@@ -281,6 +283,8 @@ class OrderBook:
     """The most that was ever said to be sold there, cancelled or not: what a fall of its number is told by. Said by
     the channel, or by Extensiv where it knows an order before the channel's own list shows it.
     """
+    _returned: dict[Code, Timeline] = field(default_factory=dict)
+    """What a channel's customers gave back of that: cancelled whole, or taken off an order."""
     _taken: dict[Code, Timeline] = field(default_factory=dict)
     """What orders took by the newest side of each."""
     _unmatched: dict[ChannelName, Timeline] = field(default_factory=dict)
@@ -348,6 +352,7 @@ class OrderBook:
             if told:
                 units = sum(line.units for each in told for line in each.lines if line.listing_sku == code[1])
                 first.put(order.key, told[0].placed, max(first.of(order.key), units))
+            self._give_back(order.key, theirs, code)
             _count_on(
                 self._taken.setdefault(code, Timeline()), order, order.newest, code, heard, order.others
             )
@@ -356,6 +361,19 @@ class OrderBook:
             unmatched.drop(order.key)
         else:
             unmatched.put(order.key, side.placed, int(order.in_extensiv is None))
+
+    def _give_back(self, key: OrderKey, side: OrderObserved | None, code: Code) -> None:
+        """Keep how much less of a listing an order takes by its channel than it once did, and since when."""
+        back = self._returned.setdefault(code, Timeline())
+        if side is None:
+            back.drop(key)
+            return
+        over = side.status is OrderStatus.CANCELLED
+        left = 0 if over else sum(line.units for line in side.lines if line.listing_sku == code[1])
+        fewer = self._placed[code].of(key) - left
+        # Later changes of the order, a parcel or a note, are no moment at which it gave anything back.
+        if fewer != back.of(key):
+            back.put(key, side.modified if side.ended_at is None else side.ended_at, fewer)
 
     def standing(self, channel: ChannelName, code: str) -> Iterator[Order]:
         """Orders with a line of this listing code that may still take units off a shelf, in order of arrival."""
@@ -394,7 +412,7 @@ class OrderBook:
         return key in self._heard
 
     def _drop(self, code: Code, key: OrderKey) -> None:
-        for lines in (self._sales, self._placed, self._taken):
+        for lines in (self._sales, self._placed, self._returned, self._taken):
             lines[code].drop(key)
 
     def large_line(self, channel: ChannelName) -> int:
@@ -421,6 +439,14 @@ class OrderBook:
     def placed(self, channel: ChannelName, code: str, since: Instant, until: Instant) -> int:
         """Units of this listing in the channel's own orders placed in (since, until], whatever became of them."""
         return _within(self._placed, (channel, code), since, until)
+
+    def returned(self, channel: ChannelName, code: str, since: Instant, until: Instant) -> int:
+        """Units of this listing that the channel's own orders gave back in (since, until]: cancelled, or taken off.
+
+        Or so shortly before or after that clocks and records of whole seconds may have moved them there.
+        """
+        span = Instant(since - RECORD_MS), Instant(until + RECORD_MS)
+        return _within(self._returned, (channel, code), *span)
 
     def taken_since(self, channel: ChannelName, code: str, since: Instant) -> int:
         """Units of this listing in orders placed, or first heard of, after ``since``; cancelled ones left out."""

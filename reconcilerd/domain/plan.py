@@ -12,11 +12,11 @@ from reconcilerd.domain.drift import Cause, Drift, diff
 from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import NEEDS_A_PERSON, Change, Rails, Verdict, covers, judge, stale_peers
 from reconcilerd.domain.names import Instant, Sku, SlotKey
+from reconcilerd.domain.orders import RECORD_MS
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.domain.room import Room, room_of
 from reconcilerd.domain.terms import ours
 
-SHIPMENT_DOUBT_MS = 5_000
 Wished = Mapping[SlotKey, int]
 
 
@@ -156,7 +156,7 @@ def _perhaps_twice(position: Position) -> frozenset[Sku]:
         if claim.shipped is not None
         and row.sku == claim.component
         and row.location in claim.locations
-        and claim.shipped - SHIPMENT_DOUBT_MS < row.as_of <= claim.shipped
+        and claim.shipped - RECORD_MS < row.as_of <= claim.shipped
     )
 
 

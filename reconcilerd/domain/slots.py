@@ -19,7 +19,7 @@ from reconcilerd.domain.facts import (
     SalesBuried,
     SlotObserved,
 )
-from reconcilerd.domain.habits import Habits
+from reconcilerd.domain.habits import Habits, Hand
 from reconcilerd.domain.levels import doubted_after, ended, refuted
 from reconcilerd.domain.names import Instant, SlotKey, after
 from reconcilerd.domain.orders import OrderBook
@@ -89,8 +89,8 @@ class SlotTrack:
     surprise: int = 0
     """What others added (or took, beyond any order) since our last write."""
     habits: Habits = field(default_factory=Habits)
-    foreign: Instant | None = None
-    """When another hand was last seen to have changed a number of ours; taken note of by whoever counts these."""
+    foreign: Hand | None = None
+    """Another hand, last seen to have changed a number of ours; taken note of by whoever counts these."""
     inferred: list[SaleInferred] = field(default_factory=list)
     buried: list[SalesBuried] = field(default_factory=list)
     doubt: LevelDoubted | None = None
@@ -173,14 +173,16 @@ class SlotTrack:
             found.append(self._all_fallen(fall))
             if before == self.last_written and read < before - cap:
                 known_ = orders.known(seen.slot.channel, self.code, since, seen.as_of)
-                self.foreign = seen.as_of if before - read - known_ > cap else self.foreign
+                if before - read - known_ > cap:
+                    self.foreign = Hand(since, seen.as_of, read - before)
         elif back:
             found.append(SaleInferred(seen.slot, self.as_of, seen.as_of, back, cap=0))
         elif read > before and since < seen.as_of:
             found.append(self._all_blind(SalesBuried(seen.slot, since, seen.as_of)))
-            self.surprise += read - before
+            back_again = orders.returned(seen.slot.channel, seen.listing_sku, since, seen.as_of)
+            self.surprise += max(0, read - before - back_again)
             if before == self.last_written:
-                self.foreign = seen.as_of
+                self.foreign = Hand(since, seen.as_of, read - before)
         return found
 
     def _is_overtaken(self, shows: int | None) -> bool:

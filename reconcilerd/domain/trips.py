@@ -1,25 +1,39 @@
 """What makes a rail of a single slot trip: another hand, refusals. Counted by the slot, latched by whoever folds."""
 
 from reconcilerd.domain.facts import CorrectionSent, Outcome, RailLatched
+from reconcilerd.domain.habits import Hand
 from reconcilerd.domain.latches import TUG, Latches, latch_name, quarantine_name
 from reconcilerd.domain.names import Instant, after
+from reconcilerd.domain.orders import OrderBook
 from reconcilerd.domain.policy import Limits
 from reconcilerd.domain.slots import SlotTrack
 
 
-def tug_of_war(track: SlotTrack, latches: Latches, limits: Limits) -> tuple[RailLatched, ...]:
-    """Another hand changed what had been read back as ours: so often within the window trips."""
+def tug_of_war(
+    track: SlotTrack, latches: Latches, limits: Limits, orders: OrderBook
+) -> tuple[RailLatched, ...]:
+    """Another hand changed what had been read back as ours: so often within the window trips.
+
+    What customers gave back, the store itself put back on sale. That is often heard of after the number: so all that
+    changed it lately are looked at again each time.
+    """
     if track.foreign is None:
         return ()
-    at, track.foreign = track.foreign, None
-    name = latch_name(TUG, track.slot.path)
-    times = track.habits.changed_away(at, limits.tug_window_ms)
+    hand, track.foreign = track.foreign, None
+    at, name = hand.at, latch_name(TUG, track.slot.path)
+    hands = track.habits.changed_away(hand, limits.tug_window_ms)
+    times = sum(not 0 < each.by <= _given_back(track, orders, each) for each in hands)
     if times < limits.tug_times or name in latches.on(at):
         return ()
     evidence = (
         f"changed away {times} times within {limits.tug_window_ms // 60_000} min, last to {track.value}"
     )
     return _trip(latches, name, "another hand changes what we wrote", at, evidence, limits.tug_hold_ms)
+
+
+def _given_back(track: SlotTrack, orders: OrderBook, hand: Hand) -> int:
+    assert track.seen is not None  # it was seen to change
+    return orders.returned(track.slot.channel, track.seen.listing_sku, hand.since, hand.at)
 
 
 def quarantined(

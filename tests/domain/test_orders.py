@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.facts import EXTENSIV, OrderLine, OrderObserved, OrderStatus, side_of
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey
-from reconcilerd.domain.orders import MatchRate, OrderBook, Stage, more_than_sold, stage_of
+from reconcilerd.domain.orders import RECORD_MS, MatchRate, OrderBook, Stage, more_than_sold, stage_of
 
 KEY = OrderKey(ChannelName("uk"), "1")
 IMPORT_MAX = 1_000
@@ -218,3 +218,43 @@ def test_nobody_is_told_that_a_cancelled_order_says_more_than_was_sold(
     finding = more_than_sold(book.orders[KEY], Instant(3))
     assert finding is not None
     assert finding.cleared is not told
+
+
+def takes(
+    units: int, as_of: int, status: OrderStatus = OrderStatus.OPEN, ended: int | None = None
+) -> OrderObserved:
+    """The order as its channel shows it, changed just then."""
+    return replace(seen("uk", status, as_of, ended), lines=(OrderLine("a", units),))
+
+
+def test_an_order_gives_back_what_it_once_took_and_takes_no_more_when_that_came_about() -> None:
+    book, apart = OrderBook(), 2 * RECORD_MS
+    moments = [Instant(number * apart) for number in range(8)]
+
+    def returned(number: int) -> int:
+        return book.returned(KEY.channel, "a", Instant(moments[number] - 1), moments[number])
+
+    book.take(seen(EXTENSIV, OrderStatus.OPEN, moments[0]))
+    book.take(takes(5, moments[0]))
+    assert returned(0) == 0
+    book.take(takes(3, moments[1]))
+    book.take(takes(3, moments[2], OrderStatus.SHIPPED))
+    assert [returned(each) for each in range(3)] == [0, 2, 0], "a parcel gives nothing back"
+    book.take(takes(4, moments[3]))
+    assert [returned(each) for each in range(4)] == [0, 0, 0, 1]
+    book.take(takes(0, moments[5], OrderStatus.CANCELLED, ended=moments[4]))
+    assert [returned(each) for each in range(6)] == [0, 0, 0, 0, 5, 0]
+    book.take(
+        replace(takes(4, moments[6], OrderStatus.CANCELLED, ended=moments[4]), lines=(OrderLine("a", 4),))
+    )
+    assert returned(4) == 5, "some channels leave the lines of a cancelled order as they were"
+    assert book.returned(KEY.channel, "b", moments[0], moments[7]) == 0
+
+
+def test_what_an_order_gave_back_counts_a_little_before_and_after_its_record() -> None:
+    book = OrderBook()
+    book.take(takes(2, 0))
+    book.take(takes(0, 100_000, OrderStatus.CANCELLED, ended=100_000))
+    spans = [(100_000, 200_000), (100_000 + RECORD_MS, 200_000), (0, 99_999), (0, 100_000 - RECORD_MS - 1)]
+    found = [book.returned(KEY.channel, "a", Instant(since), Instant(until)) for since, until in spans]
+    assert found == [2, 0, 2, 0]

@@ -13,8 +13,8 @@ from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, LocationName, Sku
+from reconcilerd.domain.orders import RECORD_MS
 from reconcilerd.domain.plan import (
-    SHIPMENT_DOUBT_MS,
     Wants,
     exposure,
     hidden,
@@ -216,7 +216,7 @@ def test_a_row_read_just_before_a_shipments_record_is_read_again(late: int) -> N
     gone = replace(claim(3, ClaimKind.SHIPPED, where=frozenset({A})), shipped=shipped)
     stock = replace(row(A, 5), as_of=Instant(shipped + late))
     where = position([offer("uk")], [stock], [gone])
-    assert (make_plan(where, AUTO).wants.stock == {"x"}) == (-SHIPMENT_DOUBT_MS < late <= 0)
+    assert (make_plan(where, AUTO).wants.stock == {"x"}) == (-RECORD_MS < late <= 0)
 
 
 def test_a_correction_goes_under_the_newest_approval_that_covers_it() -> None:

@@ -8,6 +8,7 @@ from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
+    OrderStatus,
     Outcome,
     RailLatched,
     SlotObserved,
@@ -16,7 +17,7 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.latches import quarantine_name
 from reconcilerd.domain.names import Instant, LocationName, Sku
-from tests.domain.books import SLOT, shop_book
+from tests.domain.books import SLOT, order, shop_book
 
 MINUTE = 60_000
 
@@ -88,6 +89,43 @@ def test_a_reading_that_proves_wrong_is_no_other_hand() -> None:
         assert bool(latches(shows(book, 90, at + MINUTE))) is trips, "what was changed indeed still counts"
         writes(book, 20, at := at + 2 * MINUTE)
         shows(book, 20, at := at + MINUTE)
+
+
+def cancels(book: Book, number: int, at: int, heard: int) -> None:
+    """A customer cancels what was ordered long ago, and the channel's list of orders shows it later."""
+    sold = order("uk", OrderStatus.OPEN, 0, placed=-10 * MINUTE, units=2, number=f"{number}")
+    left = (replace(sold.lines[0], units=0),)
+    gone = replace(sold, status=OrderStatus.CANCELLED, lines=left, ended_at=Instant(at), as_of=Instant(heard))
+    book.take(replace(gone, modified=Instant(heard)))
+
+
+@pytest.mark.parametrize(("more", "trips"), [(0, False), (1, True)])
+def test_what_customers_give_back_was_put_back_by_no_other_hand(more: int, trips: bool) -> None:
+    """Though it is heard of after the number has risen, and the last of it not yet."""
+    book, at, found = shop_book(0), 0, list[str]()
+    for number in range(6):
+        book.take(order("uk", OrderStatus.OPEN, 0, placed=-10 * MINUTE, units=2, number=f"{number}"))
+    shows(book, 10, at)
+    for number in range(6):
+        at += 5 * MINUTE
+        writes(book, 20, at)
+        shows(book, 20, at + MINUTE)
+        found += latches(shows(book, 22 + more, at + 2 * MINUTE))
+        cancels(book, number, at + MINUTE + 500, at + 3 * MINUTE)
+    assert (found[:1] == ["tug-of-war:uk/item/"]) is trips
+    assert book.slots[SLOT].habits.hands
+
+
+def test_of_what_customers_gave_back_by_then_nobody_says_that_somebody_else_moved_it() -> None:
+    book = shop_book(0)
+    book.take(order("uk", OrderStatus.OPEN, 0, placed=-10 * MINUTE, units=2, number="0"))
+    shows(book, 10, 0)
+    writes(book, 20, MINUTE)
+    cancels(book, 0, 2 * MINUTE, 2 * MINUTE)
+    shows(book, 22, 3 * MINUTE)
+    assert book.slots[SLOT].surprise == 0
+    shows(book, 25, 4 * MINUTE)
+    assert book.slots[SLOT].surprise == 3
 
 
 def changed_away(times: int) -> tuple[Book, int, list[str]]:
