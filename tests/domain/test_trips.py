@@ -76,6 +76,20 @@ def test_what_sells_or_drifts_by_itself_is_no_other_hand() -> None:
     assert found == []
 
 
+def test_what_orders_say_was_sold_was_taken_by_no_other_hand() -> None:
+    """Nor what may well have been sold besides."""
+    book, at, found = shop_book(0), 0, list[str]()
+    shows(book, 200, at)
+    for number in range(4):
+        at += 5 * MINUTE
+        writes(book, 200, at)
+        for one in range(12):
+            sold = order("uk", OrderStatus.OPEN, at, placed=at + 1_000, units=5, number=f"{number}-{one}")
+            book.take(sold)
+        found += latches(shows(book, 100, at + MINUTE))
+    assert found == []
+
+
 def test_a_reading_that_proves_wrong_is_no_other_hand() -> None:
     """A feed that says something else now and then, and what is shown again at the next look."""
     book, at, found = shop_book(0), 0, list[str]()
