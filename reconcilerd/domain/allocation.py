@@ -47,6 +47,8 @@ class Because(StrEnum):
     NOT_OURS = "not_ours"
     PUT_BACK = "put_back"
     """A person wants the number of an earlier moment again."""
+    COMPARED = "compared"
+    """It shows that already; its number is in doubt, and the channel compares what it is said to show."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ BECAUSE = {
     Because.PREORDER: "its share, and its part of what is on its way, since it sells past zero",
     Because.KEPT: "what it shows already: that is within a quarter of its share and the sum is right",
     Because.DEAD_BAND: "what it shows already: the difference is below the pool's dead band",
+    Because.COMPARED: "what it shows: written for the channel to compare, since its number is in doubt",
     Because.BESIDE_PUSH: "the smaller of Extensiv's own number, which it pushes, and ours",
     Because.PUT_BACK: "what it showed before a pass that a person reverts, at most what is left",
     Because.NOT_OURS: "left as it is: the slot is not ours to write",

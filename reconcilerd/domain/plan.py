@@ -4,11 +4,12 @@ Lowers are judged first, then raises one after another, each seeing what was gra
 order of arrival at the channels ever shows more than there is (I2, I3).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated
-from reconcilerd.domain.drift import Cause, Drift, diff
+from reconcilerd.domain.drift import Cause, Drift, cause_of, diff
 from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import NEEDS_A_PERSON, Change, Rails, Verdict, covers, judge, stale_peers
 from reconcilerd.domain.names import Instant, Sku, SlotKey
@@ -88,7 +89,10 @@ def make_plan(
     entries: list[Entry] = []
     wants = Wants(stock=_perhaps_twice(position))
     shown = estimated(position, {each.slot: each.ideal for each in allocations}) if drifts else {}
-    for drift, lowers in _in_order(position, drifts):
+    # Where two are in doubt each waits for the other, and none would ever be written.
+    several = sum(each.doubted is not None for each in position.offers) > 1
+    proofs = _proofs(position, allocations, entries) if wished is None else ()
+    for drift, lowers in chain(_in_order(position, drifts), proofs):
         offer = next(each for each in position.offers if each.slot == drift.slot)
         allocation = next(each for each in allocations if each.slot == drift.slot)
         target = drift.desired if lowers else _granted(position, room, offer, drift.desired, shown)
@@ -101,8 +105,8 @@ def make_plan(
         if (
             verdict is Verdict.SEND
             and not lowers
-            and target <= drift.observed
-            and not _proves(position, offer)
+            and target <= drift.observed < drift.desired
+            and not (several and _proves(position, offer))
         ):
             verdict = Verdict.HOLD_HEADROOM
         if verdict is Verdict.SEND:
@@ -190,14 +194,22 @@ def _granted(
     return min(desired, base + max(0, spare))
 
 
-def _proves(position: Position, offer: OfferView) -> bool:
-    """Whether it is worth writing what it shows already: the compare ends the doubt for which others wait.
+def _proofs(
+    position: Position, allocations: Sequence[Allocation], entries: Sequence[Entry]
+) -> Iterator[tuple[Drift, bool]]:
+    """What is to be written as it is, for a doubt that holds others back: made once all ``entries`` were judged."""
+    waits = position.split and any(each.verdict is Verdict.HOLD_HEADROOM for each in entries)
+    judged = {each.slot for each in entries}
+    for offer, allocation in zip(position.offers, allocations, strict=True):
+        if waits and offer.slot not in judged and ours(offer) and offer.current and _proves(position, offer):
+            cause = cause_of(position, offer, allocation)
+            yield Drift(offer.slot, offer.sku, offer.current, offer.current, allocation.ideal, cause), False
 
-    Where two are in doubt each waits for the other, and none would ever be written. Zero is written for no such reason.
-    """
+
+def _proves(position: Position, offer: OfferView) -> bool:
+    """Whether to write what it shows already would end its doubt, since that compares. Zero is not written for that."""
     compares = position.channel(offer.slot.channel).compare_and_set
-    doubted = [each.slot for each in position.offers if each.doubted is not None]
-    return compares and bool(offer.current) and offer.slot in doubted and len(doubted) > 1
+    return compares and bool(offer.current) and offer.doubted is not None
 
 
 def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
@@ -250,6 +262,7 @@ def released_by(entry: Entry, at: Instant, envelopes: Sequence[EnvelopeApproved]
 
 
 def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Change, verdict: Verdict) -> Entry:
+    proof = drift.desired == drift.observed and not change.lowers
     return Entry(
         slot=offer.slot,
         sku=offer.sku,
@@ -262,7 +275,7 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
         lowers=change.lowers,
         verdict=verdict,
         cause=drift.cause,
-        because=allocation.because,
+        because=Because.COMPARED if proof else allocation.because,
         unexplained=change.unexplained,
         sold_out=change.sold_out,
         owed=offer.owed,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reconcilerd.domain.allocation import allocate
+from reconcilerd.domain.allocation import Because, allocate
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
@@ -125,6 +125,44 @@ def test_two_in_doubt_do_not_wait_for_each_other(compares: bool, verdict: Verdic
         ("us", 7, verdict),
     }
     assert check_plan(plan) == ()
+
+
+@pytest.mark.parametrize(
+    ("waits", "shows", "compares", "told"),
+    [
+        (True, 20, True, [("eu", 24, Verdict.HOLD_HEADROOM), ("us", 20, Verdict.SEND)]),
+        (True, 20, False, [("eu", 24, Verdict.HOLD_HEADROOM)]),
+        (True, 0, True, [("eu", 24, Verdict.HOLD_HEADROOM)]),
+        (False, 20, True, []),
+    ],
+)
+def test_what_is_in_doubt_and_shows_what_it_should_is_compared_where_others_wait_for_it(
+    waits: bool, shows: int, compares: bool, told: list[tuple[str, int, Verdict]]
+) -> None:
+    """Else nothing of it would ever be written, and they would wait for hours. Zero is written for no such reason."""
+    parts = {
+        "uk": (700 - 10 * shows, 70 - shows),
+        "eu": (300, 24 if waits else 30),
+        "us": (10 * shows, shows),
+    }
+    offers = [offer(name, Percent(permille), shown=units) for name, (permille, units) in parts.items()]
+    offers[2] = replace(offers[2], doubted=shows + 20)
+    where = position(offers, [stock_row(A, 100)], split=True, limits=WIDE)
+    channels = tuple(replace(each, compare_and_set=compares) for each in where.channels)
+    plan = make_plan(replace(where, channels=channels), AUTO)
+    assert [(each.slot.channel, each.target, each.verdict) for each in plan.entries] == told
+    assert check_plan(plan) == ()
+    assert [each.because for each in plan.sends] == [Because.COMPARED] * len(plan.sends)
+    assert [each.slot.channel for each in plan.drifts] == ["eu"] * waits, "what is only compared is no drift"
+
+
+def test_what_a_person_wants_put_back_compares_nothing_else() -> None:
+    offers = [offer("uk", Percent(500), shown=50), offer("eu", Percent(500), shown=40)]
+    offers[0] = replace(offers[0], doubted=60)
+    where = position(offers, [stock_row(A, 100)], split=True, limits=WIDE)
+    assert [each.slot.channel for each in make_plan(where, AUTO).sends] == ["uk"]
+    plan = make_plan(where, AUTO, wished={offers[1].slot: 50})
+    assert [(each.slot.channel, each.verdict) for each in plan.entries] == [("eu", Verdict.HOLD_HEADROOM)]
 
 
 @pytest.mark.parametrize("read", [0, 45, 51, 5_000])
