@@ -90,6 +90,8 @@ class FaultPlan:
     rates: Mapping[Fault, float] = field(default_factory=dict)
     done: list[Injected] = field(default_factory=list)
     script: Mapping[tuple[str, int], Struck] = field(default_factory=dict)
+    coming: Mapping[Fault, float] = field(default_factory=dict)
+    """The rates that begin later: what is answered until then may be given again, as it is when a record is played."""
     _armed: list[tuple[str, Fault]] = field(default_factory=list)
     _asked: dict[str, int] = field(default_factory=dict)
     _chance: Random = field(init=False)
@@ -108,7 +110,9 @@ class FaultPlan:
     def repeats(self) -> bool:
         """Whether earlier answers must be kept, since they may be given again."""
         wanted = {Fault.STALE_READ, Fault.STALE_CACHE}
-        if any(fault in self.rates for fault in wanted) or any(fault in wanted for _, fault in self._armed):
+        if not wanted.isdisjoint({*self.rates, *self.coming}) or any(
+            fault in wanted for _, fault in self._armed
+        ):
             return True
         return bool(self.script)
 

@@ -82,8 +82,9 @@ def run_trial(
     ``traded``: told every hour how many of them have passed.
     """
     clock = VirtualClock(what.begins)
-    plan = FaultPlan(seed, script=faults_of(faults).of_seed(seed))
-    trial = _Trial(what, seed, hours, faults, plan, traded)
+    strikes = faults_of(faults)
+    plan = FaultPlan(seed, script=strikes.of_seed(seed), coming=strikes.rates)
+    trial = _Trial(what, seed, hours, plan, traded)
     with (
         TemporaryDirectory(prefix="reconcilerd-trial-") as folder,
         Ledger.open(Path(folder) / "ledger.db", clock=trial.now, durable=False) as ledger,
@@ -183,11 +184,10 @@ class _Trial:
         what: Market,
         seed: int,
         hours: float,
-        faults: str,
         plan: FaultPlan,
         traded: Callable[[float], None],
     ) -> None:
-        self._what, self._seed, self._hours, self._faults, self._plan = what, seed, hours, faults, plan
+        self._what, self._seed, self._hours, self._plan = what, seed, hours, plan
         self._traded = traded
         self._stage: Stage[Kept] | None = None
         self.world = open_doors(what, in_step(what) if what.in_step else NOTHING_SHOWN)
@@ -214,7 +214,7 @@ class _Trial:
         await anyio.sleep(FIRST_READ_S)
         world.finish_score(stage.clock())
         world.tally.score = Score()
-        self._plan.rates = faults_of(self._faults).rates
+        self._plan.rates = self._plan.coming
         for after_ms, deed in script(self._what, self._seed, self._hours):
             world.at(stage.clock() + after_ms, partial(deed, world))
         passed = 0.0

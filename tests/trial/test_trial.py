@@ -187,9 +187,13 @@ def test_however_wrong_the_rates_are_nothing_is_broken_and_little_is_lost(tenths
     assert outcome.score.self_made <= 2
 
 
-def test_a_record_of_faults_strikes_again_exactly(tmp_path: Path) -> None:
-    plain = ("simulate", "--days", "0.02", "--skus", "4", "--seed", "5", "--json")
-    first = run(tmp_path, *plain, "--faults", "hostile", "--record", "struck.jsonl")
+@pytest.mark.parametrize(
+    ("faults", "skus", "seed"), [("hostile", "4", "5"), ("stale_read:0.3+stale_cache:0.3", "12", "1")]
+)
+def test_a_record_of_faults_strikes_again_exactly(tmp_path: Path, faults: str, skus: str, seed: str) -> None:
+    """Though what is answered again may have been answered first before anything struck."""
+    plain = ("simulate", "--days", "0.02", "--skus", skus, "--seed", seed, "--json")
+    first = run(tmp_path, *plain, "--faults", faults, "--record", "struck.jsonl")
     again = run(tmp_path, *plain, "--faults", "@struck.jsonl")
     assert first.returncode == again.returncode == 0, first.stderr + again.stderr
     told = [json.loads(each.stdout) for each in (first, again)]
