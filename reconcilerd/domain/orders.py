@@ -99,14 +99,14 @@ class Order:
         if known is not None and known.as_of > seen.as_of:
             return self
         seen = _understood(known, seen)
-        if seen.source != EXTENSIV:
-            return replace(self, on_channel=replace(seen, most=_most(known, seen)))
         if seen.ended_at is not None and seen.ended_at > seen.as_of:
             # It had ended when it was asked for, whatever the record says.
             seen = replace(seen, ended_at=seen.as_of)
-        if known is not None and known.status is seen.status is OrderStatus.SHIPPED:
-            # Whatever is noted on a shipped order later, its parcel left when it left.
+        if known is not None and known.ended_at is not None and known.status is seen.status:
+            # Whatever is noted on it later, it ended when it ended: its parcel left, or its customer cancelled.
             seen = replace(seen, ended_at=known.ended_at)
+        if seen.source != EXTENSIV:
+            return replace(self, on_channel=replace(seen, most=_most(known, seen)))
         if self.in_extensiv is None or self.in_extensiv.part == seen.part:
             return replace(self, in_extensiv=seen)
         return replace(self, others=(*(each for each in self.others if each.part != seen.part), seen))

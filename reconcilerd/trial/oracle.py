@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, OrderObserved, RegimeSwitched, SlotObserved
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    ListingDeclared,
+    OrderObserved,
+    OrderStatus,
+    RegimeSwitched,
+    SlotObserved,
+)
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.policy import Firmness, OfferRule, Percent, Policy, PoolMode, PoolRule
 from reconcilerd.domain.position import ClaimKind, OfferView, Position, StockView
@@ -32,6 +39,8 @@ class Oracle:
     """By component: the orders that may still take of it, each with its eaches."""
     _said: dict[tuple[str, str], list[tuple[str, int]]] = field(default_factory=dict)
     """What the last reading of an order named, by source and number."""
+    _dated_later: dict[str, Instant] = field(default_factory=dict)
+    """When orders were first read to be cancelled by a record that dates that into the future: so late it is known."""
     _mapped_wrong: set[tuple[str, str]] = field(default_factory=set)
     """Listing codes, each with its store, that Extensiv last said to be of another SKU than they are."""
     _scarce: set[str] = field(default_factory=set)
@@ -177,6 +186,8 @@ class Oracle:
         """Remember whether the last reading of an order, on either side, named what was ordered."""
         said = sorted((line.listing_sku.strip().casefold(), line.units) for line in fact.lines)
         self._said[fact.source, fact.key.number] = said
+        if fact.status is OrderStatus.CANCELLED and fact.ended_at is not None and fact.ended_at > fact.as_of:
+            self._dated_later.setdefault(fact.key.number, fact.as_of)
 
     def read_listing(self, fact: ListingDeclared) -> None:
         """Remember whether the last reading of a listing in Extensiv gave it its own SKU."""
@@ -230,7 +241,7 @@ class Oracle:
         if order.imported is not None:
             return extensiv > order.ext_modified + late
         late += max(rule.import_max_ms for rule in self.policy.channels.values())
-        return self._heard(order) and extensiv > order.cancelled + late
+        return self._heard(order) and extensiv > self._dated_later.get(order.number, order.cancelled) + late
 
     def _read(self, feed: str) -> Instant:
         return self.began.get(feed, NEVER)

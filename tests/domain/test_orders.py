@@ -94,15 +94,17 @@ def test_one_unmatched_order_of_900_does_not_stop_raises() -> None:
     assert MatchRate(4_999, 5).bad(9_990, 5)
 
 
-def test_what_was_seen_shipped_had_left_by_then_whatever_its_record_says() -> None:
-    """A date in the future would keep its units off the shelf until then."""
+@pytest.mark.parametrize("over", [OrderStatus.SHIPPED, OrderStatus.CANCELLED])
+@pytest.mark.parametrize("source", [EXTENSIV, "uk"])
+def test_what_was_seen_to_have_ended_had_by_then_whatever_its_record_says(
+    source: str, over: OrderStatus
+) -> None:
+    """A date in the future would keep its units off the shelf until then, and one that moves for ever."""
     book = OrderBook()
-    book.take(seen(EXTENSIV, OrderStatus.SHIPPED, 4, 10**9))
-    assert (side := book.orders[KEY].in_extensiv) is not None
-    assert side.ended_at == 4
-    book.take(seen(EXTENSIV, OrderStatus.SHIPPED, 9, 3))
-    assert (side := book.orders[KEY].in_extensiv) is not None
-    assert side.ended_at == 4
+    for as_of, ended in ((4, 10**9), (9, 3), (12, 10**9)):
+        book.take(seen(source, over, as_of, ended))
+        (side,) = book.orders[KEY].sides
+        assert side.ended_at == 4
 
 
 @given(
