@@ -35,6 +35,7 @@ class Oracle:
     policy: Policy
     began: Mapping[str, Instant]
     _seen: int = 0
+    _numbers: set[str] = field(default_factory=set)
     _orders: dict[str, dict[int, tuple[Order, int]]] = field(default_factory=dict)
     """By component: the orders that may still take of it, each with its eaches."""
     _said: dict[tuple[str, str], list[tuple[str, int]]] = field(default_factory=dict)
@@ -48,10 +49,11 @@ class Oracle:
 
     def conservation(self, position: Position) -> Found:
         """I6, I9: every open order that was read takes its units exactly once; a finished one takes none."""
+        self._meet()
         counted: dict[tuple[str, str], list[int]] = {}
         for claim in position.claims:
             if claim.kind in {*ORDERED, ClaimKind.UNHEARD}:
-                number = claim.about.partition("/")[0].partition(" ")[0]
+                number = self._number_in(claim.about)
                 waived = claim.waived if claim.waived and self._may_waive(claim.channel) else 0
                 counted.setdefault((number, claim.component), []).append(claim.units + waived)
         for component, _ in position.sold:
@@ -159,12 +161,23 @@ class Oracle:
         )
 
     def _taking(self, component: Sku) -> dict[int, tuple[Order, int]]:
+        self._meet()
+        return self._orders.get(component, {})
+
+    def _meet(self) -> None:
+        """Take up orders that came since."""
         if len(self.world.orders) > self._seen:
             for order in islice(self.world.orders.values(), self._seen, None):
+                self._numbers.add(order.number)
                 for name, units in self._takes(order):
                     self._orders.setdefault(name, {})[order.id] = (order, units)
             self._seen = len(self.world.orders)
-        return self._orders.get(component, {})
+
+    def _number_in(self, about: str) -> str:
+        """The number of the order that a claim is about: a part of it may follow, and that it was changed."""
+        plain = about.removesuffix(" changed")
+        whole = next((each for each in (about, plain) if each in self._numbers), None)
+        return plain.rpartition("/")[0] if whole is None else whole
 
     def _takes(self, order: Order) -> Iterator[tuple[str, int]]:
         """Eaches of each component, codes as the daemon writes them: those that differ in case alone are one."""

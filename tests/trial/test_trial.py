@@ -12,10 +12,10 @@ from reconcilerd.cli.wiring import paces
 from reconcilerd.config.load import load
 from reconcilerd.domain import plan as planning
 from reconcilerd.domain.invariants import Violation
-from reconcilerd.domain.names import ChannelName, Sku
+from reconcilerd.domain.names import ChannelName, Instant, Sku
 from reconcilerd.domain.policy import OfferRule, PoolMode
 from reconcilerd.domain.quantities import Rate
-from reconcilerd.simulator.shoppers import read_invoices
+from reconcilerd.simulator.shoppers import Invoice, Line, read_invoices
 from reconcilerd.trial.bound import settles_within_s
 from reconcilerd.trial.market import PACING, market, open_doors, script, shares_of
 from reconcilerd.trial.run import Outcome, run_trial
@@ -119,6 +119,19 @@ def test_real_orders_are_replayed_at_their_own_pace() -> None:
     assert played == sorted(played)
     assert played[-1] <= invoices[-1].at - invoices[0].at
     assert len(played) > 4
+
+
+def test_however_a_shop_numbers_its_orders_each_counts_once() -> None:
+    """A sign before it, a year and a stroke, or words and spaces: what a claim is about tells it all the same."""
+    invoices = [
+        Invoice(number, Instant(START + at * 60_000), (Line("A", "a", 1, False),), False)
+        for at, number in enumerate(
+            ["#1", "2010/1", "2010/2", "Rechnung 1", 'it\'s "1"', "#/ 1", "1 changed"]
+        )
+    ]
+    outcome = run_trial(market(1, skus=1, channels=2, invoices=invoices), 1, 0.25)
+    assert outcome.score.sold >= len(invoices) - 1
+    assert outcome.violations == ()
 
 
 def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def order(
 
     Raises ValueError, KeyError, TypeError.
     """
-    number = _text(node, "name").lstrip("#")
+    number = _text(node, "name").removeprefix("#")
     lines, findings, ship = [], [], False
     for line in _nodes(node, "lineItems"):
         gift = _flag(line, "isGiftCard", missing=False)
