@@ -71,10 +71,12 @@ def stopped(book: Book) -> list[Violation]:
 def rebuilt(book: Book, state: Iterable[Fact], now: Instant) -> Iterable[Violation]:
     """I6: a book folded anew from the ledger knows the same of every slot, and gives every listing the same share.
 
-    Readings that changed nothing are not written down one by one: what is equal counts as read when it last was.
+    Readings that changed nothing are not written down one by one: what is equal counts as read when it last was. Nor is
+    it which of them was whole: a start reads each list whole first, and until then more may be in flight, never less.
     """
     again = Book(book.policy, awake_since=book.awake_since)
     again.load(state, now)
+    again.swept_whole |= book.swept_whole
     for key, stock in again.stock.items():
         live = book.stock.get(key)
         if live is not None and same_stock(stock.row, live.row):
