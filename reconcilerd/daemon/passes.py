@@ -42,7 +42,7 @@ from reconcilerd.domain.policy import Mode, PoolMode
 from reconcilerd.domain.position import ClaimKind, Position
 from reconcilerd.domain.record import Order, PutBack, decide, record
 from reconcilerd.domain.room import Room
-from reconcilerd.domain.survey import Surveyor, Weather, weather_of
+from reconcilerd.domain.survey import Surveyor, Weather, dark_sources, weather_of
 from reconcilerd.spans import Tracer, no_spans
 from reconcilerd.transport.progress import heard, idle, rest
 
@@ -205,6 +205,8 @@ def awaited(plan: GroupPlan) -> Awaits:
             awaits |= Awaits.STOCK
         if claim.kind in BY_MOMENTS or claim.until is not None or claim.waived:
             awaits |= Awaits.TIME
+    if not position.split and any(position.channel(each.slot.channel).dark for each in position.offers):
+        awaits |= Awaits.TIME  # the longer nobody could look, the more may have been sold there
     if awaits and position.split and position.pool.mode is PoolMode.ADAPTIVE:
         awaits |= Awaits.TIME  # without a sale its speed falls, and with it what is called scarce
     return awaits
@@ -254,6 +256,7 @@ class Passes:
         """What the last plan of each pool group held, so that only news of it is written down."""
         self._groups: Groups | None = None
         self._surveyor = Surveyor(desk.book)
+        self._dark = frozenset[str]()
         self._plans: dict[Sku, GroupPlan] = {}
         """The last plan of each pool group that waits: most looks find what the last one found."""
 
@@ -284,11 +287,19 @@ class Passes:
         """Readings that were asked for may never come, and time alone ends some holds: look again."""
         for turn in count(1):
             await rest(RESTLESS_S)
+            self._look_at_the_weather()
             self._desk.ask_again()
             if turn % WHOLE_TURN == 0:
                 self._desk.look_again(round(LOOKED_LATELY_S * 1000))
             if turn % SETTLE_TURN == 0:
                 settle_orders(self._desk.book, self._desk.clock())
+
+    def _look_at_the_weather(self) -> None:
+        """Where a source goes dark, or comes back, what rests and has no news changes too."""
+        dark = dark_sources(self._desk.book, self._desk.clock())
+        if dark != self._dark:
+            self._dark = dark
+            self._desk.everybody()
 
     async def one_pass(self, groups: list[Sku], word: Word | None = None) -> tuple[GroupPlan, ...]:
         """Plan these groups in slices; make intents durable; hand them over. ``word``: as a person ordered."""

@@ -12,6 +12,8 @@ from reconcilerd.domain.names import FeedName
 from reconcilerd.domain.suspicion import Look, Suspicion, lift, look, suspicion, trip
 
 log = structlog.get_logger("reconcilerd.sweeping")
+VOID = "void"
+"""Begins why a reading of which all was read is none: a sentinel is not what it must be."""
 
 
 class Sweeping:
@@ -42,7 +44,7 @@ class Sweeping:
         book, at = self._desk.book, self._desk.clock()
         found = suspicion(self._seen, book, self._feed, sweep.rows if sweep.full else None)
         if found is not None and found.rail == SENTINEL:
-            sweep = replace(sweep, complete=False, why=f"void: sentinel {found.evidence}")
+            sweep = replace(sweep, complete=False, why=f"{VOID}: sentinel {found.evidence}")
         facts: list[Fact] = self._trip(found)
         if found is None and sweep.full:
             facts += lift(book, self._feed, at)

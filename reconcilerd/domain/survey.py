@@ -264,6 +264,14 @@ def is_dark(book: Book, channel: ChannelName, now: Instant) -> bool:
     return max(_age(book, slots_feed(channel), now), _age(book, orders_feed(channel), now)) > limit
 
 
+def dark_sources(book: Book, now: Instant) -> frozenset[str]:
+    """Channels that are dark, and the stock's feed where policy withholds of it what nobody could read for so long."""
+    dark = {str(name) for name in book.policy.channels if is_dark(book, name, now)}
+    ages = book.policy.ages
+    withheld = _age(book, STOCK_FEED, now) > ages.max_age_ms + ages.dark_grace_ms
+    return frozenset(dark | {STOCK_FEED}) if withheld else frozenset(dark)
+
+
 def _age(book: Book, feed: FeedName, now: Instant) -> int:
     read = book.sweeps.get(feed)
     return now if read is None else now - read.began

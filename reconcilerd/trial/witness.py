@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
+from reconcilerd.daemon.sweeping import VOID
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
@@ -67,6 +68,8 @@ class Witness:
     news_at: Instant = Instant(0)
     """When the truth or the calendar last changed by anybody but us, as far as ``look`` has seen."""
     _tried: dict[str, Instant] = field(default_factory=dict)
+    _void: set[str] = field(default_factory=set)
+    """Feeds whose last reading was doubted as a whole: they are read less and less often."""
     _read: dict[str, SlotObserved | StockObserved] = field(default_factory=dict)
     _before: dict[str, SlotObserved | StockObserved] = field(default_factory=dict)
     """What each row and slot was read as, and what before that."""
@@ -227,11 +230,17 @@ class Witness:
     def _sweep(self, fact: SweepRead) -> None:
         channel, last = ChannelName(fact.feed.rpartition(".")[0]), self._tried.get(fact.feed)
         rule = self.policy.channels.get(channel)
-        if rule is not None and last is not None and not self._troubled(channel, last):
+        if (
+            rule is not None
+            and last is not None
+            and not self._troubled(channel, last)
+            and fact.feed not in self._void
+        ):
             gap = fact.began - last
             if gap > 2 * rule.poll_ms + SENT_WITHIN_MS:
                 self._say("I16", f"{fact.feed}: not read for {gap // 1000} s, without trouble of its own")
         self._tried[fact.feed] = fact.began
+        (self._void.add if fact.why.startswith(VOID) else self._void.discard)(fact.feed)
         self._readings.note(fact)
 
     def _answered(self, fact: CorrectionSent) -> None:
