@@ -12,6 +12,7 @@ import anyio
 from reconcilerd.daemon.audit import audit_rest, stopped, waits
 from reconcilerd.daemon.breakers import tripped
 from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.daemon.passes import LOOKED_LATELY_S, RESTLESS_S, WHOLE_TURN
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.guards import GOES, SHORT_OF_ALLOWANCE, Verdict
 from reconcilerd.domain.invariants import Violation, check_history, check_windows
@@ -33,6 +34,7 @@ FIRST_READ_S = 600.0
 """Before anything is sold, everything is read once and shown."""
 QUIET_S = 600.0
 LOOK_S = 10.0
+IN_ITS_TURN_S = LOOKED_LATELY_S + WHOLE_TURN * RESTLESS_S + 2 * LOOK_S
 NEVER = 3
 """Bounds after which the calendar's own comings and goings are no excuse any more."""
 WAITED_OUT = 4
@@ -235,6 +237,10 @@ class _Trial:
         )
         if self.rested:
             self.violations = audit_rest(stage.built.daemon, stage.journal.ledger.everything())
+            if any(each.invariant == "I13" for each in self.violations):
+                # What time alone has ended just now is looked at in its turn, written and read back.
+                await anyio.sleep(IN_ITS_TURN_S)
+                self.violations = audit_rest(stage.built.daemon, stage.journal.ledger.everything())
         else:
             drifts = sum(len(each) for each in stage.built.daemon.passes.standing.drifts.values())
             since_s = (stage.clock() - self.witness.news_at) // 1000
