@@ -156,6 +156,16 @@ def test_what_is_in_doubt_and_shows_what_it_should_is_compared_where_others_wait
     assert [each.slot.channel for each in plan.drifts] == ["eu"] * waits, "what is only compared is no drift"
 
 
+def test_several_that_are_compared_are_so_in_the_same_order_whoever_is_listed_first() -> None:
+    parts = {"uk": (300, 30), "eu": (300, 24), "us": (200, 20), "de": (200, 20)}
+    offers = [offer(name, Percent(permille), shown=units) for name, (permille, units) in parts.items()]
+    offers[2:] = [replace(each, doubted=30) for each in offers[2:]]
+    where = position(offers, [stock_row(A, 100)], split=True, limits=WIDE)
+    plans = [make_plan(replace(where, offers=turned), AUTO) for turned in (where.offers, where.offers[::-1])]
+    assert [each.slot.channel for each in plans[0].sends] == ["de", "us"]
+    assert plans[0].entries == plans[1].entries
+
+
 def test_what_a_person_wants_put_back_compares_nothing_else() -> None:
     offers = [offer("uk", Percent(500), shown=50), offer("eu", Percent(500), shown=40)]
     offers[0] = replace(offers[0], doubted=60)
