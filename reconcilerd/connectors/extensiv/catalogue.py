@@ -84,7 +84,7 @@ class Catalogue:
             lost = {key: entry for key, entry in known.items() if key not in keys}
             why = strangers(known, keys, len(keys), feed.partition(".")[2])
             if why:
-                return len(walk.rows), why  # nothing of it is told, or the next reading would know them
+                return walk.count, why  # nothing of it is told, or the next reading would know them
             gone, back, why = await self._confirm(feed, lost)
             # What was missing from a page, and is there, is of this reading like any other row.
             more, again, _ = self._entries(feed, back)
@@ -98,7 +98,7 @@ class Catalogue:
         else:
             facts += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
         await emit(Page(feed, (*facts, *gone)))
-        return len(walk.rows) + len(back), why
+        return walk.count + len(back), why
 
     def _entries(
         self, feed: FeedName, read: Iterable[Row]

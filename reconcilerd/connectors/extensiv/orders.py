@@ -69,12 +69,12 @@ class Orders:
     async def sweep(self, cursor: str, began: Instant, emit: Emit, *, whole: bool) -> SweepRead:
         """A whole reading: every open order without a date window, and what was changed; else what was changed."""
         whole = whole or not cursor
-        count, why, shown, oldest = 0, "", set[str](), began
+        why, shown, oldest = "", set[str](), began
         for query in self._windows(cursor, began, whole=whole):
             walk = await self._walker.walk_till_still(replace(PAGINGS[ORDERS], query=query), doubt=whole)
             facts = await self._tell(walk, emit)
             shown |= {str(key_of(row, PAGINGS[ORDERS].key)) for row, _ in walk.rows}
-            count, why = count + len(walk.rows), why or walk.why or too_many_unreadable(facts)
+            why = why or walk.why or too_many_unreadable(facts)
             oldest = min(oldest, walk.began(began))
         self._ended = {
             part: each
@@ -87,7 +87,7 @@ class Orders:
             why = await self._seek(shown, emit)
         # The next window is asked for by the server's time: by ours, if it is ahead, orders would fall between.
         follow = "" if why else str(self._walker.skew.theirs(oldest))
-        return SweepRead(ORDERS, oldest, self._clock(), not why, count, 0, why, follow, full=whole)
+        return SweepRead(ORDERS, oldest, self._clock(), not why, len(shown), 0, why, follow, full=whole)
 
     def _windows(self, cursor: str, began: Instant, *, whole: bool) -> list[Query]:
         """What to ask for. However long nobody read, what ended meanwhile was changed since the last reading."""
@@ -151,7 +151,7 @@ class Orders:
             paging = replace(PAGINGS[ORDERS], query=(("orderId", part),))
             own = _only(await self._walker.glance_at(paging), part)
             if own.rows:
-                await self._tell(Walk(own.rows[-1:]), emit)
+                await self._tell(Walk(own.key, own.rows[-1:]), emit)
             else:
                 del self._doubts[part]  # a whole reading finds out whether it is gone
 
@@ -170,7 +170,7 @@ class Orders:
             found = own[1].rows or own[0].rows
             if found:
                 self._met.add(part)
-                await self._tell(Walk(found[-1:]), emit)
+                await self._tell(Walk(PAGINGS[ORDERS].key, found[-1:]), emit)
             elif any(walk.why for walk in walks):
                 unsettled += 1
             else:
@@ -200,7 +200,7 @@ def _nameless(order: OrderObserved) -> bool:
 
 def _only(walk: Walk, part: str) -> Walk:
     """The rows of one order: a server that ignores the filter shows others too."""
-    return Walk([each for each in walk.rows if str(key_of(each[0], PAGINGS[ORDERS].key)) == part])
+    return Walk(walk.key, [each for each in walk.rows if str(key_of(each[0], walk.key)) == part])
 
 
 def _ended(order: OrderObserved, word: str, asked: Instant, at: Instant) -> OrderObserved:

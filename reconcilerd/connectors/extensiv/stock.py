@@ -113,7 +113,7 @@ class Stock:
         lost = {sku for sku in self._places if sku not in read.unread and self._lacks(sku, seen.get(sku, []))}
         facts = [*read.findings]
         gone, unsettled = dict[Sku, Instant](), lost
-        walk.why = walk.why or strangers(self._places, seen.keys() | read.unread, len(walk.rows), "rows")
+        walk.why = walk.why or strangers(self._places, seen.keys() | read.unread, walk.count, "rows")
         if not walk.why:
             gone, unsettled = await self._confirm(lost, emit)
         torn: set[Sku] = set()
@@ -138,7 +138,7 @@ class Stock:
                 facts += [self._gone(sku, place, at) for place in self._forget(sku)]
         await emit(Page(STOCK, tuple(facts)))
         if walk.why:
-            return len(walk.rows), walk.why, walk.began(began)
+            return walk.count, walk.why, walk.began(began)
         self._bins.update({sku: frozenset(each.stock_id for each in seen[sku]) for sku in torn})
         self._bins_known = True
         self._to_check |= self._after_rows
@@ -148,7 +148,7 @@ class Stock:
         if denied:
             told = f"{len(denied)} SKUs have rows that their total denies, the first is {min(denied)}"
             why = f"{why}; {told}" if why else told
-        return len(walk.rows) + self._missed(lost - gone.keys() - unsettled, seen), why, walk.began(began)
+        return walk.count + self._missed(lost - gone.keys() - unsettled, seen), why, walk.began(began)
 
     def _missed(self, back: Iterable[Sku], seen: Mapping[Sku, Sequence[rows.Bin]]) -> int:
         """How many rows of these SKUs, which were found again, were not among those seen: they are in the list too."""
@@ -288,7 +288,7 @@ class Stock:
         facts += [self._agrees(sku) for sku in sorted(agree)]
         facts += await self._check(differing[:MAX_CHECKS], emit)
         await emit(Page(TOTALS, tuple(facts)))
-        return len(walk.rows), walk.why
+        return walk.count, walk.why
 
     def _left_to_the_rows(self, differing: Sequence[Sku]) -> set[Sku]:
         """Those of many SKUs that nobody checks yet: so much that changed at once is for a whole reading to tell.

@@ -66,8 +66,9 @@ class Paging:
 
 @dataclass(slots=True)
 class Walk:
-    """One reading of a paged list."""
+    """One reading of a paged list, whose rows are told apart by ``key``."""
 
+    key: str
     rows: list[tuple[Wire, Instant]] = field(default_factory=list)
     why: str = ""
     """Why it does not prove the end; empty if it does."""
@@ -75,6 +76,11 @@ class Walk:
     """How many pages had rows: the server decides how many rows a page has."""
     oldest: Instant | None = None
     """The oldest moment that a page tells of, the empty ones included."""
+
+    @property
+    def count(self) -> int:
+        """How many rows the list has: one that came twice is one."""
+        return len({key_of(row, self.key) for row, _ in self.rows})
 
     def saw(self, asked: Instant) -> None:
         self.oldest = asked if self.oldest is None else min(self.oldest, asked)
@@ -121,7 +127,7 @@ class Walker:
     async def glance_at(self, paging: Paging) -> Walk:
         """The first page of a list."""
         page, asked = await self._page(paging, 1)
-        return Walk([(row, asked) for row in page])
+        return Walk(paging.key, [(row, asked) for row in page])
 
     async def walk(
         self, paging: Paging, *, doubt: bool = False, besides: Collection[object] = frozenset()
@@ -178,7 +184,7 @@ class Walker:
 
         A page of rows that all came before means that the server ignores ``page``.
         """
-        walk, number, seen, sizes = Walk(), 1, set[object](), dict[int, int]()
+        walk, number, seen, sizes = Walk(paging.key), 1, set[object](), dict[int, int]()
         while number <= self._max_pages:
             pages = await self._pages(paging, range(number, number + at_once))
             for at, (first, first_asked) in enumerate(pages, number):

@@ -175,7 +175,7 @@ class Shopify:
             again, why = await self._confirm(known - seen, began, emit)
             # What was missing from a page, and is there, is of this reading: it has not shrunk, and no SKU lost a twin.
             seen |= again
-            count += len({slot.listing for slot in again} - met)
+            met |= {slot.listing for slot in again}
         if others:
             for each in new:
                 self._known.pop(each.slot, None)
@@ -183,7 +183,7 @@ class Shopify:
             await emit(Page(self.slots_feed, tuple(new)))
         if not why:
             await emit(Page(self.slots_feed, self._twice(seen, began)))
-        return SweepRead(self.slots_feed, oldest, self._clock(), not why, count, 0, why)
+        return SweepRead(self.slots_feed, oldest, self._clock(), not why, len(met), 0, why)
 
     async def _confirm(self, missing: set[SlotKey], began: Instant, emit: Emit) -> tuple[set[SlotKey], str]:
         """Slots of the last sweep that this one lacks: ask for each, twice. Those found, and why it stays open."""
