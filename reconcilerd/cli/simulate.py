@@ -26,9 +26,8 @@ from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.domain.policy import Mode, Policy
 from reconcilerd.errors import ConfigFault
-from reconcilerd.simulator.catalogue import plain_catalogue
 from reconcilerd.simulator.faults import LEVELS, faults_of, menu_lines
-from reconcilerd.simulator.shoppers import Invoice, read_invoices
+from reconcilerd.simulator.shoppers import Invoice, read_invoices, sells
 from reconcilerd.trial.market import Market, market
 from reconcilerd.trial.run import Outcome, run_trial
 from reconcilerd.trial.stage import START, Pacing
@@ -151,8 +150,9 @@ def _last(orders: Path | None, days: float) -> tuple[Invoice, ...]:
     invoices = read_invoices(orders)
     since = invoices[-1].at - days * DAY_MS
     last = tuple(each for each in invoices if each.at > since)
-    if not plain_catalogue(last).sold:
-        raise ConfigFault((f"{orders}: its last {days:g} days sell no product, only postage and fees",))
+    if not sells(last):
+        what = "only postage, fees, and quantities below 0, which cancel or write off"
+        raise ConfigFault((f"{orders}: its last {days:g} days sell no product: {what}",))
     return last
 
 
