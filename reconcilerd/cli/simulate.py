@@ -4,7 +4,7 @@ import gc
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,8 +25,9 @@ from reconcilerd.config.secret import redact
 from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.domain.policy import Mode, Policy
+from reconcilerd.domain.visible import visible
 from reconcilerd.errors import ConfigFault
-from reconcilerd.simulator.faults import LEVELS, faults_of, menu_lines
+from reconcilerd.simulator.faults import LEVELS, Script, faults_of, is_record, menu_lines
 from reconcilerd.simulator.shoppers import Invoice, read_invoices, sells
 from reconcilerd.trial.market import Market, market
 from reconcilerd.trial.run import Outcome, run_trial
@@ -59,11 +60,13 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
 
     Raises ConfigFault for a bad policy, orders file or record, and for unknown faults.
     """
-    faults_of(ask.faults)
+    script = faults_of(ask.faults)
     make = market_of(ask)
     if ask.record is not None:
         _open_record(ask.record)
     what = make(seeds[0])
+    if "@" in ask.faults:
+        _check_script(script, seeds, {"extensiv", *what.policy.channels})
     ask = replace(ask, begins=what.begins)
     if not as_json:
         for line in _told(ask, seeds, what.policy):
@@ -97,11 +100,34 @@ def print_menu() -> int:
     return 0
 
 
+def _check_script(script: Script, seeds: Sequence[int], systems: Set[str]) -> None:
+    """Raises ConfigFault for a record that strikes nothing here: none of these seeds, or systems that are not there.
+
+    A record of many seeds may strike one of them.
+    """
+    told = sorted(script.exactly)
+    if not told:
+        raise ConfigFault(("faults: the record is empty; name one that simulate --record wrote",))
+    played = set(seeds) & script.exactly.keys()
+    if not played:
+        some = ", ".join(map(str, told[:SHOWN])) + (f" and {len(told) - SHOWN} more" * (len(told) > SHOWN))
+        raise ConfigFault((f"faults: the record is of seed {some}; play that: --seed {told[0]}",))
+    struck = {system for seed in played for system, _ in script.exactly[seed]}
+    if struck - systems:
+        names = ", ".join(sorted(visible(each)[:40] for each in struck - systems)[:SHOWN])
+        known = ", ".join(sorted(systems))
+        raise ConfigFault(
+            (f"faults: the record strikes {names}; this business has {known}: play what it was made with",)
+        )
+
+
 def _open_record(path: Path) -> None:
     """See that it can be written before hours are simulated; it may be what strikes, and is not touched yet.
 
-    Raises ConfigFault.
+    Raises ConfigFault, also for a file that is there and is no record.
     """
+    if path.is_file() and not is_record(path):
+        raise ConfigFault((f"{path} is there and is no record; it is left as it is, name another file",))
     try:
         with path.open("a", encoding="utf-8"):
             pass

@@ -114,7 +114,7 @@ def _invoices(told: _Told) -> Iterator[Invoice]:
 def _shortened(faults: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """The first few of each kind, and how many more there are."""
     kinds = Counter[str]()
-    shown = []
+    shown: list[str] = []
     for where, text in faults:
         kinds[text.split()[0]] += 1
         if kinds[text.split()[0]] <= ALIKE and len(shown) < MAX_FAULTS:
