@@ -145,6 +145,8 @@ def applied(told: Answer, columns: int) -> str:
     lines = [f"Plan {told['id']}"]
     lines += _sent(told["sent"], columns) or ["Nothing was written."]
     lines += _held(told["held"], columns)
+    if told.get("again"):
+        lines += wrap("The plan is not used up: apply it again while it is good.", columns)
     meaning = {
         0: "done",
         3: "not everything is confirmed; see reconcilerd history",

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from reconcilerd.cli.plan import BadFile, carry_out, make, read
+from tests.cli.commands import PROGRAM
 
 PLAN: dict[str, Any] = {
     "schema": "reconcilerd.plan",
@@ -55,6 +57,12 @@ def test_a_plan_that_is_shown_again_does_not_say_that_there_is_nothing_to_do(
     assert "shop-uk" in said
     assert "nothing to do" not in said
     assert "exit 0: as it was made; nothing was asked" in said
+
+
+@pytest.mark.parametrize("more", [("--sku", "A"), ("--channel", "shop-uk"), ("--fresh",)])
+def test_a_plan_that_was_made_before_is_shown_whole(file: Path, more: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(PROGRAM, ["plan", "--from", str(file), *more])
+    assert (done.exit_code, "--from shows a plan as it was made" in done.output) == (2, True), done.output
 
 
 @pytest.mark.parametrize("columns", [80, 120])
