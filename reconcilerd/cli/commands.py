@@ -283,6 +283,10 @@ def plan(
             return plan_against(config, against, base, output)
         except BadFile as bad:
             raise click.UsageError(str(bad)) from None
+    if old is not None and (sku or channel or fresh):
+        raise click.UsageError(
+            "--from shows a plan as it was made; --sku, --channel and --fresh make a new one"
+        )
     request = {"sku": sku, "channel": channel, "fresh": fresh}
     return make(config, output, request, markdown=markdown, as_json=as_json, old=old)
 
@@ -293,10 +297,11 @@ def plan(
 @config_option
 @json_option
 def apply(file: str, reason: str, config: Path, as_json: bool) -> int:
-    """Carry out a plan file ('-': standard input), all of it as it was reviewed, or nothing.
+    """Carry out a plan file ('-': standard input) as it was reviewed.
 
-    It approves what the plan holds for an approval, and no other hold. Refused (exit code 7): a plan that is too old,
-    edited, applied already, of another ledger or policy, or whose inputs have moved.
+    It approves what the plan holds for an approval, and no other hold. Refused, and nothing of it begun (exit code 7):
+    a plan that is too old, edited, applied already, of another ledger or policy, or whose inputs have moved. What a
+    store refuses of it after that, as where somebody else wrote meanwhile, is told by listing (exit code 3).
     """
     from reconcilerd.cli.plan import carry_out
 

@@ -19,6 +19,8 @@ MAX_FILE = 30_000_000
 """Bytes; a plan of a hundred thousand corrections is smaller."""
 SCHEMA = "reconcilerd.plan"
 STDIO = "-"
+ANEW = "make a plan with: reconcilerd plan -o NEW.json"
+"""What to do; never under the name that was given, which may be a file of another kind."""
 
 
 class BadFile(Exception):
@@ -38,25 +40,48 @@ def make(
     try:
         if output not in {None, STDIO}:
             may_be_written(Path(str(output)))
-        if old is not None:
-            told: dict[str, Any] = {"plan": read(old), "incomplete": [], "exit_code": 0}
-        else:
+        if old is None:
             told = answer(config, {"op": "plan", **request})
-        if "error" in told:
-            return fail(told, as_json=as_json)
-        text = plan_text.markdown(told) if markdown else json.dumps(told["plan"], indent=1) + "\n"
-        if output is None and not markdown and not as_json:
-            click.echo(plan_text.plan(all_visible(told), render.width()))
-        elif output in {None, STDIO}:
-            click.echo(text, nl=False)
+            if "error" in told:
+                return fail(told, as_json=as_json)
+            out = _said(told, output, markdown=markdown, as_json=as_json)
         else:
-            write(Path(str(output)), text)
-            name = visible(str(output))
-            said = plan_text.written(name, all_visible(told), render.width(), markdown=markdown)
-            click.echo(text.rstrip() if as_json and not markdown else said)
+            told, out = _again(old, output, markdown=markdown, as_json=as_json)
+        file, shown = out
+        if file is not None:
+            write(Path(str(output)), file)
+        click.echo(shown)
     except BadFile as bad:
         return refuse(str(bad), 2, as_json=as_json)
     return int(told["exit_code"])
+
+
+def _again(
+    old: str, output: str | None, *, markdown: bool, as_json: bool
+) -> tuple[dict[str, Any], tuple[str | None, str]]:
+    """A plan that was made before, as if it were new, and what is said of it. Raises BadFile."""
+    plan = read(old)
+    try:
+        told: dict[str, Any] = {"plan": plan, "incomplete": [], "exit_code": 3 if plan["entries"] else 0}
+        return told, _said(told, output, markdown=markdown, as_json=as_json)
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        # Whoever shows a plan asks more of it than whoever applies it: every word that is printed.
+        what = f"{type(error).__name__}: {error}"
+        raise BadFile(f"{old} is damaged, and cannot be shown: {what}; {ANEW}") from None
+
+
+def _said(
+    told: dict[str, Any], output: str | None, *, markdown: bool, as_json: bool
+) -> tuple[str | None, str]:
+    """What goes into the file, if one is wanted, and what is printed."""
+    text = plan_text.markdown(told) if markdown else json.dumps(told["plan"], indent=1) + "\n"
+    if output is None and not markdown and not as_json:
+        return None, plan_text.plan(all_visible(told), render.width())
+    if output in {None, STDIO}:
+        return None, text.removesuffix("\n")
+    name = visible(str(output))
+    said = plan_text.written(name, all_visible(told), render.width(), markdown=markdown)
+    return text, text.rstrip() if as_json and not markdown else said
 
 
 def carry_out(config: Path, name: str, reason: str, *, as_json: bool) -> int:
@@ -80,17 +105,15 @@ def read(name: str) -> dict[str, Any]:
     except OSError as error:
         raise BadFile(f"{name} cannot be read: {error.strerror}") from None
     except ValueError:
-        raise BadFile(f"{name} is no text; make a plan with: reconcilerd plan -o {name}") from None
+        raise BadFile(f"{name} is no text; {ANEW}") from None
     if len(text) > MAX_FILE:
         raise BadFile(f"{name} is too large to be a plan")
     try:
         value = json.loads(text, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
-        raise BadFile(
-            f"{name} is damaged, or no plan: {error}; make it again: reconcilerd plan -o {name}"
-        ) from None
+        raise BadFile(f"{name} is damaged, or no plan: {error}; {ANEW}") from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        raise BadFile(f"{name} is no plan: its schema is not {SCHEMA!r}")
+        raise BadFile(f"{name} is no plan: its schema is not {SCHEMA!r}; {ANEW}")
     return value
 
 

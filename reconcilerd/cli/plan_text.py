@@ -1,5 +1,6 @@
 """Plans, what came of them, approvals and pins as text and as Markdown, from the plain values of the answers."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ def plan(told: Answer, columns: int) -> str:
             each["sku"],
             each["slot"][0],
             str(each["shown"]),
-            str(each["target"]),
+            _to(each),
             each["cause"],
             each["verdict"],
         ]
@@ -36,7 +37,13 @@ def plan(told: Answer, columns: int) -> str:
         lines += ["", *_waits(said, columns)]
     else:
         lines.append("Nothing to do.")
-    return "\n".join([*lines, *_unsure(told, columns), _exit(told["exit_code"], said["entries"])])
+    return "\n".join([*lines, *_unsure(told, columns), _exit(told["exit_code"])])
+
+
+def _to(entry: Answer) -> str:
+    """The number a correction writes; of one that is held at what it shows, what it wants instead of a write."""
+    wants = entry["desired"] if entry["target"] == entry["shown"] else entry["target"]
+    return str(entry["target"]) if wants == entry["target"] else f"(wants {wants})"
 
 
 def written(name: str, told: Answer, columns: int, *, markdown: bool) -> str:
@@ -45,7 +52,7 @@ def written(name: str, told: Answer, columns: int, *, markdown: bool) -> str:
     lines = wrap(f"{name}: {len(said['entries'])} corrections, good until {said['expires_at']}", columns)
     lines += _waits(said, columns)
     if said["entries"] and not markdown:
-        lines.append(f"Apply: reconcilerd apply {name} --reason TEXT")
+        lines.append(f"Apply: reconcilerd apply {shlex.quote(name)} --reason TEXT")
     return "\n".join([*lines, *_unsure(told, columns), _exit(told["exit_code"])])
 
 
@@ -75,9 +82,9 @@ def _unsure(told: Answer, columns: int) -> list[str]:
     return lines
 
 
-def _exit(code: int, entries: Sequence[Answer] = ()) -> str:
+def _exit(code: int) -> str:
     meaning = {
-        0: "as it was made; nothing was asked" if entries else "nothing to do",
+        0: "nothing to do",
         3: "differences found",
         5: "incomplete: never read, or too long ago; try --fresh",
     }
@@ -109,7 +116,7 @@ def markdown(told: Answer) -> str:
             each["slot"][0],
             each["listing_sku"],
             str(each["shown"]),
-            str(each["target"]),
+            _to(each),
             each["cause"],
             each["because"],
             each["verdict"],
@@ -145,6 +152,8 @@ def applied(told: Answer, columns: int) -> str:
     lines = [f"Plan {told['id']}"]
     lines += _sent(told["sent"], columns) or ["Nothing was written."]
     lines += _held(told["held"], columns)
+    if told.get("again"):
+        lines += wrap("The plan is not used up: apply it again while it is good.", columns)
     meaning = {
         0: "done",
         3: "not everything is confirmed; see reconcilerd history",

@@ -145,7 +145,7 @@ class _Days(click.FloatRange):
     default="none",
     show_default=True,
     metavar="WHAT",
-    help="none, mild, hostile (all of them), names or NAME:RATE a request, joined by +; @FILE: a record; list.",
+    help="none, mild, hostile (all of them), names or NAME:RATE a request, joined by +; last, @FILE: a record; list.",
 )
 @click.option(
     "--record",

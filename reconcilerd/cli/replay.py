@@ -31,7 +31,8 @@ def replay_decision(config: Path, id_: str, *, as_json: bool) -> int:
 
 
 def _replay(reader: Reader, id_: str, *, as_json: bool) -> int:
-    entry = reader.entry_naming(id_)
+    # Every entry names something by no text at all.
+    entry = reader.entry_naming(id_) if id_.strip() else None
     made = [fact for fact in entry.facts if isinstance(fact, DecisionRecorded)] if entry is not None else []
     if entry is None or not made:
         what = (
@@ -39,7 +40,7 @@ def _replay(reader: Reader, id_: str, *, as_json: bool) -> int:
             if entry is None
             else f"entry {entry.seq} records no decision"
         )
-        return refuse(f"{id_}: {what}; see reconcilerd passes", 6, as_json=as_json)
+        return refuse(f"{id_.strip() or repr(id_)}: {what}; see reconcilerd passes", 6, as_json=as_json)
     try:
         groups = list(replay(made[0]))
     except ValueError as bad:

@@ -4,7 +4,7 @@ import gc
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,11 +25,11 @@ from reconcilerd.config.secret import redact
 from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.domain.policy import Mode, Policy
+from reconcilerd.domain.visible import visible
 from reconcilerd.errors import ConfigFault
-from reconcilerd.simulator.catalogue import plain_catalogue
-from reconcilerd.simulator.faults import LEVELS, faults_of, menu_lines
-from reconcilerd.simulator.shoppers import Invoice, read_invoices
-from reconcilerd.trial.market import Market, market
+from reconcilerd.simulator.faults import LEVELS, Script, faults_of, is_record, menu_lines
+from reconcilerd.simulator.shoppers import Invoice, read_invoices, sells
+from reconcilerd.trial.market import Market, left_out, market, no_numbers
 from reconcilerd.trial.run import Outcome, run_trial
 from reconcilerd.trial.stage import START, Pacing
 
@@ -60,11 +60,13 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
 
     Raises ConfigFault for a bad policy, orders file or record, and for unknown faults.
     """
-    faults_of(ask.faults)
+    script = faults_of(ask.faults)
     make = market_of(ask)
     if ask.record is not None:
         _open_record(ask.record)
     what = make(seeds[0])
+    if "@" in ask.faults:
+        _check_script(script, seeds, {"extensiv", *what.policy.channels})
     ask = replace(ask, begins=what.begins)
     if not as_json:
         for line in _told(ask, seeds, what.policy):
@@ -78,6 +80,8 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
     result = _result(outcomes, time.perf_counter() - began_s)
     if what.begins != START:
         result["from"] = format_instant(what.begins)
+    if left_out(what.policy):
+        result["left_out"] = left_out(what.policy)
     if ask.record is not None:
         _write_record(ask.record, outcomes)
     if as_json:
@@ -98,11 +102,34 @@ def print_menu() -> int:
     return 0
 
 
+def _check_script(script: Script, seeds: Sequence[int], systems: Set[str]) -> None:
+    """Raises ConfigFault for a record that strikes nothing here: none of these seeds, or systems that are not there.
+
+    A record of many seeds may strike one of them.
+    """
+    told = sorted(script.exactly)
+    if not told:
+        raise ConfigFault(("faults: the record is empty; name one that simulate --record wrote",))
+    played = set(seeds) & script.exactly.keys()
+    if not played:
+        some = ", ".join(map(str, told[:SHOWN])) + (f" and {len(told) - SHOWN} more" * (len(told) > SHOWN))
+        raise ConfigFault((f"faults: the record is of seed {some}; play that: --seed {told[0]}",))
+    struck = {system for seed in played for system, _ in script.exactly[seed]}
+    if struck - systems:
+        names = ", ".join(sorted(visible(each)[:40] for each in struck - systems)[:SHOWN])
+        known = ", ".join(sorted(systems))
+        raise ConfigFault(
+            (f"faults: the record strikes {names}; this business has {known}: play what it was made with",)
+        )
+
+
 def _open_record(path: Path) -> None:
     """See that it can be written before hours are simulated; it may be what strikes, and is not touched yet.
 
-    Raises ConfigFault.
+    Raises ConfigFault, also for a file that is there and is no record.
     """
+    if path.is_file() and not is_record(path):
+        raise ConfigFault((f"{path} is there and is no record; it is left as it is, name another file",))
     try:
         with path.open("a", encoding="utf-8"):
             pass
@@ -129,6 +156,13 @@ def market_of(ask: Ask) -> Callable[[int], Market]:
         return made
     settings = load(ask.config)
     policy = policy_of(settings, ask.config.resolve().parent)
+    unknown = ", ".join(repr(each[:40]) for each in no_numbers(policy)[:SHOWN])
+    if unknown:
+        raise ConfigFault(
+            (
+                f"{ask.config}: places draw on {unknown}; write warehouses by their numbers in Extensiv, like '1'",
+            )
+        )
     extensiv = settings.extensiv
     polls: dict[str, float] = {each.name: each.poll_s for each in settings.channels}
     pacing = Pacing(
@@ -151,8 +185,9 @@ def _last(orders: Path | None, days: float) -> tuple[Invoice, ...]:
     invoices = read_invoices(orders)
     since = invoices[-1].at - days * DAY_MS
     last = tuple(each for each in invoices if each.at > since)
-    if not plain_catalogue(last).sold:
-        raise ConfigFault((f"{orders}: its last {days:g} days sell no product, only postage and fees",))
+    if not sells(last):
+        what = "only postage, fees, and quantities below 0, which cancel or write off"
+        raise ConfigFault((f"{orders}: its last {days:g} days sell no product: {what}",))
     return last
 
 
@@ -212,6 +247,8 @@ def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:
     if ask.begins not in {None, START}:
         begins = format_instant(ask.begins or START)
         lines += _fit(f"It begins at {begins}, by the clock of the policy's dates.")
+    for each in left_out(policy):
+        lines += _fit(f"Not all is simulated: {each}.")
     if policy.limits.mode is Mode.OBSERVE:
         lines += _fit("Mode observe writes nothing: the figures are those of doing nothing.")
     return lines

@@ -95,11 +95,14 @@ def parse(content: Mapping[str, Any], name: str) -> Settings:
     """Settings from parsed TOML; ``name`` opens each fault. Raises ConfigFault with all that is wrong."""
     faults: list[str] = []
     settings: Settings | None = None
+    bad = set[str]()
     try:
         settings = Settings.model_validate(dict(content))
     except ValidationError as error:
         faults.extend(_told(each) for each in error.errors(include_url=False))
-    faults.extend(disagreements(_parts(content)))
+        bad = {f"{place_of(each['loc'])}: is missing" for each in error.errors(include_url=False)}
+    # What is there and wrong was left out, but is not missing.
+    faults.extend(each for each in disagreements(_parts(content)) if each.partition(";")[0] not in bad)
     if faults or settings is None:
         more = [f"... and {len(faults) - MAX_FAULTS} more"] if len(faults) > MAX_FAULTS else []
         raise ConfigFault(tuple(f"{name}: {fault}" for fault in faults[:MAX_FAULTS] + more))

@@ -158,7 +158,7 @@ class Plans:
         return self._daemon.windows.onto(self._daemon.rails(), self._desk.clock())
 
     async def apply(self, request: Request, by: str) -> dict[str, Any]:
-        """Carry out a plan file, or refuse all of it."""
+        """Carry out a plan file, or refuse all of it; where rails hold all of it, it is not used up."""
         reason = request.get("reason", "").strip()
         if not reason:
             return error("a plan is applied for a reason: --reason TEXT", 2)
@@ -170,7 +170,7 @@ class Plans:
         if not why and await self._read_what_is_old(groups):
             why = self._refused(file)  # by now some may have moved
         if why:
-            return error("\n  ".join((f"plan {file.id} is refused:", *map(visible, why))), 7)
+            return _refusal(file, why)
         wanted = [each for each in file.entries if each.written]
         if not wanted:
             held = [_held_line(each.slot, each.verdict) for each in file.entries]
@@ -181,7 +181,19 @@ class Plans:
             (self._release(file.id, wanted, by, reason),),
             (PlanApplied(file.id, file.digest, by, reason, self._desk.clock()),),
         )
-        return await self._carry_out(file.id, word, groups, {each.slot for each in file.entries})
+        told = {each.slot for each in file.entries}
+        plans = await self._plans_of(groups, order, self._released(word))
+        if not any(plan.sends for plan in plans):
+            held = _held_of(plans, told)
+            return {"id": file.id, "sent": [], "held": held, "again": True, "exit_code": 7 if held else 0}
+        why = self._refused(file)  # others had their turn: it may be applied by now
+        if why:
+            return _refusal(file, why)
+        return await self._carry_out(file.id, word, groups, told)
+
+    def _released(self, word: Word) -> Rails:
+        rails = self._rails()
+        return replace(rails, envelopes=(*rails.envelopes, *word.releases))
 
     def _refused(self, file: PlanFile) -> list[str]:
         """Why a plan must not be carried out; nothing where it may."""
@@ -259,12 +271,7 @@ class Plans:
             now = self._desk.clock()
             lifted = [replace(word.pin(slot), on=False, at=now, until=now) for slot in failed]
             await self._desk.take(lifted, note="unpin")
-        held = [
-            _held_line(entry.slot, entry.verdict)
-            for plan in plans
-            for entry in plan.entries
-            if entry.slot in told and entry.verdict is not Verdict.SEND
-        ]
+        held = _held_of(plans, told)
         unsure = any(each["outcome"] != "confirmed" for each in sent)
         return {"id": id_, "sent": sent, "held": held, "exit_code": 7 if held else 3 if unsure else 0}
 
@@ -340,9 +347,7 @@ class Plans:
         word = self._reverting(order, by, reason, now, until)
         groups = self._groups_at(numbers)
         if not apply:
-            rails = self._rails()
-            rails = replace(rails, envelopes=(*rails.envelopes, *word.releases))
-            plans = await self._plans_of(groups, order, rails)
+            plans = await self._plans_of(groups, order, self._released(word))
             entries = [each for plan in plans for each in plan.entries if each.slot in numbers]
             goes = any(each.verdict is Verdict.SEND for each in entries)
             return {
@@ -415,6 +420,20 @@ def _would(entry: Entry) -> dict[str, Any]:
         "verdict": str(entry.verdict),
         "why": MEANS[entry.verdict],
     }
+
+
+def _refusal(file: PlanFile, why: Iterable[str]) -> dict[str, Any]:
+    return error("\n  ".join((f"plan {file.id} is refused:", *map(visible, why))), 7)
+
+
+def _held_of(plans: Iterable[GroupPlan], told: Collection[SlotKey]) -> list[dict[str, Any]]:
+    """What of these listings is held."""
+    return [
+        _held_line(entry.slot, entry.verdict)
+        for plan in plans
+        for entry in plan.entries
+        if entry.slot in told and entry.verdict is not Verdict.SEND
+    ]
 
 
 def _held_line(slot: SlotKey, verdict: str) -> dict[str, Any]:

@@ -26,6 +26,8 @@ Instant = NewType("Instant", int)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+"""What can be written down again; with a zone, a text may denote what lies hours beyond."""
 
 MAX_SKU_LENGTH = 128
 
@@ -39,9 +41,11 @@ def sku_of(text: str) -> Sku:
 
 
 def instant_of(moment: datetime) -> Instant:
-    """Milliseconds of an aware datetime. Raises ValueError for one without a zone."""
+    """Milliseconds of an aware datetime. Raises ValueError for one without a zone, or out of the calendar in UTC."""
     if moment.tzinfo is None:
         raise ValueError(f"a time without a zone: {moment.isoformat()}")
+    if not FIRST <= moment <= LAST:
+        raise ValueError(f"a time out of the calendar: {moment.isoformat()}")
     return Instant((moment - _EPOCH) // _MS)
 
 

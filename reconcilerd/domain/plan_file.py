@@ -7,6 +7,7 @@ what moved can be told, from what to what.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from reconcilerd.domain.digest import canonical, digest_of
@@ -15,9 +16,13 @@ from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey, after, format_instant, parse_instant
 from reconcilerd.domain.plan import Entry, GroupPlan
 from reconcilerd.domain.position import KEPT_FROM_RAISES, ORDERED, Claim, Position
+from reconcilerd.domain.quantities import MAX_UNITS
 
 SCHEMA = "reconcilerd.plan"
 VERSION = 1
+MAX_ENTRY = 2**63 - 1
+"""The last number that a ledger can give an entry."""
+KINDS: Mapping[type, str] = MappingProxyType({int: "whole number", str: "text", list: "list", dict: "table"})
 WRITTEN = frozenset({Verdict.SEND}) | NEEDS_A_PERSON
 """What ``apply`` carries out: whoever applies a plan approves it."""
 
@@ -187,7 +192,7 @@ def read_document(value: Any) -> PlanFile:
     """The plan that a document holds. Raises BadPlan with what is wrong with it."""
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise BadPlan(f"it is no plan: its schema is not {SCHEMA!r}")
-    version = _take(value, "version", int)
+    version = _take_whole(value, "version", 1)
     if version > VERSION:
         raise BadPlan(f"it was written by a newer reconcilerd (version {version}, this one reads {VERSION})")
     try:
@@ -199,8 +204,8 @@ def read_document(value: Any) -> PlanFile:
     return PlanFile(
         id=_take(value, "id", str),
         made_at=_time(value, "made_at"),
-        entry=_take(ledger, "entry", int),
-        hash=_take(ledger, "hash", str),
+        entry=_take_whole(ledger, "entry", 0, most=MAX_ENTRY, where="ledger"),
+        hash=_take(ledger, "hash", str, "ledger"),
         policy=_take(value, "policy", str),
         inputs={Sku(group): _take_inputs(each) for group, each in _take(value, "inputs", dict).items()},
         entries=entries,
@@ -220,8 +225,8 @@ def _read_entry(value: Any, number: int) -> Planned:
         SlotKey(ChannelName(slot[0]), slot[1], slot[2]),
         Sku(_take(value, "sku", str, where)),
         Sku(_take(value, "group", str, where)),
-        _take(value, "shown", int, where),
-        _take(value, "target", int, where),
+        _take_whole(value, "shown", -MAX_UNITS, MAX_UNITS, where),
+        _take_whole(value, "target", 0, MAX_UNITS, where),
         _take(value, "verdict", str, where),
     )
 
@@ -236,7 +241,17 @@ def _take(value: Mapping[str, Any], key: str, kind: type[T], where: str = "") ->
     found = value.get(key)
     if type(found) is not kind:
         name = f"{where}.{key}" if where else key
-        raise BadPlan(f"it is damaged: {name} is {'missing' if found is None else 'not a ' + kind.__name__}")
+        raise BadPlan(f"it is damaged: {name} is {'missing' if found is None else f'no {KINDS[kind]}'}")
+    return found
+
+
+def _take_whole(
+    value: Mapping[str, Any], key: str, least: int, most: int = MAX_ENTRY, where: str = ""
+) -> int:
+    found = _take(value, key, int, where)
+    if not least <= found <= most:
+        name = f"{where}.{key}" if where else key
+        raise BadPlan(f"it is damaged: {name} is not from {least} to {most}")
     return found
 
 

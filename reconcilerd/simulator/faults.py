@@ -33,6 +33,7 @@ __all__ = [
     "Script",
     "Struck",
     "faults_of",
+    "is_record",
 ]
 
 Struck = frozenset[Fault]
@@ -168,17 +169,18 @@ class FaultPlan:
 
 
 def faults_of(spec: str) -> Script:
-    """What a person asked for: parts joined by ``+``, each a level, ``NAME``, ``NAME:RATE`` or ``@FILE`` of a record.
+    """What a person asked for: parts joined by ``+``: a level, ``NAME`` or ``NAME:RATE``; last, ``@FILE``: a record.
 
     Raises ConfigFault that names every part it does not know.
     """
     rates: dict[Fault, float] = {}
     exactly: dict[int, dict[tuple[str, int], set[Fault]]] = {}
     wrong: list[str] = []
-    for part in (each.strip() for each in spec.split("+")):
-        if part.startswith("@"):
-            wrong += _take_record(Path(part[1:]), exactly)
-        elif part in LEVELS:
+    named, record = _parts(spec)
+    if record is not None:
+        wrong += _take_record(record, exactly)
+    for part in named:
+        if part in LEVELS:
             rates.update(LEVELS[part])
         else:
             wrong += _take_named(part, rates)
@@ -189,6 +191,19 @@ def faults_of(spec: str) -> Script:
     frozen = {seed: {key: frozenset(some) for key, some in per.items()} for seed, per in exactly.items()}
     # A plain dict of plain values: it travels to other processes.
     return Script(rates, frozen)
+
+
+def _parts(spec: str) -> tuple[list[str], Path | None]:
+    """What is named, and the record: a file's name may hold a ``+`` itself."""
+    parts = spec.split("+")
+    at = next((number for number, part in enumerate(parts) if part.lstrip().startswith("@")), len(parts))
+    name = "+".join(parts[at:]).strip()
+    return [part.strip() for part in parts[:at]], Path(name[1:]) if name else None
+
+
+def is_record(path: Path) -> bool:
+    """Whether every line of a file is one of a record; where there is none, all are."""
+    return not _take_record(path, {})
 
 
 def _take_named(part: str, rates: dict[Fault, float]) -> list[str]:
@@ -219,7 +234,7 @@ def _take_record(path: Path, exactly: dict[int, dict[tuple[str, int], set[Fault]
             continue
         try:
             seed, key, fault = _line(json.loads(line))
-        except (ValueError, TypeError, LookupError) as error:
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
             wrong.append(f"{path}:{number}: not a line of a record ({error})")
             continue
         exactly.setdefault(seed, {}).setdefault(key, set()).add(fault)

@@ -251,7 +251,7 @@ def open_doors(what: Market, shown: Mapping[tuple[str, str], int] = NOTHING_SHOW
         known = what.policy.locations.get(LocationName(str(number)), LocationRule())
         world.places[number] = Place(number, f"place {number}", mirror=known.mirror)
     for channel, rule in what.policy.channels.items():
-        there = next(iter(rule.places), f"gid://shopify/Location/{rule.sales_channel_id}")
+        there = _played(rule) or f"gid://shopify/Location/{rule.sales_channel_id}"
         world.stores[channel] = Store(channel, rule.sales_channel_id or 0, there)
     for kind in what.kinds:
         world.add_product(
@@ -271,8 +271,29 @@ def open_doors(what: Market, shown: Mapping[tuple[str, str], int] = NOTHING_SHOW
     return world
 
 
+def _played(rule: ChannelRule) -> str | None:
+    """The one place that a pretend store sells from, of all that a channel has."""
+    return next(iter(rule.places), None)
+
+
+def left_out(policy: Policy) -> list[str]:
+    """What of a policy is not played, a sentence each: a pretend store has one place, so the others sell nothing."""
+    return [
+        f"{name} has {len(rule.places)} places; only {_played(rule)} is simulated, with the warehouses it draws on"
+        for name, rule in policy.channels.items()
+        if len(rule.places) > 1
+    ]
+
+
+def no_numbers(policy: Policy) -> list[LocationName]:
+    """Warehouses that places draw on and Extensiv cannot have: it names them by whole numbers."""
+    drawn = {each for rule in policy.channels.values() for some in rule.places.values() for each in some}
+    return sorted(each for each in drawn if not (each.isdecimal() and str(int(each)) == each))
+
+
 def _places(policy: Policy) -> list[int]:
-    drawn = {place for rule in policy.channels.values() for some in rule.places.values() for place in some}
+    """The warehouses that what is played draws on: stock anywhere else could be sold by nobody."""
+    drawn = {each for rule in policy.channels.values() for each in rule.places.get(_played(rule) or "", ())}
     found = sorted(int(place) for place in drawn if place.isdecimal())
     return found or [MAIN, COPIED]
 

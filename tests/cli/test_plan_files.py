@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from reconcilerd.cli.plan import BadFile, carry_out, make, read
+from tests.cli.commands import PROGRAM
 
 PLAN: dict[str, Any] = {
     "schema": "reconcilerd.plan",
@@ -24,12 +26,16 @@ PLAN: dict[str, Any] = {
             "slot": ["shop-uk", "1", "2"],
             "shown": 4,
             "target": 9,
+            "desired": 9,
             "cause": "lag",
             "verdict": "send",
             "means": "is sent",
         }
     ],
 }
+DEEP: Any = []
+for _ in range(800):
+    DEEP = [DEEP]
 
 
 @pytest.fixture
@@ -47,14 +53,43 @@ def test_a_key_that_is_said_twice_is_refused(file: Path) -> None:
         read(str(file))
 
 
-def test_a_plan_that_is_shown_again_does_not_say_that_there_is_nothing_to_do(
+def test_a_plan_that_is_shown_again_is_told_as_a_new_one_is(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    copy = str(file.parent / "a copy.json")
+    for output in (None, str(file), copy):
+        assert make(file, output, {}, markdown=False, as_json=False, old=str(file)) == 3
+        said = capsys.readouterr().out
+        assert said.endswith("exit 3: differences found\n")
+        assert (f"Apply: reconcilerd apply '{copy}' --reason TEXT" in said) == (output == copy)
+    file.write_text(json.dumps({**PLAN, "entries": [], "counts": {}}), "utf-8")
     assert make(file, None, {}, markdown=False, as_json=False, old=str(file)) == 0
-    said = capsys.readouterr().out
-    assert "shop-uk" in said
-    assert "nothing to do" not in said
-    assert "exit 0: as it was made; nothing was asked" in said
+    assert "exit 0: nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", [{"entries": [{}]}, {"scope": 5}, {"counts": {"x": 1}}, {"more": DEEP}])
+def test_a_plan_that_cannot_be_shown_is_refused(
+    file: Path, change: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(json.dumps({**PLAN, **change}), "utf-8")
+    assert make(file, None, {}, markdown=False, as_json=False, old=str(file)) == 2
+    assert "is damaged, and cannot be shown" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_correction_that_is_held_where_it_stands_says_what_it_wants(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = {**PLAN["entries"][0], "target": 4, "desired": 9, "because": "x", "listing_sku": "a"}
+    file.write_text(json.dumps({**PLAN, "digest": "0" * 64, "entries": [held]}), "utf-8")
+    for markdown in (False, True):
+        assert make(file, None, {}, markdown=markdown, as_json=False, old=str(file)) == 3
+        assert "(wants 9)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("more", [("--sku", "A"), ("--channel", "shop-uk"), ("--fresh",)])
+def test_a_plan_that_was_made_before_is_shown_whole(file: Path, more: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(PROGRAM, ["plan", "--from", str(file), *more])
+    assert (done.exit_code, "--from shows a plan as it was made" in done.output) == (2, True), done.output
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -67,4 +102,5 @@ def test_why_a_file_is_no_plan_fits_the_terminal(
     assert carry_out(Path("config.toml"), "plan.json", "x", as_json=False) == 2
     said = capsys.readouterr().err
     assert "damaged, or no plan" in " ".join(said.split())
+    assert "reconcilerd plan -o NEW.json" in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= columns, said

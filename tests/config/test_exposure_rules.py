@@ -102,6 +102,10 @@ OVER = {"minimum": 3}
             "channels[0].cost_hidden_day: is missing; only the ratio of both costs says anything",
         ),
         (
+            channel(cost_oversold=0, cost_hidden_day=3),
+            "channels[0].cost_oversold: input should be greater than or equal to 1 (got 0)",
+        ),
+        (
             lambda changed: changed.update(velocity={"window_s": 604_801}),
             "velocity.window_s: input should be less than or equal to 604800 (got 604801)",
         ),

@@ -117,23 +117,35 @@ def with_a_digest_that_fits(plan: Mapping[str, Any], **more: Any) -> dict[str, A
     return {**changed, "digest": digest_of(canonical(changed))}
 
 
+ENTRY = {"slot": ["a", "b", "c"], "sku": "a", "group": "a", "shown": 1, "target": 1, "verdict": "send"}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"schema": "other"}, "no plan"),
         ({"version": 2}, "newer reconcilerd"),
-        ({"version": True}, "version is not a int"),
+        ({"version": True}, "version is no whole number"),
         ({"version": None}, "version is missing"),
         ({"entries": None}, "entries is missing"),
         ({"entries": [5]}, "entries[0] is no table"),
         ({"entries": [{"slot": ["a"]}]}, "entries[0].slot is no channel, listing and place"),
         ({"entries": [{"slot": ["a", "b", 5]}]}, "entries[0].slot is no channel, listing and place"),
         ({"entries": [{"slot": ["a", "b", "c"]}]}, "entries[0].sku is missing"),
-        ({"entries": [{"slot": ["a", "b", "c"], "sku": 5}]}, "entries[0].sku is not a str"),
+        ({"entries": [{"slot": ["a", "b", "c"], "sku": 5}]}, "entries[0].sku is no text"),
         ({"made_at": "yesterday"}, "made_at is no time"),
         ({"inputs": {"a": 5}}, "inputs hold no tables"),
-        ({"ledger": {"entry": "1"}}, "entry is not a int"),
-        ({"id": 5}, "id is not a str"),
+        ({"ledger": {"entry": "1"}}, "ledger.entry is no whole number"),
+        ({"id": 5}, "id is no text"),
+        ({"version": 0}, "version is not from 1 to"),
+        ({"entries": {}}, "entries is no list"),
+        ({"inputs": []}, "inputs is no table"),
+        ({"ledger": {"entry": 2**63, "hash": "00"}}, f"ledger.entry is not from 0 to {2**63 - 1}"),
+        ({"ledger": {"entry": -1, "hash": "00"}}, "ledger.entry is not from 0"),
+        ({"ledger": {"entry": 1}}, "ledger.hash is missing"),
+        ({"entries": [{**ENTRY, "target": -1}]}, "entries[0].target is not from 0 to 1000000000"),
+        ({"entries": [{**ENTRY, "target": 10**30}]}, "entries[0].target is not from 0 to 1000000000"),
+        ({"entries": [{**ENTRY, "shown": 10**25}]}, "entries[0].shown is not from -1000000000"),
     ],
 )
 def test_what_is_wrong_with_a_plan_is_told_by_its_place(change: dict[str, Any], said: str) -> None:

@@ -330,6 +330,8 @@ def test_what_cannot_be_is_refused_at_birth(bad: Callable[[], object]) -> None:
 def test_a_moment_without_a_zone_and_a_bundle_of_none_are_refused() -> None:
     with pytest.raises(ValueError, match="zone"):
         instant_of(datetime(2026, 1, 1))  # noqa: DTZ001 - what is refused
+    with pytest.raises(ValueError, match="out of the calendar"):
+        instant_of(datetime.fromisoformat("0001-01-01T00:00:00+00:01"))
     with pytest.raises(ValueError, match="not a time"):
         parse_instant("2026-01-01T00:00:00Z\0")
     with pytest.raises(ValueError, match="takes 0"):

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import pytest
 
+from reconcilerd.cli.pretend import Moment
 from reconcilerd.config.credentials import resolve
 from reconcilerd.config.load import load, salvage
 from reconcilerd.config.policy import policy_of
@@ -17,7 +18,7 @@ from reconcilerd.config.rules import LISTING_COLUMNS, SKU_COLUMNS, default_sku, 
 from reconcilerd.connectors.shopify.graphql import GraphQL
 from reconcilerd.connectors.shopify.lists import connection_of, nodes_of
 from reconcilerd.domain.facts import FACT_TYPES, Fact
-from reconcilerd.domain.names import ChannelName, Instant, Sku, parse_instant, sku_of
+from reconcilerd.domain.names import ChannelName, Instant, Sku, format_instant, parse_instant, sku_of
 from reconcilerd.domain.policy import MaxUnits, OfferRule, Percent
 from reconcilerd.domain.quantities import MAX_UNITS, units
 from reconcilerd.errors import ConfigFault, LedgerFault, MalformedReply, ReconcilerdError
@@ -68,6 +69,20 @@ def test_a_moment_is_one_moment_or_none(text: str) -> None:
     assert re.search(r"(Z|[+-]\d\d:\d\d)$", text, re.IGNORECASE), "a time without a zone"
     assert text.isascii()
     assert at in {parse_instant("2026-01-01T00:00:00Z"), at if text.startswith("0001") else -1}
+
+
+BEYOND = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-00:01"
+"""Moments that cannot be written down in UTC."""
+
+
+@pytest.mark.parametrize("text", BEYOND)
+def test_a_moment_beyond_the_calendar_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="out of the calendar"):
+        parse_instant(text)
+    with pytest.raises(click.UsageError, match="no time with a zone"):
+        Moment().convert(text, None, None)
+    for at in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        assert format_instant(parse_instant(at)) == at
 
 
 @pytest.mark.parametrize(

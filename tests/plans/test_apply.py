@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
+from reconcilerd.cli.plan_text import applied
 from reconcilerd.domain.digest import canonical, digest_of
 from reconcilerd.domain.facts import CorrectionPlanned, FreezeSet
 from reconcilerd.domain.policy import Mode
@@ -240,6 +241,24 @@ def test_a_plan_releases_only_what_an_approval_releases(tmp_path: Path) -> None:
         assert told["exit_code"] == 7
         assert [(each["channel"], each["verdict"]) for each in told["held"]] == [("shop-eu", "hold_frozen")]
         assert shop.shown() == {**SHARES, "shop-eu": 0}
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_a_plan_of_which_nothing_was_begun_is_not_used_up(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan, desk, now = await shop.plan(), shop.stage.built.daemon.desk, shop.stage.clock()
+        await desk.take([FreezeSet("", True, "test", "on purpose", now)])
+        told = await shop.apply(plan)
+        assert (told["sent"], len(told["held"]), told["exit_code"]) == ([], 6, 7)
+        assert "Nothing was written.\n" in applied(told, 80)
+        assert "The plan is not used up: apply it again while it is good." in applied(told, 80)
+        assert intents(shop) == 0
+        await desk.take([FreezeSet("", False, "test", "over", now)])
+        told = await shop.apply(plan)
+        assert (len(told["sent"]), told["exit_code"]) == (6, 0)
+        assert "not used up" not in applied(told, 80)
+        assert "applied already" in (await shop.apply(plan))["error"]["message"]
 
     opened(tmp_path / "l.db", scene)
 

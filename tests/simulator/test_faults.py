@@ -23,6 +23,7 @@ from reconcilerd.simulator.faults import (
     Fault,
     FaultPlan,
     faults_of,
+    is_record,
     menu_lines,
 )
 from reconcilerd.simulator.serve import serve
@@ -347,3 +348,20 @@ async def test_over_http_bytes_are_spoilt_as_they_would_be(
         assert len((await client.get("/extensiv/v1/inventory", headers=headers)).json()) == 1
 
     await over_the_wire(desk, act)
+
+
+def test_a_record_that_is_nested_beyond_reading_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "record.jsonl"
+    path.write_text("[" * 100_000, "utf-8")
+    with pytest.raises(ConfigFault, match=r"record.jsonl:1: not a line of a record"):
+        faults_of(f"@{path}")
+    assert not is_record(path)
+
+
+def test_the_name_of_a_record_is_taken_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a+b@c.jsonl"
+    path.write_text('{"seed": 1, "system": "extensiv", "request": 5, "fault": "5xx"}\n', "utf-8")
+    script = faults_of(f"mild + @{path}")
+    assert script.exactly[1] == {("extensiv", 5): {Fault("5xx")}}
+    assert script.rates == faults_of("mild").rates
+    assert is_record(path)

@@ -1,5 +1,8 @@
 """Real orders are read whole or refused with every bad place; played, each invoice is what it was."""
 
+import gzip
+import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,12 +13,14 @@ from reconcilerd.domain.names import Instant
 from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.catalogue import STORES, basket_of, rich_catalogue, world_of
 from reconcilerd.simulator.shoppers import (
+    ALIKE,
     COLUMNS,
     MAX_FAULTS,
     NOT_PRODUCTS,
     Replay,
     busy_hour,
     read_invoices,
+    sells,
     store_of,
 )
 from reconcilerd.simulator.truth import WorldConfig
@@ -94,9 +99,41 @@ def test_a_bad_row_is_named_by_file_line_column_and_value(
 
 
 def test_all_bad_rows_are_named_at_once_up_to_a_bound(tmp_path: Path) -> None:
-    found = faults(orders(tmp_path, *[GOOD.replace(",6,", ",x,")] * 23))
+    kinds = (",6,", ",x,"), ("2.55", "cheap"), ("85123A", " "), ("536365", ""), ("2010-", "MMX-")
+    bad = [GOOD.replace(*kind) for kind in kinds]
+    found = faults(orders(tmp_path, *bad * 6))
     assert len(found) == MAX_FAULTS + 1
-    assert found[-1] == "... and 3 more"
+    assert found[-1] == f"... and {len(bad) * 6 - MAX_FAULTS} more"
+
+
+def test_a_column_that_is_wrong_throughout_is_told_a_few_times(tmp_path: Path) -> None:
+    found = faults(orders(tmp_path, *[GOOD.replace(",6,", ",x,")] * 23, GOOD.replace("2.55", "cheap")))
+    assert [each.split()[1] for each in found[:-1]] == ["quantity"] * ALIKE + ["unit_price_gbp"]
+    assert found[-1] == "... and 18 more"
+
+
+@pytest.mark.parametrize(
+    "code", ["AB\u00a00", "A" * 129, '"A\nB"', "A\u200bB", "A\x01B", "A\x00B"], ids=ascii
+)
+def test_a_code_that_can_be_no_sku_is_refused(tmp_path: Path, code: str) -> None:
+    (fault,) = faults(orders(tmp_path, GOOD.replace("85123A", code)))
+    assert re.match(r"orders.csv:[23]: stock_code must be at most 128 characters that print, not 'A", fault)
+
+
+def test_a_space_of_any_kind_around_a_code_is_no_part_of_it(tmp_path: Path) -> None:
+    (invoice,) = read_invoices(orders(tmp_path, GOOD.replace("85123A", "\u00a085123A\u00a0")))
+    assert [line.code for line in invoice.lines] == ["85123A"]
+
+
+@pytest.mark.parametrize("head", ['"' + HEAD, HEAD.replace("invoice", '"invoice"x'), "x" * 200_000 + HEAD])
+def test_a_header_that_is_no_csv_is_refused(tmp_path: Path, head: str) -> None:
+    (fault,) = faults(orders(tmp_path, GOOD, head=head))
+    assert fault.startswith("orders.csv:1: not CSV from here on: ")
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    path = orders(tmp_path, GOOD, head=HEAD.replace("country", "quantity"))
+    assert faults(path) == ("orders.csv:1: column 'quantity' is there twice; keep one",)
 
 
 @pytest.mark.parametrize("head", ["", "a,b,c", HEAD.replace("quantity", "qty")])
@@ -149,6 +186,30 @@ def test_a_cancellation_ends_the_order_it_belongs_to(tmp_path: Path) -> None:
     back = "C536365,85123A,HEART,-6,2010-12-01T08:27:00Z,2.55,United Kingdom"
     [order] = play(tmp_path, GOOD, back).world.orders.values()
     assert order.cancelled == START + 60_000
+
+
+def test_a_number_that_begins_with_c_is_an_order_unless_it_takes_back(tmp_path: Path) -> None:
+    sold = GOOD.replace("536365", "CH-1")
+    back = sold.replace("6,2010", "-6,2010")
+    world = play(tmp_path, sold, back.replace("08:26", "08:27")).world
+    [order] = world.orders.values()
+    assert order.number == "CH-1"
+    assert order.cancelled == START + 60_000
+    assert sells(read_invoices(orders(tmp_path, sold)))
+    assert not sells(read_invoices(orders(tmp_path, back, GOOD.replace(",6,", ",-6,"))))
+    assert not sells(read_invoices(orders(tmp_path, GOOD.replace("85123A", "POST"))))
+
+
+def test_a_number_that_comes_again_after_days_is_another_order(tmp_path: Path) -> None:
+    rows = [GOOD.replace("12-01T08:26", each) for each in ("12-01T08:26", "12-01T08:27", "12-03T08:26")]
+    taken = GOOD.replace("536365", "536365-2")
+    invoices = read_invoices(orders(tmp_path, *rows, taken))
+    assert [(each.number, len(each.lines)) for each in invoices] == [
+        ("536365", 2),
+        ("536365-2", 1),
+        ("536365-3", 1),
+    ]
+    assert invoices[2].at - invoices[0].at == 2 * 86_400_000
 
 
 def test_a_write_off_takes_units_off_the_shelf_and_is_no_order(tmp_path: Path) -> None:
@@ -227,3 +288,13 @@ def test_a_file_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
         path.read_bytes() + "536366,85123A,CAFÉ,1,2010-12-01T08:26:00Z,2.55,France\n".encode("latin-1")
     )
     assert faults(path) == ("orders.csv:4: not UTF-8; save it as CSV UTF-8",)
+
+
+def test_a_file_that_is_packed_is_told_to_be_unpacked(tmp_path: Path) -> None:
+    plain = orders(tmp_path, GOOD)
+    packed = tmp_path / "orders.csv.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert faults(packed) == (f"{packed}: is compressed (gzip); unpack it, or save it as CSV UTF-8",)
+    with zipfile.ZipFile(tmp_path / "orders.zip", "w") as file:
+        file.writestr("orders.csv", plain.read_text())
+    assert "is compressed (zip" in faults(tmp_path / "orders.zip")[0]

@@ -10,7 +10,7 @@ from reconcilerd.cli.simulate import Ask, market_of
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.shoppers import COLUMNS
-from reconcilerd.trial.market import Market, open_doors
+from reconcilerd.trial.market import Market, left_out, open_doors
 from reconcilerd.trial.run import Outcome, in_step, run_trial
 from reconcilerd.trial.stage import START
 from tests.cli.programs import run
@@ -95,6 +95,34 @@ def test_a_freeze_window_of_the_calendar_holds_in_a_trial(tried: Tried) -> None:
     assert free.violations == ()
     assert free.score.hidden < within.score.hidden
     assert free.score.writes > within.score.writes
+
+
+PLACE = '"gid://shopify/Location/101" = ["1", "2"] '
+
+
+def test_of_a_channel_of_two_places_one_is_played_with_what_can_be_sold_there(
+    tried: Tried, tmp_path: Path
+) -> None:
+    two = PLACE, '"gid://shopify/Location/101" = ["1"], "gid://shopify/Location/55" = ["2"] '
+    eu = '"gid://shopify/Location/102" = ["1", "2"] ', '"gid://shopify/Location/102" = ["1"] '
+    us = '"gid://shopify/Location/103" = ["1", "2"] ', '"gid://shopify/Location/103" = ["1"] '
+    what = tried("", two, eu, us)
+    assert set(open_doors(what).places) == {1}
+    outcome = of(what)
+    assert outcome.violations == ()
+    assert outcome.score.hidden < 100 * 60_000
+    command = ("simulate", "--policy", "config.toml", "--days", "0.01", "--skus", "1")
+    said = "shop-uk has 2 places; only gid://shopify/Location/101 is simulated"
+    assert said in " ".join(run(tmp_path, *command).stdout.split())
+    (told,) = json.loads(run(tmp_path, *command, "--json").stdout)["left_out"]
+    assert told.startswith(said)
+    assert left_out(tried().policy) == []
+
+
+@pytest.mark.parametrize("name", ["main", "07", "٣"])
+def test_a_warehouse_that_is_no_number_of_extensivs_is_refused(tried: Tried, name: str) -> None:
+    with pytest.raises(ConfigFault, match=f"places draw on '{name}'; write warehouses by their numbers"):
+        tried("", (PLACE, f'"gid://shopify/Location/101" = ["1", "{name}"] '))
 
 
 def test_dates_are_meant_for_now_and_without_dates_any_time_will_do(tried: Tried) -> None:

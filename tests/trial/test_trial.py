@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from reconcilerd.cli.simulate import Ask, Progress, _again, _result, _summary, _told, market_of
+from reconcilerd.cli.simulate import (
+    Ask,
+    Progress,
+    _again,
+    _check_script,
+    _result,
+    _summary,
+    _told,
+    market_of,
+)
 from reconcilerd.cli.wiring import paces
 from reconcilerd.config.load import load
 from reconcilerd.domain import plan as planning
@@ -15,6 +24,7 @@ from reconcilerd.domain.invariants import Violation
 from reconcilerd.domain.names import ChannelName, Instant, Sku
 from reconcilerd.domain.policy import OfferRule, PoolMode
 from reconcilerd.domain.quantities import Rate
+from reconcilerd.simulator.faults import Fault, Script
 from reconcilerd.simulator.shoppers import Invoice, Line, read_invoices
 from reconcilerd.trial.bound import settles_within_s
 from reconcilerd.trial.market import PACING, market, open_doors, script, shares_of
@@ -218,12 +228,45 @@ def test_a_record_of_faults_strikes_again_exactly(tmp_path: Path, faults: str, s
 
 def test_a_record_may_strike_and_be_written_anew(tmp_path: Path) -> None:
     record = tmp_path / "struck.jsonl"
-    line = '{"seed": 1, "system": "extensiv", "request": 5, "fault": "5xx", "at": 0, "subject": ""}\n'
-    record.write_text(line, "utf-8")
+    record.write_text(LINE, "utf-8")
     small = ("--days", "0.01", "--skus", "1", "--channels", "1", "--json")
     done = run(tmp_path, "simulate", *small, "--faults", "@struck.jsonl", "--record", "struck.jsonl")
     assert json.loads(done.stdout)["faults"] == {"5xx": 1}
     assert json.loads(record.read_text("utf-8"))["request"] == 5
+
+
+LINE = '{"seed": 1, "system": "extensiv", "request": 5, "fault": "5xx", "at": 0, "subject": ""}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the record is empty"),
+        (LINE.replace("1,", "7,", 1), "the record is of seed 7; play that: --seed 7"),
+        (
+            LINE.replace("extensiv", "shop-9"),
+            "the record strikes shop-9; this business has extensiv, shop-1,",
+        ),
+    ],
+)
+def test_a_record_that_would_strike_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "struck.jsonl").write_text(text, "utf-8")
+    done = run(tmp_path, "simulate", "--days", "0.01", "--faults", "@struck.jsonl")
+    assert (done.returncode, said in " ".join(done.stderr.split())) == (2, True), done.stderr
+
+
+def test_of_a_record_of_several_seeds_one_may_be_played() -> None:
+    several = Script(exactly={seed: {("extensiv", 5): frozenset({Fault("5xx")})} for seed in (1, 2)})
+    _check_script(several, [2], {"extensiv"})
+    _check_script(several, range(2, 9), {"extensiv"})
+
+
+def test_what_is_no_record_is_not_written_over(tmp_path: Path) -> None:
+    orders = tmp_path / "orders.csv"
+    orders.write_text("invoice\n", "utf-8")
+    done = run(tmp_path, "simulate", "--days", "0.01", "--record", "orders.csv")
+    assert (done.returncode, "is there and is no record" in done.stderr) == (2, True), done.stderr
+    assert orders.read_text("utf-8") == "invoice\n"
 
 
 def test_seed_0_is_a_seed(tmp_path: Path) -> None:
