@@ -99,12 +99,7 @@ class Order:
         if known is not None and known.as_of > seen.as_of:
             return self
         seen = _understood(known, seen)
-        if seen.ended_at is not None and seen.ended_at > seen.as_of:
-            # It had ended when it was asked for, whatever the record says.
-            seen = replace(seen, ended_at=seen.as_of)
-        if known is not None and known.ended_at is not None and known.status is seen.status:
-            # Whatever is noted on it later, it ended when it ended: its parcel left, or its customer cancelled.
-            seen = replace(seen, ended_at=known.ended_at)
+        seen = replace(seen, ended_at=_ended(known, seen))
         if seen.source != EXTENSIV:
             return replace(self, on_channel=replace(seen, most=_most(known, seen)))
         if self.in_extensiv is None or self.in_extensiv.part == seen.part:
@@ -144,6 +139,19 @@ def _understood(known: OrderObserved | None, seen: OrderObserved) -> OrderObserv
     if known is None or seen.status is not OrderStatus.UNKNOWN or seen.modified > known.modified:
         return seen
     return replace(seen, status=known.status, ended_at=known.ended_at)
+
+
+def _ended(known: OrderObserved | None, seen: OrderObserved) -> Instant | None:
+    """When an order ended: by the time it was first read so, whatever date its record has and is given later.
+
+    A cancel may have been earlier than was said first. A parcel left when it left: to call that earlier would count
+    stock as taken down that may not have been.
+    """
+    if known is None or known.ended_at is None or known.status is not seen.status:
+        return None if seen.ended_at is None else min(seen.ended_at, seen.as_of)
+    if seen.ended_at is None or seen.status is not OrderStatus.CANCELLED:
+        return known.ended_at
+    return min(known.ended_at, seen.ended_at)
 
 
 def _units_of(lines: tuple[OrderLine, ...], code: str) -> int:

@@ -199,8 +199,11 @@ class Oracle:
         """Remember whether the last reading of an order, on either side, named what was ordered."""
         said = sorted((line.listing_sku.strip().casefold(), line.units) for line in fact.lines)
         self._said[fact.source, fact.key.number] = said
-        if fact.status is OrderStatus.CANCELLED and fact.ended_at is not None and fact.ended_at > fact.as_of:
-            self._dated_later.setdefault(fact.key.number, fact.as_of)
+        if fact.status is OrderStatus.CANCELLED and fact.ended_at is not None:
+            if fact.ended_at > fact.as_of:
+                self._dated_later.setdefault(fact.key.number, fact.as_of)
+            else:
+                self._dated_later.pop(fact.key.number, None)
 
     def read_listing(self, fact: ListingDeclared) -> None:
         """Remember whether the last reading of a listing in Extensiv gave it its own SKU."""

@@ -101,10 +101,12 @@ def test_what_was_seen_to_have_ended_had_by_then_whatever_its_record_says(
 ) -> None:
     """A date in the future would keep its units off the shelf until then, and one that moves for ever."""
     book = OrderBook()
-    for as_of, ended in ((4, 10**9), (9, 3), (12, 10**9)):
+    for as_of, ended, then in ((4, 10**9, 4), (9, 3, 3), (12, 10**9, 3), (13, None, 3)):
         book.take(seen(source, over, as_of, ended))
         (side,) = book.orders[KEY].sides
-        assert side.ended_at == 4
+        assert side.ended_at == (4 if over is OrderStatus.SHIPPED else then), (
+            "a parcel left no earlier than was said"
+        )
 
 
 @given(
