@@ -11,11 +11,13 @@ from reconcilerd.domain.names import Instant, SlotKey
 from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.position import Position
 from reconcilerd.simulator.faults import FaultPlan
+from reconcilerd.simulator.menu import Fault
 from reconcilerd.simulator.truth import Item
 from reconcilerd.trial.oracle import Oracle
 
 TROUBLE_MS = 420_000
 """A system's own trouble explains its delays for as long as a reader may rest after failures, and a turn."""
+LEAVES_OUT = frozenset({Fault.CAPPED_LIMIT, Fault.MISSING_PAGE, Fault.HALF_A_PAGE})
 
 
 @dataclass
@@ -25,20 +27,31 @@ class Readings:
     faults: FaultPlan
     began: dict[str, Instant] = field(default_factory=dict)
 
+    _lacking: set[str] = field(default_factory=set)
+    """Feeds of which a reading left rows out without a sign: what is read on from there lacks them until all is."""
+
     def note(self, fact: SweepRead) -> None:
         """A reading has ended."""
-        if fact.complete and not self._spoilt(fact):
+        if not fact.complete:
+            return
+        struck = self._struck(fact)
+        if not struck.isdisjoint(LEAVES_OUT):
+            self._lacking.add(fact.feed)
+        elif fact.full:
+            self._lacking.discard(fact.feed)
+        if not struck and fact.feed not in self._lacking:
             self.began[fact.feed] = max(fact.began, self.began.get(fact.feed, Instant(0)))
 
-    def _spoilt(self, read: SweepRead) -> bool:
-        """Whether a reading of orders met a fault: what a store leaves out without a sign, nobody could read."""
+    def _struck(self, read: SweepRead) -> set[Fault]:
+        """The faults that a reading of orders met: what a store leaves out without a sign, nobody could read."""
+        found = set[Fault]()
         system, _, feed = read.feed.rpartition(".")
         for each in reversed(self.faults.done):
             if feed != "orders" or each.at < read.began - TROUBLE_MS:
-                return False
+                break
             if each.system == system and read.began <= each.at <= read.ended and "rders" in each.subject:
-                return True
-        return False
+                found.add(each.fault)
+        return found
 
 
 @dataclass
