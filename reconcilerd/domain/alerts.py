@@ -74,7 +74,7 @@ KINDS: Mapping[str, AlertKind] = MappingProxyType(
             "No system at all is read: this machine, its network, or all of them.",
             0,
             15,  # of the calls of the last ten minutes many have failed, still
-            ("stale_source", "channel_errors", "exposure", "missing_orders", *_CHECKED_SINCE),
+            ("stale_source", "channel_errors", "rail_tripped", "exposure", "missing_orders", *_CHECKED_SINCE),
             everywhere=True,
         ),
         "credentials_refused": _kind(
