@@ -15,6 +15,7 @@ import anyio.lowlevel
 import structlog
 
 from reconcilerd import __version__
+from reconcilerd.daemon.awaited import awaited, unread
 from reconcilerd.daemon.desk import Awaits, Desk, sku_on, spelled
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.exposed import Alarming, alarming
@@ -39,7 +40,7 @@ from reconcilerd.domain.invariants import breach_of, held_if_broken
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan, released_by
 from reconcilerd.domain.policy import Mode, PoolMode
-from reconcilerd.domain.position import ClaimKind, Position
+from reconcilerd.domain.position import Position
 from reconcilerd.domain.record import Order, PutBack, decide, record
 from reconcilerd.domain.room import Room
 from reconcilerd.domain.survey import Surveyor, Weather, dark_sources, weather_of
@@ -70,20 +71,8 @@ SETTLE_TURN = 12
 MAX_ANNOUNCED = 20
 """Large orders that are told one by one in a pass; all are logged."""
 
-MOVING = frozenset(
-    {
-        ClaimKind.SHIPPED,
-        ClaimKind.INFERRED,
-        ClaimKind.UNSETTLED,
-        ClaimKind.BURIED,
-        ClaimKind.DARK,
-        ClaimKind.IN_FLIGHT,
-    }
-)
-"""Claims that end by a reading or by time."""
-
-BY_MOMENTS = frozenset({ClaimKind.DARK, ClaimKind.DARK_STOCK})
-"""Claims that grow as time goes by."""
+DARK_LOOK_MS = 300_000
+"""While a source is dark everybody is looked at so often: what may have sold there grows, slowly for most."""
 
 
 @dataclass(slots=True)
@@ -180,38 +169,6 @@ class Word:
         return [self.pin(entry.slot) for entry in sent] if self.pin else []
 
 
-def unread(plan: GroupPlan) -> bool:
-    """Whether the stock it is about was never read: then the next look finds nothing of what this one found.
-
-    At a first start that is all there is.
-    """
-    return bool(plan.position.unknown)
-
-
-def awaited(plan: GroupPlan) -> Awaits:
-    """What may change this plan although it brings no news. Where nothing drifts, neither age nor speed of sale does:
-    the same room gives the same shares.
-    """
-    position = plan.position
-    awaits = Awaits.NOTHING
-    if plan.drifts or any(
-        each.write is not None or each.replaced or each.suspect for each in position.offers
-    ):
-        awaits |= Awaits.REREAD
-    for claim in position.claims:
-        if claim.kind in MOVING:
-            awaits |= Awaits.REREAD
-        if claim.kind is ClaimKind.SHIPPED:
-            awaits |= Awaits.STOCK
-        if claim.kind in BY_MOMENTS or claim.until is not None or claim.waived:
-            awaits |= Awaits.TIME
-    if not position.split and any(position.channel(each.slot.channel).dark for each in position.offers):
-        awaits |= Awaits.TIME  # the longer nobody could look, the more may have been sold there
-    if awaits and position.split and position.pool.mode is PoolMode.ADAPTIVE:
-        awaits |= Awaits.TIME  # without a sale its speed falls, and with it what is called scarce
-    return awaits
-
-
 def _keep(kept: MutableMapping[Sku, V], group: Sku, value: V | None) -> None:
     if value:
         kept[group] = value
@@ -257,6 +214,7 @@ class Passes:
         self._groups: Groups | None = None
         self._surveyor = Surveyor(desk.book)
         self._dark = frozenset[str]()
+        self._looked_in_the_dark = Instant(0)
         self._plans: dict[Sku, GroupPlan] = {}
         """The last plan of each pool group that waits: most looks find what the last one found."""
 
@@ -296,9 +254,10 @@ class Passes:
 
     def _look_at_the_weather(self) -> None:
         """Where a source goes dark, or comes back, what rests and has no news changes too."""
-        dark = dark_sources(self._desk.book, self._desk.clock())
-        if dark != self._dark:
-            self._dark = dark
+        now = self._desk.clock()
+        dark = dark_sources(self._desk.book, now)
+        if dark != self._dark or (dark and now - self._looked_in_the_dark >= DARK_LOOK_MS):
+            self._dark, self._looked_in_the_dark = dark, now
             self._desk.everybody()
 
     async def one_pass(self, groups: list[Sku], word: Word | None = None) -> tuple[GroupPlan, ...]:

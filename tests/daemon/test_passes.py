@@ -8,9 +8,10 @@ from typing import Any, cast
 import pytest
 
 from reconcilerd.daemon import passes
+from reconcilerd.daemon.awaited import QUICK_MILLI, awaited
 from reconcilerd.daemon.desk import Awaits, Desk
 from reconcilerd.daemon.executors import Executor
-from reconcilerd.daemon.passes import Passes, Word, awaited
+from reconcilerd.daemon.passes import Passes, Word
 from reconcilerd.daemon.windows import Windows
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
@@ -27,6 +28,7 @@ from reconcilerd.domain.names import Instant, LocationName, Sku, SlotKey, after
 from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.policy import Mode, PoolMode, PoolRule
 from reconcilerd.domain.position import Claim, ClaimKind
+from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.record import Only, PutBack, decide
 from tests.domain.books import UK, shop_book, swept
 from tests.domain.builders import NOW as BUILT
@@ -200,6 +202,19 @@ def awaits(claims: Sequence[Claim] = (), **seen: Any) -> Awaits:
     return awaited(make_plan(position([listing], [row(PLACE, 10 + units)], claims), Rails(Mode.AUTO)))
 
 
+@pytest.mark.parametrize(
+    ("dark", "split", "more"), [(True, False, 0), (False, False, 0), (True, True, 0), (True, False, -1)]
+)
+def test_what_sells_fast_where_nobody_can_look_is_looked_at_as_often_as_what_waits(
+    dark: bool, split: bool, more: int
+) -> None:
+    listing = replace(offer("uk", shown=10), rate=Rate(QUICK_MILLI + more))
+    where = position([listing], [row(PLACE, 10)], split=split)
+    where = replace(where, channels=tuple(replace(each, dark=dark) for each in where.channels))
+    quick = dark and not split and not more
+    assert awaited(make_plan(where, Rails(Mode.AUTO))) == (Awaits.TIME if quick else Awaits.NOTHING)
+
+
 def test_a_group_at_rest_awaits_what_may_end_its_claims() -> None:
     assert awaits() == Awaits.NOTHING
     assert awaits([claim(2)]) == Awaits.NOTHING
@@ -208,5 +223,7 @@ def test_a_group_at_rest_awaits_what_may_end_its_claims() -> None:
     assert awaits([claim(2, ClaimKind.IN_FLIGHT)]) == Awaits.REREAD
     assert awaits([replace(claim(2, ClaimKind.RESERVED), until=after(BUILT, 9))]) == Awaits.TIME
     assert awaits([replace(claim(2), waived=1)]) == Awaits.TIME
-    assert awaits([claim(2, ClaimKind.DARK)]) == Awaits.REREAD | Awaits.TIME
+    assert awaits([claim(2, ClaimKind.DARK)]) == Awaits.NOTHING, (
+        "everybody is looked at for that, now and then"
+    )
     assert awaits(suspect=True) == awaits(write=10) == awaits(replaced=10) == Awaits.REREAD
