@@ -31,7 +31,7 @@ from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import AfterDark, Mode, Percent, SkuRule
 from reconcilerd.domain.position import ClaimKind, StockView
 from reconcilerd.domain.quantities import Rate
-from reconcilerd.domain.survey import Surveyor, weather_of
+from reconcilerd.domain.survey import Surveyor, dark_sources, weather_of
 from tests.domain.books import SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
 from tests.domain.builders import NOW, A, offer, position, slot
 from tests.domain.builders import row as stock_row
@@ -229,6 +229,25 @@ def test_of_nothing_in_the_dark_nothing_is_withheld() -> None:
     book.policy = replace(book.policy, limits=replace(book.policy.limits, after_dark=AfterDark.DROP))
     rows: list[StockView] = [stock_row(A, 0), stock_row(A, 4)]
     assert [each.units for each in dark_stock_claims(book, rows, 10**9)] == [4]
+
+
+def test_a_source_is_dark_once_it_was_not_read_for_too_long_and_stock_only_when_policy_withholds_of_it() -> (
+    None
+):
+    book = shop_book(0)
+    ages = book.policy.ages
+    late = ages.max_age_ms + 1
+    for feed in ("uk.slots", "uk.orders", "extensiv.stock"):
+        swept(book, feed, 1)
+    assert dark_sources(book, Instant(late)) == set()
+    assert dark_sources(book, Instant(late + 1)) == {"uk"}
+    swept(book, "uk.slots", late)
+    swept(book, "uk.orders", late)
+    assert dark_sources(book, Instant(late + ages.dark_grace_ms)) == {"uk"}
+    swept(book, "uk.slots", late + ages.dark_grace_ms)
+    swept(book, "uk.orders", late + ages.dark_grace_ms)
+    assert dark_sources(book, Instant(late + ages.dark_grace_ms)) == set()
+    assert dark_sources(book, Instant(late + ages.dark_grace_ms + 1)) == {"extensiv.stock"}
 
 
 def part(name: str, units: int, status: OrderStatus = OrderStatus.OPEN, at: int = 1_000) -> OrderObserved:
