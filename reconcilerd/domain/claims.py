@@ -11,7 +11,7 @@ from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
-from reconcilerd.domain.orders import Order, Stage, stage_of
+from reconcilerd.domain.orders import Order, Stage, stage_of, units_of
 from reconcilerd.domain.policy import AfterDark, LocationRule
 from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView, StockView
 from reconcilerd.domain.quantities import expected
@@ -155,11 +155,7 @@ def _more_on_channel(book: Book, order: Order, code: str, began: Instant | None)
     )
     if over or (began is not None and began > theirs.modified + import_max_ms(book, order.key.channel)):
         return 0
-    return max(0, _units(theirs, code) - sum(_units(side, code) for side in ours))
-
-
-def _units(side: OrderObserved, code: str) -> int:
-    return sum(line.units for line in side.lines if line.listing_sku == code)
+    return max(0, units_of(theirs.lines, code) - sum(units_of(side.lines, code) for side in ours))
 
 
 def _lies_in(book: Book, order: Order, component: Sku) -> Locations:

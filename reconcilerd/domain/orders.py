@@ -7,7 +7,7 @@ nothing of stock rows or listings; who subtracts what is decided by the position
 import re
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate, takewhile
@@ -99,9 +99,11 @@ class Order:
         if known is not None and known.as_of > seen.as_of:
             return self
         seen = _understood(known, seen)
-        seen = replace(seen, ended_at=_ended(known, seen))
+        ended = _ended(known, seen)
         if seen.source != EXTENSIV:
-            return replace(self, on_channel=replace(seen, most=_most(known, seen)))
+            return replace(self, on_channel=replace(seen, ended_at=ended, most=_most(known, seen)))
+        if ended != seen.ended_at:
+            seen = replace(seen, ended_at=ended)
         if self.in_extensiv is None or self.in_extensiv.part == seen.part:
             return replace(self, in_extensiv=seen)
         return replace(self, others=(*(each for each in self.others if each.part != seen.part), seen))
@@ -109,7 +111,7 @@ class Order:
     def said_at_most(self, code: str) -> int | None:
         """The most units of a listing SKU that the channel itself ever said; None where it never named it."""
         side = self.on_channel
-        told = () if side is None else (_units_of(side.lines, code), _units_of(side.most, code))
+        told = () if side is None else (units_of(side.lines, code), units_of(side.most, code))
         return max(told, default=0) or None
 
     def believed(self, line: OrderLine) -> int:
@@ -154,7 +156,8 @@ def _ended(known: OrderObserved | None, seen: OrderObserved) -> Instant | None:
     return min(known.ended_at, seen.ended_at)
 
 
-def _units_of(lines: tuple[OrderLine, ...], code: str) -> int:
+def units_of(lines: Iterable[OrderLine], code: str) -> int:
+    """Units of a listing SKU in these lines."""
     return sum(line.units for line in lines if line.listing_sku == code)
 
 
@@ -164,10 +167,10 @@ def _most(known: OrderObserved | None, seen: OrderObserved) -> tuple[OrderLine, 
         return seen.most
     codes = sorted({line.listing_sku for line in (*known.lines, *known.most, *seen.most)})
     before = {
-        code: max(_units_of(lines, code) for lines in (known.lines, known.most, seen.most)) for code in codes
+        code: max(units_of(lines, code) for lines in (known.lines, known.most, seen.most)) for code in codes
     }
     return tuple(
-        OrderLine(code, units) for code, units in before.items() if units > _units_of(seen.lines, code)
+        OrderLine(code, units) for code, units in before.items() if units > units_of(seen.lines, code)
     )
 
 
@@ -358,7 +361,7 @@ class OrderBook:
             first = self._placed.setdefault(code, Timeline())
             told = [each for each in ((side,) if side is not None else order.sides) if each.eligible]
             if told:
-                units = sum(line.units for each in told for line in each.lines if line.listing_sku == code[1])
+                units = sum(units_of(each.lines, code[1]) for each in told)
                 first.put(order.key, told[0].placed, max(first.of(order.key), units))
             self._give_back(order.key, theirs, code)
             _count_on(
@@ -377,7 +380,7 @@ class OrderBook:
             back.drop(key)
             return
         over = side.status is OrderStatus.CANCELLED
-        left = 0 if over else sum(line.units for line in side.lines if line.listing_sku == code[1])
+        left = 0 if over else units_of(side.lines, code[1])
         fewer = self._placed[code].of(key) - left
         # Later changes of the order, a parcel or a note, are no moment at which it gave anything back.
         if fewer != back.of(key):

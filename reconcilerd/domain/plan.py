@@ -198,11 +198,12 @@ def _proofs(
     position: Position, allocations: Sequence[Allocation], entries: Sequence[Entry]
 ) -> Iterator[tuple[Drift, bool]]:
     """What is to be written as it is, for a doubt that holds others back: made once all ``entries`` were judged."""
-    waits = position.split and any(each.verdict is Verdict.HOLD_HEADROOM for each in entries)
+    if not position.split or all(each.verdict is not Verdict.HOLD_HEADROOM for each in entries):
+        return
     judged = {each.slot for each in entries}
     by_slot = sorted(zip(position.offers, allocations, strict=True), key=lambda pair: pair[0].slot)
     for offer, allocation in by_slot:
-        if waits and offer.slot not in judged and ours(offer) and offer.current and _proves(position, offer):
+        if offer.slot not in judged and ours(offer) and offer.current and _proves(position, offer):
             cause = cause_of(position, offer, allocation)
             yield Drift(offer.slot, offer.sku, offer.current, offer.current, allocation.ideal, cause), False
 

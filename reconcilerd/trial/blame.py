@@ -26,7 +26,6 @@ class Readings:
 
     faults: FaultPlan
     began: dict[str, Instant] = field(default_factory=dict)
-
     _lacking: set[str] = field(default_factory=set)
     """Feeds of which a reading left rows out without a sign: what is read on from there lacks them until all is."""
 

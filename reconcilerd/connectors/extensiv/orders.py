@@ -73,7 +73,7 @@ class Orders:
         for query in self._windows(cursor, began, whole=whole):
             walk = await self._walker.walk_till_still(replace(PAGINGS[ORDERS], query=query), doubt=whole)
             facts = await self._tell(walk, emit)
-            shown |= {str(key_of(row, PAGINGS[ORDERS].key)) for row, _ in walk.rows}
+            shown |= {str(key_of(row, walk.key)) for row, _ in walk.rows}
             why = why or walk.why or too_many_unreadable(facts)
             oldest = min(oldest, walk.began(began))
         self._ended = {
@@ -170,7 +170,7 @@ class Orders:
             found = own[1].rows or own[0].rows
             if found:
                 self._met.add(part)
-                await self._tell(Walk(PAGINGS[ORDERS].key, found[-1:]), emit)
+                await self._tell(Walk(own[0].key, found[-1:]), emit)
             elif any(walk.why for walk in walks):
                 unsettled += 1
             else:

@@ -107,13 +107,13 @@ class Stock:
     async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str, Instant]:
         """Read all rows; how many, why the reading is not complete, if it is not, and the oldest moment it tells of."""
         walk = await self._walk()
-        read = self._read(walk)
+        count, read = walk.count, self._read(walk)
         seen = read.by_sku()
         unread = {sku for sku in read.unread if sku in self._places}
         lost = {sku for sku in self._places if sku not in read.unread and self._lacks(sku, seen.get(sku, []))}
         facts = [*read.findings]
         gone, unsettled = dict[Sku, Instant](), lost
-        walk.why = walk.why or strangers(self._places, seen.keys() | read.unread, walk.count, "rows")
+        walk.why = walk.why or strangers(self._places, seen.keys() | read.unread, count, "rows")
         if not walk.why:
             gone, unsettled = await self._confirm(lost, emit)
         torn: set[Sku] = set()
@@ -138,7 +138,7 @@ class Stock:
                 facts += [self._gone(sku, place, at) for place in self._forget(sku)]
         await emit(Page(STOCK, tuple(facts)))
         if walk.why:
-            return walk.count, walk.why, walk.began(began)
+            return count, walk.why, walk.began(began)
         self._bins.update({sku: frozenset(each.stock_id for each in seen[sku]) for sku in torn})
         self._bins_known = True
         self._to_check |= self._after_rows
@@ -148,7 +148,7 @@ class Stock:
         if denied:
             told = f"{len(denied)} SKUs have rows that their total denies, the first is {min(denied)}"
             why = f"{why}; {told}" if why else told
-        return walk.count + self._missed(lost - gone.keys() - unsettled, seen), why, walk.began(began)
+        return count + self._missed(lost - gone.keys() - unsettled, seen), why, walk.began(began)
 
     def _missed(self, back: Iterable[Sku], seen: Mapping[Sku, Sequence[rows.Bin]]) -> int:
         """How many rows of these SKUs, which were found again, were not among those seen: they are in the list too."""
