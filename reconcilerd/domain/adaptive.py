@@ -75,6 +75,11 @@ def stock_against_sales(
     """Each counted component, what is left of it, and what could sell in a window: mu + z sqrt(mu) + 1."""
     sold = {name for offer in position.offers for name, _ in offer.uses}
     for component in sorted(sold - set(position.unknown)):
-        rate = Rate(sum(o.rate.milli_per_hour * o.use_of(component) for o in position.offers))
+        # Each place of a listing sells as fast as the listing does at all of them.
+        rates = {
+            (o.slot.channel, o.slot.listing): o.rate.milli_per_hour * o.use_of(component)
+            for o in position.offers
+        }
+        rate = Rate(sum(rates.values()))
         left = level_of(position, component) if room is None else room.levels[component]
         yield component, left, expected_tenths(rate, window_ms, tenths) + 1

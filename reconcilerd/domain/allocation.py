@@ -4,6 +4,7 @@
 numbers while they are good enough (writes are not free) and never hides stock for it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,6 +42,8 @@ class Because(StrEnum):
     """Zero does not stop its sales: its part of the declared inbound is shown too."""
     KEPT = "kept"
     """What it shows is within a quarter of its share, and the sum is right."""
+    TOGETHER = "together"
+    """At several places of its channel, where visitors are shown the sum: what they show together is right."""
     DEAD_BAND = "dead_band"
     BESIDE_PUSH = "beside_push"
     """Extensiv pushes its own number; the smaller of that and ours is shown."""
@@ -72,21 +75,31 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
     fixed = _fixed(position, room) if position.split else {}
     pots = set_aside(position, room, fixed)
     ideal = _split(position, room, fixed, pots) if position.split else _shared(position, room, pots)
+    spread = () if position.split else position.spread()
+    tight = _tight(spread, room, ideal, pots)
+    most, ideal = ideal, {**ideal, **_divided(room, tight, ideal, pots)}
     # Beside Extensiv's push nothing is promised: its number knows of stock alone.
     beyond = {} if position.limits.mode is Mode.NET else promised(position, room, ideal)
     if beyond:
         ideal = {slot: units + beyond.get(slot, 0) for slot, units in ideal.items()}
+        most = {slot: units + beyond.get(slot, 0) for slot, units in most.items()}
         room = room.lending(beyond)
     ideal = {**ideal, **_beside_native_push(position, ideal)}
     keep = _keep if position.split else _outside_dead_band
     desired = keep(position, room, ideal, pots)
+    for listing in tight:
+        desired |= _kept_together(position, _without_others(room, listing, pots), listing, most, ideal)
+    desired |= _without_band(spread, room, ideal, desired)
     desired = {**desired, **_beside_native_push(position, ideal)}
+    together = {offer.slot for listing in tight for offer in listing}
     return tuple(
         Allocation(
             offer.slot,
             ideal[offer.slot],
             desired[offer.slot],
-            _because(position, offer, desired[offer.slot], ideal[offer.slot], beyond),
+            Because.TOGETHER
+            if offer.slot in together
+            else _because(position, offer, desired[offer.slot], ideal[offer.slot], beyond),
             beyond.get(offer.slot, 0),
         )
         for offer in position.offers
@@ -164,6 +177,43 @@ def _shared(position: Position, room: Room, pots: Shown) -> dict[SlotKey, int]:
         share = max(share, min(base, floor_of(offer, rule)))
         shares[offer.slot] = min(base, bounded(offer, share))
     return shares
+
+
+Listing = tuple[OfferView, ...]
+"""One listing, at each place of its channel."""
+
+
+def _tight(spread: Sequence[Listing], room: Room, shares: Shown, pots: Shown) -> tuple[Listing, ...]:
+    """Listings at several places whose shares there are more together than there is.
+
+    Each place has its own warehouses, but what an order takes that nobody has routed yet lies in any of them. A shared
+    pool shows a unit on several channels at once; on one channel it is there once.
+    """
+    return tuple(
+        listing for listing in spread if not _without_others(room, listing, pots).fits(_of(listing, shares))
+    )
+
+
+def _of(listing: Listing, shares: Shown) -> dict[SlotKey, int]:
+    """The shares of a listing at its places; what is not ours goes on showing what it does."""
+    return {each.slot: shares[each.slot] if ours(each) else each.shown or 0 for each in listing}
+
+
+def _without_others(room: Room, listing: Listing, pots: Shown) -> Room:
+    """The room that the pots of all other listings leave."""
+    others = {slot: units for slot, units in pots.items() if all(slot != each.slot for each in listing)}
+    return room.less(others) if others else room
+
+
+def _divided(room: Room, tight: Sequence[Listing], shares: Shown, pots: Shown) -> dict[SlotKey, int]:
+    """What there is of such a listing, divided among its places as their shares are to each other."""
+    found: dict[SlotKey, int] = {}
+    for listing in tight:
+        mine = [each for each in listing if ours(each)]
+        start = {each.slot: each.shown or 0 for each in listing if not ours(each)}
+        given = fill(_without_others(room, listing, pots), _takers(mine, shares, shares), start)
+        found |= {each.slot: given.get(each.slot, 0) for each in mine}
+    return found
 
 
 def _fixed(position: Position, room: Room) -> dict[SlotKey, int]:
@@ -249,6 +299,16 @@ def _keep(position: Position, room: Room, ideal: Shown, pots: Shown) -> dict[Slo
     shown = estimated(position, ideal)
     mine = [offer for offer in position.offers if ours(offer)]
     kept = {**shown, **{o.slot: min(shown[o.slot], most_of(position, o)) for o in mine}}
+    kept = _kept(room, mine, kept, ideal, pots)
+    if any(_far(kept[offer.slot], ideal[offer.slot]) for offer in mine):
+        return {**shown, **{offer.slot: ideal[offer.slot] for offer in mine}}
+    return kept
+
+
+def _kept(
+    room: Room, mine: Sequence[OfferView], kept: dict[SlotKey, int], ideal: Shown, pots: Shown
+) -> dict[SlotKey, int]:
+    """What is kept of what is shown, as far as there is room for it, and free units for the short."""
     doubted = [(offer, offer.doubted) for offer in mine if offer.doubted is not None]
     if doubted and not room.fits(kept):
         # Nobody is lowered for a number that nothing explains: its own correction tells whether it is so.
@@ -258,13 +318,26 @@ def _keep(position: Position, room: Room, ideal: Shown, pots: Shown) -> dict[Slo
         kept |= {slot: max(kept[slot], units) for slot, units in pots.items()}
     if not room.fits(kept):
         lowered = {**kept, **{o.slot: min(kept[o.slot], ideal[o.slot]) for o in mine}}
-        back = [Taker(o.slot, max(1, ideal[o.slot]), kept[o.slot], o.rule.units_per_sale) for o in mine]
-        kept = fill(room, back, lowered)
-    short = [Taker(o.slot, max(1, ideal[o.slot]), ideal[o.slot], o.rule.units_per_sale) for o in mine]
-    kept = fill(room, short, kept)
-    if any(_far(kept[offer.slot], ideal[offer.slot]) for offer in mine):
-        return {**shown, **{offer.slot: ideal[offer.slot] for offer in mine}}
-    return kept
+        kept = fill(room, _takers(mine, ideal, kept), lowered)
+    return fill(room, _takers(mine, ideal, ideal), kept)
+
+
+def _takers(offers: Sequence[OfferView], weights: Shown, caps: Shown) -> list[Taker]:
+    return [Taker(o.slot, max(1, weights[o.slot]), caps[o.slot], o.rule.units_per_sale) for o in offers]
+
+
+def _kept_together(
+    position: Position, room: Room, listing: Listing, most: Shown, ideal: Shown
+) -> dict[SlotKey, int]:
+    """What such a listing goes on showing at its places while the sum is right: no order says which of them it took."""
+    shown = estimated(position, ideal)
+    mine = [each for each in listing if ours(each)]
+    kept = {each.slot: shown[each.slot] for each in listing}
+    kept |= {o.slot: min(kept[o.slot], most[o.slot]) for o in mine}
+    kept = _kept(room, mine, kept, ideal, {})
+    # A place that was sold empty may stay so; but nobody is told to sell nothing who has a share.
+    zeroed = any(kept[o.slot] == 0 < min(shown[o.slot], ideal[o.slot]) for o in mine)
+    return {each.slot: (ideal if zeroed else kept)[each.slot] for each in mine}
 
 
 def _far(shown: int, ideal: int) -> bool:
@@ -288,6 +361,20 @@ def _outside_dead_band(position: Position, room: Room, ideal: Shown, pots: Shown
         if abs(current - target) * 1000 < band and current <= most_of(position, offer):
             desired[offer.slot] = current
     return desired
+
+
+def _without_band(spread: Sequence[Listing], room: Room, ideal: Shown, desired: Shown) -> dict[SlotKey, int]:
+    """Shares for what is tolerated above them where the same listing is to be raised at another place, and has no room.
+
+    Else the raise would wait for room that tolerance takes.
+    """
+    found: dict[SlotKey, int] = {}
+    for listing in spread:
+        mine = [each for each in listing if ours(each)]
+        wanting = any(desired[each.slot] > (each.current or 0) for each in mine)
+        if wanting and not room.fits({each.slot: desired[each.slot] for each in listing}):
+            found |= {each.slot: min(desired[each.slot], ideal[each.slot]) for each in mine}
+    return found
 
 
 def _because(position: Position, offer: OfferView, desired: int, ideal: int, beyond: Shown) -> Because:

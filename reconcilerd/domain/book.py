@@ -103,7 +103,7 @@ class Book:
     """Grows whenever things hang together otherwise: mappings, slots, places where a SKU is stocked."""
     ordered: dict[Sku, int] = field(default_factory=dict)
     """Grows for a component whenever an order of it may take other units than before."""
-    _places_of: dict[tuple[ChannelName, str], list[SlotKey]] = field(default_factory=dict)
+    _places_of: dict[tuple[ChannelName, str], list[SlotTrack]] = field(default_factory=dict)
     """The slots of each listing of a channel."""
     _joins: Joins | None = None
     _loading: bool = False
@@ -321,9 +321,10 @@ class Book:
         if known is None:
             known = self.slots[slot] = SlotTrack(slot)
             alike = self._places_of.setdefault((slot.channel, slot.listing), [])
-            alike.append(slot)
+            alike.append(known)
+            alike.sort(key=lambda each: each.slot)
             for each in alike if len(alike) > 1 else ():
-                self.slots[each].spread = True
+                each.beside = alike
         return known
 
     def _take_slot(self, fact: SlotObserved) -> Taken:

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus
+from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus, SaleInferred
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
 from reconcilerd.domain.orders import Order, Stage, stage_of, units_of
 from reconcilerd.domain.policy import AfterDark, LocationRule
 from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView, StockView
 from reconcilerd.domain.quantities import expected
-from reconcilerd.domain.slots import buried_units, open_units, unexplained_units
+from reconcilerd.domain.slots import buried_units
 from reconcilerd.domain.stock import StockTrack
 
 DEFAULT_IMPORT_MAX_MS = 1_800_000
@@ -323,8 +323,7 @@ def inferred_claims(book: Book, offer: OfferView) -> Iterator[Claim]:
 
     A fall too large to be inferred may yet be one large order: until its orders are known, nobody gets its units.
     """
-    for fall in book.slots[offer.slot].inferred:
-        unexplained = unexplained_units(fall, book.orders, offer.code)
+    for fall, unexplained in _unexplained(book, offer):
         inferred = min(fall.cap, unexplained)
         for kind, units in (
             (ClaimKind.INFERRED, inferred),
@@ -334,6 +333,14 @@ def inferred_claims(book: Book, offer: OfferView) -> Iterator[Claim]:
                 yield Claim(
                     kind, component, units * count, offer.locations, offer.slot.channel, offer.slot.path
                 )
+
+
+def _unexplained(book: Book, offer: OfferView) -> Iterator[tuple[SaleInferred, int]]:
+    """Each fall of a slot, and how much of it no known order explains."""
+    track = book.slots[offer.slot]
+    for fall in track.inferred:
+        # Where several listings may be meant by an order, it explains none of their falls.
+        yield fall, track.unexplained(fall, book.orders) if offer.code else fall.fall
 
 
 def buried_claims(book: Book, offer: OfferView, now: Instant, *, compare_and_set: bool) -> Iterator[Claim]:
@@ -357,7 +364,7 @@ def dark_claims(
         through = book.through(offer.slot.channel)
         if offer.slot.channel not in dark or through is None:
             continue
-        fallen = sum(open_units(fall, book.orders, offer.code) for fall in book.slots[offer.slot].inferred)
+        fallen = sum(min(fall.cap, unexplained) for fall, unexplained in _unexplained(book, offer))
         units = max(0, min(expected(offer.rate, now - through, 1), offer.shown or 0) - fallen)
         for component, count in offer.uses if units else ():
             yield Claim(ClaimKind.DARK, component, units * count, offer.locations, offer.slot.channel)

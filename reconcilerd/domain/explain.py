@@ -41,6 +41,7 @@ BECAUSE = {
     Because.MINIMUM: "its minimum, a part of which lies in the declared overcommit",
     Because.PREORDER: "its share, and its part of what is on its way, since it sells past zero",
     Because.KEPT: "what it shows already: that is within a quarter of its share and the sum is right",
+    Because.TOGETHER: "what its channel's places show together is all that there is for the listing",
     Because.DEAD_BAND: "what it shows already: the difference is below the pool's dead band",
     Because.COMPARED: "what it shows: written for the channel to compare, since its number is in doubt",
     Because.BESIDE_PUSH: "the smaller of Extensiv's own number, which it pushes, and ours",

@@ -207,18 +207,27 @@ def fresh_peers(change: Change, rails: Rails) -> Verdict | None:
 
 
 def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
-    """Listings of living channels in a split pool whose reading is too old, or known to be wrong, for a raise.
+    """Listings of living channels beside which a raise is reckoned, and whose reading is too old or known to be wrong.
 
     A lower that was answered and not read yet frees nothing: some answers are not true.
     """
-    if not position.split:
-        return ()
     return tuple(
         peer
-        for peer in position.offers
-        if peer.slot != offer.slot
-        and not position.channel(peer.slot.channel).dark
-        and (peer.suspect or peer.only_answered or position.at - peer.age_of > position.ages.peer_slot_ms)
+        for peer in position.beside(offer)
+        if not position.channel(peer.slot.channel).dark
+        and (
+            peer.suspect
+            or peer.only_answered
+            or position.at - peer.age_of > position.ages.peer_slot_ms
+            or _sold_at_some_place(position, peer)
+        )
+    )
+
+
+def _sold_at_some_place(position: Position, offer: OfferView) -> bool:
+    """Whether what was ordered since it was read may have come off another of its channel's places."""
+    return offer.known_since > 0 and any(
+        each.slot != offer.slot and each.slot.at_one_listing(offer.slot) for each in position.offers
     )
 
 

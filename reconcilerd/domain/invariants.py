@@ -131,8 +131,8 @@ def _of_a_raise(position: Position, offer: OfferView) -> Iterator[tuple[str, str
         )
     peers = [
         at - peer.age_of
-        for peer in position.offers
-        if position.split and peer.read is not None and not position.channel(peer.slot.channel).dark
+        for peer in position.beside(offer)
+        if peer.read is not None and not position.channel(peer.slot.channel).dark
     ]
     if max(peers, default=0) > ages.peer_slot_ms:
         yield "I4", f"{path}: a raise beside a listing that was read {max(peers)} ms ago"
@@ -148,9 +148,10 @@ def _raised_beyond_room(plan: GroupPlan, room: Room) -> Iterator[tuple[str, str]
     shown = estimated(position, {each.slot: each.ideal for each in plan.allocations})
     for entry in plan.sends:
         offer = next(each for each in position.offers if each.slot == entry.slot)
-        if entry.lowers or not position.split or entry.target <= offer.may_show:
+        beside = position.beside(offer)
+        if entry.lowers or not (position.split or beside) or entry.target <= offer.may_show:
             continue  # what is only compared with what it shows is no raise
-        before, known = shown[entry.slot], dict(shown)
+        before, known = shown[entry.slot], {each.slot: shown[each.slot] for each in beside}
         shown[entry.slot] = max(before, entry.target)
         # What it showed before a doubtful reading is counted for others; its own raise is what tests the reading.
         known[entry.slot] = max(before if offer.doubted is None else offer.may_show, entry.target)

@@ -109,6 +109,10 @@ class SlotKey:
     def path(self) -> str:
         return f"{self.channel}/{self.listing}/{self.place}"
 
+    def at_one_listing(self, other: "SlotKey") -> bool:
+        """Whether both are of one listing, at whatever places of its channel."""
+        return self.listing == other.listing and self.channel == other.channel
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class OrderKey:

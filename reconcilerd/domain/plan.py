@@ -143,9 +143,12 @@ def _instead(
 
 def _shows_too_much(position: Position, room: Room, offer: OfferView, shown: dict[SlotKey, int]) -> bool:
     """Whether what a listing shows takes part in showing more than could ship."""
-    if position.split:
-        return room.headroom(offer.slot, shown, raising=False) < 0
-    return (offer.shown or 0) > room.alone(offer.slot)
+    beside = position.beside(offer)
+    if position.split or beside:
+        mine = {each.slot: shown[each.slot] for each in (offer, *beside)}
+        if room.headroom(offer.slot, mine, raising=False) < 0:
+            return True
+    return not position.split and (offer.shown or 0) > room.alone(offer.slot)
 
 
 def _perhaps_twice(position: Position) -> frozenset[Sku]:
@@ -182,13 +185,12 @@ def _granted(
     position: Position, room: Room, offer: OfferView, desired: int, shown: dict[SlotKey, int]
 ) -> int:
     """The part of a raise that has headroom now (I3)."""
-    base = shown[offer.slot]
-    if offer.doubted is not None:
-        # Its own raise rests on its reading: should that be wrong, the compare fails.
-        base = offer.may_show
-        shown = {**shown, offer.slot: base}
-    if position.split:
-        spare = room.headroom(offer.slot, shown, raising=True)
+    # Its own raise rests on its reading: should that be wrong, the compare fails.
+    base = shown[offer.slot] if offer.doubted is None else offer.may_show
+    beside = position.beside(offer)
+    if position.split or beside:
+        others = {each.slot: shown[each.slot] for each in beside}
+        spare = room.headroom(offer.slot, {**others, offer.slot: base}, raising=True)
     else:
         spare = room.alone(offer.slot, raising=True) - base
     return min(desired, base + max(0, spare))
@@ -198,12 +200,17 @@ def _proofs(
     position: Position, allocations: Sequence[Allocation], entries: Sequence[Entry]
 ) -> Iterator[tuple[Drift, bool]]:
     """What is to be written as it is, for a doubt that holds others back: made once all ``entries`` were judged."""
-    if not position.split or all(each.verdict is not Verdict.HOLD_HEADROOM for each in entries):
+    waiting = {each.slot for each in entries if each.verdict is Verdict.HOLD_HEADROOM}
+    held_back = (position.beside(offer) for offer in position.offers if offer.slot in waiting)
+    beside = {each.slot for some in held_back for each in some}
+    if not beside:
         return
     judged = {each.slot for each in entries}
     by_slot = sorted(zip(position.offers, allocations, strict=True), key=lambda pair: pair[0].slot)
     for offer, allocation in by_slot:
-        if offer.slot not in judged and ours(offer) and offer.current and _proves(position, offer):
+        if offer.slot not in beside or offer.slot in judged:
+            continue
+        if ours(offer) and offer.current and _proves(position, offer):
             cause = cause_of(position, offer, allocation)
             yield Drift(offer.slot, offer.sku, offer.current, offer.current, allocation.ideal, cause), False
 
@@ -287,7 +294,7 @@ def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Chang
 
 
 def exposure(plan: GroupPlan, *, banded: bool = True) -> int:
-    """Units shown beyond what could leave today: split, the worst shelf; shared, the largest single listing.
+    """Units shown beyond what could leave today: split, the worst shelf; shared, the worst single listing.
 
     What was declared to be shown beyond that (overcommit, inbound) is none, nor is anything beside stock that was
     never read: unknown is not zero. ``banded``: also counts what a dead band lets be; without it, what is left is
@@ -304,13 +311,18 @@ def exposure(plan: GroupPlan, *, banded: bool = True) -> int:
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
     if position.split:
         return max(0, room.excess(shown))
-    each = (
-        (shown[offer.slot] - room.alone(offer.slot)) * offer.rule.units_per_sale
+    counted = {
+        offer.slot: (shown[offer.slot] - room.alone(offer.slot)) * offer.rule.units_per_sale
         for offer, allocation in zip(position.offers, plan.allocations, strict=True)
         if (banded or allocation.because is not Because.DEAD_BAND)
         and (not position.unknown or offer.slot in bounded)
+    }
+    sums = (
+        room.excess({each.slot: shown[each.slot] for each in listing})
+        for listing in position.spread()
+        if all(each.slot in counted for each in listing)
     )
-    return max(0, max(each, default=0))
+    return max(0, max(chain(counted.values(), sums), default=0))
 
 
 def _unread(position: Position) -> frozenset[Sku]:
@@ -324,17 +336,22 @@ def _unread(position: Position) -> frozenset[Sku]:
 
 
 def hidden(plan: GroupPlan) -> int:
-    """Units policy would offer that no listing shows (eaches): split, the sum; shared, the worst single listing.
+    """Units policy would offer that no listing shows (eaches): split, the sum; shared, the worst single listing, at all
+    its places.
 
     What lies on no shelf is not hidden, nor is anything where zero does not stop sales.
     """
     position, room = plan.position, plan.room
-    gaps = [
-        max(0, allocation.ideal - allocation.beyond - (offer.current or 0)) * offer.rule.units_per_sale
+    short = {
+        offer.slot: (allocation.ideal - allocation.beyond - (offer.current or 0)) * offer.rule.units_per_sale
         for offer, allocation in zip(position.offers, plan.allocations, strict=True)
         if ours(offer) and not offer.sells_past_zero
-    ]
+    }
     if not position.split:
-        return max(gaps, default=0)
+        for listing in position.spread():
+            # What one place shows too much, another need not.
+            together = sum(short.pop(each.slot, 0) for each in listing)
+            short[listing[0].slot] = together
+        return max(0, max(short.values(), default=0))
     shown = {offer.slot: offer.shown or 0 for offer in position.offers}
-    return max(0, min(sum(gaps), room.free(shown)))
+    return max(0, min(sum(max(0, each) for each in short.values()), room.free(shown)))

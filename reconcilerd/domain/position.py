@@ -146,7 +146,7 @@ class OfferView:
     owed: int = 0
     """How far below zero the channel's number was: ``read`` is 0 then."""
     code: str = ""
-    """The listing SKU by which its orders are found; none where they may have been taken off another of its places."""
+    """The listing SKU by which its orders are found; none where several listings of the channel may be meant."""
     refused: int = 0
     """How many writes in a row the channel would not take."""
     not_before: Instant = Instant(0)
@@ -246,6 +246,26 @@ class Position:
             and [_LASTING_CHANNEL(each) for each in self.channels]
             == [_LASTING_CHANNEL(each) for each in other.channels]
         )
+
+    def beside(self, offer: OfferView) -> tuple[OfferView, ...]:
+        """The others that must not show a unit which this one shows.
+
+        Of a split pool that is every other one; of a shared one, the same listing at the other places of its channel,
+        where visitors are shown the sum.
+        """
+        return tuple(
+            each
+            for each in self.offers
+            if (self.split or each.slot.at_one_listing(offer.slot)) and each.slot != offer.slot
+        )
+
+    def spread(self) -> tuple[tuple[OfferView, ...], ...]:
+        """Every listing that is at several places of its channel, each with its offers there."""
+        found: dict[tuple[ChannelName, str], tuple[OfferView, ...]] = {}
+        for offer in self.offers:
+            listing = offer.slot.channel, offer.slot.listing
+            found[listing] = (*found.get(listing, ()), offer)
+        return tuple(each for each in found.values() if len(each) > 1)
 
     def channel(self, name: ChannelName) -> ChannelView:
         return next(each for each in self.channels if each.name == name)

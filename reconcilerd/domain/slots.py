@@ -73,8 +73,11 @@ class SlotTrack:
     overtaken: bool = False
     """It rose while a lower of ours was open that compares nothing: whatever was to lower it may have come before."""
     last_written: int | None = None
-    spread: bool = False
-    """The same listing is at several places of its channel: no order says which of them it was taken from."""
+    beside: list["SlotTrack"] = field(default_factory=list, repr=False, compare=False)
+    """The same listing at every place of its channel, this one too and by place; empty where it is at one only.
+
+    No order says which of them it was taken from.
+    """
     suspect_since: Instant | None = None
     """A compare failed at this moment: the reading is known to be wrong, until a newer one comes."""
     refused: int = 0
@@ -139,6 +142,15 @@ class SlotTrack:
             derived.append(SalesBuried(seen.slot, after(seen.as_of, -channel.order_lag_ms), seen.as_of))
         if ours and not self.open and before is not None and seen.quantity is not None:
             derived += self._moved(seen, seen.quantity, before, since, orders, rate)
+        elif (
+            not ours
+            and self.beside
+            and before is not None
+            and seen.quantity is not None
+            and seen.quantity < before
+        ):
+            # It claims nothing; but orders that were taken off here explain no fall at another place.
+            derived.append(SaleInferred(seen.slot, since, seen.as_of, before - seen.quantity, cap=0))
         self.overtaken = not channel.compare_and_set and self._is_overtaken(seen.quantity)
         if self.suspect_since is not None and seen.as_of >= self.suspect_since:
             self.suspect_since = None
@@ -155,7 +167,7 @@ class SlotTrack:
         mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
         cap = max(1, mu, orders.large_line(seen.slot.channel))
         was = self.doubt
-        doubt = doubted_after(was, seen, read, before, since, orders, self.code, cap)
+        doubt = doubted_after(was, seen, read, before, since, orders, self._listing_sku, cap)
         back = 0
         if was is not None and was.before is not None and doubt is None:
             # What a hand had put there may have sold; far more than was there before was a wrong number.
@@ -172,7 +184,7 @@ class SlotTrack:
             fall = SaleInferred(seen.slot, since, seen.as_of, size + back, cap=claims)
             found.append(self._all_fallen(fall))
             if before == self.last_written and read < before - cap:
-                known_ = orders.known(seen.slot.channel, self.code, since, seen.as_of)
+                known_ = orders.known(seen.slot.channel, self._listing_sku, since, seen.as_of)
                 if before - read - known_ > cap:
                     self.foreign = Hand(since, seen.as_of, read - before)
         elif back:
@@ -286,7 +298,43 @@ class SlotTrack:
     @property
     def code(self) -> str:
         """The listing SKU by which its orders are found; none where they cannot be told from another place's."""
-        return "" if self.seen is None or self.spread else self.seen.listing_sku
+        return "" if self.beside else self._listing_sku
+
+    @property
+    def _listing_sku(self) -> str:
+        return "" if self.seen is None else self.seen.listing_sku
+
+    def unexplained(self, fall: SaleInferred, orders: OrderBook) -> int:
+        """Units of a fall that no known order explains; beyond its cap sold in bulk, or somebody else's doing.
+
+        Where a listing fell at several places, the orders explain them one after another, and none twice.
+        """
+        placed = orders.placed(self.slot.channel, self._listing_sku, fall.since, fall.to)
+        placed -= sum(
+            each.fall
+            for track in self.beside
+            for each in (track.inferred if placed else ())
+            if _overlap(each, fall) and _turn(each) < _turn(fall)
+        )
+        return max(0, fall.fall - max(0, placed))
+
+    def open_units(self, fall: SaleInferred, orders: OrderBook) -> int:
+        """Units of a fall that no known order explains, at most its cap."""
+        return min(fall.cap, self.unexplained(fall, orders))
+
+    def known_since(self, orders: OrderBook, code: str, now: Instant) -> int:
+        """Units of a listing code ordered since it was read: the channel has taken these off already.
+
+        Of several places nobody knows at which; they are counted once, off the first that has them.
+        """
+        if not self.beside:
+            return orders.known(self.slot.channel, code, self.as_of, now)
+        left = orders.known(self.slot.channel, code, max(each.as_of for each in self.beside), now)
+        for each in self.beside:
+            if each is self:
+                break
+            left -= min(left, each.value or 0)
+        return min(left, self.value or 0)
 
     def _close(self, id_: str) -> OpenWrite | None:
         """Take one write off the open ones."""
@@ -416,11 +464,22 @@ class SlotTrack:
         """
         if through is None or not (self.inferred or self.buried):
             return
-        if self.seen is not None and not again:
-            strange = [each for each in self.inferred if each.to <= through]
-            self.surprise -= sum(open_units(each, orders, self.code) for each in strange)
-        self.inferred = [each for each in self.inferred if each.to > through]
         self.buried = [each for each in self.buried if each.to > through]
+        tracks = self.beside or [self]
+        falls = [(each, track) for track in tracks for each in track.inferred]
+        young = [each for each, _ in falls if each.to > through]
+        kept, over = list[SaleInferred](), list[tuple[SaleInferred, SlotTrack]]()
+        for fall, track in falls:
+            # What explains a fall at one place must go on doing so while it could be taken to explain another's.
+            if fall.to > through or any(each.slot != fall.slot and _overlap(each, fall) for each in young):
+                kept.append(fall)
+            else:
+                over.append((fall, track))
+        for fall, track in over:
+            if track.seen is not None and not again:
+                track.surprise -= track.open_units(fall, orders)
+        for track in tracks:
+            track.inferred = [each for each in track.inferred if each in kept]
 
 
 def _resolve(
@@ -451,14 +510,14 @@ def arrived(read: int, before: int, target: int, sold: int, *, alone: bool = Tru
     return target - sold <= read <= target or (alone and towards)
 
 
-def open_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
-    """Units of a fall that no known order explains, at most its cap."""
-    return min(fall.cap, unexplained_units(fall, orders, code))
+def _overlap(one: SaleInferred, other: SaleInferred) -> bool:
+    """Whether one sale may lie in both windows."""
+    return one.since < other.to and other.since < one.to
 
 
-def unexplained_units(fall: SaleInferred, orders: OrderBook, code: str) -> int:
-    """Units of a fall that no known order explains; beyond its cap sold in bulk, or somebody else's doing."""
-    return max(0, fall.fall - orders.placed(fall.slot.channel, code, fall.since, fall.to))
+def _turn(fall: SaleInferred) -> tuple[Instant, SlotKey]:
+    """In which order falls of one listing are explained."""
+    return fall.to, fall.slot
 
 
 def buried_units(

@@ -412,8 +412,11 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
     twice = book.findings.get(place.if_twice)
     ambiguous = place.ambiguous or (twice is not None and not twice.cleared)
     # Which of several of its kind an order was taken off, nobody can say.
-    code = "" if ambiguous else track.code
-    known = book.orders.known(slot.channel, seen.listing_sku, track.as_of, now)
+    code = "" if ambiguous else seen.listing_sku
+    ours = book.policy.channels[slot.channel].places
+    # What may have come off a place of others is taken off none of ours.
+    elsewhere = any(each.slot.place not in ours for each in track.beside)
+    known = 0 if elsewhere else track.known_since(book.orders, seen.listing_sku, now)
     rate = book.rate(slot.channel, seen.listing_sku, now, place.prior)
     write = track.write.target if track.write else None
     replaced = max(each.target for each in track.replaced) if track.replaced else 0

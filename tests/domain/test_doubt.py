@@ -135,18 +135,6 @@ def test_what_fell_in_bulk_is_nobodys_until_its_orders_are_known_and_all_else_is
     assert not any(each.lowers for each in plan.entries)
 
 
-def test_orders_of_a_listing_at_two_places_are_taken_off_neither() -> None:
-    book = shop_book(0)
-    places = MappingProxyType({"p1": frozenset[LocationName](), "p2": frozenset[LocationName]()})
-    channel = replace(book.policy.channels[UK], places=places)
-    book.policy = replace(book.policy, channels=MappingProxyType({UK: channel}))
-    for place in places:
-        now = Instant(1_000)
-        book.take(SlotObserved(SlotKey(UK, "item", place), "a", "A", 30, SlotState.BUYABLE, False, now, now))
-    book.take(order("uk", OrderStatus.OPEN, 2_000, placed=1_500, units=10))
-    assert [each.shown for each in position_at(book, 2_100).offers] == [30, 30]
-
-
 def test_an_order_that_never_reaches_extensiv_takes_nothing_off_the_listing() -> None:
     book = shop_book(0)
     see(book, 70, 1_000)
