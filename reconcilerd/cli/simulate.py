@@ -29,7 +29,7 @@ from reconcilerd.domain.visible import visible
 from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.faults import LEVELS, Script, faults_of, is_record, menu_lines
 from reconcilerd.simulator.shoppers import Invoice, read_invoices, sells
-from reconcilerd.trial.market import Market, left_out, market, no_numbers
+from reconcilerd.trial.market import Market, market, no_numbers
 from reconcilerd.trial.run import Outcome, run_trial
 from reconcilerd.trial.stage import START, Pacing
 
@@ -80,8 +80,6 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
     result = _result(outcomes, time.perf_counter() - began_s)
     if what.begins != START:
         result["from"] = format_instant(what.begins)
-    if left_out(what.policy):
-        result["left_out"] = left_out(what.policy)
     if ask.record is not None:
         _write_record(ask.record, outcomes)
     if as_json:
@@ -247,8 +245,6 @@ def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:
     if ask.begins not in {None, START}:
         begins = format_instant(ask.begins or START)
         lines += _fit(f"It begins at {begins}, by the clock of the policy's dates.")
-    for each in left_out(policy):
-        lines += _fit(f"Not all is simulated: {each}.")
     if policy.limits.mode is Mode.OBSERVE:
         lines += _fit("Mode observe writes nothing: the figures are those of doing nothing.")
     return lines

@@ -14,7 +14,8 @@ from types import MappingProxyType
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.shoppers import NOT_PRODUCTS, Basket, Invoice
-from reconcilerd.simulator.truth import Place, Product, Store, World, WorldConfig
+from reconcilerd.simulator.stores import Place, Product, Store
+from reconcilerd.simulator.truth import World, WorldConfig
 
 STORES = (("shop-uk", 101), ("shop-eu", 102), ("shop-us", 103))
 PLACES = (Place(1, "Main warehouse"), Place(2, "3PL", mirror=True))

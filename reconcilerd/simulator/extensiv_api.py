@@ -15,7 +15,8 @@ from reconcilerd.simulator.extensiv_writes import ADJUST_EVERY_S, adjust, rerout
 from reconcilerd.simulator.faults import NOTHING, Ask, Fault, FaultPlan, Struck
 from reconcilerd.simulator.openapi import extensiv_openapi
 from reconcilerd.simulator.spoil import page_of, shifted
-from reconcilerd.simulator.truth import TYPED_IN, Bin, Order, World
+from reconcilerd.simulator.stores import Bin, Order
+from reconcilerd.simulator.truth import TYPED_IN, World
 from reconcilerd.simulator.wire import Bucket, Clock, Face, Tokens, grant, json_response
 
 Row = dict[str, Any]

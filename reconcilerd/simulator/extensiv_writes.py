@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from reconcilerd.domain.names import Instant
-from reconcilerd.simulator.truth import Order, World
+from reconcilerd.simulator.stores import Order
+from reconcilerd.simulator.truth import World
 
 Row = dict[str, Any]
 MOST_ROWS = 200

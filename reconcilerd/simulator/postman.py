@@ -15,7 +15,8 @@ from typing import Any
 import anyio
 
 from reconcilerd.domain.names import Instant, format_instant
-from reconcilerd.simulator.truth import Item, Order, Store, World
+from reconcilerd.simulator.stores import Item, Order, Store
+from reconcilerd.simulator.truth import World
 
 LOOK_S = 1.0
 SECRET = "simulator-secret"  # noqa: S105 - the built-in one of every store here
@@ -83,9 +84,9 @@ class Postman:
                 self._send(store.name, topic, told)
 
     def _news(self, store: Store, since: Instant) -> Iterator[tuple[str, dict[str, Any]]]:
-        for item in store.items.values():
+        for item in store.levels:
             if since < item.updated <= self._seen:
-                yield "inventory_levels/update", level(store, item)
+                yield "inventory_levels/update", level(item)
         for order in store.orders:
             if since < order.updated <= self._seen:
                 yield "orders/cancelled" if order.cancelled else "orders/updated", _order(order)
@@ -118,11 +119,11 @@ def headers_of(store: str, topic: str, name: str, body: bytes, secret: str) -> d
     }
 
 
-def level(store: Store, item: Item) -> dict[str, Any]:
+def level(item: Item) -> dict[str, Any]:
     """What a store says of a quantity that changed."""
     return {
         "inventory_item_id": int(item.id.rpartition("/")[2]),
-        "location_id": int(store.place.rpartition("/")[2]),
+        "location_id": int(item.place.rpartition("/")[2]),
         "available": item.quantity,
         "updated_at": format_instant(item.updated),
     }

@@ -30,7 +30,8 @@ from reconcilerd.simulator.faults import Ask, Fault, FaultPlan, Struck
 from reconcilerd.simulator.shopify_cost import MOST_A_QUERY, Pricing
 from reconcilerd.simulator.shopify_query import NotPlain, Query
 from reconcilerd.simulator.spoil import shifted, spoil_data
-from reconcilerd.simulator.truth import Item, Order, Store, World
+from reconcilerd.simulator.stores import Item, Order, Store
+from reconcilerd.simulator.truth import World
 from reconcilerd.simulator.wire import Bucket, Clock, Face, Tokens, grant, json_response
 
 VERSION = "2026-10"
@@ -138,7 +139,7 @@ class ShopifyApi:
 
     def read_stale_for(self, ms: int) -> None:
         """Answer reads from a copy of now for a while."""
-        self._stale = {item.id: item.quantity for item in self.store.items.values()}
+        self._stale = {level.where: level.quantity for level in self.store.levels}
         self._stale_until = Instant(self._clock() + ms)
         self._faults.note(Fault.STALE_READ, self._clock(), self.store.name, f"{ms} ms")
 
@@ -195,7 +196,7 @@ class ShopifyApi:
     def _befall(self, struck: Struck) -> None:
         """What happens at the store just now, whoever asks."""
         chance, now = self._faults.details(self.store.name), self._clock()
-        items = list(self.store.items.values())
+        items = self.store.levels
         if not items or not struck:
             return
         if Fault.FOREIGN_WRITER in struck:
@@ -280,7 +281,7 @@ class ShopifyApi:
     def _shown(self, item: Item) -> int:
         now = self._clock()
         answered = self.world.answered(item, now)
-        return self._stale.get(item.id, answered) if now < self._stale_until else answered
+        return self._stale.get(item.where, answered) if now < self._stale_until else answered
 
     def _node(self, listing: str) -> Node | None:
         item = self.store.items.get(listing)
@@ -288,15 +289,6 @@ class ShopifyApi:
 
     def _item_node(self, item: Item) -> Node:
         product = self.world.products.get(item.sku)
-        level = {
-            "__typename": "InventoryLevel",
-            "id": item.id.replace("InventoryItem", "InventoryLevel"),
-            "isActive": item.active,
-            "location": {"id": self.store.place, "name": "Main", "fulfillsOnlineOrders": True},
-            "quantities": lambda _info, names: [
-                {"name": name, "quantity": self._shown(item)} for name in names if name == "available"
-            ],
-        }
         variant = {
             "id": item.id.replace("InventoryItem", "ProductVariant"),
             "displayName": product.name if product else item.listing_sku,
@@ -309,7 +301,19 @@ class ShopifyApi:
             "tracked": item.tracked,
             "duplicateSkuCount": lambda _info: self._carrying(item.listing_sku),
             "variants": _nested([variant]),
-            "inventoryLevels": _nested([level]),
+            "inventoryLevels": _nested([self._level_node(each) for each in item.levels]),
+        }
+
+    def _level_node(self, level: Item) -> Node:
+        place = level.place.rpartition("/")[2]
+        return {
+            "__typename": "InventoryLevel",
+            "id": f"gid://shopify/InventoryLevel/{place}?inventory_item_id={level.listing_id}",
+            "isActive": level.active,
+            "location": {"id": level.place, "name": "Main", "fulfillsOnlineOrders": True},
+            "quantities": lambda _info, names: [
+                {"name": name, "quantity": self._shown(level)} for name in names if name == "available"
+            ],
         }
 
     def _carrying(self, sku: str) -> int:
@@ -408,7 +412,8 @@ class ShopifyApi:
         # A vendor that is not atomic after all: it leaves out the last line, and says so.
         last = len(pairs) - 1 if self._partial else len(pairs)
         for line in asked["quantities"][:last]:
-            item = self.store.items[line["inventoryItemId"]]
+            item = self.store.level(line["inventoryItemId"], line["locationId"])
+            assert item is not None  # else it was refused above
             now = self._clock()
             self.door.append(Written(now, self.store.name, item.id, line["quantity"], key))
             self.world.accept_write(item, line["quantity"], now, lost=self._not_applied)
@@ -420,10 +425,10 @@ class ShopifyApi:
         }
 
     def _refusal(self, line: Node) -> str | None:
-        item = self.store.items.get(line["inventoryItemId"])
-        if item is None:
+        if line["inventoryItemId"] not in self.store.items:
             return "INVALID_INVENTORY_ITEM"
-        if line["locationId"] != self.store.place:
+        item = self.store.level(line["inventoryItemId"], line["locationId"])
+        if item is None:
             return "INVALID_LOCATION"
         if line["quantity"] < 0:
             return "INVALID_QUANTITY_NEGATIVE"

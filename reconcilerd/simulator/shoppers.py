@@ -12,7 +12,8 @@ from pathlib import Path
 
 from reconcilerd.domain.names import MAX_SKU_LENGTH, Instant, parse_instant, sku_of
 from reconcilerd.errors import ConfigFault
-from reconcilerd.simulator.truth import Order, World
+from reconcilerd.simulator.stores import Order
+from reconcilerd.simulator.truth import World
 
 COLUMNS = ("invoice", "stock_code", "description", "quantity", "ordered_at", "unit_price_gbp", "country")
 NOT_PRODUCTS = frozenset({"POST", "DOT", "M", "C2", "D", "S", "BANK CHARGES", "AMAZONFEE", "CRUK", "PADS"})

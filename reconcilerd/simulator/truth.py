@@ -5,117 +5,17 @@ stores see only parts of it, late: that is what the daemon has to live with.
 """
 
 import heapq
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from random import Random
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.lags import WorldConfig as WorldConfig  # noqa: PLC0414 - whoever makes a world needs it
 from reconcilerd.simulator.score import Score, Tally, shown_of
+from reconcilerd.simulator.stores import Bin, Item, Order, Place, Product, Store
 
 TYPED_IN = 900
 """The sales channel of orders that are typed straight into Extensiv."""
-
-
-@dataclass(slots=True)
-class Product:
-    id: int
-    sku: str
-    name: str
-    components: tuple[tuple[str, int], ...] = ()
-    split: bool = False
-    virtual: bool = False
-    """The parent of variations: Extensiv lists it, nothing of it lies anywhere."""
-
-
-@dataclass(slots=True)
-class Place:
-    """A warehouse. ``mirror``: Extensiv holds a late copy of somebody else's count."""
-
-    id: int
-    name: str
-    mirror: bool = False
-
-
-@dataclass(slots=True)
-class Bin:
-    id: int
-    sku: str
-    place: int
-    on_hand: int
-    locked: int = 0
-    copied: int = 0
-    """What Extensiv says is on hand."""
-    allocated: int = 0
-    routed: int = 0
-    """Units of open orders that are to leave from here, allocated or not."""
-
-
-@dataclass(slots=True)
-class Item:
-    """One listing at one store, with the quantity it shows (sales units)."""
-
-    id: str
-    store: str
-    listing_id: int
-    listing_sku: str
-    sku: str
-    quantity: int
-    each: int = 1
-    tracked: bool = True
-    continues: bool = False
-    active: bool = True
-    push: bool = False
-    updated: Instant = Instant(0)
-    written_at: Instant = Instant(0)
-    meddled_at: Instant = Instant(0)
-    """When our side last wrote it, and when anybody else did."""
-    past: deque[tuple[Instant, int]] = field(default_factory=lambda: deque(maxlen=64))
-    """What it showed before and until when: a store's readings may lag."""
-    coming: list[int] = field(default_factory=list)
-    """Accepted writes that have yet to take effect, and will."""
-
-
-@dataclass(slots=True)
-class Store:
-    name: str
-    sales_channel_id: int
-    place: str
-    items: dict[str, Item] = field(default_factory=dict)
-    by_sku: dict[str, Item] = field(default_factory=dict)
-    orders: list["Order"] = field(default_factory=list)
-    compares: bool = True
-    """Whether a write is refused when the quantity is not what the writer believes."""
-    apply_ms: tuple[int, int] = (0, 0)
-    """How long an accepted write takes until it shows; meanwhile sales go on, and are then overwritten."""
-    read_lag_ms: int = 0
-    """How old the quantities are that it answers with."""
-    restocks: bool = True
-    """Whether a cancel gives the units back to what it shows."""
-
-
-@dataclass(slots=True)
-class Order:
-    """One order. ``lines``: (listing SKU, units). The ``ext_`` fields are Extensiv's side of it."""
-
-    id: int
-    number: str
-    store: str
-    sales_channel_id: int
-    lines: list[tuple[str, int]]
-    placed: Instant
-    updated: Instant
-    visible: Instant
-    cancelled: Instant | None = None
-    fulfilled: bool = False
-    test: bool = False
-    imported: Instant | None = None
-    ext_status: str = ""
-    ext_modified: Instant = Instant(0)
-    ext_place: int | None = None
-    shipped: Instant | None = None
-    allocated: bool = False
 
 
 class World:
@@ -184,19 +84,33 @@ class World:
         self._settle(sku)
 
     def add_item(
-        self, store: str, sku: str, quantity: int, *, each: int = 1, listing_sku: str = "", push: bool = False
+        self,
+        store: str,
+        sku: str,
+        quantity: int,
+        *,
+        each: int = 1,
+        listing_sku: str = "",
+        push: bool = False,
+        beside: Sequence[int] = (),
     ) -> Item:
+        """``beside``: what it shows at the store's other places; by default nothing."""
         owner = self.stores[store]
+        beside = beside or [0] * len(owner.others)
         number = owner.sales_channel_id * 100_000 + len(owner.items) + 1
-        item = Item(
-            f"gid://shopify/InventoryItem/{number}",
-            store,
-            number,
-            listing_sku or sku,
-            sku,
-            quantity,
-            each,
-            push=push,
+        item, *item.beside = (
+            Item(
+                f"gid://shopify/InventoryItem/{number}",
+                store,
+                number,
+                listing_sku or sku,
+                sku,
+                shown,
+                each,
+                push=push,
+                place=place,
+            )
+            for place, shown in zip((owner.place, *owner.others), (quantity, *beside), strict=True)
         )
         owner.items[item.id] = item
         owner.by_sku[item.listing_sku] = item
@@ -233,13 +147,14 @@ class World:
         self.advance(now)
         owner = self.stores[store]
         lines: list[tuple[str, int]] = []
+        off: list[tuple[Item, int]] = []
         for code, units in wanted:
             item = owner.by_sku.get(code)
             if item is None:
                 self.unmapped_sold.add(code)
                 lines.append((code, units))
                 continue
-            taken = units if item.continues or not item.tracked else min(units, max(0, item.quantity))
+            taken = units if item.continues or not item.tracked else min(units, item.offered)
             there = self.shippable(item.sku) // item.each
             refused = min(units - taken, max(0, there - taken))
             self.score.refused += refused
@@ -248,12 +163,14 @@ class World:
                 continue
             self.score.oversold += max(0, taken - there) * item.each
             self.score.sold += taken * item.each
-            self._show(item, item.quantity - taken, now)
+            for level, part in item.parts(taken):
+                self._show(level, level.quantity - part, now)
+                off.append((level, part))
             self._claim(item.sku, taken * item.each)
             lines.append((code, taken))
         if not lines:
             return None
-        return self._take(owner, number, lines, now)
+        return self._take(owner, number, lines, off, now)
 
     def cancel(self, order: Order, now: Instant) -> None:
         """A customer cancels: most stores restock; Extensiv hears of it, if it ever knew the order.
@@ -267,7 +184,7 @@ class World:
             self._cancel_in_extensiv(order, now)
         order.cancelled = order.updated = now
         order.visible = Instant(now + self._lag("cancel index", order.number, self.config.index_lag_ms))
-        restocked = self._items_of(order) if order.store and self.stores[order.store].restocks else ()
+        restocked = order.taken if order.store and self.stores[order.store].restocks else ()
         for item, units in restocked:
             self._show(item, item.quantity + units, now)
         for component, units in self.needs(order).items():
@@ -391,11 +308,20 @@ class World:
         ]
         return max(0, min(spare))
 
-    def _take(self, store: Store, number: str, lines: list[tuple[str, int]], now: Instant) -> Order:
+    def _take(
+        self,
+        store: Store,
+        number: str,
+        lines: list[tuple[str, int]],
+        off: list[tuple[Item, int]],
+        now: Instant,
+    ) -> Order:
         self._number += 1
         self.score.orders += 1
         seen = Instant(now + self._lag("index", number, self.config.index_lag_ms))
-        order = Order(self._number, number, store.name, store.sales_channel_id, lines, now, now, seen)
+        order = Order(
+            self._number, number, store.name, store.sales_channel_id, lines, now, now, seen, taken=off
+        )
         store.orders.append(order)
         self.orders[order.id] = order
         self.at(now + self._lag("import", number, self.config.import_ms), lambda at: self._import(order, at))
@@ -543,10 +469,6 @@ class World:
                 needs[name] = needs.get(name, 0) + units * each * count
         return needs
 
-    def _items_of(self, order: Order) -> list[tuple[Item, int]]:
-        by_sku = self.stores[order.store].by_sku if order.store else {}
-        return [(by_sku[code], units) for code, units in order.lines if code in by_sku]
-
     def _bins(self, sku: str, first: int | None = None) -> list[Bin]:
         found = [self.bins[sku, place] for place in self.places if (sku, place) in self.bins]
         return sorted(found, key=lambda each: each.place != first) if first is not None else found
@@ -576,7 +498,7 @@ class World:
             drawing = self._drawing_on(component)
             bundles.update(dict.fromkeys(name for name in drawing if name != component))
             amounts = [
-                max(0, item.quantity) * item.each * count
+                item.offered * item.each * count
                 for name, count in drawing.items()
                 for item in self._listed[name]
             ]
@@ -588,7 +510,7 @@ class World:
             self.tally.note(component, self.now, hidden=hidden, exposed=exposed)
         for bundle in bundles:
             if not any(component in self._listed for component in self.uses(bundle)):
-                shown = [max(0, item.quantity) * item.each for item in self._listed[bundle]]
+                shown = [item.offered * item.each for item in self._listed[bundle]]
                 total = shown_of(shown, split=self.products[bundle].split)
                 unseen = max(0, self.shippable(bundle) - total)
                 self.tally.note(bundle, self.now, hidden=unseen, exposed=0)

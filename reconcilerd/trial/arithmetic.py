@@ -71,6 +71,12 @@ def declared(position: Position, component: Sku, union: Locations, showing: Sequ
     return lent
 
 
+def together(position: Position, offer: OfferView) -> list[OfferView]:
+    """Those that never show the same unit: all of a split pool, of a shared one a listing at each of its places."""
+    mine = offer.slot.channel, offer.slot.listing
+    return [o for o in position.offers if position.split or (o.slot.channel, o.slot.listing) == mine]
+
+
 def sends_beyond_room(plan: GroupPlan) -> Found:
     """I1, I2, I3 of what a plan sends, one write after another on what all may still be showing."""
     position = plan.position
@@ -79,22 +85,24 @@ def sends_beyond_room(plan: GroupPlan) -> Found:
     for entry in plan.sends:
         raises = entry.target > shown[entry.slot]
         shown[entry.slot] = max(shown[entry.slot], entry.target)
+        beside = together(position, offers[entry.slot])
         for component, use in offers[entry.slot].uses:
             mine = offers[entry.slot].locations - position.excluded_of(component)
             for union in (each for each in unions_of(position, component) if mine <= each):
                 left, for_raises = stock_left(position, component, union)
-                sharing = [
-                    o for o in position.offers if o.locations - position.excluded_of(component) <= union
-                ]
+                sharing = [o for o in beside if o.locations - position.excluded_of(component) <= union]
                 total = sum(shown[each.slot] * each.use_of(component) for each in sharing)
                 total -= declared(position, component, union, sharing)
                 where = f"{entry.slot.path}: {entry.target} of {component}"
                 if entry.target * use > left + declared(position, component, union, [offers[entry.slot]]):
                     yield "I1", f"{where} is more than the {left} left"
-                if raises and position.split and total > left:
-                    yield "I2", f"{where} makes the pool show {total} of {left}"
-                elif raises and position.split and total > for_raises:
-                    yield "I3", f"{where} makes the pool show {total}; {for_raises} may be raised to"
+                if raises and len(beside) > 1 and total > left:
+                    yield "I2", f"{where} makes {len(sharing)} listings show {total} of {left}"
+                elif raises and len(beside) > 1 and total > for_raises:
+                    yield (
+                        "I3",
+                        f"{where} makes {len(sharing)} listings show {total} where {for_raises} may be",
+                    )
 
 
 def silent_zeros(plan: GroupPlan) -> Found:
@@ -102,6 +110,7 @@ def silent_zeros(plan: GroupPlan) -> Found:
     position = plan.position
     for entry in (each for each in plan.sends if each.target == 0):
         offer = next(each for each in position.offers if each.slot == entry.slot)
+        others = [each for each in together(position, offer) if each is not offer]
         rule = offer.rule
         plain = isinstance(rule.normal, Percent) and rule.low_stock is None and not rule.buffer
         if position.split or not plain or rule.cap is not None or not isinstance(rule.normal, Percent):
@@ -109,7 +118,7 @@ def silent_zeros(plan: GroupPlan) -> Found:
         if len(offer.uses) > 1 and position.pool.bundles is BundleMode.PER_WAREHOUSE:
             continue  # what each warehouse can make up by itself is more than this arithmetic
         spare = [
-            stock_left(position, c, union)[0] * rule.normal.permille // use
+            (stock_left(position, c, union)[0] - _shown(others, c, union)) * rule.normal.permille // use
             for c, use in offer.uses
             for union in unions_of(position, c)
             if offer.locations - position.excluded_of(c) <= union
@@ -118,6 +127,11 @@ def silent_zeros(plan: GroupPlan) -> Found:
             spare.append(1000 * pushed_number(position, offer))
         if min(spare, default=0) >= 1000 * rule.units_per_sale:
             yield "I5", f"{entry.slot.path}: zero, though its rule gives it {min(spare) // 1000}"
+
+
+def _shown(offers: Sequence[OfferView], component: Sku, union: Locations) -> int:
+    """Eaches that these may be showing within some locations."""
+    return sum(may_show(o, 0) * o.use_of(component) for o in offers if o.locations <= union)
 
 
 def pushed_number(position: Position, offer: OfferView) -> int:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reconcilerd.domain.facts import SweepRead
-from reconcilerd.domain.names import Instant, SlotKey
+from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.position import Position
 from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.menu import Fault
-from reconcilerd.simulator.truth import Item
+from reconcilerd.simulator.stores import Item
 from reconcilerd.trial.oracle import Oracle
 
 TROUBLE_MS = 420_000
@@ -59,14 +59,14 @@ class Blame:
 
     oracle: Oracle
     units: int = 0
-    _excess: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    """Eaches by which a raise that was decided is too high: (channel, listing, target)."""
+    _excess: dict[tuple[SlotKey, int], int] = field(default_factory=dict)
+    """Eaches by which a raise that was decided is too high: slot and target."""
 
     def planned(self, plan: GroupPlan) -> None:
         """The daemon decided; nothing of it is written yet."""
         ideal = {each.slot: each.ideal for each in plan.allocations}
         for entry in (each for each in plan.sends if each.lowers):
-            self._excess.pop((entry.slot.channel, entry.slot.listing, entry.target), None)
+            self._excess.pop((entry.slot, entry.target), None)
         self.decided(plan.position, ideal, [(e.slot, e.target) for e in plan.sends if not e.lowers])
 
     def decided(
@@ -75,10 +75,11 @@ class Blame:
         """Somebody decided on these raises (slot and target), one after another."""
         raises = tuple(raises)
         for slot, target in raises:
-            self._excess.pop((slot.channel, slot.listing, target), None)
+            self._excess.pop((slot, target), None)
         for slot, target, eaches in self.oracle.raised_too_much(position, ideal, raises):
-            self._excess[slot.channel, slot.listing, target] = eaches
+            self._excess[slot, target] = eaches
 
     def wrote(self, item: Item, quantity: int) -> None:
         """A write of ours is taken at a store's door."""
-        self.units += self._excess.pop((item.store, item.id, quantity), 0)
+        slot = SlotKey(ChannelName(item.store), item.id, item.place)
+        self.units += self._excess.pop((slot, quantity), 0)

@@ -39,9 +39,11 @@ def breakage(sku: str, units: int) -> Deed:
     return lambda world, now: world.damage(sku, units, now)
 
 
-def foreign_write(sku: str, store: str, by: int) -> Deed:
+def foreign_write(sku: str, store: str, by: int, place: int = 0) -> Deed:
+    """``place``: at which of the store's places, counted from the first."""
+
     def deed(world: World, now: Instant) -> None:
-        item = world.stores[store].by_sku[sku]
+        item = world.stores[store].by_sku[sku].levels[place]
         world.set_quantity(item, max(0, item.quantity + by), now)
 
     return deed

@@ -28,7 +28,8 @@ from reconcilerd.domain.policy import (
 from reconcilerd.domain.quantities import MAX_UNITS, Rate
 from reconcilerd.simulator.catalogue import plain_catalogue
 from reconcilerd.simulator.shoppers import Invoice, Replay
-from reconcilerd.simulator.truth import Place, Product, Store, World, WorldConfig
+from reconcilerd.simulator.stores import Place, Product, Store
+from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.trial.deeds import Deed, breakage, foreign_write, receipt, visit
 from reconcilerd.trial.stage import START, Pacing
 
@@ -51,7 +52,7 @@ MAIN, COPIED = 1, 2
 
 MOST_UNITS = MAX_UNITS // 100
 """Of one SKU at first: with all receipts no more than anybody believes, whatever an order asks for."""
-NOTHING_SHOWN: Mapping[tuple[str, str], int] = MappingProxyType({})
+NOTHING_SHOWN: Mapping[tuple[str, str, str], int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,18 +242,18 @@ def shares_of(channels: int) -> list[int]:
     return [parts[0] + 1000 - sum(parts), *parts[1:]]
 
 
-def open_doors(what: Market, shown: Mapping[tuple[str, str], int] = NOTHING_SHOWN) -> World:
+def open_doors(what: Market, shown: Mapping[tuple[str, str, str], int] = NOTHING_SHOWN) -> World:
     """The business as it stands at the start: stock as one receipt brings it.
 
-    ``shown``: what each listing (store, SKU) shows; else nothing, or where Extensiv publishes, Extensiv's own number.
+    ``shown``: what each listing (store, place, SKU) shows; else nothing, or what Extensiv pushes where it publishes.
     """
     world = World(what.config, what.begins)
     for number in _places(what.policy):
         known = what.policy.locations.get(LocationName(str(number)), LocationRule())
         world.places[number] = Place(number, f"place {number}", mirror=known.mirror)
     for channel, rule in what.policy.channels.items():
-        there = _played(rule) or f"gid://shopify/Location/{rule.sales_channel_id}"
-        world.stores[channel] = Store(channel, rule.sales_channel_id or 0, there)
+        there, *others = rule.places or [f"gid://shopify/Location/{rule.sales_channel_id}"]
+        world.stores[channel] = Store(channel, rule.sales_channel_id or 0, there, others=tuple(others))
     for kind in what.kinds:
         world.add_product(
             Product(len(world.products) + 1, kind.sku, f"Product {kind.sku}", kind.bundle, split=kind.split)
@@ -261,28 +262,15 @@ def open_doors(what: Market, shown: Mapping[tuple[str, str], int] = NOTHING_SHOW
             for place, units in _spread(kind.units, sorted(world.places)):
                 world.add_stock(kind.sku, place, units)
     for kind in what.kinds:
-        for name in world.stores:
+        for name, store in world.stores.items():
             channel = ChannelName(name)
             each = what.policy.offer_rule(Sku(kind.sku.casefold()), channel).units_per_sale
             pushed = what.policy.channels[channel].publisher is Publisher.EXTENSIV
-            number = world.native_number(kind.sku) // each if pushed else shown.get((name, kind.sku), 0)
-            world.add_item(name, kind.sku, number, each=each, push=pushed)
+            number, *beside = (shown.get((name, at, kind.sku), 0) for at in (store.place, *store.others))
+            number = world.native_number(kind.sku) // each if pushed else number
+            world.add_item(name, kind.sku, number, each=each, push=pushed, beside=beside)
     world.start_mirrors()
     return world
-
-
-def _played(rule: ChannelRule) -> str | None:
-    """The one place that a pretend store sells from, of all that a channel has."""
-    return next(iter(rule.places), None)
-
-
-def left_out(policy: Policy) -> list[str]:
-    """What of a policy is not played, a sentence each: a pretend store has one place, so the others sell nothing."""
-    return [
-        f"{name} has {len(rule.places)} places; only {_played(rule)} is simulated, with the warehouses it draws on"
-        for name, rule in policy.channels.items()
-        if len(rule.places) > 1
-    ]
 
 
 def no_numbers(policy: Policy) -> list[LocationName]:
@@ -292,8 +280,8 @@ def no_numbers(policy: Policy) -> list[LocationName]:
 
 
 def _places(policy: Policy) -> list[int]:
-    """The warehouses that what is played draws on: stock anywhere else could be sold by nobody."""
-    drawn = {each for rule in policy.channels.values() for each in rule.places.get(_played(rule) or "", ())}
+    """The warehouses that anybody draws on: stock anywhere else could be sold by nobody."""
+    drawn = {each for rule in policy.channels.values() for some in rule.places.values() for each in some}
     found = sorted(int(place) for place in drawn if place.isdecimal())
     return found or [MAIN, COPIED]
 
@@ -320,7 +308,12 @@ def script(what: Market, seed: int, hours: float) -> list[tuple[int, Deed]]:
             deeds += _supply(kind, end, _places(what.policy), chance)
     for _ in range(max(1, round(hours / 2))):
         sku, store = chance.choice(what.kinds).sku, chance.choice(names)
-        deeds.append((chance.randrange(end), foreign_write(sku, store, chance.choice([-4, -2, 2, 4]))))
+        at, by, places = (
+            chance.randrange(end),
+            chance.choice([-4, -2, 2, 4]),
+            len(what.policy.channels[store].places),
+        )
+        deeds.append((at, foreign_write(sku, store, by, chance.randrange(places) if places > 1 else 0)))
     return sorted(deeds, key=lambda each: each[0])
 
 

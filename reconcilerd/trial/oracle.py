@@ -19,8 +19,9 @@ from reconcilerd.domain.facts import (
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.policy import Firmness, OfferRule, Percent, Policy, PoolMode, PoolRule
 from reconcilerd.domain.position import ClaimKind, OfferView, Position, StockView
-from reconcilerd.simulator.truth import Order, World
-from reconcilerd.trial.arithmetic import ORDERED, Found, declared, may_show
+from reconcilerd.simulator.stores import Order
+from reconcilerd.simulator.truth import World
+from reconcilerd.trial.arithmetic import ORDERED, Found, declared, may_show, together
 
 CLOCKS_MS = 1_000
 """Records have whole seconds."""
@@ -92,13 +93,12 @@ class Oracle:
         shown: dict[SlotKey, int] = {}
         for slot, target in raises:
             shown = shown or {s: self._may_show(o, ideal.get(s, 0)) for s, o in offers.items()}
-            before, over = shown[slot], 0
+            before, over, sharing = shown[slot], 0, together(position, offers[slot])
             for component, use in offers[slot].uses:
-                sharing = list(offers.values()) if position.split else [offers[slot]]
                 left = self._could_ship(position, component)
                 left += declared(position, component, everywhere, sharing)
-                peers = sum(shown[s] * o.use_of(component) for s, o in offers.items() if s != slot)
-                room = (left - peers if position.split else left) // use
+                peers = sum(shown[o.slot] * o.use_of(component) for o in sharing if o.slot != slot)
+                room = (left - peers) // use
                 over = max(over, (target - max(before, room, 0)) * use)
             shown[slot] = max(before, target)
             if over:
@@ -112,11 +112,11 @@ class Oracle:
             if not items or product.components or sku in inside or not self._offers_all(Sku(sku.casefold())):
                 continue
             there, pool = self.world.shippable(sku), self._pool_of(sku)
-            amounts = [max(0, item.quantity) * item.each for item in items]
+            amounts = [item.offered * item.each for item in items]
             split = product.split or sku.casefold() in self._scarce
             total = sum(amounts) if split else max(amounts)
             band = 0 if split else max(total, there) * pool.dead_band_permille // 1000 + 1
-            slack = max(item.each for item in items) - 1 + band
+            slack = max((item.each - 1) * len(item.levels) for item in items) + band
             if total > there + slack:
                 yield "I12", f"{sku}: {total} shown of {there} at rest"
             elif total + slack < there:
@@ -129,8 +129,8 @@ class Oracle:
             for b in self.world.bins.values()
         }
         orders = {order.number: (order.visible, order.ext_modified) for order in self.world.orders.values()}
-        items = (item for store in self.world.stores.values() for item in store.items.values())
-        return {**rows, **orders}, {item.id: item.quantity for item in items}
+        levels = (level for store in self.world.stores.values() for level in store.levels)
+        return {**rows, **orders}, {level.where: level.quantity for level in levels}
 
     def _offers_all(self, sku: Sku) -> bool:
         """Whether policy offers every unit of a SKU, wherever it lies, without any condition."""
@@ -264,11 +264,13 @@ class Oracle:
 
     def _may_show(self, offer: OfferView, ideal: int) -> int:
         """E by its reading, less what was sold since and could be read."""
-        if offer.read is None:
+        store = self.world.stores[offer.slot.channel]
+        if offer.read is None or store.others:
+            # At which of its places a listing was sold, no order says.
             return may_show(offer, ideal)
         sold = sum(
             units
-            for order in self.world.stores[offer.slot.channel].orders[-MOST_BETWEEN:]
+            for order in store.orders[-MOST_BETWEEN:]
             if order.placed > offer.as_of and self._heard(order) and order.cancelled is None
             for code, units in order.lines
             if code.casefold() == offer.listing_sku
@@ -278,9 +280,10 @@ class Oracle:
     def _could_ship(self, position: Position, component: Sku) -> int:
         """What lies on the shelves as read, less every order that order lists or levels showed when they were read."""
         rows = {str(row.location): row for row in position.stock if row.sku == component}
-        levels: dict[ChannelName, Instant] = {
-            o.slot.channel: o.as_of for o in position.offers if o.use_of(component)
-        }
+        levels: dict[ChannelName, Instant] = {}
+        for offer in (each for each in position.offers if each.use_of(component)):
+            # Of several places, at which one it was sold no order says: all must have been read since.
+            levels[offer.slot.channel] = min(offer.as_of, levels.get(offer.slot.channel, offer.as_of))
         there = sum(max(0, row.on_hand - row.unavailable) for row in rows.values())
         there += sum(claim.waived for claim in position.claims if claim.component == component)
         for order, units in self._taking(component).values():
@@ -298,7 +301,8 @@ class Oracle:
         rule = self.policy.channels.get(ChannelName(order.store))
         by_sku = self.world.stores[order.store].by_sku if order.store else {}
         since = order.placed - (rule.poll_ms if rule else 0)
-        return any(code in by_sku and by_sku[code].meddled_at >= since for code, _ in order.lines)
+        items = (by_sku[code] for code, _ in order.lines if code in by_sku)
+        return any(level.meddled_at >= since for item in items for level in item.levels)
 
     def _off_the_shelf(self, order: Order, rows: Mapping[str, StockView]) -> bool:
         """Whether what is read of the shelves lacks what an order took: of a copy, only once it was copied anew."""

@@ -130,8 +130,8 @@ class _Unkept:
         return self._entries
 
 
-def in_step(what: Market) -> Mapping[tuple[str, str], int]:
-    """What each listing (store, SKU) shows by policy before anybody has come: asked of the daemon, past all rails.
+def in_step(what: Market) -> Mapping[tuple[str, str, str], int]:
+    """What listings (store, place, SKU) show by policy before anybody has come: asked of the daemon, past all rails.
 
     A business does not begin with empty shelves online: rails that bound a day's changes would keep it so for hours.
     """
@@ -143,9 +143,9 @@ def in_step(what: Market) -> Mapping[tuple[str, str], int]:
     clock = VirtualClock(what.begins)
     play(world, _unrailed(what.policy), scene, _Unkept(), pacing=what.pacing, clock=clock)
     return {
-        (name, item.sku): item.quantity
+        (name, level.place, level.sku): level.quantity
         for name, store in world.stores.items()
-        for item in store.items.values()
+        for level in store.levels
     }
 
 
@@ -296,9 +296,9 @@ def _busy(daemon: Daemon) -> bool:
 
 
 def _held_for_a_time(daemon: Daemon) -> Iterator[str]:
-    """Every listing whose pool group has something held that time alone will let go."""
+    """Every listing, at its place, whose pool group has something held that time alone will let go."""
     joins = daemon.desk.book.joins()
     for group, drifts in daemon.passes.standing.drifts.items():
         if any(verdict in ENDS_BY_TIME for _, verdict in drifts):
             sold = joins.sold_from(joins.groups.members.get(group, ()))
-            yield from (slot.listing for sku in sold for slot in joins.slots_of[sku])
+            yield from (f"{slot.listing}@{slot.place}" for sku in sold for slot in joins.slots_of[sku])

@@ -21,7 +21,8 @@ from reconcilerd.domain.names import ChannelName, FeedName, Instant
 from reconcilerd.domain.policy import Policy
 from reconcilerd.simulator.app import Business, build, keep_world
 from reconcilerd.simulator.faults import FaultPlan
-from reconcilerd.simulator.truth import Item, World
+from reconcilerd.simulator.stores import Item
+from reconcilerd.simulator.truth import World
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
 from reconcilerd.transport.credentials import TokenRequest
 from reconcilerd.transport.pool import in_process_transport

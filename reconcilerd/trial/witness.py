@@ -27,7 +27,8 @@ from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.policy import Mode, Policy
 from reconcilerd.domain.position import ClaimKind, Position, StockView
 from reconcilerd.simulator.faults import FaultPlan
-from reconcilerd.simulator.truth import Item, World
+from reconcilerd.simulator.stores import Item
+from reconcilerd.simulator.truth import World
 from reconcilerd.trial.arithmetic import Found, of_inputs, of_sends
 from reconcilerd.trial.blame import TROUBLE_MS, Blame, Readings
 from reconcilerd.trial.oracle import Oracle
@@ -50,6 +51,10 @@ EVIDENCE = {
     "invariant_broken": "breach",
 }
 """What must have been written down before an alert of a kind may be raised."""
+
+
+_Door = tuple[str, str, str, int]
+"""What a write is known by where it is taken: channel, listing, place and target."""
 
 
 @dataclass
@@ -76,8 +81,8 @@ class Witness:
     _kinds: set[str] = field(default_factory=set)
     _intents: dict[str, CorrectionPlanned] = field(default_factory=dict)
     """Written down, and not answered or at a door yet."""
-    _open: dict[tuple[str, str, int], list[str]] = field(default_factory=dict)
-    """The same, by channel, listing and target."""
+    _open: dict[_Door, list[str]] = field(default_factory=dict)
+    """The same, by where it comes to be taken."""
     _planned: set[str] = field(default_factory=set)
     _unplanned: dict[str, Instant] = field(default_factory=dict)
     """News of what was ever planned, and since when no plan has looked at it."""
@@ -85,7 +90,7 @@ class Witness:
     _stood: tuple[dict[str, tuple[int, ...]], dict[str, int]] = field(default_factory=lambda: ({}, {}))
     _held: object = None
     _said: set[tuple[str, str]] = field(default_factory=set)
-    _delivered: dict[tuple[str, str, int], Instant] = field(default_factory=dict)
+    _delivered: dict[_Door, Instant] = field(default_factory=dict)
     """When each write was last let in for an intent."""
     oracle: Oracle = field(init=False)
     _readings: Readings = field(init=False)
@@ -160,7 +165,7 @@ class Witness:
         """A write of ours is taken at a store's door."""
         self.steps += 1
         where = f"{item.store}/{item.sku}"
-        wanted = (item.store, item.id, quantity)
+        wanted = (item.store, item.id, item.place, quantity)
         fits = self._open.get(wanted)
         if fits:
             self._close(fits[-1])
@@ -172,7 +177,7 @@ class Witness:
         rule = self.policy.offer_rule(Sku(item.sku.casefold()), ChannelName(item.store))
         if not rule.managed or (item.push and self.policy.limits.mode is not Mode.NET):
             self._say("I17", f"{where}: written, and not ours")
-        self._written[item.id] = now, quantity
+        self._written[item.where] = now, quantity
 
     def alerted(self, kind: str, subject: str) -> None:
         """Somebody was told of something."""
@@ -300,8 +305,8 @@ class Witness:
             self.violations.append(Violation(invariant, self.clock(), what))
 
 
-def _door(intent: CorrectionPlanned) -> tuple[str, str, int]:
-    return intent.slot.channel, intent.slot.listing, intent.target
+def _door(intent: CorrectionPlanned) -> _Door:
+    return intent.slot.channel, intent.slot.listing, intent.slot.place, intent.target
 
 
 def _counts(row: StockObserved | StockView) -> tuple[int, int, int]:

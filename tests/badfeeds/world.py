@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reconcilerd.daemon.audit import stopped
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Limits, Mode
-from reconcilerd.simulator.truth import Item, World, WorldConfig
+from reconcilerd.simulator.stores import Item
+from reconcilerd.simulator.truth import World, WorldConfig
 from tests.badfeeds.feeds import PATHS, Bad, Feed
 from tests.world.stage import STORES, Stage, empty_shops, play, policy, put_on_sale
 from tests.world.test_rails import answers

@@ -11,7 +11,8 @@ from reconcilerd.cli import render
 from reconcilerd.daemon.answers import Answers
 from reconcilerd.domain.facts import FreezeSet, PlanMade
 from reconcilerd.domain.names import FeedName
-from reconcilerd.simulator.truth import Product, WorldConfig
+from reconcilerd.simulator.stores import Product
+from reconcilerd.simulator.truth import WorldConfig
 from tests.world.stage import Stage, play, policy, small_world
 
 WIDTHS = (60, 80, 100, 120)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import anyio
 
-from reconcilerd.simulator.truth import Order, World
+from reconcilerd.simulator.stores import Order
+from reconcilerd.simulator.truth import World
 
 LOOK_S = 5.0
 

@@ -8,7 +8,8 @@ import httpx
 from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.app import Business, build
 from reconcilerd.simulator.faults import FaultPlan
-from reconcilerd.simulator.truth import Place, Product, Store, World, WorldConfig
+from reconcilerd.simulator.stores import Place, Product, Store
+from reconcilerd.simulator.truth import World, WorldConfig
 
 START = Instant(1_291_550_400_000)
 MINUTE = 60_000

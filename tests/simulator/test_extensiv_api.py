@@ -9,7 +9,7 @@ from reconcilerd.domain.names import Instant
 from reconcilerd.simulator.extensiv_api import ExtensivApi
 from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.openapi import extensiv_openapi
-from reconcilerd.simulator.truth import Product
+from reconcilerd.simulator.stores import Product
 from tests.simulator.builders import CREDENTIALS, MINUTE, Desk, Hand, world_of
 
 NOW = {"import_ms": (0, 0), "allocate_ms": (0, 0), "ship_ms": (10 * MINUTE, 10 * MINUTE)}

@@ -1,6 +1,7 @@
 """The pretend store compares before it sets, all or nothing, once per key; and says what each call costs."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.simulator.faults import Fault
 from reconcilerd.simulator.shopify_api import ShopifyApi, schema
+from reconcilerd.simulator.stores import Product
 from tests.connectors.test_contracts import SPECS
 from tests.simulator.builders import GRAPHQL, MINUTE, Desk, world_of
 
@@ -148,6 +150,23 @@ async def test_what_can_never_be_written_is_refused_with_its_place(
     desk = Desk(world_of({"a": 5}))
     found = await write(desk, "k", line(desk, "a", 3, changeFromQuantity=5) | change)
     assert found == [(code, ["input", "quantities", "0", field])]
+
+
+async def test_a_listing_is_told_and_written_at_each_place_of_its_store() -> None:
+    world = world_of({})
+    store = world.stores["uk"] = replace(world.stores["uk"], others=("gid://shopify/Location/9",))
+    world.add_product(Product(1, "a", "Product a"))
+    world.add_item("uk", "a", 5, beside=[2])
+    desk = Desk(world)
+    there = line(desk, "a", 4, changeFromQuantity=2) | {"locationId": "gid://shopify/Location/9"}
+    assert await write(desk, "k", line(desk, "a", 3, changeFromQuantity=5), there) == []
+    (node,) = (await desk.shopify(ITEMS, first=5))["data"]["inventoryItems"]["nodes"]
+    levels = {
+        level["location"]["id"]: level["quantities"][0]["quantity"]
+        for level in node["inventoryLevels"]["nodes"]
+    }
+    assert levels == {PLACE: 3, "gid://shopify/Location/9": 4}
+    assert [each.place for each in store.levels] == list(levels)
 
 
 async def test_one_pair_twice_and_a_wrong_name_are_refused() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.names import Instant
-from reconcilerd.simulator.truth import Order, Product, World
+from reconcilerd.simulator.stores import Order, Place, Product, Store
+from reconcilerd.simulator.truth import World, WorldConfig
 from tests.simulator.builders import MINUTE, START, world_of
 
 FIXED = {
@@ -41,6 +42,57 @@ def test_a_sale_takes_shown_units_at_once_and_shelf_units_when_it_ships() -> Non
     assert (world.items_of("a")[0].quantity, on_hand(world, "a"), world.shippable("a")) == (7, 10, 7)
     world.advance(SOON)
     assert (on_hand(world, "a"), world.shippable("a")) == (7, 7)
+
+
+def at_places(*quantities: int) -> World:
+    """SKU a, 20 on the shelf, at one store with several places."""
+    world = World(WorldConfig(**FIXED), START)  # type: ignore[arg-type]
+    world.places = {1: Place(1, "main")}
+    first, *others = (f"place {number}" for number in range(len(quantities)))
+    world.stores["uk"] = Store("uk", 101, first, others=tuple(others))
+    world.add_product(Product(1, "a", "Product a"))
+    world.add_stock("a", 1, 20)
+    world.add_item("uk", "a", quantities[0], beside=quantities[1:])
+    return world
+
+
+@pytest.mark.parametrize(
+    ("shown", "wanted", "left"),
+    [
+        ((3, 5), 2, [1, 5]),
+        ((3, 5), 4, [3, 1]),
+        ((3, 5), 7, [0, 1]),
+        ((3, 5), 9, [0, 0]),
+        ((-2, 5), 6, [-2, 0]),
+    ],
+)
+def test_a_sale_comes_off_the_first_place_that_has_all_of_it_or_off_each_in_turn(
+    shown: tuple[int, int], wanted: int, left: list[int]
+) -> None:
+    world = at_places(*shown)
+    order = bought(world, wanted)
+    item = world.items_of("a")[0]
+    assert [each.quantity for each in item.levels] == left
+    assert sum(units for _, units in order.taken) == min(wanted, sum(max(0, each) for each in shown))
+    assert item.offered == sum(max(0, each) for each in left)
+    world.cancel(order, later(0.1))
+    assert [each.quantity for each in item.levels] == list(shown)
+
+
+def test_what_sells_past_zero_is_owed_by_the_first_place() -> None:
+    world = at_places(3, 5)
+    item = world.items_of("a")[0]
+    item.continues = True
+    bought(world, 10)
+    assert [each.quantity for each in item.levels] == [-2, 0]
+
+
+def test_what_a_store_shows_at_its_places_counts_together_against_the_shelf() -> None:
+    world = at_places(12, 11)
+    assert world.tally.exposed_now == 3
+    world.set_quantity(world.items_of("a")[0].beside[0], 5, later(1))
+    assert world.tally.exposed_now == 0
+    assert world.tally.hidden_now() == {"a": 3}
 
 
 def test_an_order_reaches_extensiv_late_is_allocated_later_and_ships_last() -> None:

@@ -39,7 +39,7 @@ def judge_of(world: World, *read_at: tuple[str, Instant]) -> Blame:
 def seen(world: World, store: str, at: Instant, shown: int | None = None) -> OfferView:
     item = world.stores[store].by_sku["a"]
     view = offer(store, shown=item.quantity if shown is None else shown, sku="a", uses=((Sku("a"), 1),))
-    slot = SlotKey(ChannelName(store), item.id, "")
+    slot = SlotKey(ChannelName(store), item.id, item.place)
     return replace(view, slot=slot, locations=BOTH, as_of=at, age_of=at)
 
 
@@ -100,6 +100,17 @@ def test_in_a_shared_pool_only_the_largest_listing_counts() -> None:
     told = read(world, seen(world, UK, READ_AT, shown=20), seen(world, EU, READ_AT), at=READ_AT, split=False)
     assert raised(judge_of(world), world, told, EU, 20) == 0
     assert raised(judge_of(world), world, told, EU, 21) == 1
+
+
+def test_in_a_shared_pool_a_listing_counts_at_all_its_places_together() -> None:
+    world = the_world()
+    uk, eu = seen(world, UK, READ_AT, shown=15), seen(world, EU, READ_AT, shown=20)
+    beside = replace(uk, slot=replace(uk.slot, place="another"), read=5)
+    told = read(world, uk, beside, eu, at=READ_AT, split=False)
+    slots = [each.slot for each in (uk, beside)]
+    blame = judge_of(world)
+    assert list(blame.oracle.raised_too_much(told, {}, [(slots[0], 15), (slots[1], 5)])) == []
+    assert list(blame.oracle.raised_too_much(told, {}, [(slots[1], 7)])) == [(slots[1], 7, 2)]
 
 
 @pytest.mark.parametrize(("split", "target"), [(True, 10), (False, 20)])

@@ -10,7 +10,7 @@ from reconcilerd.cli.simulate import Ask, market_of
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.shoppers import COLUMNS
-from reconcilerd.trial.market import Market, left_out, open_doors
+from reconcilerd.trial.market import Market, open_doors
 from reconcilerd.trial.run import Outcome, in_step, run_trial
 from reconcilerd.trial.stage import START
 from tests.cli.programs import run
@@ -48,7 +48,8 @@ def test_a_business_begins_with_what_its_policy_shows_whatever_the_rails_would_h
     what = tried("", ("window_slots = 200", "window_slots = 1\nraise_ratio = 1\nraise_floor_units = 0"))
     shown = in_step(what)
     # Of the bundle as many as each warehouse can make up by itself.
-    assert {shown["shop-uk", kind.sku] for kind in what.kinds} == {20, 200, 9}
+    place = "gid://shopify/Location/101"
+    assert {shown["shop-uk", place, kind.sku] for kind in what.kinds} == {20, 200, 9}
     score = of(what).score
     assert score.sold > 5
     assert score.refused == 0
@@ -100,23 +101,27 @@ def test_a_freeze_window_of_the_calendar_holds_in_a_trial(tried: Tried) -> None:
 PLACE = '"gid://shopify/Location/101" = ["1", "2"] '
 
 
-def test_of_a_channel_of_two_places_one_is_played_with_what_can_be_sold_there(
-    tried: Tried, tmp_path: Path
-) -> None:
-    two = PLACE, '"gid://shopify/Location/101" = ["1"], "gid://shopify/Location/55" = ["2"] '
-    eu = '"gid://shopify/Location/102" = ["1", "2"] ', '"gid://shopify/Location/102" = ["1"] '
-    us = '"gid://shopify/Location/103" = ["1", "2"] ', '"gid://shopify/Location/103" = ["1"] '
-    what = tried("", two, eu, us)
-    assert set(open_doors(what).places) == {1}
-    outcome = of(what)
-    assert outcome.violations == ()
-    assert outcome.score.hidden < 100 * 60_000
-    command = ("simulate", "--policy", "config.toml", "--days", "0.01", "--skus", "1")
-    said = "shop-uk has 2 places; only gid://shopify/Location/101 is simulated"
-    assert said in " ".join(run(tmp_path, *command).stdout.split())
-    (told,) = json.loads(run(tmp_path, *command, "--json").stdout)["left_out"]
-    assert told.startswith(said)
-    assert left_out(tried().policy) == []
+SEVERAL = (
+    (PLACE, '"gid://shopify/Location/101" = ["1"], "gid://shopify/Location/55" = ["2", "3"] '),
+    (
+        '"gid://shopify/Location/102" = ["1", "2"] ',
+        '"gid://shopify/Location/102" = ["1", "2"], "gid://shopify/Location/56" = ["3"] ',
+    ),
+)
+
+
+@pytest.mark.parametrize("mode", ["adaptive", "shared"])
+def test_a_listing_at_several_places_sells_what_there_is_and_no_unit_twice(tried: Tried, mode: str) -> None:
+    what = tried("", *SEVERAL, ('mode = "adaptive"', f'mode = "{mode}"'))
+    world = open_doors(what)
+    assert set(world.places) == {1, 2, 3}
+    assert [len(item.levels) for item in world.items_of("SKU-01")] == [2, 2, 1]
+    for faults in ("none", "hostile"):
+        outcome = run_trial(what, 1, 0.5, faults)
+        assert outcome.violations == ()
+        assert outcome.rested
+        assert outcome.score.sold > 5
+        assert outcome.self_made == 0
 
 
 @pytest.mark.parametrize("name", ["main", "07", "٣"])

@@ -22,7 +22,8 @@ from reconcilerd.domain.policy import (
     PoolRule,
 )
 from reconcilerd.simulator.faults import FaultPlan
-from reconcilerd.simulator.truth import Place, Product, Store, World, WorldConfig
+from reconcilerd.simulator.stores import Place, Product, Store
+from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.simulator.virtual_time import VirtualClock
 from reconcilerd.trial import stage as trial
 from reconcilerd.trial.stage import START
