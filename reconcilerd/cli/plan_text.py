@@ -6,6 +6,7 @@ from typing import Any
 
 from reconcilerd.cli.render import number, table
 from reconcilerd.cli.wrapping import wrap
+from reconcilerd.domain.places import names_of
 from reconcilerd.domain.visible import visible
 
 MARK = "<!-- reconcilerd.plan -->"
@@ -19,10 +20,11 @@ def plan(told: Answer, columns: int) -> str:
     """A plan for a terminal."""
     said = told["plan"]
     lines = [*_heading(said, columns), ""]
+    names = names_of(tuple(each["slot"]) for each in said["entries"])
     rows = [
         [
             each["sku"],
-            each["slot"][0],
+            names[tuple(each["slot"])],
             str(each["shown"]),
             _to(each),
             each["cause"],
@@ -110,10 +112,11 @@ def markdown(told: Answer) -> str:
         return "\n".join([*lines, "Nothing to do.", ""])
     counts = [[str(count), verdict, means[verdict]] for verdict, count in said["counts"].items()]
     lines += [*grid(["count", "verdict", "means"], counts, {0}), ""]
+    names = names_of(tuple(each["slot"]) for each in said["entries"])
     rows = [
         [
             each["sku"],
-            each["slot"][0],
+            names[tuple(each["slot"])],
             each["listing_sku"],
             str(each["shown"]),
             _to(each),

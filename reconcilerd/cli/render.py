@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconcilerd.cli.wrapping import wrap
+from reconcilerd.domain.places import Slot, names_of
 
 WIDEST = 100
 NAMED = 5
@@ -163,9 +164,10 @@ def _supply(one: dict[str, Any], columns: int) -> list[str]:
 
 def _channels(one: dict[str, Any], columns: int) -> list[str]:
     head = ["channel", "rule", "desired", "observed", "diff", "age", "state", "cause"]
+    names = names_of(map(_slot, one["channels"]))
     rows = [
         [
-            str(row["channel"]),
+            names[_slot(row)],
             str(row["rule"]),
             number(row["desired"]),
             number(row["observed"]),
@@ -183,11 +185,15 @@ def _channels(one: dict[str, Any], columns: int) -> list[str]:
     for row in one["channels"]:
         packs = f", {row['units_per_sale']} units a sale" if row["units_per_sale"] > 1 else ""
         if packs or row["listing_sku"] != str(one["sku"]).casefold():
-            said = f"{row['channel']} sells it as {row['listing_sku']}{packs}"
+            said = f"{names[_slot(row)]} sells it as {row['listing_sku']}{packs}"
             lines += wrap(said, columns, initial_indent="  ", subsequent_indent="    ")
     kind = "split" if one["split"] else "shared"
     said = f"pool {one['pool']} ({kind}) · exposure {one['exposure']} · hidden units {one['hidden']}"
     return [*lines, *wrap(said, columns, initial_indent="  ", subsequent_indent="    ")]
+
+
+def _slot(row: dict[str, Any]) -> Slot:
+    return row["channel"], row["listing"], row.get("place", "")
 
 
 def _state(row: dict[str, Any]) -> str:
@@ -205,9 +211,12 @@ def _would_do(one: dict[str, Any], answer: dict[str, Any], columns: int) -> list
         return ["WOULD DO  nothing"]
     verb = "LEFT TO DO" if answer["applied"] else "WOULD DO"
     lines = [verb]
+    names = names_of(map(_slot, one["channels"]))
     for action in one["would_do"]:
         verdict = "" if action["verdict"] == "send" else f"  held: {action['why']}"
-        said = f"{action['channel']}  {action['from']} -> {action['to']}{verdict}"
+        # A daemon that was started before its programs were renewed names no place.
+        name = names.get(_slot(action), action["channel"])
+        said = f"{name}  {action['from']} -> {action['to']}{verdict}"
         lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     return lines
 

@@ -133,6 +133,7 @@ def _action(slot: SlotKey, plan: GroupPlan) -> dict[str, Any]:
     return {
         "channel": slot.channel,
         "listing": slot.listing,
+        "place": slot.place,
         "from": entry.current,
         "to": entry.target if entry.verdict is Verdict.SEND else entry.desired,
         "verdict": str(entry.verdict),

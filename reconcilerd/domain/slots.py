@@ -167,7 +167,7 @@ class SlotTrack:
         mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
         cap = max(1, mu, orders.large_line(seen.slot.channel))
         was = self.doubt
-        doubt = doubted_after(was, seen, read, before, since, orders, self._listing_sku, cap)
+        doubt = doubted_after(was, seen, read, before, since, orders, self.listing_sku, cap)
         back = 0
         if was is not None and was.before is not None and doubt is None:
             # What a hand had put there may have sold; far more than was there before was a wrong number.
@@ -184,7 +184,7 @@ class SlotTrack:
             fall = SaleInferred(seen.slot, since, seen.as_of, size + back, cap=claims)
             found.append(self._all_fallen(fall))
             if before == self.last_written and read < before - cap:
-                known_ = orders.known(seen.slot.channel, self._listing_sku, since, seen.as_of)
+                known_ = orders.known(seen.slot.channel, self.listing_sku, since, seen.as_of)
                 if before - read - known_ > cap:
                     self.foreign = Hand(since, seen.as_of, read - before)
         elif back:
@@ -298,10 +298,10 @@ class SlotTrack:
     @property
     def code(self) -> str:
         """The listing SKU by which its orders are found; none where they cannot be told from another place's."""
-        return "" if self.beside else self._listing_sku
+        return "" if self.beside else self.listing_sku
 
     @property
-    def _listing_sku(self) -> str:
+    def listing_sku(self) -> str:
         return "" if self.seen is None else self.seen.listing_sku
 
     def unexplained(self, fall: SaleInferred, orders: OrderBook) -> int:
@@ -309,7 +309,7 @@ class SlotTrack:
 
         Where a listing fell at several places, the orders explain them one after another, and none twice.
         """
-        placed = orders.placed(self.slot.channel, self._listing_sku, fall.since, fall.to)
+        placed = orders.placed(self.slot.channel, self.listing_sku, fall.since, fall.to)
         placed -= sum(
             each.fall
             for track in self.beside

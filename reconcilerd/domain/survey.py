@@ -499,7 +499,7 @@ def _doubted(
     pin = book.words.pins.get(track.slot)
     pinned = pin is not None and pin.holds(now)
     compared = place.compared and seen.state is SlotState.BUYABLE and not pinned
-    return believed_before(doubt, book.orders, track.code, track.as_of, gap_ms, compared=compared)
+    return believed_before(doubt, book.orders, track.listing_sku, track.as_of, gap_ms, compared=compared)
 
 
 def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:

@@ -15,6 +15,7 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.guards import MEANS, Verdict
 from reconcilerd.domain.names import Instant, SlotKey, format_second
+from reconcilerd.domain.places import names_of
 from reconcilerd.web.chart import Chart, Step, chart
 
 EACH = 40
@@ -59,8 +60,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One listing: its row of the sheet, why it should show that, and its chart if anything is known of its past."""
+    """One listing: its row of the sheet, why it should show that, and its chart if anything is known of its past.
 
+    ``name``: its channel, with the place where it is at several.
+    """
+
+    name: str
     row: Mapping[str, Any]
     why: str
     sentences: tuple[str, ...]
@@ -88,10 +93,17 @@ async def sku_page(answers: Answers, past: Past, name: str, now: Instant) -> Sku
     rows = await past(answers.subjects(name)[:SUBJECTS], EACH)
     rows.sort(key=lambda row: (row[1], row[0]), reverse=True)
     listings = []
+    names = names_of((row["channel"], row["listing"], row["place"]) for row in sheet["channels"])
     for row in sheet["channels"]:
         slot = SlotKey(row["channel"], row["listing"], row["place"])
         listings.append(
-            Listing(row, _why(row), sentences.get(slot.path, ()), _chart_of(slot, row, rows, now))
+            Listing(
+                names[slot.channel, slot.listing, slot.place],
+                row,
+                _why(row),
+                sentences.get(slot.path, ()),
+                _chart_of(slot, row, rows, now),
+            )
         )
     timeline = tuple(
         Line(format_second(at), entry, fact.kind, text(fact)) for entry, at, fact in rows[:LINES]

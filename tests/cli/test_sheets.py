@@ -1,6 +1,7 @@
 """``reconcile --sku`` as a person reads it: every kind of SKU, at several widths, whole and true."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import anyio
@@ -113,6 +114,22 @@ def test_a_drifting_sku_says_where_by_how_much_why_and_what_holds_it(
     assert "93 -> 100  held: writes are frozen by a person; reconcilerd unfreeze" in text
     assert "Apply:" not in text
     assert "Why: reconcilerd explain --sku drifting" in text
+
+
+def test_places_of_one_listing_are_told_apart(sheets: dict[str, dict[str, Any]]) -> None:
+    answer = deepcopy(sheets["drifting"])
+    (sheet,) = answer["skus"]
+    (eu,) = (row for row in sheet["channels"] if row["channel"] == "shop-eu")
+    beside = {**eu, "place": "gid://shopify/Location/77", "observed": 0, "desired": 0, "difference": 0}
+    sheet["channels"].append(beside)
+    text = render.sheets(answer, 100)
+    assert "shop-eu at 102 " in text
+    assert "shop-eu at 77 " in text
+    assert "shop-eu at 102  93 -> 100" in text
+    assert "shop-uk at" not in text
+    for action in sheet["would_do"]:
+        del action["place"]
+    assert "shop-eu  93 -> 100" in render.sheets(answer, 100), "of a daemon that tells no places"
 
 
 def test_a_bundle_names_its_components_and_their_stock(sheets: dict[str, dict[str, Any]]) -> None:

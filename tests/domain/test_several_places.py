@@ -270,6 +270,14 @@ def test_a_fall_goes_on_being_explained_while_its_orders_could_explain_anothers(
     assert tracks["q"].surprise == -1, "of the second nobody ever heard"
 
 
+def test_an_order_that_explains_a_large_fall_ends_its_doubt_at_whichever_place() -> None:
+    book = two_places(50, 50)
+    read(book, "p", 2, 10_000)
+    assert [each.shown for each in position_at(book, 10_100).offers] == [50, 50]
+    bought(book, 1, 5_000, units=48)
+    assert [each.shown for each in position_at(book, 10_200).offers] == [2, 50]
+
+
 def test_what_was_taken_off_a_place_of_others_explains_nothing_at_ours() -> None:
     book = two_places(50, 50, mapped=("q",))
     bought(book, 1, 5_000)
