@@ -6,7 +6,7 @@ facts (inferred and buried sales), which the caller keeps in the same ledger ent
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, takewhile
 
 from reconcilerd.domain.facts import (
     CorrectionEnd,
@@ -330,9 +330,7 @@ class SlotTrack:
         if not self.beside:
             return orders.known(self.slot.channel, code, self.as_of, now)
         left = orders.known(self.slot.channel, code, max(each.as_of for each in self.beside), now)
-        for each in self.beside:
-            if each is self:
-                break
+        for each in takewhile(lambda each: each is not self, self.beside):
             left -= min(left, each.value or 0)
         return min(left, self.value or 0)
 
