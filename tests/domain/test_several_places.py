@@ -290,6 +290,13 @@ def test_what_was_taken_off_a_place_of_others_explains_nothing_at_ours() -> None
     assert [each.slot.place for each in position_at(book, 20_100).offers] == ["q"]
 
 
+def test_what_may_have_come_off_a_place_of_others_is_taken_off_none_of_ours() -> None:
+    book = two_places(50, 50, mapped=("p",))
+    bought(book, 1, 5_000)
+    assert [each.shown for each in position_at(book, 5_200).offers] == [50]
+    assert claimed(book, 5_200, IN_FLIGHT) == 1
+
+
 def test_a_place_that_is_read_for_the_first_time_or_counts_nothing_tells_of_no_sale() -> None:
     book = two_places(50, 50, mapped=("q",))
     now = Instant(10_000)
