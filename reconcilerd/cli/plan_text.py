@@ -6,7 +6,7 @@ from typing import Any
 
 from reconcilerd.cli.render import number, table
 from reconcilerd.cli.wrapping import wrap
-from reconcilerd.domain.places import names_of
+from reconcilerd.domain.slot_names import names_of
 from reconcilerd.domain.visible import visible
 
 MARK = "<!-- reconcilerd.plan -->"

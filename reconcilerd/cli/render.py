@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconcilerd.cli.wrapping import wrap
-from reconcilerd.domain.places import Slot, names_of
+from reconcilerd.domain.slot_names import Slot, names_of
 
 WIDEST = 100
 NAMED = 5

@@ -87,8 +87,9 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
     ideal = {**ideal, **_beside_native_push(position, ideal)}
     keep = _keep if position.split else _outside_dead_band
     desired = keep(position, room, ideal, pots)
+    shown = estimated(position, ideal) if tight else {}
     for listing in tight:
-        desired |= _kept_together(position, _without_others(room, listing, pots), listing, most, ideal)
+        desired |= _kept_together(_without_others(room, listing, pots), listing, shown, most, ideal)
     desired |= _without_band(spread, room, ideal, desired)
     desired = {**desired, **_beside_native_push(position, ideal)}
     together = {offer.slot for listing in tight for offer in listing}
@@ -327,10 +328,9 @@ def _takers(offers: Sequence[OfferView], weights: Shown, caps: Shown) -> list[Ta
 
 
 def _kept_together(
-    position: Position, room: Room, listing: Listing, most: Shown, ideal: Shown
+    room: Room, listing: Listing, shown: Shown, most: Shown, ideal: Shown
 ) -> dict[SlotKey, int]:
     """What such a listing goes on showing at its places while the sum is right: no order says which of them it took."""
-    shown = estimated(position, ideal)
     mine = [each for each in listing if ours(each)]
     kept = {each.slot: shown[each.slot] for each in listing}
     kept |= {o.slot: min(kept[o.slot], most[o.slot]) for o in mine}

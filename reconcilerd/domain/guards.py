@@ -219,15 +219,9 @@ def stale_peers(position: Position, offer: OfferView) -> tuple[OfferView, ...]:
             peer.suspect
             or peer.only_answered
             or position.at - peer.age_of > position.ages.peer_slot_ms
-            or _sold_at_some_place(position, peer)
+            # What was ordered since it was read may have come off another of its channel's places.
+            or (peer.known_since and position.elsewhere(peer))
         )
-    )
-
-
-def _sold_at_some_place(position: Position, offer: OfferView) -> bool:
-    """Whether what was ordered since it was read may have come off another of its channel's places."""
-    return offer.known_since > 0 and any(
-        each.slot != offer.slot and each.slot.at_one_listing(offer.slot) for each in position.offers
     )
 
 

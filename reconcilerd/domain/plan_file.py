@@ -74,8 +74,7 @@ def inputs_of(position: Position) -> dict[str, str | int]:
     found: dict[str, str | int] = {"pool": "split" if position.split else "shared"}
     for offer in position.offers:
         where = f"{offer.slot.channel} listing {offer.slot.listing}"
-        alike = ((each.slot.channel, each.slot.listing) for each in position.offers)
-        if sum(each == (offer.slot.channel, offer.slot.listing) for each in alike) > 1:
+        if position.elsewhere(offer):
             where += f" at {offer.slot.place}"
         found[f"{where} shows"] = _or_unknown(offer.current)
         if offer.shown != offer.current:

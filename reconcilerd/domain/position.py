@@ -253,10 +253,14 @@ class Position:
         Of a split pool that is every other one; of a shared one, the same listing at the other places of its channel,
         where visitors are shown the sum.
         """
+        if self.split:
+            return tuple(each for each in self.offers if each.slot != offer.slot)
+        return self.elsewhere(offer)
+
+    def elsewhere(self, offer: OfferView) -> tuple[OfferView, ...]:
+        """The same listing at the other places of its channel."""
         return tuple(
-            each
-            for each in self.offers
-            if (self.split or each.slot.at_one_listing(offer.slot)) and each.slot != offer.slot
+            each for each in self.offers if each.slot.at_one_listing(offer.slot) and each.slot != offer.slot
         )
 
     def spread(self) -> tuple[tuple[OfferView, ...], ...]:

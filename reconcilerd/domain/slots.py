@@ -318,18 +318,15 @@ class SlotTrack:
         )
         return max(0, fall.fall - max(0, placed))
 
-    def open_units(self, fall: SaleInferred, orders: OrderBook) -> int:
-        """Units of a fall that no known order explains, at most its cap."""
-        return min(fall.cap, self.unexplained(fall, orders))
-
-    def known_since(self, orders: OrderBook, code: str, now: Instant) -> int:
-        """Units of a listing code ordered since it was read: the channel has taken these off already.
+    def known_since(self, orders: OrderBook, now: Instant) -> int:
+        """Units ordered since it was read: the channel has taken these off already.
 
         Of several places nobody knows at which; they are counted once, off the first that has them.
         """
+        channel, code = self.slot.channel, self.listing_sku
         if not self.beside:
-            return orders.known(self.slot.channel, code, self.as_of, now)
-        left = orders.known(self.slot.channel, code, max(each.as_of for each in self.beside), now)
+            return orders.known(channel, code, self.as_of, now)
+        left = orders.known(channel, code, max(each.as_of for each in self.beside), now)
         for each in takewhile(lambda each: each is not self, self.beside):
             left -= min(left, each.value or 0)
         return min(left, self.value or 0)
@@ -463,21 +460,20 @@ class SlotTrack:
         if through is None or not (self.inferred or self.buried):
             return
         self.buried = [each for each in self.buried if each.to > through]
-        tracks = self.beside or [self]
-        falls = [(each, track) for track in tracks for each in track.inferred]
+        falls = [(each, track) for track in self.beside or [self] for each in track.inferred]
         young = [each for each, _ in falls if each.to > through]
-        kept, over = list[SaleInferred](), list[tuple[SaleInferred, SlotTrack]]()
-        for fall, track in falls:
-            # What explains a fall at one place must go on doing so while it could be taken to explain another's.
-            if fall.to > through or any(each.slot != fall.slot and _overlap(each, fall) for each in young):
-                kept.append(fall)
-            else:
-                over.append((fall, track))
+        # What explains a fall at one place must go on doing so while it could be taken to explain another's.
+        over = [
+            (fall, track)
+            for fall, track in falls
+            if fall.to <= through
+            and not any(each.slot != fall.slot and _overlap(each, fall) for each in young)
+        ]
         for fall, track in over:
             if track.seen is not None and not again:
-                track.surprise -= track.open_units(fall, orders)
-        for track in tracks:
-            track.inferred = [each for each in track.inferred if each in kept]
+                track.surprise -= min(fall.cap, track.unexplained(fall, orders))
+        for fall, track in over:
+            track.inferred = [each for each in track.inferred if each is not fall]
 
 
 def _resolve(

@@ -416,7 +416,7 @@ def _offer(book: Book, place: _KeptSlot, now: Instant) -> OfferView:
     ours = book.policy.channels[slot.channel].places
     # What may have come off a place of others is taken off none of ours.
     elsewhere = any(each.slot.place not in ours for each in track.beside)
-    known = 0 if elsewhere else track.known_since(book.orders, seen.listing_sku, now)
+    known = 0 if elsewhere else track.known_since(book.orders, now)
     rate = book.rate(slot.channel, seen.listing_sku, now, place.prior)
     write = track.write.target if track.write else None
     replaced = max(each.target for each in track.replaced) if track.replaced else 0

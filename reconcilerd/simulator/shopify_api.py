@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from reconcilerd.domain.names import Instant, format_instant, parse_instant
+from reconcilerd.domain.names import Instant, SlotKey, format_instant, parse_instant
 from reconcilerd.simulator.faults import Ask, Fault, FaultPlan, Struck
 from reconcilerd.simulator.shopify_cost import MOST_A_QUERY, Pricing
 from reconcilerd.simulator.shopify_query import NotPlain, Query
@@ -119,7 +119,7 @@ class ShopifyApi:
         self._clock = clock
         self._faults = faults
         self._keys: dict[str, tuple[bytes, Node]] = {}
-        self._stale: dict[str, int] = {}
+        self._stale: dict[SlotKey, int] = {}
         self._stale_until = Instant(0)
         self._not_applied = False
         self._partial = False
@@ -139,7 +139,7 @@ class ShopifyApi:
 
     def read_stale_for(self, ms: int) -> None:
         """Answer reads from a copy of now for a while."""
-        self._stale = {level.where: level.quantity for level in self.store.levels}
+        self._stale = {level.slot: level.quantity for level in self.store.levels}
         self._stale_until = Instant(self._clock() + ms)
         self._faults.note(Fault.STALE_READ, self._clock(), self.store.name, f"{ms} ms")
 
@@ -281,7 +281,7 @@ class ShopifyApi:
     def _shown(self, item: Item) -> int:
         now = self._clock()
         answered = self.world.answered(item, now)
-        return self._stale.get(item.where, answered) if now < self._stale_until else answered
+        return self._stale.get(item.slot, answered) if now < self._stale_until else answered
 
     def _node(self, listing: str) -> Node | None:
         item = self.store.items.get(listing)

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 
 
 @dataclass(slots=True)
@@ -76,9 +76,9 @@ class Item:
         return [self, *self.beside]
 
     @property
-    def where(self) -> str:
-        """What tells it from every other listing at every other place."""
-        return f"{self.id}@{self.place}"
+    def slot(self) -> SlotKey:
+        """As the daemon knows it."""
+        return SlotKey(ChannelName(self.store), self.id, self.place)
 
     @property
     def offered(self) -> int:
@@ -96,12 +96,12 @@ class Item:
         whole = next((each for each in self.levels if each.quantity >= units), None)
         if whole is not None or not self.beside:
             return [(whole or self, units)]
-        taken = {}
-        for number, each in enumerate(self.levels):
-            taken[number] = min(units, max(0, each.quantity))
-            units -= taken[number]
-        taken[0] += units
-        return [(self.levels[number], part) for number, part in taken.items() if part]
+        taken = []
+        for each in self.levels:
+            taken.append((each, min(units, max(0, each.quantity))))
+            units -= taken[-1][1]
+        taken[0] = self, taken[0][1] + units
+        return [(each, part) for each, part in taken if part]
 
 
 @dataclass(slots=True)

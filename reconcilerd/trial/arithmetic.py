@@ -73,8 +73,7 @@ def declared(position: Position, component: Sku, union: Locations, showing: Sequ
 
 def together(position: Position, offer: OfferView) -> list[OfferView]:
     """Those that never show the same unit: all of a split pool, of a shared one a listing at each of its places."""
-    mine = offer.slot.channel, offer.slot.listing
-    return [o for o in position.offers if position.split or (o.slot.channel, o.slot.listing) == mine]
+    return [o for o in position.offers if position.split or o.slot.at_one_listing(offer.slot)]
 
 
 def sends_beyond_room(plan: GroupPlan) -> Found:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reconcilerd.domain.facts import SweepRead
-from reconcilerd.domain.names import ChannelName, Instant, SlotKey
+from reconcilerd.domain.names import Instant, SlotKey
 from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.position import Position
 from reconcilerd.simulator.faults import FaultPlan
@@ -81,5 +81,4 @@ class Blame:
 
     def wrote(self, item: Item, quantity: int) -> None:
         """A write of ours is taken at a store's door."""
-        slot = SlotKey(ChannelName(item.store), item.id, item.place)
-        self.units += self._excess.pop((slot, quantity), 0)
+        self.units += self._excess.pop((item.slot, quantity), 0)

@@ -122,7 +122,7 @@ class Oracle:
             elif total + slack < there:
                 yield "I20", f"{sku}: only {total} shown of {there} at rest"
 
-    def standing(self) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    def standing(self) -> tuple[dict[str, tuple[int, ...]], dict[SlotKey, int]]:
         """How every row and order stands, and what every listing shows."""
         rows = {
             f"{b.sku}@{b.place}": (b.on_hand, b.locked, b.copied, b.allocated)
@@ -130,7 +130,7 @@ class Oracle:
         }
         orders = {order.number: (order.visible, order.ext_modified) for order in self.world.orders.values()}
         levels = (level for store in self.world.stores.values() for level in store.levels)
-        return {**rows, **orders}, {level.where: level.quantity for level in levels}
+        return {**rows, **orders}, {level.slot: level.quantity for level in levels}
 
     def _offers_all(self, sku: Sku) -> bool:
         """Whether policy offers every unit of a SKU, wherever it lies, without any condition."""

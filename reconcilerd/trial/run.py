@@ -16,7 +16,7 @@ from reconcilerd.daemon.passes import LOOKED_LATELY_S, RESTLESS_S, WHOLE_TURN
 from reconcilerd.domain.facts import Fact
 from reconcilerd.domain.guards import GOES, SHORT_OF_ALLOWANCE, Verdict
 from reconcilerd.domain.invariants import Violation, check_history, check_windows
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.names import Instant, SlotKey
 from reconcilerd.domain.policy import Policy, SkuRule
 from reconcilerd.ledger.codec import UnknownFact
 from reconcilerd.ledger.store import Ledger
@@ -263,7 +263,7 @@ async def _rest(stage: Stage[Kept], witness: Witness, bound_s: float, heard_s: f
     ``whole``: wait besides until all news must have been read, and look at what is shown then.
     """
     daemon, clock, quiet_since = stage.built.daemon, stage.clock, stage.clock()
-    began, looks, held_until = quiet_since, 0, dict[str, Instant]()
+    began, looks, held_until = quiet_since, 0, dict[SlotKey, Instant]()
     witness.look()
     while True:
         await anyio.sleep(LOOK_S)
@@ -295,10 +295,10 @@ def _busy(daemon: Daemon) -> bool:
     return daemon.passes.busy or not idle or goes
 
 
-def _held_for_a_time(daemon: Daemon) -> Iterator[str]:
-    """Every listing, at its place, whose pool group has something held that time alone will let go."""
+def _held_for_a_time(daemon: Daemon) -> Iterator[SlotKey]:
+    """Every listing whose pool group has something held that time alone will let go."""
     joins = daemon.desk.book.joins()
     for group, drifts in daemon.passes.standing.drifts.items():
         if any(verdict in ENDS_BY_TIME for _, verdict in drifts):
             sold = joins.sold_from(joins.groups.members.get(group, ()))
-            yield from (f"{slot.listing}@{slot.place}" for sku in sold for slot in joins.slots_of[sku])
+            yield from (slot for sku in sold for slot in joins.slots_of[sku])

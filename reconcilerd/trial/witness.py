@@ -22,7 +22,7 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.invariants import Violation
-from reconcilerd.domain.names import ChannelName, Instant, Sku
+from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.policy import Mode, Policy
 from reconcilerd.domain.position import ClaimKind, Position, StockView
@@ -53,10 +53,6 @@ EVIDENCE = {
 """What must have been written down before an alert of a kind may be raised."""
 
 
-_Door = tuple[str, str, str, int]
-"""What a write is known by where it is taken: channel, listing, place and target."""
-
-
 @dataclass
 class Witness:
     """``violations``: what was wrong."""
@@ -81,16 +77,16 @@ class Witness:
     _kinds: set[str] = field(default_factory=set)
     _intents: dict[str, CorrectionPlanned] = field(default_factory=dict)
     """Written down, and not answered or at a door yet."""
-    _open: dict[_Door, list[str]] = field(default_factory=dict)
-    """The same, by where it comes to be taken."""
+    _open: dict[tuple[SlotKey, int], list[str]] = field(default_factory=dict)
+    """The same, by slot and target."""
     _planned: set[str] = field(default_factory=set)
     _unplanned: dict[str, Instant] = field(default_factory=dict)
     """News of what was ever planned, and since when no plan has looked at it."""
-    _written: dict[str, tuple[Instant, int]] = field(default_factory=dict)
-    _stood: tuple[dict[str, tuple[int, ...]], dict[str, int]] = field(default_factory=lambda: ({}, {}))
+    _written: dict[SlotKey, tuple[Instant, int]] = field(default_factory=dict)
+    _stood: tuple[dict[str, tuple[int, ...]], dict[SlotKey, int]] = field(default_factory=lambda: ({}, {}))
     _held: object = None
     _said: set[tuple[str, str]] = field(default_factory=set)
-    _delivered: dict[_Door, Instant] = field(default_factory=dict)
+    _delivered: dict[tuple[SlotKey, int], Instant] = field(default_factory=dict)
     """When each write was last let in for an intent."""
     oracle: Oracle = field(init=False)
     _readings: Readings = field(init=False)
@@ -165,7 +161,7 @@ class Witness:
         """A write of ours is taken at a store's door."""
         self.steps += 1
         where = f"{item.store}/{item.sku}"
-        wanted = (item.store, item.id, item.place, quantity)
+        wanted = item.slot, quantity
         fits = self._open.get(wanted)
         if fits:
             self._close(fits[-1])
@@ -177,7 +173,7 @@ class Witness:
         rule = self.policy.offer_rule(Sku(item.sku.casefold()), ChannelName(item.store))
         if not rule.managed or (item.push and self.policy.limits.mode is not Mode.NET):
             self._say("I17", f"{where}: written, and not ours")
-        self._written[item.where] = now, quantity
+        self._written[item.slot] = now, quantity
 
     def alerted(self, kind: str, subject: str) -> None:
         """Somebody was told of something."""
@@ -189,27 +185,27 @@ class Witness:
         """Note when the truth last changed; our own writes are no news."""
         left, shown = self.oracle.standing()
         known, seen = self._stood
-        ours = {id_: quantity for id_, (_, quantity) in self._written.items()}
+        ours = {slot: quantity for slot, (_, quantity) in self._written.items()}
         held, self._held = self._held, self.in_force(self.clock())
         if (
             held != self._held
             or left != known
-            or any(n not in {seen.get(id_), ours.get(id_)} for id_, n in shown.items())
+            or any(n not in {seen.get(slot), ours.get(slot)} for slot, n in shown.items())
         ):
             self.news_at = self.clock()
         self._stood = left, shown
 
     def at_rest(
-        self, since: Instant, heard_s: float, held_until: Mapping[str, Instant], *, whole: bool
+        self, since: Instant, heard_s: float, held_until: Mapping[SlotKey, Instant], *, whole: bool
     ) -> None:
         """Nothing was left to do since a moment, so nothing was written but for news that could not be read earlier.
 
         ``heard_s``: how long that may take. ``held_until``: listings that a rail held for a time, and when they were
         free again at the latest. ``whole``: all was waited out, so what is shown is what there is.
         """
-        for id_, (at, quantity) in self._written.items():
-            if at > max(since, self.news_at + heard_s * 1000, held_until.get(id_, since)):
-                self._say("I13", f"{id_}: {quantity} was written at rest")
+        for slot, (at, quantity) in self._written.items():
+            if at > max(since, self.news_at + heard_s * 1000, held_until.get(slot, since)):
+                self._say("I13", f"{slot.path}: {quantity} was written at rest")
         if whole:
             self._hear(self.oracle.shows_what_there_is())
 
@@ -305,8 +301,8 @@ class Witness:
             self.violations.append(Violation(invariant, self.clock(), what))
 
 
-def _door(intent: CorrectionPlanned) -> _Door:
-    return intent.slot.channel, intent.slot.listing, intent.slot.place, intent.target
+def _door(intent: CorrectionPlanned) -> tuple[SlotKey, int]:
+    return intent.slot, intent.target
 
 
 def _counts(row: StockObserved | StockView) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.guards import MEANS, Verdict
 from reconcilerd.domain.names import Instant, SlotKey, format_second
-from reconcilerd.domain.places import names_of
+from reconcilerd.domain.slot_names import names_of
 from reconcilerd.web.chart import Chart, Step, chart
 
 EACH = 40

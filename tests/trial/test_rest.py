@@ -95,6 +95,6 @@ def test_what_a_rail_held_for_a_time_may_be_written_when_it_lets_go_and_nothing_
     witness.news_at = START
     witness.wrote(item, 9, after(START, written))
     witness.violations.clear()  # that no intent says so is another matter
-    until = {} if held_until is None else {item.where: after(START, held_until)}
+    until = {} if held_until is None else {item.slot: after(START, held_until)}
     witness.at_rest(after(START, 1_000), 1.0, until, whole=False)
     assert [each.invariant for each in witness.violations] == said

@@ -1,6 +1,6 @@
 """A channel is called by its name, and by its place too where that alone would not tell."""
 
-from reconcilerd.domain.places import names_of
+from reconcilerd.domain.slot_names import names_of
 
 
 def test_the_place_is_named_where_one_listing_is_at_several_of_its_channel() -> None:
