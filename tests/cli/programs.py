@@ -14,7 +14,8 @@ from reconcilerd.cli.demo.tenant import write_tenant
 from reconcilerd.simulator.shoppers import busy_hour, read_invoices
 
 COLUMNS = 80
-PATIENCE_S = 60.0
+PATIENCE_S = 400.0
+"""For what does not come. A busy machine needs much of it for what takes seconds elsewhere."""
 
 
 def _command(*args: str) -> list[str]:
@@ -25,7 +26,7 @@ def _env(folder: Path) -> dict[str, str]:
     return {"COLUMNS": str(COLUMNS), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
 
 
-def run(folder: Path, *args: str, timeout_s: float = 170) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *args: str, timeout_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         _command(*args),
@@ -57,7 +58,7 @@ def running(
     finally:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(PATIENCE_S)
         if process.stdout is not None:
             process.stdout.close()
 

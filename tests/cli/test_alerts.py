@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from tests.cli.programs import COLUMNS, run, running, trading, wait_until
+from tests.cli.programs import COLUMNS, PATIENCE_S, run, running, trading, wait_until
 
 
 class _Hook(BaseHTTPRequestHandler):
@@ -70,7 +70,6 @@ def ask(config: Path, *args: str) -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout or done.stderr)
 
 
-@pytest.mark.timeout(240)
 def test_an_operator_tests_silences_and_is_told_and_the_heart_beats_once_all_is_read(tmp_path: Path) -> None:
     with hook() as (address, heard), trading(tmp_path) as config:
         named(config, slack_webhook=f"{address}/slack", heartbeat_url=f"{address}/heart")
@@ -100,7 +99,7 @@ def test_an_operator_tests_silences_and_is_told_and_the_heart_beats_once_all_is_
             heard.answer = (200, "ok")
             wait_until("the heart to beat", lambda: "/heart" in {path for path, _ in heard.heard}, 120)
             daemon.terminate()
-            assert daemon.wait(30) == 0
+            assert daemon.wait(PATIENCE_S) == 0
         offline = ask(config, "alerts", "list")[1]
         assert (offline["daemon"], offline["receivers"], offline["silences"]) == (False, ["slack"], [])
         code, silenced = ask(
@@ -131,7 +130,6 @@ def test_a_time_that_is_none_is_refused_with_how_to_write_it(tmp_path: Path, tex
     assert "write it like 30m, 2h or 1d" in " ".join(done.stderr.split())
 
 
-@pytest.mark.timeout(240)
 def test_a_reload_tells_others_from_then_on_and_a_rotated_address_is_taken_over(tmp_path: Path) -> None:
     with hook() as (address, heard), trading(tmp_path, harmed=False) as config:
         nobody = config.read_text("utf-8")
@@ -164,6 +162,6 @@ def test_a_reload_tells_others_from_then_on_and_a_rotated_address_is_taken_over(
             reloaded()
             assert ask(config, "alerts", "list")[1]["receivers"] == []
             daemon.terminate()
-            assert daemon.wait(30) == 0
+            assert daemon.wait(PATIENCE_S) == 0
     log = (tmp_path / "log").read_text("utf-8")
     assert "task_broke" not in log

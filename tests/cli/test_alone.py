@@ -19,7 +19,6 @@ def alone(tmp_path: Path) -> Iterator[Path]:
         yield config
 
 
-@pytest.mark.timeout(240)
 def test_a_plan_is_applied_once_and_put_back_while_no_daemon_runs(alone: Path) -> None:
     file = alone.parent / "plan.json"
     code, _, err = told(alone, "plan", "-o", str(file), "--fresh")

@@ -10,7 +10,7 @@ import pytest
 from reconcilerd.cli.wiring import terms_of
 from reconcilerd.config.load import load
 from reconcilerd.ledger.store import Ledger
-from tests.cli.programs import COLUMNS, run, running, trading, wait_until
+from tests.cli.programs import COLUMNS, PATIENCE_S, run, running, trading, wait_until
 from tests.ledger.test_ledger import stock
 
 CONFIG = Path(__file__).parents[2] / "config.toml"
@@ -43,7 +43,7 @@ def test_a_backup_beside_the_daemon_is_put_back_once_it_has_stopped(tmp_path: Pa
             assert refused.returncode == 8
             assert f"process {daemon.pid}" in refused.stderr
             daemon.send_signal(signal.SIGTERM)
-            assert daemon.wait(60) == 0
+            assert daemon.wait(PATIENCE_S) == 0
         put = run(tmp_path, "restore", backup["file"], "--replace", "--json", *named)
         assert put.returncode == 0, put.stderr
         assert json.loads(put.stdout)["entries"] == backup["entries"]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import pytest
 from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,7 +19,7 @@ from reconcilerd.cli.wall import now
 from reconcilerd.simulator.serve import serve
 from tests.alerting.presses import ANN, BOB, CHANNEL, EVE, TEAM, payload
 from tests.alerting.socket_mode import TOKEN, FakeSocketMode
-from tests.cli.programs import COLUMNS, run, running, trading
+from tests.cli.programs import COLUMNS, PATIENCE_S, run, running, trading
 from tests.cli.test_alerts import ask, named
 
 BOT = "xoxb-swordfish-2"
@@ -96,7 +95,6 @@ def wired(config: Path, port: int) -> None:
     config.write_text(f"{text}\n[alerts.people]\n{people}\n", "utf-8")
 
 
-@pytest.mark.timeout(240)
 async def test_a_person_lifts_a_freeze_from_slack_and_a_stranger_is_refused(tmp_path: Path) -> None:
     slack = Workspace()
 
@@ -148,7 +146,7 @@ async def test_a_person_lifts_a_freeze_from_slack_and_a_stranger_is_refused(tmp_
                 await slack.press(allow, ANN)
                 await until(lambda: "is not frozen any more" in slack.texts("chat.postEphemeral")[-1])
                 daemon.terminate()
-                assert await to_thread.run_sync(lambda: daemon.wait(30)) == 0
+                assert await to_thread.run_sync(lambda: daemon.wait(PATIENCE_S)) == 0
     log = (tmp_path / "log").read_text("utf-8")
     assert "slack_buttons_heard" in log
     assert "swordfish" not in log

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reconcilerd.cli.demo.run import run_demo
 from tests.cli.programs import COLUMNS, run
 from tests.cli.test_schemas import faults
 
@@ -27,7 +28,6 @@ def orders(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.timeout(180)
 def test_the_demo_converges_without_a_violation_and_scores_both_worlds(tmp_path: Path) -> None:
     done = run(
         tmp_path, "demo", "--seconds", "12", "--seed", "5", "--orders", str(orders(tmp_path)), "--json"
@@ -54,7 +54,6 @@ def test_the_demo_converges_without_a_violation_and_scores_both_worlds(tmp_path:
         assert all(len(line) <= COLUMNS or "/" in line for line in told.stdout.splitlines())
 
 
-@pytest.mark.timeout(180)
 def test_what_a_person_sees_fits_and_ends_with_commands_to_paste(tmp_path: Path) -> None:
     done = run(tmp_path, "demo", "--seconds", "8", "--orders", str(orders(tmp_path)))
     lines = done.stdout.splitlines()
@@ -64,6 +63,18 @@ def test_what_a_person_sees_fits_and_ends_with_commands_to_paste(tmp_path: Path)
     assert len(lines[end + 1 :]) == 3
     assert "converged" in lines[end - 2]
     assert re.search(r"drifts: \d+ injected, \d+ found, \d+ cured", done.stdout)
+
+
+def test_what_was_still_at_work_in_the_end_is_not_judged_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a machine so busy that the last look does not end."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("reconcilerd.cli.demo.run.LAST_LOOK_S", 0.0)
+    assert run_demo(5, 5, orders(tmp_path), as_json=False) == 3
+    told = capsys.readouterr().out
+    assert re.search(r"violations of invariants .*: 0\n", told), told
+    assert "NOT CONVERGED: it was still at work when its time was over" in told
 
 
 def test_a_bad_orders_file_is_told_with_its_line(tmp_path: Path) -> None:

@@ -126,7 +126,6 @@ def test_a_program_that_says_nothing_of_use_is_told_by_its_code(said: bytes) -> 
     assert why_of(1, said).startswith("exit code 1: ")
 
 
-@pytest.mark.timeout(240)
 def test_a_daemon_does_by_the_clock_what_was_due_and_says_how_it_ended(tmp_path: Path) -> None:
     """In a process of its own, as in a container: what was missed is caught up after a start."""
     from tests.cli.programs import running, trading, wait_until

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.programs import COLUMNS, run, running, trading, wait_until
+from tests.cli.programs import COLUMNS, PATIENCE_S, run, running, trading, wait_until
 
 KILLS = 2
 """With hundreds of listings; ``tests/crash/test_kills.py`` kills more often, a smaller one."""
@@ -51,10 +51,9 @@ def is_up(config: Path) -> bool:
 
 def stopped(process: "subprocess.Popen[str]") -> int:
     process.send_signal(signal.SIGTERM)
-    return process.wait(30)
+    return process.wait(PATIENCE_S)
 
 
-@pytest.mark.timeout(240)
 def test_killed_at_random_moments_it_loses_nothing_and_goes_on(tenant: Path) -> None:
     chance = Random(11)
     entries = 0
@@ -63,11 +62,13 @@ def test_killed_at_random_moments_it_loses_nothing_and_goes_on(tenant: Path) -> 
             time.sleep(chance.uniform(1.0, 9.0))
             assert daemon.poll() is None, (tenant.parent / "log").read_text("utf-8")[-2000:]
             daemon.kill()
-            daemon.wait(10)
+            daemon.wait(PATIENCE_S)
         done = run(tenant.parent, "ledger", "verify", "--config", str(tenant))
+        if not entries and "there is no ledger yet" in done.stderr:
+            continue  # on a busy machine it may be killed before it makes one
         assert done.returncode == 0, done.stdout + done.stderr
         now = int(done.stdout.split(": ")[1].split(" ")[0])
-        assert now >= entries, "on a busy machine it may be killed before its first entry"
+        assert now >= entries
         entries = now
     assert entries
     with running(tenant.parent, "run", "--config", str(tenant)) as daemon:
@@ -84,7 +85,6 @@ def test_killed_at_random_moments_it_loses_nothing_and_goes_on(tenant: Path) -> 
     assert not [line for line in lines if line["level"] in {"error", "critical"}]
 
 
-@pytest.mark.timeout(120)
 def test_what_is_asked_while_it_runs_fits_the_terminal(tenant: Path) -> None:
     with running(tenant.parent, "run", "--config", str(tenant)) as daemon:
         wait_until("the daemon to read everything", lambda: is_up(tenant))
@@ -108,7 +108,6 @@ def test_what_is_asked_while_it_runs_fits_the_terminal(tenant: Path) -> None:
         assert stopped(daemon) == 0
 
 
-@pytest.mark.timeout(400)
 def test_without_a_daemon_it_reads_and_corrects_by_itself(tenant: Path) -> None:
     code, sheet = ask(tenant, "reconcile", "--sku", "22086", "--fresh")
     assert code in {0, 3}, sheet
@@ -135,7 +134,6 @@ def _raw(config: Path, said: bytes) -> bytes:
         return connection.makefile("rb").readline()
 
 
-@pytest.mark.timeout(180)
 def test_no_client_can_hurt_the_daemon_or_stand_before_the_brake(tenant: Path) -> None:
     with running(tenant.parent, "run", "--config", str(tenant), log="sockets.log") as daemon:
         wait_until("the daemon to read everything", lambda: is_up(tenant))

@@ -138,7 +138,6 @@ ELSEWHERE = {
 """Those that need luck or much time here; what they share with others is held below, or in tests of their own."""
 
 
-@pytest.mark.timeout(300)
 def test_real_answers_are_what_their_documents_say(tenant: Path) -> None:
     asked, folder = Asked(tenant), tenant.parent
     with running(folder, "run", "--config", str(tenant)) as daemon:

@@ -23,7 +23,7 @@ import pytest
 from reconcilerd.cli.socket_client import ask, socket_path
 from reconcilerd.cli.watch import line
 from tests.cli.pretended import a_status, answering
-from tests.cli.programs import run
+from tests.cli.programs import PATIENCE_S, run
 from tests.cli.test_schemas import faults
 
 COMMAND = [sys.executable, "-m", "reconcilerd.cli.main", "status", "--watch", "--every", "1s"]
@@ -80,14 +80,14 @@ class Terminal:
 
     def interrupt(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(30)
+        code = self.process.wait(PATIENCE_S)
         self._reader.join(10)
         return code
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
         self._reader.join(10)
         os.close(self._here)
 
@@ -117,7 +117,7 @@ def test_on_a_terminal_it_is_drawn_in_place_and_leaves_the_last_look_behind(
     tmp_path: Path, columns: int
 ) -> None:
     with terminal(tmp_path, columns) as (made, looked):
-        assert looked.wait(60)
+        assert looked.wait(PATIENCE_S)
         assert made.interrupt() == 130
     text = made.text
     assert "Traceback" not in text
@@ -151,7 +151,7 @@ def test_an_interrupt_while_an_answer_is_put_away_is_not_lost(
 
 def test_nothing_is_coloured_where_nobody_wants_colour(tmp_path: Path) -> None:
     with terminal(tmp_path, env={"NO_COLOR": "1"}) as (made, looked):
-        assert looked.wait(60)
+        assert looked.wait(PATIENCE_S)
         made.interrupt()
     codes = {each for each in COLOUR.findall(made.text) if re.search(r"[;\[](3[0-7]|9[0-7]|38)", each)}
     assert codes == set()
@@ -160,7 +160,7 @@ def test_nothing_is_coloured_where_nobody_wants_colour(tmp_path: Path) -> None:
 
 def test_a_terminal_that_cannot_be_drawn_on_gets_lines(tmp_path: Path) -> None:
     with terminal(tmp_path, env={"TERM": "dumb"}) as (made, looked):
-        assert looked.wait(60)
+        assert looked.wait(PATIENCE_S)
         assert made.interrupt() == 130
     assert "\x1b" not in made.text
     assert made.text.count("2026-11-23T14:05:12Z") >= 2
@@ -178,7 +178,7 @@ def test_elsewhere_it_is_a_line_a_look(tmp_path: Path, as_json: bool) -> None:
             assert process.stderr is not None
             lines = [process.stdout.readline() for _ in range(3)]
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 130
+            assert process.wait(PATIENCE_S) == 130
             assert process.stderr.read() == ""
     if as_json:
         told = [json.loads(each) for each in lines]

@@ -100,7 +100,7 @@ def steps_of(kind: str, number: int, *, hostile: bool) -> range:
     return range(1 + 7 * number % EVERY, steps + 1, EVERY)
 
 
-@pytest.mark.timeout(7200 if EVERY < 10 else 180)
+@pytest.mark.timeout(7200 if EVERY < 10 else 900)
 @pytest.mark.parametrize("hostile", [False, True], ids=["calm", "hostile"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("kind", ["commits", "requests"])
@@ -115,7 +115,7 @@ def test_death_at_any_step_loses_nothing_and_ends_where_no_death_ends(
             raise
 
 
-@pytest.mark.timeout(7200 if EVERY < 10 else 180)
+@pytest.mark.timeout(7200 if EVERY < 10 else 900)
 @pytest.mark.parametrize("kind", ["commits", "requests"])
 def test_death_while_it_starts_again_loses_nothing_either(kind: str, tmp_path: Path) -> None:
     for k in steps_of(kind, 4, hostile=False):

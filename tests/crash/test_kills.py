@@ -22,7 +22,7 @@ from reconcilerd.domain.facts import CorrectionPlanned
 from reconcilerd.errors import LedgerAbsent
 from reconcilerd.ledger.reader import open_reader
 from reconcilerd.simulator.shoppers import COLUMNS, busy_hour, read_invoices
-from tests.cli.programs import run, running, wait_until
+from tests.cli.programs import PATIENCE_S, run, running, wait_until
 
 KILLS = int(os.environ.get("RECONCILERD_KILLS", "3"))
 LONGEST_S = 6.0
@@ -107,7 +107,7 @@ def up(config: Path) -> bool:
     return done.returncode != 8 and bool(json.loads(done.stdout or "{}"))
 
 
-@pytest.mark.timeout(120 + 60 * KILLS)
+@pytest.mark.timeout(900 + 60 * KILLS)
 def test_killed_at_random_moments_it_writes_nothing_unmeant_and_converges(scene: Scene) -> None:
     chance, took = Random(KILLS), 0.0
     for number in range(KILLS):
@@ -116,7 +116,7 @@ def test_killed_at_random_moments_it_writes_nothing_unmeant_and_converges(scene:
             time.sleep(chance.uniform(0.2, LONGEST_S))
             assert daemon.poll() is None, (scene.config.parent / "log").read_text("utf-8")[-2000:]
             daemon.kill()
-            daemon.wait(10)
+            daemon.wait(PATIENCE_S)
         try:
             check_door(scene)
         except AssertionError as error:
@@ -126,9 +126,9 @@ def test_killed_at_random_moments_it_writes_nothing_unmeant_and_converges(scene:
     print(f"{KILLS} kills, {took / max(1, KILLS):.1f} s each")
     with running(scene.config.parent, "run", "--config", str(scene.config)) as daemon:
         wait_until("the daemon to answer", lambda: up(scene.config))
-        wait_until("everything to be in step", lambda: in_step(scene), patience_s=90)
+        wait_until("everything to be in step", lambda: in_step(scene))
         daemon.terminate()
-        assert daemon.wait(30) == 0
+        assert daemon.wait(PATIENCE_S) == 0
     assert check_door(scene) > 0, "it never wrote: the test proves nothing"
     lines = (scene.config.parent / "log").read_text("utf-8").splitlines()
     told = [json.loads(line) for line in lines if line.startswith("{")]

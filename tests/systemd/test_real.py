@@ -129,7 +129,7 @@ def test_it_starts_in_its_sandbox_and_stops_clean(scene: Scene) -> None:
     here = scene.machine
     pid = scene.start()
     assert here.show(UNIT, "ActiveState", "SubState") == {"ActiveState": "active", "SubState": "running"}
-    wait_until("its standing", lambda: "3 channels" in scene.status())
+    wait_until("its standing", lambda: "oldest feed" in scene.status())
     assert re.search(r"\d+ SKUs, drift \d+, .*oldest feed \d+ s \(.+\), writes ON \(auto\)", scene.status())
 
     process = dict(line.split(":", 1) for line in here.do(f"cat /proc/{pid}/status").splitlines())

@@ -132,7 +132,7 @@ def tab() -> Iterator[Tab]:
             yield made
             made._session = ""
             made.ask("Browser.close")
-            child.wait(20)
+            child.wait(60)
         finally:
             child.kill()
             child.wait()

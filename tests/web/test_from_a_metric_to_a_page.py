@@ -18,15 +18,12 @@ from typing_extensions import override
 
 from reconcilerd.cli.demo.tenant import write_tenant
 from reconcilerd.simulator.shoppers import busy_hour, read_invoices
-from tests.cli.programs import run, running, wait_until
+from tests.cli.programs import PATIENCE_S, run, running, wait_until
 from tests.web.test_serve import free_port
 
 MISSING = [name for name in ("prometheus", "prometheus-alertmanager") if shutil.which(name) is None]
 
-pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: apt-get install {' '.join(MISSING)}"),
-    pytest.mark.timeout(600),
-]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: apt-get install {' '.join(MISSING)}")
 
 
 class Pager:
@@ -74,7 +71,7 @@ def program(folder: Path, *command: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 def get(url: str) -> tuple[int, str]:
@@ -164,7 +161,7 @@ def test_a_business_that_goes_away_wakes_somebody_and_lets_them_sleep_again(tmp_
             assert ask(prometheus, "reconcilerd_skus > 400")
             assert not ask(prometheus, 'ALERTS{alertname="ReconcilerdFeedStale"}')
             assert not pager.of("ReconcilerdFeedStale", "firing")
-        wait_until("a page", lambda: pager.of("ReconcilerdFeedStale", "firing"), patience_s=300)
+        wait_until("a page", lambda: pager.of("ReconcilerdFeedStale", "firing"))
         woken = pager.of("ReconcilerdFeedStale", "firing")[0]
         assert woken["labels"]["severity"] == "critical"
         assert "was not read completely for too long" in woken["annotations"]["summary"]
@@ -175,4 +172,4 @@ def test_a_business_that_goes_away_wakes_somebody_and_lets_them_sleep_again(tmp_
         assert (told.returncode, told.stdout) == (0, "")
         assert "reconcilerd_ready 1.0\n" in (tmp_path / "reconcilerd.prom").read_text("utf-8")
         with running(tmp_path, *simulator, log="simulator.log"):
-            wait_until("the end of it", lambda: pager.of("ReconcilerdFeedStale", "resolved"), patience_s=300)
+            wait_until("the end of it", lambda: pager.of("ReconcilerdFeedStale", "resolved"))

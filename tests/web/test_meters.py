@@ -6,7 +6,6 @@ from types import MappingProxyType
 
 import anyio
 import anyio.lowlevel
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.exposition import generate_latest
@@ -38,7 +37,6 @@ MAY_COME_LATER = {"reconcilerd_api_requests_total", "reconcilerd_token_expiry_ti
 """Errors that nobody expects, and the life of a token that is not in hand yet."""
 
 
-@pytest.mark.timeout(120)
 async def test_fifty_thousand_skus_on_nine_channels_are_few_series_and_hold_up_nobody() -> None:
     pools = {name: PoolRule(PoolMode.ADAPTIVE) for name in ("default", "split")}
     rules = Policy("test", MappingProxyType(pools), MappingProxyType(dict.fromkeys(NINE, ChannelRule())))

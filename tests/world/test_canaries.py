@@ -375,7 +375,6 @@ class Life:
             self.said.append((f"answer to {request['op']}", json.dumps(answer, default=str).encode()))
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_secret_comes_out_whatever_fails(tmp_path: Path, log: io.StringIO, seed: int) -> None:
     cage = Cage(Random(seed))

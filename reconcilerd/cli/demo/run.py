@@ -32,7 +32,7 @@ from reconcilerd.transport.fetch import Fetcher
 
 DRAIN_S = 60.0
 QUIET_S = 4.0
-LAST_LOOK_S = 15.0
+LAST_LOOK_S = 60.0
 LOOK_S = 0.5
 TOLERATED_AFTER_MS = 10_000
 """Two polls and a margin: what the daemon has not called a drift by then, it will not."""
@@ -132,9 +132,9 @@ async def _play(plan: Plan, ledger: Ledger, seconds: int, port: int, view: View)
         with view.live(), anyio.move_on_after(seconds + DRAIN_S):
             await _watch(built, fetcher, watched, seconds, view)
         watched.truth = await fetcher.get("/scene/truth")
+        watched.converged = watched.converged and await _last_look(built)
         if watched.converged:
-            await _last_look(built)
-            # Nothing may await between here and the end: what stands must not move while it is judged.
+            # Nothing may await between the last look and here: what stands must not move while it is judged.
             watched.violations += audit_rest(built.daemon, ledger.everything())
         else:
             watched.violations += stopped(built.daemon.desk.book)
@@ -162,12 +162,17 @@ async def _first_read(built: Assembled) -> None:
             quiet = quiet + 0.25 if _at_rest(built) else 0.0
 
 
-async def _last_look(built: Assembled) -> None:
-    """Have everything looked at once more, and what comes of it done: time alone may just have allowed a raise."""
+async def _last_look(built: Assembled) -> bool:
+    """Have everything looked at once more, and what comes of it done: time alone may just have allowed a raise.
+
+    Whether it is done: on a busy machine the time for it may run out in the middle of a write.
+    """
     built.daemon.desk.everybody()
     with anyio.move_on_after(LAST_LOOK_S):
         while built.daemon.passes.busy or not _at_rest(built):
             await anyio.sleep(0.01)
+        return True
+    return False
 
 
 def _at_rest(built: Assembled) -> bool:

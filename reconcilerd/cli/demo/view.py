@@ -158,11 +158,19 @@ def summary(result: dict[str, Any], config: Path) -> list[str]:
     lines.append(f"  violations of invariants {_ranges(CHECKED)}: {len(result['violations'])}")
     for each in result["violations"][:5]:
         lines.append(f"    {each['invariant']}: {each['what']}")
-    lines.append(f"  {'converged' if result['converged'] else 'NOT CONVERGED: differences remain'}")
+    lines.append(f"  {_end(result)}")
     for each in result["remaining"][:5]:
         left = f"{each['sku']} on {each['channel']}: {each['shown']} -> {each['desired']} ({each['verdict']})"
         lines += wrap(left, 78, initial_indent="    ", subsequent_indent="      ")
     return [*lines, "", "Next:", *_next(result, config)]
+
+
+def _end(result: dict[str, Any]) -> str:
+    if result["converged"]:
+        return "converged"
+    if result["remaining"]:
+        return "NOT CONVERGED: differences remain"
+    return "NOT CONVERGED: it was still at work when its time was over"
 
 
 def _ranges(names: Sequence[str]) -> str:
