@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from reconcilerd.cli.render import number, table
+from reconcilerd.cli.render import number, table, where
 from reconcilerd.cli.wrapping import wrap
 from reconcilerd.domain.slot_names import names_of
 from reconcilerd.domain.visible import visible
@@ -169,7 +169,7 @@ def _sent(sent: Sequence[Answer], columns: int) -> list[str]:
     lines = []
     for each in sent:
         shows = "" if each["shows"] == each["to"] else f" (shows {number(each['shows'])})"
-        said = f"{each['channel']} {each['sku']}  {each['from']} -> {each['to']}  {each['outcome']}{shows}"
+        said = f"{where(each)} {each['sku']}  {each['from']} -> {each['to']}  {each['outcome']}{shows}"
         lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     return lines
 
@@ -177,7 +177,7 @@ def _sent(sent: Sequence[Answer], columns: int) -> list[str]:
 def _held(held: Sequence[Answer], columns: int) -> list[str]:
     lines = []
     for each in held:
-        said = f"{each['channel']} {each['listing']}  held: {each['why']} ({each['verdict']})"
+        said = f"{where(each)} {each['listing']}  held: {each['why']} ({each['verdict']})"
         lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     return lines
 
@@ -188,7 +188,7 @@ def reverted(told: Answer, columns: int) -> str:
     if "would" in told:
         for each in told["would"]:
             held = "" if each["verdict"] == "send" else f"  held: {each['why']} ({each['verdict']})"
-            said = f"{each['channel']} {each['sku']}  {each['from']} -> {each['to']}{held}"
+            said = f"{where(each)} {each['sku']}  {each['from']} -> {each['to']}{held}"
             lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
         if not told["would"]:
             lines.append("Nothing to put back.")
@@ -196,7 +196,7 @@ def reverted(told: Answer, columns: int) -> str:
         lines += _sent(told["sent"], columns) or ["Nothing was written."]
         lines += _held(told["held"], columns)
     for each in told["skipped"]:
-        said = f"{each['channel']} {each['listing']}  left alone: {each['why']}"
+        said = f"{where(each)} {each['listing']}  left alone: {each['why']}"
         lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     verb = "would be left" if "would" in told else "is left"
     goes = told.get("sent") or [each for each in told.get("would", ()) if each["verdict"] == "send"]
@@ -254,7 +254,7 @@ def pins(told: Answer, columns: int) -> str:
     lines = [] if told["pins"] else ["Nothing is pinned."]
     for each in told["pins"]:
         said = (
-            f"{each['channel']} {each['sku'] or each['listing']} stays at {number(each['shows'])}"
+            f"{where(each)} {each['sku'] or each['listing']} stays at {number(each['shows'])}"
             f" until {each['until']}, by {each['by']}: {each['reason']}"
         )
         lines += wrap(said, columns, subsequent_indent="    ")

@@ -6,7 +6,7 @@ unknown is ``?`` and never 0, a SKU is never cut. At most 100 columns.
 
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconcilerd.cli.wrapping import wrap
@@ -40,7 +40,7 @@ def sheets(answer: dict[str, Any], columns: int) -> str:
         parts.append(f"{answer['looked_at']} SKUs looked at, {differ} differ.")
     for each in answer["corrected"]:
         by = "Corrected" if answer["applied"] else "Corrected meanwhile by the daemon"
-        parts.append(f"{by}, and read back: {each['channel']} {each['from']} -> {each['to']}")
+        parts.append(f"{by}, and read back: {where(each)} {each['from']} -> {each['to']}")
     if answer["applied"] and not answer["corrected"]:
         parts.append("Nothing was written.")
     parts.append(_ending(answer, columns))
@@ -410,6 +410,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left
 def _cut(line: str, row: Sequence[str], columns: int) -> str:
     keep = max(columns, len(str(row[0])) + 2)
     return line if len(line) <= keep else line[: keep - 1] + "…"
+
+
+def where(each: Mapping[str, Any]) -> str:
+    """What a listing is called. A daemon that was started before its programs were renewed names channels alone."""
+    return str(each.get("where", each["channel"]))
 
 
 def number(value: int | None) -> str:

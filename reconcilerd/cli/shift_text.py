@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reconcilerd.cli.alert_text import short
+from reconcilerd.cli.render import where
 from reconcilerd.cli.wrapping import wrap
 from reconcilerd.daemon.daily_text import lines_of, title_of
 
@@ -123,7 +124,7 @@ def _approval(each: Answer) -> str:
 
 def _pin(each: Answer) -> str:
     shows = "?" if each["shows"] is None else each["shows"]
-    what = f"{each['channel']} {each['sku'] or each['listing']}"
+    what = f"{where(each)} {each['sku'] or each['listing']}"
     return f"{what} at {shows}{_until(each)}, by {each['by']}: {each['reason']}"
 
 

@@ -26,6 +26,7 @@ from reconcilerd.daemon.daily import Daily
 from reconcilerd.daemon.desk import spelled
 from reconcilerd.daemon.figures import figures
 from reconcilerd.daemon.handover import Handover, Past
+from reconcilerd.daemon.naming import told_of
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
 from reconcilerd.daemon.refusals import NeverRead, UnknownName, channel_among, error
@@ -250,7 +251,7 @@ class Answers:
         """What was written to listings of these SKUs since a moment, by whoever asked for it."""
         tracks = [self._desk.book.slots[slot] for slot in self._slots(skus)]
         return [
-            {"channel": track.slot.channel, "listing": track.slot.listing, "from": done[0], "to": done[1]}
+            {**told_of(track.slot, self._desk.book.joins()), "from": done[0], "to": done[1]}
             for track in tracks
             if (done := track.done) is not None and done[2] >= since
         ]

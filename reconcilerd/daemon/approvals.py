@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.naming import told_of
 from reconcilerd.daemon.refusals import channel_among, error
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
@@ -101,12 +102,11 @@ class Approvals:
 
     async def pins(self, _request: Request, _by: str) -> dict[str, Any]:
         """Every listing that a person wants left at its number."""
-        now, sku_of = self._desk.clock(), self._desk.book.joins().sku_of
+        now, joins = self._desk.clock(), self._desk.book.joins()
         rows = [
             {
-                "channel": slot.channel,
-                "listing": slot.listing,
-                "sku": sku_of.get(slot, ""),
+                **told_of(slot, joins),
+                "sku": joins.sku_of.get(slot, ""),
                 "shows": self._desk.book.slots[slot].value if slot in self._desk.book.slots else None,
                 "by": each.by,
                 "reason": each.reason,

@@ -19,6 +19,7 @@ import anyio.lowlevel
 
 from reconcilerd.daemon.approvals import Approvals, Archive, Op, Request
 from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.daemon.naming import told_of
 from reconcilerd.daemon.passes import SLICE_MS, Word
 from reconcilerd.daemon.refusals import UnknownName, channel_among, error
 from reconcilerd.daemon.turns import everybody_else
@@ -30,6 +31,7 @@ from reconcilerd.domain.facts import (
     SlotPinned,
 )
 from reconcilerd.domain.guards import MEANS, Rails, Verdict
+from reconcilerd.domain.joins import Joins
 from reconcilerd.domain.names import Instant, Sku, SlotKey, after, format_instant
 from reconcilerd.domain.plan import Entry, GroupPlan, once_agreed
 from reconcilerd.domain.plan_file import BadPlan, PlanFile, Planned, document, inputs_of, moved, read_document
@@ -173,7 +175,7 @@ class Plans:
             return _refusal(file, why)
         wanted = [each for each in file.entries if each.written]
         if not wanted:
-            held = [_held_line(each.slot, each.verdict) for each in file.entries]
+            held = [_held_line(each.slot, each.verdict, self._desk.book.joins()) for each in file.entries]
             return {"id": file.id, "sent": [], "held": held, "exit_code": 7 if held else 0}
         order = Only(file.id, tuple((each.slot, each.target) for each in wanted))
         word = Word(
@@ -184,7 +186,7 @@ class Plans:
         told = {each.slot for each in file.entries}
         plans = await self._plans_of(groups, order, self._released(word))
         if not any(plan.sends for plan in plans):
-            held = _held_of(plans, told)
+            held = _held_of(plans, told, self._desk.book.joins())
             return {"id": file.id, "sent": [], "held": held, "again": True, "exit_code": 7 if held else 0}
         why = self._refused(file)  # others had their turn: it may be applied by now
         if why:
@@ -271,7 +273,7 @@ class Plans:
             now = self._desk.clock()
             lifted = [replace(word.pin(slot), on=False, at=now, until=now) for slot in failed]
             await self._desk.take(lifted, note="unpin")
-        held = _held_of(plans, told)
+        held = _held_of(plans, told, self._desk.book.joins())
         unsure = any(each["outcome"] != "confirmed" for each in sent)
         return {"id": id_, "sent": sent, "held": held, "exit_code": 7 if held else 3 if unsure else 0}
 
@@ -299,8 +301,7 @@ class Plans:
         else:
             outcome = NO_EFFECT
         return {
-            "channel": entry.slot.channel,
-            "listing": entry.slot.listing,
+            **told_of(entry.slot, book.joins()),
             "sku": entry.sku,
             "from": entry.current,
             "to": entry.target,
@@ -352,7 +353,7 @@ class Plans:
             goes = any(each.verdict is Verdict.SEND for each in entries)
             return {
                 "id": id_,
-                "would": [_would(each) for each in entries],
+                "would": [_would(each, self._desk.book.joins()) for each in entries],
                 "skipped": skipped,
                 "until": format_instant(until),
                 "exit_code": 3 if goes else 7 if entries else 0,
@@ -391,7 +392,7 @@ class Plans:
                 if why is None:
                     numbers[fact.slot] = fact.read
                 else:
-                    skipped.append({"channel": fact.slot.channel, "listing": fact.slot.listing, "why": why})
+                    skipped.append({**told_of(fact.slot, self._desk.book.joins()), "why": why})
         return numbers, skipped
 
     def _not_put_back(self, fact: CorrectionPlanned) -> str | None:
@@ -410,10 +411,9 @@ def _pinned(slot: SlotKey, *, by: str, reason: str, at: Instant, until: Instant)
     return SlotPinned(slot, True, by, reason, at, until)
 
 
-def _would(entry: Entry) -> dict[str, Any]:
+def _would(entry: Entry, joins: Joins) -> dict[str, Any]:
     return {
-        "channel": entry.slot.channel,
-        "listing": entry.slot.listing,
+        **told_of(entry.slot, joins),
         "sku": entry.sku,
         "from": entry.current,
         "to": entry.target if entry.verdict is Verdict.SEND else entry.desired,
@@ -426,20 +426,19 @@ def _refusal(file: PlanFile, why: Iterable[str]) -> dict[str, Any]:
     return error("\n  ".join((f"plan {file.id} is refused:", *map(visible, why))), 7)
 
 
-def _held_of(plans: Iterable[GroupPlan], told: Collection[SlotKey]) -> list[dict[str, Any]]:
+def _held_of(plans: Iterable[GroupPlan], told: Collection[SlotKey], joins: Joins) -> list[dict[str, Any]]:
     """What of these listings is held."""
     return [
-        _held_line(entry.slot, entry.verdict)
+        _held_line(entry.slot, entry.verdict, joins)
         for plan in plans
         for entry in plan.entries
         if entry.slot in told and entry.verdict is not Verdict.SEND
     ]
 
 
-def _held_line(slot: SlotKey, verdict: str) -> dict[str, Any]:
+def _held_line(slot: SlotKey, verdict: str, joins: Joins) -> dict[str, Any]:
     return {
-        "channel": slot.channel,
-        "listing": slot.listing,
+        **told_of(slot, joins),
         "verdict": str(verdict),
         "why": meaning_of(verdict),
     }
