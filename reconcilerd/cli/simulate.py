@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from reconcilerd.cli.children import end_with_parent
 from reconcilerd.cli.options import print_json
 from reconcilerd.cli.render import width
 from reconcilerd.cli.wall import now
@@ -204,6 +205,7 @@ _RUN: list[Callable[[int], Outcome]] = []
 
 
 def _keep(run: Callable[[int], Outcome]) -> None:
+    end_with_parent()
     _RUN[:] = [run]
 
 

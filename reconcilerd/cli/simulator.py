@@ -1,5 +1,6 @@
 """``simulator``: serves the pretend business, trading all the time, until it is interrupted."""
 
+import os
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 import httpx
 from starlette.routing import Route
 
+from reconcilerd.cli.children import end_with_parent
 from reconcilerd.cli.wall import now
 from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.faults import faults_of
@@ -91,7 +93,7 @@ async def _post(scene: Scene, door: str) -> None:
 
 def child(port_pipe: int, seconds: float, seed: int, orders: Path | None) -> None:
     """The demo's child process: reports its port through a pipe and trades when it is told to."""
-    import os
+    end_with_parent()
 
     async def main() -> None:
         scene = set_scene(seconds, seed, orders, now)
