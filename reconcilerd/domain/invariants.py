@@ -149,8 +149,8 @@ def _raised_beyond_room(plan: GroupPlan, room: Room) -> Iterator[tuple[str, str]
     for entry in plan.sends:
         offer = next(each for each in position.offers if each.slot == entry.slot)
         beside = position.beside(offer)
-        if entry.lowers or not (position.split or beside) or entry.target <= offer.may_show:
-            continue  # what is only compared with what it shows is no raise
+        if not (position.split or beside) or entry.target <= offer.may_show:
+            continue  # lowered, or only compared with what it shows
         before, known = shown[entry.slot], {each.slot: shown[each.slot] for each in beside}
         shown[entry.slot] = max(before, entry.target)
         # What it showed before a doubtful reading is counted for others; its own raise is what tests the reading.

@@ -377,7 +377,6 @@ class OrderBook:
         """Keep how much less of a listing an order takes by its channel than it once did, and since when."""
         back = self._returned.setdefault(code, Timeline())
         if side is None:
-            back.drop(key)
             return
         over = side.status is OrderStatus.CANCELLED
         left = 0 if over else units_of(side.lines, code[1])

@@ -143,12 +143,8 @@ def _instead(
 
 def _shows_too_much(position: Position, room: Room, offer: OfferView, shown: dict[SlotKey, int]) -> bool:
     """Whether what a listing shows takes part in showing more than could ship."""
-    beside = position.beside(offer)
-    if position.split or beside:
-        mine = {each.slot: shown[each.slot] for each in (offer, *beside)}
-        if room.headroom(offer.slot, mine, raising=False) < 0:
-            return True
-    return not position.split and (offer.shown or 0) > room.alone(offer.slot)
+    mine = {each.slot: shown[each.slot] for each in (offer, *position.beside(offer))}
+    return room.headroom(offer.slot, mine, raising=False) < 0
 
 
 def _perhaps_twice(position: Position) -> frozenset[Sku]:
@@ -187,12 +183,8 @@ def _granted(
     """The part of a raise that has headroom now (I3)."""
     # Its own raise rests on its reading: should that be wrong, the compare fails.
     base = shown[offer.slot] if offer.doubted is None else offer.may_show
-    beside = position.beside(offer)
-    if position.split or beside:
-        others = {each.slot: shown[each.slot] for each in beside}
-        spare = room.headroom(offer.slot, {**others, offer.slot: base}, raising=True)
-    else:
-        spare = room.alone(offer.slot, raising=True) - base
+    others = {each.slot: shown[each.slot] for each in position.beside(offer)}
+    spare = room.headroom(offer.slot, {**others, offer.slot: base}, raising=True)
     return min(desired, base + max(0, spare))
 
 

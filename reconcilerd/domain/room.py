@@ -148,9 +148,9 @@ class Room:
         room = spare or 0
         return room + max(0, self.beyond.get(slot, 0) - shown.get(slot, 0)) if self.beyond else room
 
-    def alone(self, slot: SlotKey, *, raising: bool = False) -> int:
+    def alone(self, slot: SlotKey) -> int:
         """The most ``slot`` could show if nobody else showed anything; no channel shows more than MAX_UNITS."""
-        return min(MAX_UNITS, max(0, self.headroom(slot, {}, raising=raising)))
+        return min(MAX_UNITS, max(0, self.headroom(slot, {}, raising=False)))
 
 
 def room_of(position: Position) -> Room:

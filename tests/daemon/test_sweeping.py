@@ -106,7 +106,7 @@ class Business:
         """What lowers, and what raises, take to be there."""
         position = self.position(sku, book)
         room, slot = room_of(position), position.offers[0].slot
-        return room.alone(slot), room.alone(slot, raising=True)
+        return room.alone(slot), room.headroom(slot, {}, raising=True)
 
     def latched(self) -> frozenset[str]:
         return self.desk.book.latches.on(Instant(self.now))

@@ -250,9 +250,9 @@ def test_what_is_claimed_somewhere_wider_may_have_to_come_from_here(by: str) -> 
     if not safety:
         other = replace(order(EXTENSIV, OrderStatus.OPEN, 2, units=3), key=OrderKey(ChannelName("x"), "7"))
         book.take(other)
-    assert room_of(position_at(book, 3)).alone(SLOT, raising=True) == 2
+    assert room_of(position_at(book, 3)).headroom(SLOT, {}, raising=True) == 2
     row(book, "2", 10, 4)
-    assert room_of(position_at(book, 5)).alone(SLOT, raising=True) == 5
+    assert room_of(position_at(book, 5)).headroom(SLOT, {}, raising=True) == 5
 
 
 def test_an_order_routed_elsewhere_takes_nothing_from_here_even_where_it_cannot_be_served() -> None:

@@ -47,7 +47,7 @@ def test_net_never_shows_more_than_extensiv_would_or_than_a_raise_may(
         assert native == max(0, on_hand - committed)
         assert entry.target <= native
         if not entry.lowers:
-            assert entry.target <= room.alone(entry.slot, raising=True)
+            assert entry.target <= room.headroom(entry.slot, {}, raising=True)
 
 
 @given(st.integers(1, 30), st.integers(1, 30))

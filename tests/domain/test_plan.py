@@ -309,7 +309,7 @@ def test_what_extensiv_holds_where_a_sale_may_have_been_unseen_is_kept_from_rais
     unseen = claim(1, ClaimKind.BURIED, where=EVERYWHERE)
     for held, most in ((2, 9), (0, 10)):
         room = room_of(position([listing], [row(A, 10), row(B, 2, allocated=held)], [unseen]))
-        assert (room.alone(listing.slot), room.alone(listing.slot, raising=True)) == (10, most)
+        assert (room.alone(listing.slot), room.headroom(listing.slot, {}, raising=True)) == (10, most)
 
 
 def test_beyond_so_many_location_sets_all_of_them_together_still_bound_what_is_shown() -> None:

@@ -167,7 +167,7 @@ def left(book: Book, sku: str = "s01", now: int = NEXT + 1) -> tuple[int, int]:
     """What lowers, and what raises, take to be there of a SKU."""
     where = position(book, sku, now)
     room, slot = room_of(where), where.offers[0].slot
-    return room.alone(slot), room.alone(slot, raising=True)
+    return room.alone(slot), room.headroom(slot, {}, raising=True)
 
 
 def on(book: Book, now: int = NEXT) -> frozenset[str]:

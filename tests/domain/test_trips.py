@@ -105,29 +105,45 @@ def test_a_reading_that_proves_wrong_is_no_other_hand() -> None:
         shows(book, 20, at := at + MINUTE)
 
 
-def cancels(book: Book, number: int, at: int, heard: int) -> None:
+def cancels(book: Book, number: int, at: int, heard: int, units: int = 2) -> None:
     """A customer cancels what was ordered long ago, and the channel's list of orders shows it later."""
-    sold = order("uk", OrderStatus.OPEN, 0, placed=-10 * MINUTE, units=2, number=f"{number}")
+    sold = order("uk", OrderStatus.OPEN, 0, placed=-10 * MINUTE, units=units, number=f"{number}")
     left = (replace(sold.lines[0], units=0),)
     gone = replace(sold, status=OrderStatus.CANCELLED, lines=left, ended_at=Instant(at), as_of=Instant(heard))
     book.take(replace(gone, modified=Instant(heard)))
 
 
+@pytest.mark.parametrize("units", [1, 2])
 @pytest.mark.parametrize(("more", "trips"), [(0, False), (1, True)])
-def test_what_customers_give_back_was_put_back_by_no_other_hand(more: int, trips: bool) -> None:
+def test_what_customers_give_back_was_put_back_by_no_other_hand(more: int, trips: bool, units: int) -> None:
     """Though it is heard of after the number has risen, and the last of it not yet."""
     book, at, found = shop_book(0), 0, list[str]()
     for number in range(6):
-        book.take(order("uk", OrderStatus.OPEN, 0, placed=-10 * MINUTE, units=2, number=f"{number}"))
+        book.take(order("uk", OrderStatus.OPEN, 0, placed=-10 * MINUTE, units=units, number=f"{number}"))
     shows(book, 10, at)
     for number in range(6):
         at += 5 * MINUTE
         writes(book, 20, at)
         shows(book, 20, at + MINUTE)
-        found += latches(shows(book, 22 + more, at + 2 * MINUTE))
-        cancels(book, number, at + MINUTE + 500, at + 3 * MINUTE)
+        found += latches(shows(book, 20 + units + more, at + 2 * MINUTE))
+        cancels(book, number, at + MINUTE + 500, at + 3 * MINUTE, units)
     assert (found[:1] == ["tug-of-war:uk/item/"]) is trips
     assert book.slots[SLOT].habits.hands
+
+
+def test_no_cancel_excuses_who_takes_units_away() -> None:
+    book, at, found = shop_book(0), 0, list[str]()
+    for number in range(300):
+        book.take(order("uk", OrderStatus.OPEN, 0, placed=-10 * MINUTE, units=2, number=f"{number}"))
+    shows(book, 10, at)
+    for times in range(3):
+        at += 5 * MINUTE
+        writes(book, 190, at)
+        shows(book, 190, at + MINUTE)
+        for number in range(100):
+            cancels(book, 100 * times + number, at + MINUTE + 500, at + MINUTE + 1_000)
+        found += latches(shows(book, 10, at + 2 * MINUTE))
+    assert found[:1] == ["tug-of-war:uk/item/"]
 
 
 def test_of_what_customers_gave_back_by_then_nobody_says_that_somebody_else_moved_it() -> None:

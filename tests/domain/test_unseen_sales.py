@@ -7,9 +7,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import OrderStatus, SalesBuried
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.position import ClaimKind
-from tests.domain.books import SLOT, accepted, position_at, see, shop_book, swept, written
+from reconcilerd.domain.slots import SlotTrack
+from tests.domain.books import SLOT, accepted, order, position_at, see, shop_book, swept, written
 
 APPLY_MAX_MS = 40_000
 HOUR_MS = 3_600_000
@@ -167,3 +169,24 @@ def test_whatever_sold_is_shown_fallen_or_kept_back(shown: int, deeds: list[tupl
         counted += sum(each.most or 0 for each in windows)
         # Where it rose by what may have been another hand, nobody can say what sold.
         assert store.sold + store.shows <= counted or any(each.most is None for each in windows)
+
+
+def test_of_a_listing_that_was_never_read_nobody_can_say_how_much_sold_unseen() -> None:
+    track = SlotTrack(SLOT)
+    track.plan(written("w", 5, 0, 0, 1_000))
+    assert track.blind(Instant(2_000), 5) == SalesBuried(SLOT, Instant(0), Instant(2_000))
+
+
+def test_over_a_write_lies_what_was_shown_and_what_the_writes_before_it_may_have_put() -> None:
+    track = SlotTrack(SLOT)
+    for id_, target in (("v", 5), ("w", 4), ("x", 9)):
+        track.plan(written(id_, target, 2, 0, 1_000))
+    assert [each.over for each in track.open] == [2, 2 + 5, 2 + 5 + 4]
+
+
+def test_nothing_is_kept_back_where_orders_are_known_for_all_that_sells() -> None:
+    book = blind_book(500)
+    plan(book, "w", 400, 2_000)
+    assert kept_back(book, 10_000) > 0
+    book.take(order("uk", OrderStatus.OPEN, 5_100, placed=5_000, units=200))
+    assert kept_back(book, 10_000) == 0
