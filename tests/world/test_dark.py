@@ -1,11 +1,14 @@
 """A source that falls silent changes what rests and has no news of its own, and does so again when it comes back."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import anyio
 import pytest
 from typing_extensions import override
 
+from reconcilerd.daemon.desk import Desk
+from reconcilerd.daemon.passes import DARK_LOOK_MS
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import AfterDark, PoolMode, PoolRule
 from reconcilerd.domain.quantities import Rate
@@ -79,3 +82,34 @@ def test_stock_that_nobody_could_read_for_long_is_withheld_as_policy_says(
     rules = replace(rules, pools={"default": PoolRule(PoolMode.SHARED, dead_band_permille=0)})
     outage = Outage()
     play(small_world(WorldConfig(write_lost=0.0), split=False, skus=("a",)), rules, scene, outage)
+
+
+def test_everybody_is_looked_at_when_a_source_goes_dark_or_comes_back_and_now_and_then_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[Instant] = []
+
+    async def scene(stage: Stage) -> None:
+        look = Desk.everybody
+
+        def counted(desk: Desk) -> None:
+            looks.append(stage.clock())
+            look(desk)
+
+        await anyio.sleep(10 * MINUTE_S)
+        monkeypatch.setattr(Desk, "everybody", counted)
+        await anyio.sleep(30 * MINUTE_S)
+        assert looks == [], "everything is read"
+        outage.down = "shop-uk"
+        await anyio.sleep(90 * MINUTE_S)
+        apart = [round((b - a) / 1000) for a, b in pairwise(looks)]
+        assert len(apart) >= 8
+        assert all(DARK_LOOK_MS / 1000 <= each <= DARK_LOOK_MS / 1000 + MINUTE_S for each in apart)
+        outage.down = ""
+        before = len(looks)
+        await anyio.sleep(30 * MINUTE_S)
+        assert len(looks) - before <= 2, "once more, when it came back"
+        assert looks[-1] - looks[before - 1] < 10 * MINUTE_S * 1000
+
+    outage = Outage()
+    play(small_world(WorldConfig(), split=False, skus=("a",)), policy(split=False), scene, outage)
