@@ -441,3 +441,18 @@ async def test_behind_a_page_as_wide_as_any_an_empty_page_is_asked_for_once_more
     assert (await tenant.sweep("stock")).complete
     assert len(stock(tenant)) == 150
     assert not [query for _, query in tenant.asked if "sku" in query]
+
+
+@pytest.mark.parametrize("broken", ["open", "changed"])
+async def test_a_whole_reading_of_orders_is_as_complete_as_each_of_its_lists(broken: str) -> None:
+    def spoilt(path: str, query: dict[str, str], body: Any) -> Any:
+        if not path.endswith("/orders") or int(query["page"]) > 1:
+            return body
+        which = "open" if "status" in query else "changed"
+        return [{"orderId": number} for number in range(40)] if which == broken else []
+
+    tenant = Tenant(Desk(world_of({"a": 5})), spoilt)
+    read = await tenant.sweep("orders", whole=True)
+    assert not read.complete
+    assert "40" in read.why
+    assert read.cursor == ""
