@@ -22,6 +22,7 @@ from tests.domain.test_several_places import (
     SECOND,
     at,
     bought,
+    of_uk,
     read,
     shop,
     two_places,
@@ -55,6 +56,13 @@ def test_a_place_of_others_that_was_never_read_takes_none_of_it() -> None:
     )
     told = ideal(where)
     assert told["p"] + told["q"] == 7
+
+
+def test_a_place_without_stock_has_no_share_of_it() -> None:
+    others = (at("q", 0, SECOND), at("r", 0, SECOND))
+    where = position([at("p", 0, FIRST), *others], [stock(A, 0), stock(B, 5)])
+    told = ideal(where)
+    assert (told["p"], told["q"] + told["r"]) == (0, 5)
 
 
 def test_no_place_keeps_more_than_its_rule_lets_it_show() -> None:
@@ -192,11 +200,21 @@ def test_to_compare_what_a_listing_shows_is_no_raise_however_much_others_show() 
 
 
 def test_a_doubt_that_is_corrected_is_not_compared_besides() -> None:
-    doubted = at("q", 1, SECOND, doubted=5)
+    doubted = at("q", 1, SECOND, doubted=7)
     plan = make_plan(shop(at("p", 0, FIRST), doubted, (4, 3), (1, EVERYWHERE)), AUTO)
+    assert ("p", Verdict.HOLD_HEADROOM) in [(place, verdict) for place, _, verdict in of_uk(plan)]
     slots = [each.slot for each in plan.entries]
     assert doubted.slot in slots
     assert len(slots) == len(set(slots))
+
+
+def test_who_raises_a_place_beyond_what_there_is_together_is_found_out() -> None:
+    plan = make_plan(shop(at("p", 2, FIRST), at("q", 2, SECOND), (5, 5), (3, EVERYWHERE)), AUTO)
+    assert check_plan(plan, AUTO) == ()
+    entries = tuple(
+        replace(each, target=5, desired=5) if each.slot.channel == UK else each for each in plan.entries
+    )
+    assert "I2" in {each.invariant for each in check_plan(replace(plan, entries=entries), AUTO)}
 
 
 @pytest.mark.parametrize(("before_ms", "again"), [(-1, False), (0, True), (4_999, True), (5_000, False)])

@@ -15,6 +15,7 @@ from reconcilerd.domain.facts import (
     SlotState,
     StockObserved,
 )
+from reconcilerd.domain.habits import Habits, Hand
 from reconcilerd.domain.latches import quarantine_name
 from reconcilerd.domain.names import Instant, LocationName, Sku
 from tests.domain.books import SLOT, order, shop_book
@@ -239,3 +240,11 @@ def test_a_reset_of_what_no_slot_led_to_forgives_no_slot() -> None:
         book.take(RailLatched(name, False, "ops", "x", Instant(at + 2 * MINUTE)))
     writes(book, 20, at + 3 * MINUTE)
     assert latches(shows(book, 90, at + 4 * MINUTE)) == ["tug-of-war:uk/item/"]
+
+
+def test_a_window_ends_where_it_began_and_what_was_seen_by_then_stands() -> None:
+    habits = Habits([Hand(Instant(0), Instant(at), 5) for at in (100, 101, 200)])
+    last = Hand(Instant(200), Instant(300), 5)
+    assert [each.at for each in habits.changed_away(last, 200)] == [101, 200, 300]
+    habits.no_hand(Instant(200))
+    assert [each.at for each in habits.hands] == [101, 200]

@@ -190,3 +190,14 @@ def test_nothing_is_kept_back_where_orders_are_known_for_all_that_sells() -> Non
     assert kept_back(book, 10_000) > 0
     book.take(order("uk", OrderStatus.OPEN, 5_100, placed=5_000, units=200))
     assert kept_back(book, 10_000) == 0
+
+
+def test_a_write_that_another_takes_the_place_of_stays_what_is_known_of_it() -> None:
+    track = SlotTrack(SLOT)
+    track.plan(written("v", 5, 2, 0, 1_000))
+    track.answer(accepted("v", 1_500))
+    (first,) = track.open
+    under = ((first.id, first.target, first.before, first.based_on, first.sent),)
+    track.plan(written("w", 4, 2, 0, 2_000, under=under))
+    assert track.open[0] == first
+    assert first.answered

@@ -8,7 +8,8 @@ import pytest
 
 from reconcilerd.cli.plan_text import applied
 from reconcilerd.domain.digest import canonical, digest_of
-from reconcilerd.domain.facts import CorrectionPlanned, FreezeSet
+from reconcilerd.domain.facts import CorrectionPlanned, FreezeSet, SlotPinned
+from reconcilerd.domain.names import Sku, after
 from reconcilerd.domain.policy import Mode
 from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.menu import Fault
@@ -241,6 +242,22 @@ def test_a_plan_releases_only_what_an_approval_releases(tmp_path: Path) -> None:
         assert told["exit_code"] == 7
         assert [(each["channel"], each["verdict"]) for each in told["held"]] == [("shop-eu", "hold_frozen")]
         assert shop.shown() == {**SHARES, "shop-eu": 0}
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_what_is_held_of_one_pool_keeps_no_other_back(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        plan, desk, now = await shop.plan(), shop.stage.built.daemon.desk, shop.stage.clock()
+        slots = desk.book.joins().slots_of[Sku("b")]
+        await desk.take(
+            [SlotPinned(slot, True, "test", "on purpose", now, after(now, 600_000)) for slot in slots]
+        )
+        told = await shop.apply(plan)
+        assert (len(told["sent"]), len(told["held"]), told["exit_code"]) == (3, 3, 7)
+        assert {each["sku"] for each in told["sent"]} == {"a"}
+        assert {each["verdict"] for each in told["held"]} == {"hold_pinned"}
+        assert (shop.shown(), set(shop.shown("b").values())) == (SHARES, {0})
 
     opened(tmp_path / "l.db", scene)
 
