@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import structlog
 
+from reconcilerd.cli.children import end_with_parent
 from tests.badfeeds.cases import cases, untold, why_not
 from tests.badfeeds.world import Case, Verdict, judged
 
@@ -82,7 +83,7 @@ def main(arguments: list[str]) -> int:
     found: list[Judged] = []
     if not as_json:
         print(f"{'published':>9} {'hidden':>6} {'after':>5}  case; alerts")
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(initializer=end_with_parent) as pool:
         for at, verdict in zip(chosen, pool.map(_judged, chosen), strict=True):
             found.append((ALL[at], verdict))
             if not as_json:

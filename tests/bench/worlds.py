@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
+from reconcilerd.cli.children import end_with_parent
 from tests.bench.ratio import Ratio
 from tests.world.measure import Pair, compare
 
@@ -17,7 +18,7 @@ def ratios() -> Sequence[Ratio]:
     worlds = int(os.environ.get("RECONCILERD_WORLDS", "200"))
     hours = float(os.environ.get("RECONCILERD_HOURS", "3"))
     total = Pair()
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(initializer=end_with_parent) as pool:
         run = partial(compare, hours=hours)
         for seed, pair in enumerate(pool.map(run, range(1, worlds + 1)), 1):
             total += pair

@@ -126,10 +126,12 @@ def test_killed_at_random_moments_it_writes_nothing_unmeant_and_converges(scene:
     print(f"{KILLS} kills, {took / max(1, KILLS):.1f} s each")
     with running(scene.config.parent, "run", "--config", str(scene.config)) as daemon:
         wait_until("the daemon to answer", lambda: up(scene.config))
+        # On a busy machine each of them may have been killed before its first write.
+        wait_until("something to be written", lambda: check_door(scene) > 0)
         wait_until("everything to be in step", lambda: in_step(scene))
         daemon.terminate()
         assert daemon.wait(PATIENCE_S) == 0
-    assert check_door(scene) > 0, "it never wrote: the test proves nothing"
+    check_door(scene)
     lines = (scene.config.parent / "log").read_text("utf-8").splitlines()
     told = [json.loads(line) for line in lines if line.startswith("{")]
     assert not [line for line in told if line["level"] in {"error", "critical"}]

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import structlog
 
+from reconcilerd.cli.children import end_with_parent
 from reconcilerd.errors import ConfigFault
 from tests.oversell.policies import MEANS, POLICIES, Run, run
 from tests.oversell.report import as_json, as_text, judge, rows_of
@@ -92,7 +93,7 @@ def _all(
     """Every run there is to do, seed by seed, over several processes; how far it is goes to stderr."""
     tasks = [(world, policy, seed) for seed in seeds for world in worlds for policy in policies]
     began = said = time.monotonic()
-    with ProcessPoolExecutor(jobs, initializer=_hush) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_begin) as pool:
         done = pool.map(run, *zip(*tasks, strict=True)) if tasks else iter(())
         for count, each in enumerate(done, 1):
             if time.monotonic() - said > EVERY_S:
@@ -104,6 +105,11 @@ def _all(
                     flush=True,
                 )
             yield each
+
+
+def _begin() -> None:
+    end_with_parent()
+    _hush()
 
 
 def _hush() -> None:
