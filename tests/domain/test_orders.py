@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from reconcilerd.domain.facts import EXTENSIV, OrderLine, OrderObserved, OrderStatus, side_of
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey
 from reconcilerd.domain.orders import RECORD_MS, MatchRate, OrderBook, Stage, more_than_sold, stage_of
+from tests.domain.books import order, shop_book
 
 KEY = OrderKey(ChannelName("uk"), "1")
 IMPORT_MAX = 1_000
@@ -262,3 +263,13 @@ def test_what_an_order_gave_back_counts_a_little_before_and_after_its_record() -
     spans = [(100_000, 200_000), (100_000 + RECORD_MS, 200_000), (0, 99_999), (0, 100_000 - RECORD_MS - 1)]
     found = [book.returned(KEY.channel, "a", Instant(since), Instant(until)) for since, until in spans]
     assert found == [2, 0, 2, 0]
+
+
+def test_a_cancel_that_is_dated_later_has_ended_since_then() -> None:
+    book = shop_book(0)
+    gone = replace(order("uk", OrderStatus.CANCELLED, 5_000, placed=2_000), ended_at=None)
+    book.take(gone)
+    book.take(replace(gone, ended_at=Instant(4_000), as_of=Instant(6_000), modified=Instant(6_000)))
+    (known,) = book.orders.orders.values()
+    assert known.on_channel is not None
+    assert known.on_channel.ended_at == 4_000

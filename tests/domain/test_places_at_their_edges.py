@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from reconcilerd.domain.allocation import Because, allocate
-from reconcilerd.domain.facts import OrderStatus, SaleInferred, SalesBuried, SlotObserved, SlotState
+from reconcilerd.domain.facts import SaleInferred, SlotObserved, SlotState
 from reconcilerd.domain.guards import Verdict
 from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, SlotKey
 from reconcilerd.domain.plan import hidden, make_plan
 from reconcilerd.domain.policy import MaxUnits, OfferRule, PoolMode, PoolRule
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
-from tests.domain.books import UK, claimed, order, position_at, swept, written
-from tests.domain.builders import EVERYWHERE, NOW, A, B, claim, offer, position
+from tests.domain.books import UK, claimed, position_at, swept, written
+from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position
 from tests.domain.builders import row as stock
 from tests.domain.test_several_places import (
     AUTO,
@@ -101,13 +101,6 @@ def test_only_a_listing_at_several_places_is_spread() -> None:
     assert [[each.slot.place for each in listing] for listing in where.spread()] == [["p", "q"]]
 
 
-@pytest.mark.parametrize(("shown", "cures"), [(10, False), (11, True)])
-def test_a_lower_cures_only_what_shows_more_than_there_is(shown: int, cures: bool) -> None:
-    where = position([offer("uk", MaxUnits(5), shown=shown), offer("eu", shown=10)], [stock(A, 10)])
-    (entry,) = make_plan(where, AUTO).entries
-    assert (entry.lowers, entry.cures, entry.because) == (True, cures, Because.MAX)
-
-
 def test_only_a_doubt_that_holds_others_back_is_compared() -> None:
     doubted = at("q", 1, SECOND, doubted=5)
     elsewhere = replace(offer("eu", shown=4), doubted=9)
@@ -116,23 +109,6 @@ def test_only_a_doubt_that_holds_others_back_is_compared() -> None:
     )
     told = {each.slot: each.because for each in make_plan(where, AUTO).sends}
     assert told == {doubted.slot: Because.COMPARED}
-
-
-def test_a_number_that_is_right_is_written_again_over_a_write_above_it_for_its_own_reason() -> None:
-    where = position([offer("uk", shown=5, write=9)], [stock(A, 5)])
-    told = [(each.lowers, each.because) for each in make_plan(where, AUTO).entries]
-    assert told == [(True, Because.ALL)]
-
-
-def test_a_raise_has_the_reason_of_its_number() -> None:
-    where = position([offer("uk", MaxUnits(5), shown=2)], [stock(A, 10)])
-    assert [(e.lowers, e.because) for e in make_plan(where, AUTO).entries] == [(False, Because.MAX)]
-
-
-def test_what_is_kept_back_from_raises_alone_makes_no_lower_a_cure() -> None:
-    unseen = claim(4, ClaimKind.BURIED)
-    where = position([offer("uk", MaxUnits(5), shown=10)], [stock(A, 10)], [unseen])
-    assert [each.cures for each in make_plan(where, AUTO).entries] == [False]
 
 
 def test_another_listing_of_the_same_channel_is_another_listing() -> None:
@@ -157,26 +133,10 @@ def test_what_a_place_of_others_shows_beyond_its_share_is_taken_off_ours() -> No
     assert told(None, 5) == (5, Because.ALL), "nobody knows that it shows anything"
 
 
-def test_units_are_hidden_from_a_listing_that_was_never_read_too() -> None:
-    never = replace(offer("eu", shown=0), read=None)
-    assert hidden(make_plan(position([offer("uk", shown=0), never], [stock(A, 10)], split=True), AUTO)) == 10
-
-
-def test_nothing_is_hidden_where_each_shows_its_share() -> None:
-    both = [offer("uk", shown=5), offer("eu", shown=5)]
-    assert hidden(make_plan(position(both, [stock(A, 10)], split=True), AUTO)) == 0
-
-
 def test_a_place_of_others_hides_nothing() -> None:
     foreign = at("p", 0, FIRST, state=UNTRACKED)
     where = position([foreign, at("q", 5, SECOND)], [stock(A, 5), stock(B, 5)])
     assert hidden(make_plan(where, AUTO)) == 0
-
-
-def test_orders_known_since_a_reading_leave_a_peer_fresh_that_is_at_one_place() -> None:
-    peer = replace(offer("eu", shown=5), known_since=1)
-    plan = make_plan(position([offer("uk", shown=2), peer], [stock(A, 10)], split=True), AUTO)
-    assert [each.verdict for each in plan.entries if each.slot.channel == UK] == [Verdict.SEND]
 
 
 def test_nobody_compares_for_who_waits_for_something_else() -> None:
@@ -186,17 +146,6 @@ def test_nobody_compares_for_who_waits_for_something_else() -> None:
     plan = make_plan(where, AUTO)
     assert [each.slot.place for each in plan.entries] == ["p"]
     assert Verdict.HOLD_HEADROOM not in {each.verdict for each in plan.entries}
-
-
-def test_to_compare_what_a_listing_shows_is_no_raise_however_much_others_show() -> None:
-    doubted = replace(offer("eu", shown=3), doubted=9)
-    where = position([offer("uk", shown=0), doubted, offer("us", shown=8)], [stock(A, 9)], split=True)
-    plan = make_plan(where, AUTO)
-    assert [(e.slot.channel, e.target, e.because) for e in plan.sends] == [
-        ("us", 3, Because.SHARE),
-        ("eu", 3, Because.COMPARED),
-    ]
-    assert check_plan(plan, AUTO) == ()
 
 
 def test_a_doubt_that_is_corrected_is_not_compared_besides() -> None:
@@ -217,13 +166,6 @@ def test_who_raises_a_place_beyond_what_there_is_together_is_found_out() -> None
     assert "I2" in {each.invariant for each in check_plan(replace(plan, entries=entries), AUTO)}
 
 
-@pytest.mark.parametrize(("before_ms", "again"), [(-1, False), (0, True), (4_999, True), (5_000, False)])
-def test_stock_that_was_read_just_before_a_shipment_is_read_again(before_ms: int, again: bool) -> None:
-    left = replace(claim(2), shipped=Instant(NOW + before_ms))
-    wants = make_plan(position([offer("uk", shown=8)], [stock(A, 10)], [left]), AUTO).wants
-    assert ("x" in wants.stock) is again
-
-
 # What falls at a place that is not ours.
 
 
@@ -231,9 +173,7 @@ def fell(
     mapped: tuple[str, ...], place: str, quantity: int | None, *, also: bool = True
 ) -> list[SaleInferred]:
     """What is inferred of a place once it was read again."""
-    book = two_places(50, 50, mapped=mapped)
-    if not also:
-        book = two_places(50, mapped=mapped)
+    book = two_places(*((50, 50) if also else (50,)), mapped=mapped)
     now = Instant(10_000)
     state = UNTRACKED if quantity is None else SlotState.BUYABLE
     book.take(SlotObserved(SlotKey(UK, "item", place), "a", "A", quantity, state, False, now, now))
@@ -319,18 +259,3 @@ def test_an_order_explains_no_fall_where_two_listings_may_be_meant() -> None:
     bought(book, 1, 5_000)
     read(book, "p", 49, 10_000)
     assert claimed(book, 10_100, ClaimKind.INFERRED) == 1
-
-
-def test_a_cancel_that_is_dated_later_has_ended_since_then() -> None:
-    book = two_places(50, 50)
-    gone = replace(order("uk", OrderStatus.CANCELLED, 5_000, placed=2_000), ended_at=None)
-    book.take(gone)
-    book.take(replace(gone, ended_at=Instant(4_000), as_of=Instant(6_000), modified=Instant(6_000)))
-    (known,) = book.orders.orders.values()
-    assert known.on_channel is not None
-    assert known.on_channel.ended_at == 4_000
-
-
-def test_a_window_of_unseen_sales_is_bounded_by_units() -> None:
-    with pytest.raises(ValueError, match="-1"):
-        SalesBuried(SlotKey(UK, "item", "p"), Instant(0), Instant(1), -1)

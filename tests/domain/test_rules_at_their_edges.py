@@ -5,16 +5,20 @@ from dataclasses import replace
 import pytest
 
 from reconcilerd.domain.allocation import Because, allocate, estimated, native_number
+from reconcilerd.domain.guards import Rails, Verdict
+from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, Sku
+from reconcilerd.domain.plan import hidden, make_plan
 from reconcilerd.domain.policy import Limits, MaxUnits, Mode, Percent
-from reconcilerd.domain.position import InboundView, OfferView, Position
+from reconcilerd.domain.position import ClaimKind, InboundView, OfferView, Position
 from reconcilerd.domain.promises import declared
 from reconcilerd.domain.room import room_of
-from tests.domain.builders import EVERYWHERE, NOW, A, B, offer, position, row
+from tests.domain.builders import EVERYWHERE, NOW, A, B, claim, offer, position, row
 
 HALF = Percent(500)
 TWOS = ((Sku("x"), 2),)
 NET = Limits(mode=Mode.NET)
+AUTO = Rails(Mode.AUTO)
 
 
 def shares(where: Position) -> dict[str, int]:
@@ -165,3 +169,61 @@ def test_what_is_on_its_way_is_promised_to_no_listing_that_is_not_ours(split: bo
     where = replace(position(offers, [row(A, 0)], split=split), inbound=(coming,))
     assert shares(where)["uk"] == 10
     assert [each.beyond for each in allocate(where) if each.slot.channel == "eu"] == [0]
+
+
+@pytest.mark.parametrize(("shown", "cures"), [(10, False), (11, True)])
+def test_a_lower_cures_only_what_shows_more_than_there_is(shown: int, cures: bool) -> None:
+    where = position([offer("uk", MaxUnits(5), shown=shown), offer("eu", shown=10)], [row(A, 10)])
+    (entry,) = make_plan(where, AUTO).entries
+    assert (entry.lowers, entry.cures, entry.because) == (True, cures, Because.MAX)
+
+
+def test_a_number_that_is_right_is_written_again_over_a_write_above_it_for_its_own_reason() -> None:
+    where = position([offer("uk", shown=5, write=9)], [row(A, 5)])
+    told = [(each.lowers, each.because) for each in make_plan(where, AUTO).entries]
+    assert told == [(True, Because.ALL)]
+
+
+def test_a_raise_has_the_reason_of_its_number() -> None:
+    where = position([offer("uk", MaxUnits(5), shown=2)], [row(A, 10)])
+    assert [(e.lowers, e.because) for e in make_plan(where, AUTO).entries] == [(False, Because.MAX)]
+
+
+def test_what_is_kept_back_from_raises_alone_makes_no_lower_a_cure() -> None:
+    unseen = claim(4, ClaimKind.BURIED)
+    where = position([offer("uk", MaxUnits(5), shown=10)], [row(A, 10)], [unseen])
+    assert [each.cures for each in make_plan(where, AUTO).entries] == [False]
+
+
+def test_units_are_hidden_from_a_listing_that_was_never_read_too() -> None:
+    never = replace(offer("eu", shown=0), read=None)
+    assert hidden(make_plan(position([offer("uk", shown=0), never], [row(A, 10)], split=True), AUTO)) == 10
+
+
+def test_nothing_is_hidden_where_each_shows_its_share() -> None:
+    both = [offer("uk", shown=5), offer("eu", shown=5)]
+    assert hidden(make_plan(position(both, [row(A, 10)], split=True), AUTO)) == 0
+
+
+def test_orders_known_since_a_reading_leave_a_peer_fresh_that_is_at_one_place() -> None:
+    peer = replace(offer("eu", shown=5), known_since=1)
+    plan = make_plan(position([offer("uk", shown=2), peer], [row(A, 10)], split=True), AUTO)
+    assert [each.verdict for each in plan.entries if each.slot.channel == "uk"] == [Verdict.SEND]
+
+
+def test_to_compare_what_a_listing_shows_is_no_raise_however_much_others_show() -> None:
+    doubted = replace(offer("eu", shown=3), doubted=9)
+    where = position([offer("uk", shown=0), doubted, offer("us", shown=8)], [row(A, 9)], split=True)
+    plan = make_plan(where, AUTO)
+    assert [(e.slot.channel, e.target, e.because) for e in plan.sends] == [
+        ("us", 3, Because.SHARE),
+        ("eu", 3, Because.COMPARED),
+    ]
+    assert check_plan(plan, AUTO) == ()
+
+
+@pytest.mark.parametrize(("before_ms", "again"), [(-1, False), (0, True), (4_999, True), (5_000, False)])
+def test_stock_that_was_read_just_before_a_shipment_is_read_again(before_ms: int, again: bool) -> None:
+    left = replace(claim(2), shipped=Instant(NOW + before_ms))
+    wants = make_plan(position([offer("uk", shown=8)], [row(A, 10)], [left]), AUTO).wants
+    assert ("x" in wants.stock) is again

@@ -213,7 +213,7 @@ def two_places(*quantities: int, mapped: tuple[str, ...] = ("p", "q")) -> Book:
         pools=MappingProxyType({"default": PoolRule(PoolMode.SHARED)}),
     )
     swept(book, "uk.orders", 1_000 + LAG_MS)
-    for place, quantity in zip("pq", quantities, strict=False):
+    for place, quantity in zip("pq"[: len(quantities)], quantities, strict=True):
         read(book, place, quantity, 1_000)
     return book
 

@@ -201,3 +201,8 @@ def test_a_write_that_another_takes_the_place_of_stays_what_is_known_of_it() -> 
     track.plan(written("w", 4, 2, 0, 2_000, under=under))
     assert track.open[0] == first
     assert first.answered
+
+
+def test_a_window_of_unseen_sales_is_bounded_by_units() -> None:
+    with pytest.raises(ValueError, match="-1"):
+        SalesBuried(SLOT, Instant(0), Instant(1), -1)
