@@ -14,9 +14,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.names import Instant, after
 from reconcilerd.errors import ConfigFault
-from reconcilerd.simulator.menu import HOSTILE, LEVELS, MENU, MILD, POSSIBLE, Ask, Fault, Moment
+from reconcilerd.simulator.menu import HOSTILE, LASTS_MS, LEVELS, MENU, MILD, POSSIBLE, Ask, Fault, Moment
 
 __all__ = [
     "HOSTILE",
@@ -58,6 +58,11 @@ class Injected:
     system: str
     subject: str
     request: int = 0
+
+    @property
+    def until(self) -> Instant:
+        """When it was over."""
+        return after(self.at, LASTS_MS.get(self.fault, 0))
 
     def line(self, seed: int) -> str:
         """As one line of a script."""

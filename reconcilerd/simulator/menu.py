@@ -232,3 +232,7 @@ HOSTILE: Final[Mapping[Fault, float]] = MappingProxyType(
 LEVELS: Final[Mapping[str, Mapping[Fault, float]]] = MappingProxyType(
     {"none": MappingProxyType({}), "mild": MILD, "hostile": HOSTILE}
 )
+LASTS_MS: Final[Mapping[Fault, int]] = MappingProxyType(
+    {Fault.CLOCK_AHEAD: 600_000, Fault.CLOCK_BEHIND: 600_000}
+)
+"""How long what struck once goes on; all else is over with its request."""

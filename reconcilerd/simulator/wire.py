@@ -15,7 +15,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.names import Instant, after
 from reconcilerd.simulator.faults import (
     MENU,
     NOTHING,
@@ -25,6 +25,7 @@ from reconcilerd.simulator.faults import (
     Moment,
     Struck,
 )
+from reconcilerd.simulator.menu import LASTS_MS
 from reconcilerd.simulator.spoil import spoil_reply
 
 CLIENT_ID = "simulator"
@@ -36,7 +37,6 @@ HANG_S = 40.0
 DRIP_S = 8.0
 DRIPS = 8
 SKEW_MS = 90_000
-SKEWED_FOR_MS = 600_000
 MOST_KEPT = 512
 """Answers that a system keeps so that it can give them again."""
 
@@ -147,7 +147,7 @@ class Face:
         """A clock that goes wrong stays so for a while."""
         for fault, ms in ((Fault.CLOCK_AHEAD, SKEW_MS), (Fault.CLOCK_BEHIND, -SKEW_MS)):
             if fault in struck:
-                self._skew_ms, self._skewed_until = ms, Instant(self.clock() + SKEWED_FOR_MS)
+                self._skew_ms, self._skewed_until = ms, after(self.clock(), LASTS_MS[fault])
 
     async def answer(
         self,

@@ -116,21 +116,35 @@ def silent_zeros(plan: GroupPlan) -> Found:
             continue
         if len(offer.uses) > 1 and position.pool.bundles is BundleMode.PER_WAREHOUSE:
             continue  # what each warehouse can make up by itself is more than this arithmetic
+        each = rule.units_per_sale
         spare = [
-            (stock_left(position, c, union)[0] - _shown(others, c, union)) * rule.normal.permille // use
+            (stock_left(position, c, union)[0] - _shown(others, c, union) - _set_aside(position, offer, c))
+            // (use // each)
+            * rule.normal.permille
+            // 1000
             for c, use in offer.uses
             for union in unions_of(position, c)
             if offer.locations - position.excluded_of(c) <= union
         ]
         if offer.pushed and position.limits.mode is Mode.NET:
-            spare.append(1000 * pushed_number(position, offer))
-        if min(spare, default=0) >= 1000 * rule.units_per_sale:
-            yield "I5", f"{entry.slot.path}: zero, though its rule gives it {min(spare) // 1000}"
+            spare.append(each * pushed_number(position, offer))
+        if min(spare, default=0) >= each:
+            yield "I5", f"{entry.slot.path}: zero, though its rule gives it {min(spare) // each}"
 
 
 def _shown(offers: Sequence[OfferView], component: Sku, union: Locations) -> int:
     """Eaches that these may be showing within some locations."""
     return sum(may_show(o, 0) * o.use_of(component) for o in offers if o.locations <= union)
+
+
+def _set_aside(position: Position, offer: OfferView, component: Sku) -> int:
+    """Eaches of a component at most that pots keep for other listings: each has one, at however many places."""
+    pots = {
+        (each.slot.channel, each.slot.listing): each.rule.pot
+        for each in position.offers
+        if each.use_of(component) and not each.slot.at_one_listing(offer.slot)
+    }
+    return sum(pots.values())
 
 
 def pushed_number(position: Position, offer: OfferView) -> int:
@@ -206,8 +220,20 @@ def unfair_shares(position: Position) -> Found:
     everywhere = {each.locations for each in position.offers}
     if position.split and len(everywhere) == 1 and all(_plain(position, each) for each in position.offers):
         left, _ = stock_left(position, component, next(iter(everywhere)))
-        if sum(shares.values()) != left and sum(_permille(each) for each in position.offers) >= 1000:
+        if sum(shares.values()) != _divided(position.offers, left, sum(shares.values())):
             yield "I19", f"{position.group}: {left} units are split into {sum(shares.values())}"
+
+
+def _divided(offers: Sequence[OfferView], left: int, anything: int) -> int:
+    """What the shares of a split of so many units come to; ``anything`` where percentages leave a part to nobody.
+
+    With weights, percentages are ceilings, each a whole number of its own; what they are of is less the pots.
+    """
+    if any(each.rule.weight is not None for each in offers):
+        if any(each.rule.pot for each in offers):
+            return anything
+        return min(left, sum(left * _permille(each) // 1000 for each in offers))
+    return left if sum(_permille(each) for each in offers) >= 1000 else anything
 
 
 def _plain(position: Position, offer: OfferView) -> bool:

@@ -7,9 +7,9 @@ import pytest
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.names import ChannelName, Sku, SlotKey
 from reconcilerd.domain.plan import make_plan
-from reconcilerd.domain.policy import BundleMode, Limits, Mode
-from reconcilerd.domain.position import ClaimKind, OfferView
-from reconcilerd.trial.arithmetic import sends_beyond_room, silent_zeros
+from reconcilerd.domain.policy import BundleMode, Limits, Mode, Percent
+from reconcilerd.domain.position import ClaimKind, OfferView, Position
+from reconcilerd.trial.arithmetic import sends_beyond_room, silent_zeros, unfair_shares
 from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position, row
 
 
@@ -48,6 +48,67 @@ def test_a_bundle_whose_components_lie_apart_is_none_unless_the_pool_says_so(
     plan = make_plan(told, Rails(Mode.AUTO))
     entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
     assert [invariant for invariant, _ in silent_zeros(replace(plan, entries=entries))] == found
+
+
+def zeros_of(told: Position) -> list[str]:
+    """The listings of which a zero would have no reason, were each of them lowered to it."""
+    plan = make_plan(told, Rails(Mode.AUTO))
+    entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
+    assert len(entries) == len(told.offers)
+    found = list(silent_zeros(replace(plan, entries=entries)))
+    assert {invariant for invariant, _ in found} <= {"I5"}
+    return [what.partition("/")[0] for _, what in found]
+
+
+@pytest.mark.parametrize(("pot", "found"), [(5, []), (4, ["uk"])])
+def test_zero_has_the_reason_that_a_pot_keeps_all_for_another_listing(pot: int, found: list[str]) -> None:
+    """One pot, though its listing is at two places: of five units it leaves none, or one."""
+    pots = [
+        replace(each, rule=replace(each.rule, pot=pot), slot=replace(each.slot, channel=ChannelName("eu")))
+        for each in at_places(6, 6)
+    ]
+    told = position([offer("uk", shown=3), *pots], [row(A, 5), row(B, 0)])
+    assert [each for each in zeros_of(told) if each == "uk"] == found
+
+
+@pytest.mark.parametrize(("on_hand", "found"), [(7, []), (8, ["uk"])])
+def test_a_percentage_of_bundles_is_of_whole_bundles(on_hand: int, found: list[str]) -> None:
+    """Of three bundles a quarter is none, though a quarter of seven eaches is almost two."""
+    told = position([offer("uk", Percent(250), shown=3, uses=((Sku("x"), 2),))], [row(A, on_hand)])
+    assert zeros_of(told) == found
+
+
+@pytest.mark.parametrize(("on_hand", "found"), [(5, []), (6, ["uk"])])
+def test_a_listing_that_sells_several_at_once_has_one_where_as_many_are_its_share(
+    on_hand: int, found: list[str]
+) -> None:
+    uk = offer("uk", Percent(500), shown=3, uses=((Sku("x"), 3),), units_per_sale=3)
+    assert zeros_of(position([uk], [row(A, on_hand)])) == found
+
+
+@pytest.mark.parametrize(
+    ("pot", "weights", "permille", "on_hand", "found"),
+    [
+        (0, (1, 5), (500, 500), 15, []),
+        (0, (1, 5), (400, 400), 10, []),
+        (0, (None, None), (500, 500), 15, []),
+        (0, (None, None), (400, 400), 10, []),
+        (3, (1, 5), (500, 500), 15, []),
+    ],
+)
+def test_a_split_is_exact_but_for_what_ceilings_and_percentages_leave_to_nobody(
+    pot: int,
+    weights: tuple[int | None, int | None],
+    permille: tuple[int, int],
+    on_hand: int,
+    found: list[str],
+) -> None:
+    offers = [
+        offer(name, Percent(part), weight=weight, pot=pot)
+        for name, part, weight in zip(("uk", "eu"), permille, weights, strict=True)
+    ]
+    told = position(offers, [row(A, on_hand)], split=True)
+    assert [invariant for invariant, _ in unfair_shares(told)] == found
 
 
 def at_places(first: int, second: int) -> list[OfferView]:

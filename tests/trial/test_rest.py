@@ -7,12 +7,14 @@ import pytest
 
 from reconcilerd.daemon.audit import waits
 from reconcilerd.domain.drift import Cause, Drift
-from reconcilerd.domain.facts import RegimeSwitched
+from reconcilerd.domain.facts import RegimeSwitched, SweepRead
 from reconcilerd.domain.guards import Verdict
-from reconcilerd.domain.names import ChannelName, LocationName, Sku, after
+from reconcilerd.domain.names import ChannelName, FeedName, LocationName, Sku, after
 from reconcilerd.domain.policy import Policy, PoolMode, PoolRule
-from reconcilerd.simulator.faults import FaultPlan
+from reconcilerd.simulator.faults import FaultPlan, Injected
+from reconcilerd.simulator.menu import LASTS_MS, Fault
 from reconcilerd.simulator.truth import World, WorldConfig
+from reconcilerd.trial.blame import TROUBLE_MS
 from reconcilerd.trial.oracle import Oracle
 from reconcilerd.trial.stage import START
 from reconcilerd.trial.witness import Witness
@@ -97,4 +99,24 @@ def test_what_a_rail_held_for_a_time_may_be_written_when_it_lets_go_and_nothing_
     witness.violations.clear()  # that no intent says so is another matter
     until = {} if held_until is None else {item.slot: after(START, held_until)}
     witness.at_rest(after(START, 1_000), 1.0, until, whole=False)
+    assert [each.invariant for each in witness.violations] == said
+
+
+@pytest.mark.parametrize("fault", [Fault.TIMEOUT_BEFORE, Fault.CLOCK_BEHIND])
+@pytest.mark.parametrize(("early_ms", "system", "said"), [(0, UK, []), (1, UK, ["I16"]), (0, EU, ["I16"])])
+def test_trouble_of_a_system_excuses_that_it_was_not_read_until_some_time_after_its_end(
+    fault: Fault, early_ms: int, system: str, said: list[str]
+) -> None:
+    """A clock that went wrong stays so: an answer of a clock set back tells of an earlier moment than it was given."""
+    plan = FaultPlan(1)
+    witness = Witness(empty_shops(WorldConfig(seed=1)), policy(split=False), lambda: START, plan)
+    last = after(START, 3_600_000)
+    struck = after(last, -TROUBLE_MS - LASTS_MS.get(fault, 0) - early_ms)
+    # What strikes another system later is looked at first.
+    plan.done += [
+        Injected(fault, struck, system, "orders"),
+        Injected(fault, after(struck, 1), "extensiv", ""),
+    ]
+    for began in (last, after(last, 600_000)):
+        witness.committed([SweepRead(FeedName(f"{UK}.slots"), began, began, True, 1, 0)])
     assert [each.invariant for each in witness.violations] == said
