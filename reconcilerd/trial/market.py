@@ -121,8 +121,30 @@ def market(
     else:
         kinds = _kinds(skus) if policy is None else _kinds_of(policy, skus)
     rules = _default_policy(kinds, channels) if policy is None else _known_to(policy, kinds)
-    config = WorldConfig(seed=seed, index_lag_ms=(0, 60_000), import_ms=(30_000, 600_000), write_lost=0.01)
-    return Market(kinds, rules, config, tuple(invoices), pacing, begins, closed, in_step=policy is not None)
+    return Market(
+        kinds,
+        rules,
+        _delays(seed, rules),
+        tuple(invoices),
+        pacing,
+        begins,
+        closed,
+        in_step=policy is not None,
+    )
+
+
+def _delays(seed: int, policy: Policy) -> WorldConfig:
+    """How late a business is: never later than the policy takes for granted, or another one would be tried."""
+    shown = min([60_000, *(rule.order_lag_ms for rule in policy.channels.values())])
+    imported = min([600_000, *(rule.import_max_ms for rule in policy.channels.values())])
+    copied = min([900_000, *(each.mirror_max_ms for each in policy.locations.values() if each.mirror)])
+    return WorldConfig(
+        seed=seed,
+        index_lag_ms=(0, shown),
+        import_ms=(min(30_000, imported), imported),
+        mirror_ms=copied,
+        write_lost=0.01,
+    )
 
 
 def _kinds(count: int) -> tuple[Kind, ...]:

@@ -130,6 +130,30 @@ def test_a_warehouse_that_is_no_number_of_extensivs_is_refused(tried: Tried, nam
         tried("", (PLACE, f'"gid://shopify/Location/101" = ["1", "{name}"] '))
 
 
+@pytest.mark.parametrize(
+    ("said", "mirror_s", "index_ms", "import_ms", "mirror_ms"),
+    [
+        ("", 1800, (0, 60_000), (30_000, 600_000), 900_000),
+        ("order_lag_s = 20\nimport_max_s = 300\n", 600, (0, 20_000), (30_000, 300_000), 600_000),
+        ("order_lag_s = 0.5\nimport_max_s = 10\n", 600, (0, 500), (10_000, 10_000), 600_000),
+    ],
+)
+def test_a_business_is_no_later_than_its_policy_takes_for_granted(
+    tried: Tried,
+    said: str,
+    mirror_s: int,
+    index_ms: tuple[int, int],
+    import_ms: tuple[int, int],
+    mirror_ms: int,
+) -> None:
+    config = tried(
+        "",
+        ("sales_channel_id = 102", f"{said}sales_channel_id = 102"),
+        ("mirror_max_s = 1800", f"mirror_max_s = {mirror_s}"),
+    ).config
+    assert (config.index_lag_ms, config.import_ms, config.mirror_ms) == (index_ms, import_ms, mirror_ms)
+
+
 def test_dates_are_meant_for_now_and_without_dates_any_time_will_do(tried: Tried) -> None:
     assert tried().begins == START
     assert tried(reserves="sku,units,until\nMUG,1,2099-01-01T00:00:00Z\n").begins > START
