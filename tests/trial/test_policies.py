@@ -98,6 +98,15 @@ def test_a_freeze_window_of_the_calendar_holds_in_a_trial(tried: Tried) -> None:
     assert free.score.writes > within.score.writes
 
 
+def test_what_a_reserve_hid_until_a_moment_ago_is_shown_in_its_turn(tried: Tried) -> None:
+    """It ends after ten minutes of reading, half an hour of trade and ten minutes of rest, when all is judged."""
+    reserve = "sku,units,until\nSKU-01,15,2010-12-05T12:50:00Z\n"
+    split = ('mode = "adaptive"', 'mode = "split"'), *THIRDS
+    outcome = of(tried("", *split, begins=START, reserves=reserve, skus=3), hours=0.5)
+    assert outcome.violations == ()
+    assert outcome.rested
+
+
 PLACE = '"gid://shopify/Location/101" = ["1", "2"] '
 
 
