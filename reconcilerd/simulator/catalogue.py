@@ -59,7 +59,9 @@ def plain_catalogue(invoices: Iterable[Invoice]) -> Catalogue:
     for invoice in invoices:
         for line in invoice.lines:
             if line.code.upper() not in NOT_PRODUCTS:
-                sold[line.code] = sold.get(line.code, 0) + (0 if invoice.cancels else line.units)
+                sold[line.code] = sold.get(line.code, 0) + (
+                    0 if invoice.cancels or line.write_off else line.units
+                )
                 names[line.code] = line.name
     return Catalogue(sold, names)
 

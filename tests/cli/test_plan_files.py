@@ -104,3 +104,13 @@ def test_why_a_file_is_no_plan_fits_the_terminal(
     assert "damaged, or no plan" in " ".join(said.split())
     assert "reconcilerd plan -o NEW.json" in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= columns, said
+
+
+def test_a_damaged_plan_is_refused_before_anything_else_is_read(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no such configuration: whoever looked at it first would say so."""
+    assert carry_out(file.parent / "none.toml", str(file), "x", as_json=False) == 2
+    assert "the plan cannot be applied: it is damaged: version is missing; make a plan" in " ".join(
+        capsys.readouterr().err.split()
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import ConfigFault
-from reconcilerd.simulator.catalogue import STORES, basket_of, rich_catalogue, world_of
+from reconcilerd.simulator.catalogue import STORES, basket_of, plain_catalogue, rich_catalogue, world_of
 from reconcilerd.simulator.shoppers import (
     ALIKE,
     COLUMNS,
@@ -210,6 +210,13 @@ def test_a_number_that_comes_again_after_days_is_another_order(tmp_path: Path) -
         ("536365-3", 1),
     ]
     assert invoices[2].at - invoices[0].at == 2 * 86_400_000
+
+
+def test_what_was_cancelled_or_written_off_is_nothing_sold(tmp_path: Path) -> None:
+    written_off = GOOD.replace(",6,", ",-40,").replace("536365", "536366")
+    cancelled = GOOD.replace(",6,", ",-50,").replace("536365", "C536367")
+    path = orders(tmp_path, GOOD, written_off, cancelled)
+    assert plain_catalogue(read_invoices(path)).sold == {"85123A": 6}
 
 
 def test_a_write_off_takes_units_off_the_shelf_and_is_no_order(tmp_path: Path) -> None:
