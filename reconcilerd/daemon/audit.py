@@ -17,6 +17,7 @@ from reconcilerd.domain.invariants import Violation, check_rest
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import Limits
+from reconcilerd.domain.position import ClaimKind
 from reconcilerd.domain.slots import SlotTrack
 from reconcilerd.domain.survey import position_of, weather_of
 
@@ -74,6 +75,7 @@ def rebuilt(book: Book, state: Iterable[Fact], now: Instant) -> Iterable[Violati
 
     Readings that changed nothing are not written down one by one: what is equal counts as read when it last was. Nor is
     it which of them was whole: a start reads each list whole first, and until then more may be in flight, never less.
+    Nor when an order was first heard of: of what is there beside a doubtful row, it takes off what was placed lately.
     """
     again = Book(book.policy, awake_since=book.awake_since)
     again.load(state, now)
@@ -91,7 +93,10 @@ def rebuilt(book: Book, state: Iterable[Fact], now: Instant) -> Iterable[Violati
             )
     here, there = weather_of(book, now), weather_of(again, now)
     for group in book.joins().groups.members:
-        shares = {each.slot: each.ideal for each in allocate(position_of(book, group, here))}
+        position = position_of(book, group, here)
+        if any(each.kind is ClaimKind.DOUBTED for each in position.claims):
+            continue
+        shares = {each.slot: each.ideal for each in allocate(position)}
         for each in allocate(position_of(again, group, there)):
             if each.ideal != shares.get(each.slot):
                 what = f"{each.slot.path}: its share is {shares.get(each.slot)}, from the ledger {each.ideal}"
