@@ -18,9 +18,11 @@ from reconcilerd.daemon.answers import Answers
 from reconcilerd.daemon.desk import Journal
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.daemon.logs import configure
+from reconcilerd.daemon.plans import unreadable
 from reconcilerd.daemon.pollers import read_once
 from reconcilerd.daemon.refusals import error
 from reconcilerd.domain.facts import AlertChanged, AlertTold, Fact, SilenceSet
+from reconcilerd.domain.plan_file import BadPlan, read_document
 from reconcilerd.errors import ConfigFault, Denied, LedgerFault, LedgerLocked, ReconcilerdError
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
@@ -38,6 +40,8 @@ FROM_THE_LEDGER = frozenset({"status", "handover", "digest"})
 def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Answer one request by ourselves. Raises ConfigFault, LedgerFault, LedgerLocked."""
     try:
+        if request["op"] == "apply":
+            read_document(request["plan"])  # what is damaged is told before anything else is read
         plan = wire(config, calls=_calls(request))
         configure("error", now, redact)
         if request["op"] == "alert_test":
@@ -57,6 +61,8 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
                 "exit_code": 8 if request["op"] == "status" else told["exit_code"],
             }
         return told
+    except BadPlan as bad:
+        return unreadable(bad)
     except ConfigFault as fault:
         told = error("\n  ".join(("the configuration has faults:", *fault.faults)), 2)
         return {**told, "error": {**told["error"], "faults": list(fault.faults)}}

@@ -86,16 +86,10 @@ def _said(
 
 def carry_out(config: Path, name: str, reason: str, *, as_json: bool) -> int:
     """Have a plan file carried out."""
-    from reconcilerd.domain.plan_file import BadPlan, read_document
-
     try:
         plan = read(name)
-        # Without a daemon everything is read before the plan is looked at: what is damaged is known now.
-        read_document(plan)
     except BadFile as bad:
         return refuse(str(bad), 2, as_json=as_json)
-    except BadPlan as bad:
-        return refuse(f"the plan cannot be applied: {bad}; {ANEW}", 2, as_json=as_json)
     told = answer(config, {"op": "apply", "apply": True, "plan": plan, "reason": reason})
     return show(told, as_json, plan_text.applied)
 

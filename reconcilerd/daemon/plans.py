@@ -167,7 +167,7 @@ class Plans:
         try:
             file = read_document(request["plan"])
         except BadPlan as bad:
-            return error(f"the plan cannot be applied: {bad}", 2)
+            return unreadable(bad)
         why, groups = self._refused(file), sorted({each.group for each in file.entries if each.written})
         if not why and await self._read_what_is_old(groups):
             why = self._refused(file)  # by now some may have moved
@@ -420,6 +420,11 @@ def _would(entry: Entry, joins: Joins) -> dict[str, Any]:
         "verdict": str(entry.verdict),
         "why": MEANS[entry.verdict],
     }
+
+
+def unreadable(bad: BadPlan) -> dict[str, Any]:
+    """The answer to a document that cannot be applied, whatever the shop is like by now."""
+    return error(f"the plan cannot be applied: {bad}; make a plan with: reconcilerd plan -o NEW.json", 2)
 
 
 def _refusal(file: PlanFile, why: Iterable[str]) -> dict[str, Any]:

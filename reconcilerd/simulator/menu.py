@@ -236,3 +236,4 @@ LASTS_MS: Final[Mapping[Fault, int]] = MappingProxyType(
     {Fault.CLOCK_AHEAD: 600_000, Fault.CLOCK_BEHIND: 600_000}
 )
 """How long what struck once goes on; all else is over with its request."""
+LONGEST_MS: Final = max(LASTS_MS.values())

@@ -220,20 +220,21 @@ def unfair_shares(position: Position) -> Found:
     everywhere = {each.locations for each in position.offers}
     if position.split and len(everywhere) == 1 and all(_plain(position, each) for each in position.offers):
         left, _ = stock_left(position, component, next(iter(everywhere)))
-        if sum(shares.values()) != _divided(position.offers, left, sum(shares.values())):
-            yield "I19", f"{position.group}: {left} units are split into {sum(shares.values())}"
+        due, given = _divided(position.offers, left), sum(shares.values())
+        if due is not None and given != due:
+            yield "I19", f"{position.group}: {left} units are split into {given}"
 
 
-def _divided(offers: Sequence[OfferView], left: int, anything: int) -> int:
-    """What the shares of a split of so many units come to; ``anything`` where percentages leave a part to nobody.
+def _divided(offers: Sequence[OfferView], left: int) -> int | None:
+    """What the shares of a split of so many units come to, where this arithmetic knows it.
 
-    With weights, percentages are ceilings, each a whole number of its own; what they are of is less the pots.
+    With weights, percentages are ceilings, each a whole number of its own, and of what pots leave; without, they
+    divide everything where they add up to it.
     """
     if any(each.rule.weight is not None for each in offers):
-        if any(each.rule.pot for each in offers):
-            return anything
-        return min(left, sum(left * _permille(each) // 1000 for each in offers))
-    return left if sum(_permille(each) for each in offers) >= 1000 else anything
+        plain = not any(each.rule.pot for each in offers)
+        return min(left, sum(left * _permille(each) // 1000 for each in offers)) if plain else None
+    return left if sum(_permille(each) for each in offers) >= 1000 else None
 
 
 def _plain(position: Position, offer: OfferView) -> bool:

@@ -27,7 +27,7 @@ from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.policy import Mode, Policy
 from reconcilerd.domain.position import ClaimKind, Position, StockView
 from reconcilerd.simulator.faults import FaultPlan
-from reconcilerd.simulator.menu import LASTS_MS
+from reconcilerd.simulator.menu import LONGEST_MS
 from reconcilerd.simulator.stores import Item
 from reconcilerd.simulator.truth import World
 from reconcilerd.trial.arithmetic import Found, of_inputs, of_sends
@@ -260,10 +260,12 @@ class Witness:
 
     def _troubled(self, system: str, since: Instant) -> bool:
         """Whether a system had trouble of its own since shortly before a moment."""
+        ended = since - TROUBLE_MS
+        began = ended - LONGEST_MS
         for each in reversed(self.faults.done):
-            if each.at < since - TROUBLE_MS - max(LASTS_MS.values()):
+            if each.at < began:
                 return False
-            if each.system == system and each.until >= since - TROUBLE_MS:
+            if each.system == system and each.until >= ended:
                 return True
         return False
 

@@ -1,19 +1,18 @@
 """What is checked at rest: a start stands where the daemon stood, but for what no ledger tells."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from reconcilerd.daemon.audit import rebuilt
-from reconcilerd.domain.facts import EXTENSIV, Fact, OrderLine, OrderStatus, StockObserved
+from reconcilerd.domain.facts import EXTENSIV, Fact, OrderLine, OrderStatus
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED
 from reconcilerd.domain.names import Instant
-from reconcilerd.domain.suspicion import Look, look, suspicion, trip
+from reconcilerd.domain.suspicion import trip
 from tests.domain.books import order
-from tests.domain.test_suspicion import MINUTE, NEXT, listings, products, shop, slots, stock, swept
+from tests.domain.test_suspicion import MINUTE, NEXT, listings, products, read, shop, slots, stock, swept
 
-NOW = Instant(NEXT + MINUTE)
+NOW = Instant(NEXT + 1)
 
 
 def broken(told: int, kept: int) -> list[str]:
@@ -25,14 +24,10 @@ def broken(told: int, kept: int) -> list[str]:
     book.take(swept(EXTENSIV_ORDERS, NEXT, 0))
     late = order(EXTENSIV, OrderStatus.SHIPPED, NEXT, placed=NEXT - 2 * MINUTE, place="1")
     late = replace(late, lines=(OrderLine("s01", 20),))
-    seen = Look()
-    look(seen, book, STOCK_FEED, stock(told, NEXT), NOW)
-    found = suspicion(seen, book, STOCK_FEED)
-    doubt = tuple(trip(found, book, STOCK_FEED, NOW)) if found else ()
-    rows: Sequence[StockObserved] = stock(kept, NEXT)
-    state: list[Fact] = [*products(), *listings(), *slots(50, NEXT), *doubt, late, *rows]
-    for fact in (*doubt, late, *stock(told, NEXT)):
-        book.take(fact)
+    book.take(late)
+    found = read(book, STOCK_FEED, NEXT, stock(told, NEXT))
+    doubt = trip(found, book, STOCK_FEED, NOW) if found else []
+    state: list[Fact] = [*products(), *listings(), *slots(50, NEXT), *doubt, late, *stock(kept, NEXT)]
     return [each.invariant for each in rebuilt(book, state, NOW)]
 
 

@@ -165,12 +165,12 @@ def _write(chance: Random, folder: Path, skus: int) -> Path:
     return config
 
 
+def _picked(chance: Random, choices: Choices) -> dict[str, object]:
+    return {key: chance.choice(some) for key, (often, some) in choices.items() if chance.random() < often}
+
+
 def _drawn(chance: Random, choices: Choices) -> list[str]:
-    return [
-        f"{key} = {json.dumps(chance.choice(some))}"
-        for key, (often, some) in choices.items()
-        if chance.random() < often
-    ]
+    return [f"{key} = {json.dumps(value)}" for key, value in _picked(chance, choices).items()]
 
 
 def _channel(chance: Random, number: int, store: str, warehouses: Sequence[str]) -> list[str]:
@@ -209,19 +209,13 @@ def _now_and_then(chance: Random, stores: Sequence[str]) -> list[str]:
 
 
 def _rules(chance: Random, stores: Sequence[str], skus: int) -> str:
-    rows = [{name: name for name in COLUMNS}]
+    rows: list[dict[str, object]] = [{name: name for name in COLUMNS}]
     for name in (*(f"SKU-{number:02d}" for number in range(1, skus)), "SET-01"):
         if chance.random() < 0.3:
-            rows.append({"sku": name, **_cells(chance, OF_A_SKU)})
+            rows.append({"sku": name, **_picked(chance, OF_A_SKU)})
         rows += [
-            {"sku": name, "channel": store, **_cells(chance, OF_A_LISTING)}
+            {"sku": name, "channel": store, **_picked(chance, OF_A_LISTING)}
             for store in stores
             if chance.random() < 0.15
         ]
-    return "".join(",".join(each.get(name, "") for name in COLUMNS) + "\n" for each in rows)
-
-
-def _cells(chance: Random, choices: Choices) -> dict[str, str]:
-    return {
-        key: str(chance.choice(some)) for key, (often, some) in choices.items() if chance.random() < often
-    }
+    return "".join(",".join(str(each.get(name, "")) for name in COLUMNS) + "\n" for each in rows)

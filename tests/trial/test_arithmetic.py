@@ -4,13 +4,30 @@ from dataclasses import replace
 
 import pytest
 
+from reconcilerd.domain.allocation import Allocation, allocate
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.names import ChannelName, Sku, SlotKey
-from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.policy import BundleMode, Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
+from reconcilerd.trial import arithmetic
 from reconcilerd.trial.arithmetic import sends_beyond_room, silent_zeros, unfair_shares
 from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position, row
+
+
+def all_zero(told: Position) -> GroupPlan:
+    """What is decided there, with every listing lowered to nothing."""
+    plan = make_plan(told, Rails(Mode.AUTO))
+    entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
+    assert sorted(each.slot for each in entries) == [each.slot for each in told.offers]
+    return replace(plan, entries=entries)
+
+
+def zeros_of(told: Position) -> list[str]:
+    """The channels of the listings of which that zero has no reason."""
+    found = list(silent_zeros(all_zero(told)))
+    assert {invariant for invariant, _ in found} <= {"I5"}
+    return [what.partition("/")[0] for _, what in found]
 
 
 @pytest.mark.parametrize(("ordered", "found"), [(5, []), (4, ["I5", "I5"])])
@@ -20,10 +37,8 @@ def test_zero_needs_a_reason_and_orders_that_any_of_several_places_may_serve_are
     """Five lie in A, where one listing sells from; the other, and the orders, take from B as well, where none are."""
     offers = [offer("uk", shown=3, locations=frozenset({A})), offer("eu", shown=3)]
     told = position(offers, [row(A, 5), row(B, 0)], [claim(ordered, where=EVERYWHERE)])
-    plan = make_plan(told, Rails(Mode.AUTO))
-    entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
-    assert len(entries) == 2
-    assert [invariant for invariant, _ in silent_zeros(replace(plan, entries=entries))] == found
+    assert len(told.offers) == 2
+    assert [invariant for invariant, _ in silent_zeros(all_zero(told))] == found
 
 
 @pytest.mark.parametrize(("mode", "found"), [(Mode.NET, []), (Mode.AUTO, ["I5"])])
@@ -33,10 +48,7 @@ def test_beside_extensivs_own_push_zero_has_the_reason_that_all_is_allocated(
     uk = replace(offer("uk", shown=3), pushed=True)
     waived = replace(claim(0), waived=5)
     told = position([uk], [row(A, 5, allocated=5)], [waived], limits=Limits(mode=mode))
-    plan = make_plan(told, Rails(Mode.AUTO))
-    entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
-    assert [each.slot for each in entries] == [uk.slot]
-    assert [invariant for invariant, _ in silent_zeros(replace(plan, entries=entries))] == found
+    assert [invariant for invariant, _ in silent_zeros(all_zero(told))] == found
 
 
 @pytest.mark.parametrize(("bundles", "found"), [(BundleMode.PER_WAREHOUSE, []), (BundleMode.POOLED, ["I5"])])
@@ -45,19 +57,7 @@ def test_a_bundle_whose_components_lie_apart_is_none_unless_the_pool_says_so(
 ) -> None:
     uses = ((Sku("x"), 1), (Sku("y"), 1))
     told = position([offer("uk", shown=3, uses=uses)], [row(A, 5), row(B, 5, "y")], bundles=bundles)
-    plan = make_plan(told, Rails(Mode.AUTO))
-    entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
-    assert [invariant for invariant, _ in silent_zeros(replace(plan, entries=entries))] == found
-
-
-def zeros_of(told: Position) -> list[str]:
-    """The listings of which a zero would have no reason, were each of them lowered to it."""
-    plan = make_plan(told, Rails(Mode.AUTO))
-    entries = tuple(replace(each, target=0, verdict=Verdict.SEND) for each in plan.entries)
-    assert len(entries) == len(told.offers)
-    found = list(silent_zeros(replace(plan, entries=entries)))
-    assert {invariant for invariant, _ in found} <= {"I5"}
-    return [what.partition("/")[0] for _, what in found]
+    assert [invariant for invariant, _ in silent_zeros(all_zero(told))] == found
 
 
 @pytest.mark.parametrize(("pot", "found"), [(5, []), (4, ["uk"])])
@@ -87,28 +87,39 @@ def test_a_listing_that_sells_several_at_once_has_one_where_as_many_are_its_shar
 
 
 @pytest.mark.parametrize(
-    ("pot", "weights", "permille", "on_hand", "found"),
+    ("pot", "weights", "permille", "on_hand", "known"),
     [
-        (0, (1, 5), (500, 500), 15, []),
-        (0, (1, 5), (400, 400), 10, []),
-        (0, (None, None), (500, 500), 15, []),
-        (0, (None, None), (400, 400), 10, []),
-        (3, (1, 5), (500, 500), 15, []),
+        (0, (1, 5), (500, 500), 15, True),
+        (0, (1, 5), (400, 400), 10, True),
+        (0, (None, None), (500, 500), 15, True),
+        (0, (None, None), (400, 400), 10, False),
+        (3, (1, 5), (500, 500), 15, False),
     ],
 )
+@pytest.mark.parametrize("lost", [0, 1])
 def test_a_split_is_exact_but_for_what_ceilings_and_percentages_leave_to_nobody(
     pot: int,
     weights: tuple[int | None, int | None],
     permille: tuple[int, int],
     on_hand: int,
-    found: list[str],
+    known: bool,
+    lost: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """``lost``: of what each split deals out, so many of one share."""
+
+    def dealt(where: Position) -> tuple[Allocation, ...]:
+        first, *others = allocate(where)
+        return (replace(first, ideal=first.ideal - lost), *others)
+
+    monkeypatch.setattr(arithmetic, "allocate", dealt)
     offers = [
         offer(name, Percent(part), weight=weight, pot=pot)
         for name, part, weight in zip(("uk", "eu"), permille, weights, strict=True)
     ]
     told = position(offers, [row(A, on_hand)], split=True)
-    assert [invariant for invariant, _ in unfair_shares(told)] == found
+    found = [invariant for invariant, _ in unfair_shares(told)]
+    assert found == (["I19"] if known and lost else [])
 
 
 def at_places(first: int, second: int) -> list[OfferView]:
