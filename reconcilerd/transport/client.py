@@ -6,6 +6,7 @@ No redirects, no proxies from the environment, https only except on loopback. Er
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from random import Random
 from types import MappingProxyType
 from typing import Any
@@ -33,10 +34,11 @@ from reconcilerd.errors import (
 )
 from reconcilerd.spans import Span, Tracer, Value, no_spans
 from reconcilerd.tally import Histogram
-from reconcilerd.transport.lane import Lane, Priority
+from reconcilerd.transport.lane import MAX_GATE_MS, Lane, Priority
 from reconcilerd.transport.library_logs import redact_library_logs
-from reconcilerd.transport.progress import SLACK_S, heard
-from reconcilerd.transport.replies import Reply, body_of, excerpt_of, retry_after_ms
+from reconcilerd.transport.progress import SLACK_S, heard, waiting
+from reconcilerd.transport.refusals import NOT_LET_IN, NotThere, TurnedAway, error_of
+from reconcilerd.transport.replies import Reply, beginning_of, body_of, excerpt_of, retry_after_ms
 
 log = structlog.get_logger("reconcilerd.transport")
 
@@ -45,6 +47,8 @@ TOKEN_TIMEOUT_S = 30.0
 TOKEN_BYTES = 2**20
 CLOSE_S = 5.0
 DEFAULT_GATE_MS = 1_000
+LEAST_GATE_MS = 100
+"""So short a wait, or one that is over, is no word on when to ask again: all tries would be spent within a moment."""
 MOST_URLS = 64
 MOST_OPERATIONS = 64
 """More are counted as one: no mistake of a connector may make their number grow without end."""
@@ -153,13 +157,19 @@ class _Seat:
 
 
 class _Again(Exception):
-    """This try failed in a way that another may not. ``error`` is what to raise when tries are used up."""
+    """This try failed in a way that another may not. ``error`` is what to raise when tries are used up.
 
-    def __init__(self, error: ReconcilerdError, wait_s: float | None, *, throttled: bool = False) -> None:
+    ``harmless``: it was not let in, or did not leave; it had no effect.
+    """
+
+    def __init__(
+        self, error: TryLater, wait_s: float | None, *, throttled: bool = False, harmless: bool = False
+    ) -> None:
         super().__init__(str(error))
         self.error = error
         self.wait_s = wait_s
         self.throttled = throttled
+        self.harmless = harmless or throttled
 
 
 class _Jar(httpx.Cookies):
@@ -196,7 +206,8 @@ class Client:
         operations: Iterable[str] = (),
         tracer: Tracer = no_spans,
     ) -> None:
-        """``heard``: told after each try whether the other side answered; a limit or a refusal is an answer too.
+        """``heard``: told after each try whether the other side answered. A limit, or a refusal of what was asked, is
+        an answer too; that nobody is there who serves it is none.
 
         ``operations``: those that will be asked for, to count them from the start.
         """
@@ -212,6 +223,8 @@ class Client:
         self._retry = retry or RetryRule()
         self._chance = Random(self._retry.seed)
         self._gate = anyio.CapacityLimiter(gate)
+        self._longest_s = 0.0
+        """The longest that any call may take once it has its seat."""
         self._max = max_body_bytes
         self.auth = auth
         self._heard = heard
@@ -259,7 +272,8 @@ class Client:
     async def send(self, call: Call) -> Reply:
         """Send a call until it succeeds or no try is left.
 
-        Raises TryLater, OutcomeUnknown (it may have had its effect), Denied, Refused, Withheld, MalformedReply.
+        Raises TryLater (TurnedAway: it had no effect), OutcomeUnknown (it may have had its effect), Denied, Refused
+        (NotThere: whatever it held), Withheld, MalformedReply.
         """
 
         def again(error: Exception) -> bool | float:
@@ -270,8 +284,7 @@ class Client:
             if alike >= (self._retry.throttled if error.throttled else self._retry.tries):
                 return False
             wait_s = error.wait_s if error.wait_s is not None else self._pause(len(tries))
-            closed_s = (error.error.after_ms or 0) / 1000 if isinstance(error.error, TryLater) else 0.0
-            begins_s = anyio.current_time() + max(wait_s, closed_s)
+            begins_s = anyio.current_time() + max(wait_s, (error.error.after_ms or 0) / 1000)
             if begins_s > began_s + self._retry.deadline_s:
                 return False
             log.info(
@@ -302,6 +315,8 @@ class Client:
         except _Again as last:
             self.traffic.failed += 1
             # What the library said is in the text already, redacted; its own exception may hold a header.
+            if all(each.harmless for each in tries):
+                raise TurnedAway(str(last), tries=len(tries), after_ms=last.error.after_ms) from None
             raise last.error from None
         raise AssertionError("stamina always tries once")
 
@@ -313,19 +328,30 @@ class Client:
     async def _once(self, call: Call, failed: int) -> Reply:
         """One try, after ``failed`` others."""
         lane, seat = self._lanes[call.lane], _Seat(self._gate)
+        takes_s = call.timeout_s + CLOSE_S
+        self._longest_s = max(self._longest_s, takes_s)
         try:
             # Tokens of the lane and one of the few places at the connections.
-            await lane.acquire(call.priority, call.cost, seat.take)
+            await lane.acquire(call.priority, call.cost, seat.take, self._seat_s)
             if call.withheld is not None and (why := call.withheld()):
                 # A try that broke before may have had its effect.
                 raise OutcomeUnknown(f"{why}, after {failed} tries") if failed else Withheld(why)
             self.traffic.sent += 1
             request = self._request(call)
             name = f"{call.method} {call.operation}".rstrip()
-            with self._tracer(name, "client", self._known(call, request, failed)) as span:
+            with waiting(takes_s), self._tracer(name, "client", self._known(call, request, failed)) as span:
                 return await self._try(call, lane, request, failed, span)
         finally:
             seat.leave()
+
+    @property
+    def _seat_s(self) -> float:
+        """The longest that whoever is next in a lane waits for a seat: others come from each other lane.
+
+        Who has a seat may find the gate of the lane closed again.
+        """
+        again_s = MAX_GATE_MS / 1000 + max(lane.refill_s for lane in self._lanes.values())
+        return ceil(len(self._lanes) / self._gate.total_tokens) * (again_s + self._longest_s)
 
     async def _try(self, call: Call, lane: Lane, request: httpx.Request, failed: int, span: Span) -> Reply:
         """Send a request and read its answer; what came of it is counted, whatever it is."""
@@ -336,7 +362,10 @@ class Client:
                     response = await self._http.send(request, auth=self.auth, stream=True)
                     status = response.status_code
                     try:
-                        body = await body_of(self._where(call), response, self._max)
+                        if response.is_success:
+                            body = await body_of(self._where(call), response, self._max)
+                        else:
+                            body = await beginning_of(response)
                     finally:
                         await _close(response)
                 answered = self._clock()
@@ -349,7 +378,9 @@ class Client:
             throttled = isinstance(error, _Again) and error.throttled
             trouble = _type_of(error)
             span.set("error.type", trouble)
-            answered_so = throttled or isinstance(error, Refused | Denied)
+            answered_so = throttled or (
+                isinstance(error, Refused | Denied) and not isinstance(error, NotThere)
+            )
             self.traffic.unanswered += not answered_so
             self._heard(answered_so)
             raise
@@ -357,7 +388,9 @@ class Client:
             self.traffic.tried(call.operation or "other", status, trouble, self._clock() - asked)
         self._heard(True)
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(status, headers, body, asked, answered, failed)
+        return Reply(
+            status, headers, body, asked, answered, failed, answered - round(anyio.current_time() * 1000)
+        )
 
     def _known(self, call: Call, request: httpx.Request, failed: int) -> dict[str, Value]:
         """What is told of a request to whoever traces."""
@@ -409,24 +442,21 @@ class Client:
             return
         excerpt = excerpt_of(body, EXCERPT)
         told_ms = retry_after_ms(response.headers, self._clock())
+        if told_ms is not None and told_ms < LEAST_GATE_MS:
+            told_ms = None
         if status == 429:
             self.traffic.throttled += 1
             wait_ms = told_ms if told_ms is not None else DEFAULT_GATE_MS * 2**failed
             lane.retry_after(wait_ms)
             # The lane's gate does the waiting.
             raise _Again(TryLater(f"{where}: over its rate limit", after_ms=wait_ms), 0.0, throttled=True)
-        if status >= 500:
-            if call.idempotent:
-                error = TryLater(f"{where} answered {status}: {excerpt}", after_ms=told_ms)
-                raise _Again(error, None if told_ms is None else told_ms / 1000)
-            raise OutcomeUnknown(f"{where} answered {status}; whether it had its effect is not known")
-        if status in {401, 403}:
-            raise Denied(f"{where} answered {status}: credentials refused or lacking a permission. {excerpt}")
-        if 300 <= status < 400:
-            raise Refused(
-                f"{where} redirects ({status}), and redirects are not followed; correct the base URL"
-            )
-        raise Refused(f"{where} answered {status}: {excerpt}")
+        error = error_of(status, where, excerpt, told_ms)
+        if not isinstance(error, TryLater):
+            raise error
+        harmless = status in NOT_LET_IN
+        if call.idempotent or harmless:
+            raise _Again(error, None if told_ms is None else told_ms / 1000, harmless=harmless)
+        raise OutcomeUnknown(f"{where} answered {status}; whether it had its effect is not known")
 
     def _where(self, call: Call) -> str:
         return f"{self.name}: {call.method} {call.path}"
@@ -459,7 +489,8 @@ class _Border:
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, TryLater):
-            raise _Again(error, None) from None  # no token now: the call itself has not left
+            # No token now: the call itself has not left, or was not let in.
+            raise _Again(error, None, harmless=True) from None
         if isinstance(error, Denied | Refused | MalformedReply) and self._call.writes and self._failed:
             raise OutcomeUnknown(
                 f"{error}, after {self._failed} tries, of which one may have worked"
@@ -469,10 +500,11 @@ class _Border:
         where = self._client._where(self._call)
         text = redact(str(error)) or type(error).__name__
         if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
-            raise _Again(TryLater(f"{where}: cannot be reached ({text})"), None) from None
+            raise _Again(TryLater(f"{where}: cannot be reached ({text})"), None, harmless=True) from None
         if isinstance(error, (httpx.TransportError, TimeoutError)):
-            if self._call.idempotent or not self._request.extensions.get(SENT):
-                raise _Again(TryLater(f"{where}: {text}"), None) from None
+            left = bool(self._request.extensions.get(SENT))
+            if self._call.idempotent or not left:
+                raise _Again(TryLater(f"{where}: {text}"), None, harmless=not left) from None
             raise OutcomeUnknown(f"{where}: {text}; whether it had its effect is not known") from None
         if isinstance(error, httpx.HTTPError):
             raise MalformedReply(f"{where}: {text}") from None

@@ -1,7 +1,7 @@
 """Who we are to the other side: OAuth2 client credentials or a static token, as httpx's own Auth.
 
-One refresh at a time serves all waiting calls; it runs ahead of expiry; a 401 buys one refresh and one replay,
-no more: the second is the answer.
+One refresh at a time serves all waiting calls; it runs ahead of expiry, and no trouble with it keeps the token in hand
+from being used to its end; a 401 buys one refresh and one replay, no more: the second is the answer.
 """
 
 import base64
@@ -12,14 +12,23 @@ from typing import Literal
 import anyio
 import httpx
 import msgspec
+import structlog
 from typing_extensions import override
 
 from reconcilerd.config.secret import Secret
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Denied, MalformedReply, ReconcilerdError, Refused, TryLater
+from reconcilerd.transport.refusals import NotThere, comes_later
+from reconcilerd.transport.replies import passed_over
+
+log = structlog.get_logger("reconcilerd.transport")
 
 AHEAD_S = 60
 AHEAD_SHARE = 0.8
+EARLY_S = 5.0
+"""So long a call waits for the next token while the one in hand is good: less than a call itself may take."""
+EARLY_AGAIN_S = 10
+"""So long it is left alone after the next one was not had in time, or every call would wait for it."""
 LONGEST_LIFE_S = 10 * 365 * 86_400.0
 
 Fetch = Callable[[httpx.Request], Awaitable[httpx.Response]]
@@ -57,6 +66,15 @@ class TokenHeader:
 class _Token(msgspec.Struct):
     access_token: str = ""
     expires_in: float | None = None
+
+
+class _Problem(msgspec.Struct):
+    error: str = ""
+
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_FOR_A_WHILE = frozenset({"temporarily_unavailable", "server_error"})
+"""What a token server says with a status of refusal, and is none."""
 
 
 class StaticToken(httpx.Auth):
@@ -105,6 +123,7 @@ class ClientCredentials(httpx.Auth):
         response = yield request
         if response.status_code != 401:
             return
+        await passed_over(response)
         await self._refresh(generation)
         self._sign(request)
         yield request
@@ -122,15 +141,25 @@ class ClientCredentials(httpx.Auth):
         due = self._refresh_at is not None and self._clock() >= self._refresh_at
         if self._token is None or due:
             try:
-                await self._refresh(self._generation)
-            except TryLater:
-                # Refreshed ahead of time so that a token server may be away for a moment.
-                if self._token is None or self._ends_at is None or self._clock() >= self._ends_at:
+                await self._refresh(self._generation, early=self._left_ms > 0)
+            except ReconcilerdError:
+                # Refreshed ahead of time so that a token server may be away, or wrong, for a moment.
+                if (left_ms := self._left_ms) <= 0:
                     raise
+                again_ms = min(left_ms, EARLY_AGAIN_S * 1000)
+                self._refresh_at = Instant(self._clock() + again_ms)
         return self._generation
 
-    async def _refresh(self, seen: int) -> None:
-        """Ask for a token unless somebody did since generation ``seen``; whoever waited shares the outcome."""
+    @property
+    def _left_ms(self) -> int:
+        """How long the token in hand is still good, if it has an end."""
+        return 0 if self._token is None or self._ends_at is None else self._ends_at - self._clock()
+
+    async def _refresh(self, seen: int, *, early: bool = False) -> None:
+        """Ask for a token unless somebody did since generation ``seen``; whoever waited shares the outcome.
+
+        ``early``: the one in hand is still good.
+        """
         failures = self._failures
         async with self._one:
             if self._generation != seen:
@@ -139,13 +168,26 @@ class ClientCredentials(httpx.Auth):
                 kind, text = self._failed
                 raise kind(text)
             try:
-                self._keep(await self._ask_for_token())
+                self._keep(await self._asked(EARLY_S if early else None))
                 self.refreshes["ok"] += 1
             except ReconcilerdError as error:
-                self.refreshes["refused" if isinstance(error, Denied | Refused) else "failed"] += 1
+                refused = isinstance(error, Denied | Refused)
+                self.refreshes["refused" if refused else "failed"] += 1
                 self._failures += 1
                 self._failed = type(error), str(error)
+                if early:
+                    # Nobody else tells of it as long as the one in hand serves.
+                    say, left_s = log.error if refused else log.warning, self._left_ms // 1000
+                    say("token_not_renewed", url=self._ask.url, left_s=left_s, why=str(error)[:300])
                 raise
+
+    async def _asked(self, most_s: float | None) -> _Token:
+        """A new token within so long."""
+        try:
+            with anyio.fail_after(most_s):
+                return await self._ask_for_token()
+        except TimeoutError:
+            raise TryLater(f"{self._ask.url}: no token within {most_s or 0:g} s") from None
 
     def _keep(self, token: _Token) -> None:
         # The one before may still be on its way back in some answer; older ones are not, unless they are these again.
@@ -177,7 +219,7 @@ class ClientCredentials(httpx.Auth):
         try:
             # Some servers write the seconds as text.
             token = msgspec.json.decode(response.content, type=_Token, strict=False)
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise MalformedReply(f"{ask.url}: the token reply cannot be read ({error})") from None
         if not token.access_token:
             raise Denied(f"{ask.url}: the token reply holds no access_token; check the app's grant type")
@@ -185,12 +227,20 @@ class ClientCredentials(httpx.Auth):
 
     def _refuse(self, response: httpx.Response) -> None:
         status, url = response.status_code, self._ask.url
-        if status in {400, 401, 403}:
+        if comes_later(status) or (status >= 400 and _said(response) in _FOR_A_WHILE):
+            raise TryLater(f"{url}: the token request was answered {status}")
+        if status in {400, 401, 402, 403}:
             raise Denied(
                 f"{url} refuses the client credentials (HTTP {status}); "
                 "check client id and secret, and that the app is installed"
             )
-        if status >= 500 or status == 429:
-            raise TryLater(f"{url}: the token request was answered {status}")
         if not 200 <= status < 300:
-            raise Refused(f"{url}: the token request was answered {status}; is token_url right?")
+            raise NotThere(f"{url}: the token request was answered {status}; is token_url right?")
+
+
+def _said(response: httpx.Response) -> str:
+    """The kind of problem that a token server names, if it names one."""
+    try:
+        return msgspec.json.decode(response.content, type=_Problem).error
+    except _UNREADABLE:
+        return ""

@@ -22,7 +22,7 @@ from aiolimiter import AsyncLimiter
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import Refused
 from reconcilerd.tally import WAITS, Histogram
-from reconcilerd.transport.progress import SLACK_S, WORK_S, Task, current, heard, rest
+from reconcilerd.transport.progress import SLACK_S, WORK_S, Task, current, rest, waiting
 
 MAX_GATE_MS = 300_000
 SLOWEST = 1 / 16
@@ -84,6 +84,8 @@ class Lane:
         self._next_reading_s = 0.0
         self._slowed_until_s = 0.0
         self._born_full = False
+        self._door_s = WORK_S
+        """The longest that anybody's door may take to open."""
         self._left, self._left_at = float(spec.burst), clock()
 
     @property
@@ -98,20 +100,25 @@ class Lane:
         return min(self._size, self._left + self._rate * elapsed_s)
 
     @property
-    def _refill_s(self) -> float:
+    def refill_s(self) -> float:
         """The longest that whoever is first waits for the bucket."""
         return self._size / self._rate
 
     async def acquire(
-        self, priority: Priority, cost: float = 1, door: Callable[[], Awaitable[object]] | None = None
+        self,
+        priority: Priority,
+        cost: float = 1,
+        door: Callable[[], Awaitable[object]] | None = None,
+        door_s: float = WORK_S,
     ) -> None:
         """Wait for ``cost`` tokens. Raises Refused for a cost that the bucket can never hold.
 
         ``door`` is what else must be waited for before sending. The turn is held until it opens: were it waited
         for afterwards, a stall would gather callers who hold tokens and then send all at once. If this raises, the
-        door may have been passed.
+        door may have been passed. ``door_s``: the longest that it takes to open.
         """
         self._refuse_oversize(cost)
+        self._door_s = max(self._door_s, door_s)
         began_s = anyio.current_time()
         reads = priority >= Priority.ORDERS
         ticket = self._ticket(priority)
@@ -123,9 +130,9 @@ class Lane:
             await self._turn(ticket)
         try:
             await self._take(cost)
-            heard()
             if door is not None:
-                await door()
+                with waiting(door_s):
+                    await door()
                 if self._closed_until_s > anyio.current_time():
                     # The gate closed meanwhile. Tokens of before count no more: others come back while it is closed.
                     await self._take(cost)
@@ -170,17 +177,16 @@ class Lane:
         """Tokens of the bucket that is in force, with the gate open, at the moment of having them."""
         while True:
             while (closed_s := self._closed_until_s - anyio.current_time()) > 0:
-                heard(closed_s + SLACK_S)
-                await anyio.sleep(closed_s)
+                await rest(closed_s)
             # The bucket may have shrunk since this call queued.
             self._refuse_oversize(cost)
             bucket = self._bucket
-            heard(self._refill_s + SLACK_S)
-            if self._born_full:
-                # The other side's is not full. A new bucket holds this at once, without waiting.
-                self._born_full = False
-                await bucket.acquire(min(self._size, max(0.0, self._size - self.tokens_left)))
-            await bucket.acquire(cost)
+            with waiting(self.refill_s):
+                if self._born_full:
+                    # The other side's is not full. A new bucket holds this at once, without waiting.
+                    self._born_full = False
+                    await bucket.acquire(min(self._size, max(0.0, self._size - self.tokens_left)))
+                await bucket.acquire(cost)
             if bucket is self._bucket and self._closed_until_s <= anyio.current_time():
                 self._left, self._left_at = self.tokens_left - cost, self._clock()
                 return
@@ -214,9 +220,11 @@ class Lane:
             raise
 
     def _wait(self, ticket: _Ticket) -> None:
-        """Whoever waits is heard of whenever the lane moves: whoever is first may take so long."""
+        """Whoever waits is heard of whenever the lane moves. Whoever is first may wait for gate and bucket, for its
+        door, and for gate and bucket once more.
+        """
         if ticket.task is not None:
-            ticket.task.heard(2 * self._refill_s + MAX_GATE_MS / 1000 + WORK_S + SLACK_S)
+            ticket.task.heard(2 * (self.refill_s + MAX_GATE_MS / 1000) + self._door_s + SLACK_S)
 
     def _pass_on(self) -> None:
         if self._queue:

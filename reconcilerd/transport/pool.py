@@ -59,7 +59,7 @@ def _as_httpx() -> Iterator[None]:
 
 
 class _Body(httpx.AsyncByteStream):
-    """At most MOST_BYTES: httpx itself reads the body of a 401 whole before it tries again."""
+    """At most MOST_BYTES, as they come: whoever unpacks them has a bound of its own."""
 
     def __init__(self, response: httpcore2.Response) -> None:
         self._response = response

@@ -26,10 +26,16 @@ class Task:
 
     name: str
     due_s: float
+    waits: list[float] = field(default_factory=list)
+    """By when each thing that it waits for will have ended, whatever is heard of it meanwhile."""
 
     def heard(self, within_s: float = WORK_S) -> None:
         """It gets on, and will be heard of again within so long."""
         self.due_s = anyio.current_time() + within_s
+
+    def hangs(self, now_s: float) -> bool:
+        """Whether nobody heard of it when somebody should have."""
+        return max((self.due_s, *self.waits)) < now_s
 
 
 @dataclass(slots=True)
@@ -65,7 +71,7 @@ class Watch:
     def hanging(self) -> list[str]:
         """Names of those that were not heard of in time."""
         now_s = anyio.current_time()
-        return sorted({each.name for each in self._tasks if each.due_s < now_s})
+        return sorted({each.name for each in self._tasks if each.hangs(now_s)})
 
 
 _current: ContextVar[Task | None] = ContextVar("task", default=None)
@@ -88,8 +94,26 @@ def idle() -> None:
     heard(FOREVER_S)
 
 
+@contextmanager
+def waiting(within_s: float) -> Iterator[None]:
+    """The present task waits for something that ends within so long.
+
+    One task may do several things at once: what is heard of one of them makes another's wait no shorter.
+    """
+    task = _current.get()
+    if task is None:
+        yield
+        return
+    until_s = anyio.current_time() + within_s + SLACK_S
+    task.waits.append(until_s)
+    try:
+        yield
+    finally:
+        task.waits.remove(until_s)
+        task.heard()
+
+
 async def rest(seconds: float) -> None:
     """Sleep, and be no hang for it."""
-    heard(seconds + SLACK_S)
-    await anyio.sleep(seconds)
-    heard()
+    with waiting(seconds):
+        await anyio.sleep(seconds)

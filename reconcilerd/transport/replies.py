@@ -17,13 +17,16 @@ from reconcilerd.errors import MalformedReply
 T = TypeVar("T")
 JSON_EXCERPT = 80
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,9})?")
-SECOND_MS = 2_000
-"""Two dates of whole seconds, and how long two answers took, differ by less."""
+ALIKE_MS = 1_000
+"""What the answers of one machine tell of its clock agrees but for less."""
 OLD_MS = 5_000
 """Dates of servers behind one name differ by less."""
-SET_BACK_MS = 120_000
+GOES_ON_MS = 120_000
+"""So long dates that are none of the clock that is known must go on like a clock, and without a break, to be one."""
 REDACTED_BYTES = 4_096
 """Redaction comes before cutting, or half a secret would pass; this much of a body is looked at."""
+BEGINNING_BYTES = 65_536
+"""A page of an error is mostly shorter: it is read to its end, and its connection serves on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Reply:
     answered_at: Instant
     failed: int = 0
     """Tries before this one; any of them may have had its effect."""
+    set_ms: int = 0
+    """How far our clock is from one that nobody sets: another number than before tells that ours was set."""
 
 
 async def body_of(where: str, response: httpx.Response, most: int) -> bytes:
@@ -48,6 +53,39 @@ async def body_of(where: str, response: httpx.Response, most: int) -> bytes:
             raise MalformedReply(f"{where} answered more than {_size(most)}; the rest was not read")
         parts.append(part)
     return b"".join(parts)
+
+
+async def beginning_of(response: httpx.Response) -> bytes:
+    """The beginning of a body that is read by people only, if at all: however long it is, it is an answer."""
+    parts, size = [], 0
+    try:
+        async for part in response.aiter_bytes():
+            parts.append(part[: BEGINNING_BYTES - size])
+            size += len(parts[-1])
+            if size >= BEGINNING_BYTES:
+                break
+    except httpx.DecodingError:
+        # Its status says what to do, whatever it is packed in.
+        pass
+    return b"".join(parts)
+
+
+async def passed_over(response: httpx.Response) -> None:
+    """Have a body read no further, nor unpacked: httpx reads that of an answer whole before it signs in again."""
+    size, stream = 0, response.stream
+    assert isinstance(stream, httpx.AsyncByteStream)
+    try:
+        async for part in stream:
+            size += len(part)
+            if size > BEGINNING_BYTES:
+                break
+    except httpx.TransportError:
+        # Its status was all there was to know.
+        pass
+    finally:
+        await stream.aclose()
+    response.headers.pop("content-encoding", None)
+    response.stream = httpx.ByteStream(b"")
 
 
 def _size(count: int) -> str:
@@ -72,37 +110,78 @@ def json_of(reply: Reply, shape: type[T], where: str) -> T:
         raise MalformedReply(f"{where}: {redact(str(error))}; the reply begins {began!r}") from None
 
 
+def moment_of(text: str | None) -> Instant | None:
+    """What a date in a header says, if it can be read."""
+    try:
+        return instant_of(parsedate_to_datetime(text or ""))
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
 def retry_after_ms(headers: Mapping[str, str], now: Instant) -> int | None:
-    """When the other side may be asked again: Extensiv's header in milliseconds, else Retry-After."""
+    """When the other side may be asked again: Extensiv's header in milliseconds, else Retry-After.
+
+    A date there is by the other side's clock: it is held against the answer's own date, where it has one.
+    """
     for header, unit in (("x-skubana-quota-retryafter", 1), ("retry-after", 1000)):
         told = _milliseconds(headers.get(header), unit)
         if told is not None:
             return told
-    text = headers.get("retry-after")
-    if text is None:
+    until = moment_of(headers.get("retry-after"))
+    if until is None:
         return None
-    try:
-        return max(0, instant_of(parsedate_to_datetime(text)) - now)
-    except (TypeError, ValueError):
-        return None
+    date = moment_of(headers.get("date"))
+    return max(0, until - (now if date is None else date))
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Between how many milliseconds our clock is ahead, by one answer: its date has whole seconds, and was written at
+    some moment between asking and answer.
+    """
+
+    least: int
+    most: int
+
+    def near(self, other: "_Span", by_ms: int) -> bool:
+        return self.least <= other.most + by_ms and other.least <= self.most + by_ms
+
+    def within(self, other: "_Span") -> "_Span":
+        """What both allow, if they do not exclude each other."""
+        least, most = max(self.least, other.least), min(self.most, other.most)
+        return _Span(least, most) if least <= most else self
+
+    def moved(self, by_ms: int) -> "_Span":
+        """Once our clock was set, or stood still: it may be either."""
+        return _Span(self.least + min(0, by_ms), self.most + max(0, by_ms))
+
+
+_AGREE = _Span(0, 0)
 
 
 class Skew:
     """How far our clock is ahead of a server's, in milliseconds, by the dates of all its answers.
 
-    A date has whole seconds and was written between asking and answer, so that each gives bounds only. What was
-    held stays while it is within them: two clocks that agree are never told apart by chance.
+    What was held stays while it is within the bounds that an answer gives: two clocks that agree are never told apart
+    by chance. A date far from what it should be by those before it moves nothing: an answer out of a cache proves
+    nothing of a clock, and one machine of many may have a clock that is wrong. Only if such dates go on for a while,
+    and none as before comes between, was the clock itself set.
 
-    An answer out of a cache proves nothing of a clock. It is known by its ``Age``, or by a date older than those
-    that came before it; unless the dates go on from there for a while, for then the clock itself was set back.
+    Until as much is known of the first ones, dates that agree with our own clock are right and others are not.
+
+    An answer out of a cache is known by its ``Age``, or by a date older than it should be.
     """
 
     def __init__(self) -> None:
         self.ahead_ms = 0
-        self._newest: tuple[Instant, Instant] | None = None
-        """The newest date, and when its answer had come."""
-        self._back: tuple[Instant, Instant] | None = None
-        """The first of the dates that may say that the clock was set back, and when its answer had come."""
+        self._held: _Span | None = None
+        """By the last answer that was believed."""
+        self._rival: tuple[_Span, int] | None = None
+        """By dates that were not, and since when (by the clock that nobody sets) they go on."""
+        self._since: int | None = None
+        """When what is held was told first; once it went on for long it is no longer asked for."""
+        self._gone_on = False
+        self._set_ms: int | None = None
 
     def learn(self, reply: Reply) -> Instant:
         """Take over what an answer proves. Returns the moment it tells of, by our clock: when it was asked for, or
@@ -110,36 +189,48 @@ class Skew:
         """
         kept_ms = _milliseconds(reply.headers.get("age"), 1000) or 0
         if kept_ms:
-            return after(reply.asked_at, -kept_ms)
-        try:
-            date = instant_of(parsedate_to_datetime(reply.headers.get("date", "")))
-        except (TypeError, ValueError):
+            return after(reply.asked_at, -min(kept_ms, reply.asked_at))
+        date = moment_of(reply.headers.get("date"))
+        if date is None:
             return reply.asked_at
-        old_ms = self._older_by(date, reply)
-        if old_ms and not self._set_back(date, reply):
-            return after(reply.asked_at, -old_ms)
-        self._newest, self._back = (date, reply.answered_at), None
-        least, most = reply.asked_at - date - 1_000, reply.answered_at - date
-        self.ahead_ms = max(least, min(self.ahead_ms, most))
+        self._look_at_our_clock(reply.set_ms)
+        told = _Span(reply.asked_at - date - 1_000, max(reply.asked_at, reply.answered_at) - date)
+        steady = reply.answered_at - reply.set_ms
+        if self._held is None or told.near(self._held, OLD_MS):
+            self._believe(told, steady, new=self._held is None)
+        elif not self._gone_on and told.near(_AGREE, ALIKE_MS):
+            self._believe(told, steady, new=True)
+        elif self._goes_on(told, steady):
+            self._believe(told, steady, new=False)
+        else:
+            return after(reply.asked_at, -max(0, told.least - self._held.most))
         return reply.asked_at
 
-    def _older_by(self, date: Instant, reply: Reply) -> int:
-        """How much older a date is than it must be by those before it, if that is no chance."""
-        if self._newest is None:
-            return 0
-        newest, came = self._newest
-        old_ms = newest + max(0, reply.asked_at - came) - date - 1_000
-        return old_ms if old_ms > OLD_MS else 0
+    def _believe(self, told: _Span, steady: int, *, new: bool) -> None:
+        self._held, self._rival = told, None
+        self.ahead_ms = max(told.least, min(self.ahead_ms, told.most))
+        if new or self._since is None:
+            self._since = steady
+        self._gone_on = self._gone_on or steady - self._since >= GOES_ON_MS
 
-    def _set_back(self, date: Instant, reply: Reply) -> bool:
-        """Whether older dates have gone on like a clock for so long that they are one."""
-        if self._back is not None:
-            first, came = self._back
-            passed_ms = reply.answered_at - came
-            if abs(date - first - passed_ms) <= SECOND_MS:
-                return passed_ms >= SET_BACK_MS
-        self._back = (date, reply.answered_at)
+    def _goes_on(self, told: _Span, steady: int) -> bool:
+        """Whether dates that are not as before have gone on like a clock for so long that they are one."""
+        if self._rival is not None:
+            span, since = self._rival
+            if told.near(span, ALIKE_MS):
+                self._rival = span.within(told), since
+                return steady - since >= GOES_ON_MS
+        self._rival = told, steady
         return False
+
+    def _look_at_our_clock(self, set_ms: int) -> None:
+        """Have no server blamed for it that ours was set, or that this machine slept."""
+        by_ms = 0 if self._set_ms is None else set_ms - self._set_ms
+        self._set_ms = set_ms
+        if by_ms and self._held is not None:
+            self._held = self._held.moved(by_ms)
+        if by_ms and self._rival is not None:
+            self._rival = self._rival[0].moved(by_ms), self._rival[1]
 
     def ours(self, theirs: Instant) -> Instant:
         """A moment by the server's clock, by ours."""

@@ -54,8 +54,12 @@ def _hang_up(_request: httpx.Request) -> httpx.Response:
     ("answer", "idempotent", "counted", "retries", "heard"),
     [
         (_refuse(200), True, {("2xx", ""): 1}, {}, [True]),
-        (_refuse(404), True, {("4xx", "refused"): 1}, {}, [True]),
-        (_refuse(302), True, {("3xx", "refused"): 1}, {}, [True]),
+        (_refuse(422), True, {("4xx", "refused"): 1}, {}, [True]),
+        (_refuse(404), True, {("4xx", "refused"): 1}, {}, [False]),
+        (_refuse(302), True, {("3xx", "refused"): 1}, {}, [False]),
+        (_refuse(402), True, {("4xx", "denied"): 1}, {}, [True]),
+        (_refuse(423), False, {("4xx", "try_later"): 2}, {"failed": 1}, [False, False]),
+        (_refuse(408), False, {("4xx", "outcome_unknown"): 1}, {}, [False]),
         (_refuse(401), True, {("4xx", "denied"): 1}, {}, [True]),
         (_refuse(429), True, {("4xx", "throttled"): 2}, {"throttled": 1}, [True, True]),
         (_refuse(503), True, {("5xx", "try_later"): 2}, {"failed": 1}, [False, False]),
@@ -70,7 +74,9 @@ def test_every_try_is_counted_by_what_came_of_it(
     retries: dict[str, int],
     heard: list[bool],
 ) -> None:
-    """And told of as answered or not: who refuses us, or turns us away, is there and well."""
+    """And told of as answered or not: who refuses what we ask, or finds us too many, is there and well. A place where
+    nobody serves it, and a shop that is locked, is not.
+    """
     told: list[bool] = []
     clients: list[Client] = []
 
