@@ -2,11 +2,12 @@
 
 A window of cron begins at a time of the local clock and lasts as long as really passes: eight hours are eight hours
 in the night the clock changes. A begin that the clock jumps over comes at the jump; of an hour that comes twice, the
-first counts for a start and the second for an end, so that a window rather covers too much.
+first counts for a start and the second for an end, so that a window rather covers too much. Starts and ends that are
+dates are taken likewise: one that the clock jumps over is the jump itself.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import MINYEAR, UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
@@ -16,7 +17,9 @@ from reconcilerd.domain.change import Closed
 from reconcilerd.domain.names import Instant
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _BEFORE_A_CHANGE = timedelta(hours=3)
+_TO_THE_SECOND = timedelta(seconds=1)
 _LOOK_MS = 1_000
 """What is closed is worked out anew this often."""
 
@@ -72,5 +75,26 @@ def covers(window: FreezeSection, moment: datetime) -> bool:
         return False
     if window.start is None or window.end is None:
         return False
-    start, end = window.start.replace(tzinfo=zone, fold=0), window.end.replace(tzinfo=zone, fold=1)
-    return start.astimezone(UTC) <= moment < end.astimezone(UTC)
+    start, end = (_read_off(each, zone, fold) for fold, each in enumerate((window.start, window.end)))
+    return start <= moment < end
+
+
+def _read_off(local: datetime, zone: ZoneInfo, fold: int) -> datetime:
+    """The moment (UTC) at which the clock of a zone shows a time, or jumps over it; ``fold`` 1: the second of two."""
+    try:
+        moment = local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+    except OverflowError:
+        # On the first day or the last that there is, which people write for ever.
+        return _EVER[0] if local.year == MINYEAR else _EVER[1]
+    if moment.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return moment
+    # Taken by the offset of after the jump, such a time lies before it; by that of before, after it.
+    before, after = (local.replace(tzinfo=zone, fold=each).astimezone(UTC) for each in (1, 0))
+    offset = before.astimezone(zone).utcoffset()
+    while after - before > _TO_THE_SECOND:
+        middle = before + (after - before) // 2
+        if middle.astimezone(zone).utcoffset() == offset:
+            before = middle
+        else:
+            after = middle
+    return after.replace(microsecond=0)

@@ -135,7 +135,7 @@ def read_rows(path: Path, sheet: S, columns: Sequence[str], take: Callable[[Line
     """Give every row to ``take``; whether all columns were understood. What cannot be read is among the faults."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _take_all(sheet, csv.DictReader(file), columns, take)
+            return _take_all(sheet, csv.DictReader(file, strict=True), columns, take)
     except FileNotFoundError:
         sheet.faults.append(f"{path}: there is no such file; {sheet.key} names it")
     except UnicodeDecodeError:
@@ -155,7 +155,10 @@ def _take_all(
         for row in reader:
             take(Line(sheet, reader.line_num, row))
     except csv.Error as error:
-        sheet.faults.append(f"{sheet.name}:{reader.line_num + 1}: not CSV: {error}")
+        # A quote that is left open takes all that follows for one cell.
+        sheet.faults.append(
+            f"{sheet.name}:{reader.line_num + 1}: not CSV: {error}; a quote may be open above it"
+        )
         return False
     return understood
 

@@ -37,8 +37,11 @@ _SECRET_NAME: Final = re.compile(
     r"file:/[^\x00-\x1f]+|env:[A-Za-z_][A-Za-z0-9_]*|[A-Za-z][A-Za-z0-9_.-]{0,63}"
 )
 _LITERAL_SECRET: Final = re.compile(
-    r"(shp[a-z]{2}_|xox[a-z]-|sk_|pk_|gh[a-z]_|eyJ)|(?=[a-z_-]*[0-9])[A-Za-z0-9]{24,}", re.IGNORECASE
+    r"(shp[a-z]{2}_|xox[a-z]-|sk_|pk_|gh[a-z]_|eyJ)|(?=[a-z_-]*[0-9])[A-Za-z0-9]{24,}"
+    r"|.*(?<![a-z0-9])((?=[a-z]*[0-9])[a-z0-9]{24,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})",
+    re.IGNORECASE,
 )
+"""By how they begin; long runs with a digit in them, and UUIDs, also behind a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,9 @@ def _url(value: str) -> str:
     if parts.query or parts.fragment:
         raise ValueError("a URL without ? and #")
     if parts.scheme not in {"https", "http"} or not parts.hostname or not value.isprintable() or " " in value:
-        raise ValueError(f"{value[:80]!r} is not a URL")
+        raise ValueError(f"is not a URL (got {value[:80]!a})")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ValueError(f"http:// is refused off loopback; use https://{parts.netloc}{parts.path}")
+        raise ValueError(f"http:// is refused off loopback; use https:// (got {value[:80]!a})")
     return value
 
 
@@ -173,8 +176,10 @@ def _order_pattern(value: str) -> str:
     """A regular expression with exactly one group: the part that is the channel's own order number."""
     try:
         groups = re.compile(value).groups
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         raise ValueError(f"is not a regular expression: {error} (got {value[:80]!a})") from None
+    except RecursionError:
+        raise ValueError(f"is not a regular expression: nested too deeply (got {value[:80]!a})") from None
     if groups != 1:
         raise ValueError(f"exactly one group in parentheses, not {groups} (got {value[:80]!a})")
     return value
@@ -221,6 +226,11 @@ def _zone(value: str) -> str:
 
 def _cron(value: str) -> str:
     """Five fields of cron, that come true some day."""
+    if len(value.split()) != 5:
+        # Some tools put seconds before these, others a year behind them: what is read otherwise comes true otherwise.
+        raise ValueError(
+            f"is not a cron expression: write five fields, like 0 22 * * FRI (got {value[:80]!a})"
+        )
     try:
         next(CronSim(value, datetime(2024, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration) as error:

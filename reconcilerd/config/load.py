@@ -1,7 +1,7 @@
 """Reads the configuration whole: every fault at once, with its place and, where it helps, what was meant.
 
-Never repeats a value that could be a secret: those stand under ``auth``, ``alerts`` and
-the page's tokens, and tables are not shown.
+Never repeats a value that could be a secret: those stand under ``auth``, ``alerts``, ``web`` and ``webhooks``, and
+what is meant for one key there is soon written at another; tables are not shown anywhere.
 """
 
 import re
@@ -38,7 +38,7 @@ from reconcilerd.errors import ConfigFault
 
 MAX_FAULTS: Final = 50
 MAX_BYTES: Final = 1_000_000
-_SHY: Final = frozenset({"auth", "alerts", "read_token", "approve_token", "admin_token"})
+_SHY: Final = frozenset({"auth", "alerts", "web", "webhooks"})
 
 RENAMED: Final = {
     "scarcity_switch": 'did you mean mode = "adaptive"? It is shared and turns split while nearly sold out; '
@@ -148,7 +148,8 @@ def _told(error: ErrorDetails) -> str:
     if kind == "missing":
         return f"{place}: is missing"
     if kind == "value_error":
-        return f"{place}: {redact(str(error.get('ctx', {}).get('error', error['msg'])))}"
+        said = redact(str(error.get("ctx", {}).get("error", error["msg"])))
+        return f"{place}: {said.partition(' (got ')[0] if _is_shy(loc) else said}"
     message = f"{place}: {error['msg'][:1].lower()}{error['msg'][1:]}{_got(loc, error['input'])}"
     if kind == "literal_error" and isinstance(error["input"], str):
         message += _close(error["input"], re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected"))))
@@ -162,8 +163,12 @@ def _close(text: str, known: list[str]) -> str:
     return found if "did you mean" in found else ""
 
 
+def _is_shy(loc: Loc) -> bool:
+    return not _SHY.isdisjoint(loc)
+
+
 def _got(loc: Loc, value: object) -> str:
-    if not _SHY.isdisjoint(loc):
+    if _is_shy(loc):
         return ""
     match value:
         case dict():

@@ -29,12 +29,12 @@ SKU_COLUMNS: Final = {
 """For rows without a channel: unit and reason."""
 LISTING_COLUMNS: Final = {
     "percent": ("%", "the channel's share of what it may draw on"),
-    "max": ("eaches", "instead of a share, this many"),
+    "max": ("eaches", "instead of a share, this many at a place"),
     "low_stock_percent": ("%", "the share when stock is low"),
     "low_stock_max": ("eaches", "or this many then"),
-    "cap": ("eaches", "never more than this"),
-    "floor": ("eaches", "first of all this many, as far as there are any"),
-    "buffer": ("eaches", "less than its share by this many, for our own delay"),
+    "cap": ("eaches", "never more than this at a place"),
+    "floor": ("eaches", "first of all this many at a place, as far as there are any"),
+    "buffer": ("eaches", "less than its share by this many at a place, for our own delay"),
     "units_per_sale": ("eaches", "how many one sale of the listing takes"),
     "managed": ("yes | no", "no: looked at, never written"),
     "weight": (
@@ -53,7 +53,10 @@ LISTING_COLUMNS: Final = {
         "eaches",
         "set aside for this listing alone; its share is of the rest (percent 0: the pot alone)",
     ),
-    "minimum": ("eaches", "shown even where less is there, as far as the pool's overcommit reaches"),
+    "minimum": (
+        "eaches",
+        "shown at a place even where less is there, as far as the pool's overcommit reaches",
+    ),
     "preorder": ("yes | no", "yes: it is meant to sell past zero, nobody is told that it does"),
 }
 """For rows with a channel: unit and reason."""

@@ -123,9 +123,9 @@ class ChannelSection(Section):
         "(.*)", description="its order number within Extensiv's: a regex with one group, e.g. SHOP-(.+)"
     )
     percent: Percentage = Field(100.0, description="Extensiv's own default: all that is available")
-    cap: Eaches | None = Field(None, description="never show more")
-    floor: Eaches = Field(0, description="the first units, before shares")
-    buffer: Eaches = Field(0, description="withheld for our own delay")
+    cap: Eaches | None = Field(None, description="never show more at a place")
+    floor: Eaches = Field(0, description="the first units at a place, before shares")
+    buffer: Eaches = Field(0, description="withheld at a place for our own delay")
     units_per_sale: Annotated[Eaches, Field(ge=1, le=100_000)] = Field(1, description="what one sale takes")
     weight: Weight | None = Field(
         None, description="its part of a split pool beside the others'; percent is then only a ceiling"
@@ -134,7 +134,9 @@ class ChannelSection(Section):
     priority: Place | None = Field(
         None, description="who keeps the last units of a split pool: its floor, or one sale, comes first"
     )
-    minimum: Eaches = Field(0, description="shown even where less is there, within the pool's overcommit")
+    minimum: Eaches = Field(
+        0, description="shown at a place even where less is there, within the pool's overcommit"
+    )
     cost_oversold: Cost | None = Field(
         None,
         description="what one oversold unit costs; with the next key it tells adaptive pools when to split",
@@ -262,7 +264,10 @@ class LimitsSection(Section):
     half_fails: Annotated[Count, Field(ge=2)] = Field(
         2, description="so many channels and over half of all fail together: it is probably us, no raises"
     )
-    canary_over: Count = Field(100, description="more unexplained changes waiting go in small batches first")
+    canary_over: Count = Field(
+        100,
+        description="more unexplained changes, waiting or gone within window_s, go in small batches first",
+    )
     canary_first: Annotated[Count, Field(ge=1)] = Field(5, description="the first batch, read back before")
     canary_second: Annotated[Count, Field(ge=1)] = Field(
         25, description="the second, read back before the rest"

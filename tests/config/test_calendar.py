@@ -1,7 +1,8 @@
 """Freeze windows: what is closed when, over both changes of daylight saving, and what a configuration may not say."""
 
 import tomllib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -66,10 +67,52 @@ def once(zone: str, start: str, end: str, **more: Any) -> FreezeSection:
         ("Europe/London", "2026-10-25T01:15", "2026-10-25T01:45", "00:15", "01:45"),  # covers both of them
         ("Europe/London", "2026-03-29T00:30", "2026-03-29T03:00", "00:30", "02:00"),
         ("America/New_York", "2026-11-01T01:15", "2026-11-01T01:45", "05:15", "06:45"),
+        # The clock jumps from 01:00 to 02:00, at 01:00 UTC.
+        ("Europe/London", "2026-03-29T01:30", "2026-03-29T03:00", "01:00", "02:00"),
+        ("Europe/London", "2026-03-29T00:30", "2026-03-29T01:30", "00:30", "01:00"),
+        ("Europe/London", "2026-03-29T01:00", "2026-03-29T02:01", "01:00", "01:01"),
+        ("America/New_York", "2026-03-08T01:30", "2026-03-08T02:59:59.5", "06:30", "07:00"),
+        ("Australia/Lord_Howe", "2026-10-04T02:20", "2026-10-04T04:00", "15:30", "17:00"),  # by half an hour
     ],
 )
 def test_dates_are_read_off_the_local_clock(zone: str, start: str, end: str, begins: str, ends: str) -> None:
-    assert opened(once(zone, start, end), start[:10]) == (begins, ends)
+    # Where it is tomorrow already, the UTC day began the evening before.
+    day = str(date.fromisoformat(start[:10]) - timedelta(days=zone.startswith("Australia")))
+    assert opened(once(zone, start, end), day, 24) == (begins, ends)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC"])
+def test_a_window_may_be_open_for_ever(zone: str) -> None:
+    window = once(zone, "0001-01-01T00:00", "9999-12-31T23:59:59")
+    assert covers(window, datetime(2026, 6, 1, tzinfo=UTC))
+
+
+def test_a_window_that_lies_whole_within_what_the_clock_jumps_over_is_never_open() -> None:
+    window = once("Europe/London", "2026-03-29T01:05", "2026-03-29T01:55")
+    midnight = datetime(2026, 3, 29, tzinfo=UTC)
+    assert not any(covers(window, midnight + timedelta(minutes=each)) for each in range(180))
+
+
+@pytest.mark.parametrize(
+    ("zone", "jump", "minutes"),
+    [
+        ("Europe/London", "2026-03-29T01:00", 15),
+        ("America/New_York", "2026-03-08T07:00", 15),
+        ("Australia/Lord_Howe", "2026-10-03T15:30", 10),
+        ("Pacific/Apia", "2011-12-30T10:00", 360),
+    ],
+)
+def test_over_a_jump_of_the_clock_a_window_is_open_while_the_clock_shows_a_time_within_it(
+    zone: str, jump: str, minutes: int
+) -> None:
+    """Half an hour is jumped over, an hour, or a day; where no time comes twice, the clock alone says it."""
+    at, step = datetime.fromisoformat(f"{jump}+00:00"), timedelta(minutes=minutes)
+    last = (at - timedelta(seconds=1)).astimezone(ZoneInfo(zone)).replace(tzinfo=None) + timedelta(seconds=1)
+    for first, end in combinations([last + number * step for number in range(-4, 9)], 2):
+        window = FreezeSection(start=first, end=end, timezone=zone)
+        for moment in (at + number * step for number in range(-6, 7)):
+            shown = moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+            assert covers(window, moment) is (first <= shown < end)
 
 
 def test_windows_that_overlap_are_all_told() -> None:
@@ -134,6 +177,8 @@ DAY = datetime(2026, 11, 27)  # noqa: DTZ001 - a local time, as TOML has it
             {"start": "2026-11-27T00:00:00", "end": "2026-11-28T00:00:00"},
             "(got '2026-11-27T00:00:00'); write a time without quotes",
         ),
+        ({**NIGHT, "cron": "0 0 22 * * FRI"}, "freeze[0].cron: is not a cron expression: write five fields"),
+        ({**NIGHT, "cron": "@daily"}, "freeze[0].cron: is not a cron expression: write five fields"),
         ({**NIGHT, "cron": "61 22 * * *"}, "freeze[0].cron: is not a cron expression: Bad minute"),
         ({**NIGHT, "cron": "0 0 30 2 *"}, "freeze[0].cron: is not a cron expression"),
         ({"cron": "0 22 * * *"}, "freeze[0]: either cron and duration_s, or start and end"),

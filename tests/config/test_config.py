@@ -189,11 +189,12 @@ CLASH = "this place of this store is mapped in channels[0] already"
             "reading of extensiv.expected_skus at Extensiv's limits (got 1800); below it a sound source counts as "
             "dark"),
         (put("extensiv", "base_url", value="http://[::1"), "extensiv.base_url: is not a URL"),
-        (put("extensiv", "base_url", value="127.0.0.1/x"), "extensiv.base_url: '127.0.0.1/x' is not a URL"),
+        (put("extensiv", "base_url", value="127.0.0.1/x"), "extensiv.base_url: is not a URL "
+            "(got '127.0.0.1/x')"),
         (put("extensiv", "base_url", value="https://api.skubana.com"), "extensiv.base_url: environment simulator "
             "speaks to loopback only, not to api.skubana.com"),
         (put("extensiv", "base_url", value="http://shop.example/a"), "extensiv.base_url: http:// is refused off "
-            "loopback; use https://shop.example/a"),
+            "loopback; use https:// (got 'http://shop.example/a')"),
         (put("extensiv", "auth", "client_id", value="ext-id"), "extensiv.auth.client_secret: name a secret; the "
             "other one is named (built-in credentials are for environment simulator)"),
         (put("extensiv", "auth", "token", value="tok"), "extensiv.auth.token: belongs to mode static_token; take it "
@@ -486,9 +487,26 @@ def test_an_order_key_reaches_the_policy_and_is_a_pattern_with_one_group() -> No
             "SHOP-(",
             "is not a regular expression: missing ), unterminated subpattern at position 5 (got 'SHOP-(')",
         ),
+        (
+            "a{99999999999}(b)",
+            "is not a regular expression: the repetition number is too large (got 'a{99999999999}(b)')",
+        ),
     ],
 )
 def test_an_order_key_that_cannot_be_used_is_told(order_key: str, said: str) -> None:
     changed = content()
     changed["channels"][0]["order_key"] = order_key
     assert faults_of(changed) == [f"config.toml: channels[0].order_key: {said}"]
+
+
+def test_an_order_key_that_is_nested_too_deeply_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How deep that is depends on how deep whoever reads the configuration is himself."""
+
+    def deep(_: str) -> object:
+        raise RecursionError("maximum recursion depth exceeded")
+
+    changed = content()
+    changed["channels"][0]["order_key"] = "((a))"
+    monkeypatch.setattr("reconcilerd.config.fields.re.compile", deep)
+    (fault,) = faults_of(changed)
+    assert fault.endswith("order_key: is not a regular expression: nested too deeply (got '((a))')")

@@ -154,6 +154,12 @@ def test_all_faults_of_a_sheet_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_quote_that_is_left_open_swallows_no_row(tmp_path: Path) -> None:
+    """What follows would be one cell of its row, and its rules would be lost without a word."""
+    (said,) = faults(tmp_path, 'sku,pool\nA,"split\nB,split\nC,split\n')
+    assert said.endswith("; a quote may be open above it")
+
+
 def test_the_list_of_faults_has_an_end(tmp_path: Path) -> None:
     told = faults(tmp_path, "sku\n" + " ,\n" * 70)
     assert len(told) == 51

@@ -18,6 +18,8 @@ from reconcilerd.errors import ConfigFault
 from tests.config.test_config import content, elsewhere, faults_of
 
 WORD = "swordfish-1"
+UNKNOWN = "albatross-7"
+"""Never made a secret here: no process that holds it would show it anyway."""
 
 
 def answer(name: str, env: dict[str, str] | None = None) -> str:
@@ -128,6 +130,11 @@ LITERALS = [
     "xoxb-123-456",
     "9f8e7d6c5b4a39281706f5e4d3c2b1a0",
     "a8Kd02mXq71LpZr4Tn6Wy9Bs",
+    "tok_9f8e7d6c5b4a39281706f5e4d3c2b1a0",
+    "f47ac10b-58cc-4372-a567-0e02b2c3d479",
+    "F47AC10B-58CC-4372-A567-0E02B2C3D479",
+    "9bd4e1c2-58cc-4372-a567-0e02b2c3d479",
+    "token-f47ac10b-58cc-4372-a567-0e02b2c3d479",
     "https://hooks.slack.com/services/T0/B0/abcdef",
     "pa$$word!",
     "two words",
@@ -153,7 +160,16 @@ def test_a_secret_written_into_the_file_is_refused_and_not_repeated(literal: str
 
 
 @pytest.mark.parametrize(
-    "name", ["extensiv-client-secret", "extensiv_client_secret", "file:/run/x", "env:A_1", "K2"]
+    "name",
+    [
+        "extensiv-client-secret",
+        "extensiv_client_secret",
+        "the-client-secret-of-extensiv-since-20261001",
+        "deadbeef-cafe-f00d",
+        "file:/run/f47ac10b-58cc-4372-a567-0e02b2c3d479",
+        "env:A_1",
+        "K2",
+    ],
 )
 def test_a_name_of_a_secret_is_not_taken_for_one(name: str) -> None:
     changed = elsewhere("live")
@@ -164,14 +180,24 @@ def test_a_name_of_a_secret_is_not_taken_for_one(name: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda c: c["extensiv"]["auth"].update(client_secret=[WORD]),
-        lambda c: c["extensiv"]["auth"].update(client_auth=WORD),
-        lambda c: c["extensiv"].update(auth=WORD),
-        lambda c: c.update(extensiv=[{"auth": {"client_secret": WORD}}]),
-        lambda c: c.update(alerts=WORD),
-        lambda c: c["alerts"].update(pagerduty_routing_key=12345678, slack=WORD),
-        lambda c: c["extensiv"].update(base_url=f"https://user:{WORD}@extensiv.example"),
-        lambda c: c["extensiv"].update(base_url=f"http://127.0.0.1/?token={WORD}"),
+        lambda c: c["extensiv"]["auth"].update(client_secret=[UNKNOWN]),
+        lambda c: c["extensiv"]["auth"].update(client_auth=UNKNOWN),
+        lambda c: c["extensiv"].update(auth=UNKNOWN),
+        lambda c: c.update(extensiv=[{"auth": {"client_secret": UNKNOWN}}]),
+        lambda c: c.update(alerts=UNKNOWN),
+        lambda c: c["alerts"].update(pagerduty_routing_key=12345678, slack=UNKNOWN),
+        lambda c: c["extensiv"].update(base_url=f"https://user:{UNKNOWN}@extensiv.example"),
+        lambda c: c["extensiv"].update(base_url=f"http://127.0.0.1/?token={UNKNOWN}"),
+        lambda c: c["extensiv"]["auth"].update(token_url=UNKNOWN),
+        lambda c: c["extensiv"]["auth"].update(token_url=f"http://extensiv.example/{UNKNOWN}"),
+        lambda c: c["channels"][0].update(webhooks=UNKNOWN),
+        lambda c: c["channels"][0].update(webhooks={"secret": 12345678}),
+        lambda c: c["channels"][0].update(webhooks={"secret": [UNKNOWN]}),
+        lambda c: c.update(webhooks=UNKNOWN),
+        lambda c: c.update(web=UNKNOWN),
+        lambda c: c["web"].update(hosts=UNKNOWN),
+        lambda c: c["web"].update(hosts=[f"{UNKNOWN}!"]),
+        lambda c: c["web"].update(listen=UNKNOWN),
     ],
 )
 def test_no_fault_shows_what_may_be_a_secret_not_even_in_a_traceback(change: Any) -> None:
@@ -180,7 +206,7 @@ def test_no_fault_shows_what_may_be_a_secret_not_even_in_a_traceback(change: Any
     with pytest.raises(ConfigFault) as caught:
         parse(changed, "config.toml")
     shown = "".join(traceback.format_exception(caught.value))
-    assert WORD not in shown
+    assert UNKNOWN not in shown
     assert "12345678" not in shown
 
 
