@@ -4,6 +4,7 @@ Exit code 0 with all of them, else 1, and the lines that no test reaches. Of wha
 few examples count, always the same: a branch that only luck takes has no test.
 """
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -29,4 +30,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m tests.branches", description=__doc__, allow_abbrev=False
+    ).parse_args()
     sys.exit(main())

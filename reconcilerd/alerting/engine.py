@@ -38,6 +38,7 @@ from reconcilerd.domain.alerts import (
     silenced_by,
     turns_at,
 )
+from reconcilerd.domain.clocks import silent_by
 from reconcilerd.domain.facts import AlertChanged, AlertStage, AlertTold, PastEpisode, SilenceSet, Transition
 from reconcilerd.domain.names import Instant, after
 from reconcilerd.errors import ReconcilerdError
@@ -113,13 +114,15 @@ class Engine:
         silences: Iterable[SilenceSet] = (),
         chance: Random | None = None,
     ) -> None:
-        """``standing``, ``told``, ``silences``: what the ledger holds of each."""
+        """``standing``, ``told``, ``silences``: what the ledger holds of each, whatever the clock was then."""
+        standing, told, silences = tuple(standing), tuple(told), tuple(silences)
         self._receivers = {each.name: each for each in receivers}
         self._journal = journal
         self._clock = clock
         self._chance = chance or Random(0)
         self._known: dict[str, Known] = {each.key: known_of(each) for each in standing}
         self._silences = {each.id: each for each in silences}
+        self._moved: list[SilenceSet] = []
         self._told: dict[str, dict[str, AlertTold]] = {}
         self._remember(told)
         self._news = {name: anyio.Event() for name in self._receivers}
@@ -130,6 +133,11 @@ class Engine:
             {(name, result): 0 for name in self._receivers for result in ("ok", "failed", "refused")}
         )
         """How often each receiver was told something, by what came of it."""
+        newest = max((each.as_of for each in (*standing, *told, *silences)), default=None)
+        if newest is not None and newest > (now := clock()):
+            self._count_from(now)
+            # Of one that was set before the new now nobody can tell whether it was shortened already.
+            self._shorten([each for each in silences if each.at > now], now, newest)
 
     def _remember(self, told: Iterable[AlertTold]) -> None:
         """What each receiver has heard: as it is in memory already, else as the ledger has it."""
@@ -137,7 +145,9 @@ class Engine:
         self._told = {name: heard if heard is not None else {} for name, heard in kept.items()}
         for each in told:
             if each.receiver in kept and kept[each.receiver] is None and each.key in self._known:
-                self._told[each.receiver][each.key] = heard_of(each, self._known[each.key])
+                last = heard_of(each, self._known[each.key])
+                # The ledger has what was told by a clock that was set back since as it was.
+                self._told[each.receiver][each.key] = replace(last, at=min(last.at, self._clock()))
         for heard in self._told.values():
             # A receiver that refused may have been set right since.
             for key in [k for k, each in heard.items() if each.transition is Transition.REFUSED]:
@@ -231,6 +241,34 @@ class Engine:
         self._silences[silence.id] = silence
         await self._journal([silence])
         self._wake()
+
+    def turn_back(self, before: Instant) -> None:
+        """The clock went back, and had come to ``before``: nobody waits until moments from before have come again.
+
+        What was told, and since when anything is so, counts as of now. A silence holds for what was left of it.
+        """
+        now = self._clock()
+        self._count_from(now)
+        self._shorten(list(self._silences.values()), now, before)
+        self._wake()
+        self._turn.set()
+
+    def _count_from(self, now: Instant) -> None:
+        self._known = {key: each.turned_back(now) for key, each in self._known.items()}
+        for heard in self._told.values():
+            heard.update({key: replace(each, at=min(each.at, now)) for key, each in heard.items()})
+
+    def _shorten(self, silences: Iterable[SilenceSet], now: Instant, before: Instant) -> None:
+        for old in silences:
+            new = silent_by(old, now, before)
+            if new != old:
+                self._silences[old.id] = new
+                self._moved.append(new)
+
+    def moved(self) -> list[SilenceSet]:
+        """Silences that end otherwise since the clock went back and this was asked last, for the ledger."""
+        moved, self._moved = self._moved, []
+        return moved
 
     async def resend(self, keys: Iterable[str] | None = None) -> list[str]:
         """Tell every receiver again of these open alerts (all, if None); their keys."""

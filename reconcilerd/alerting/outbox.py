@@ -7,7 +7,7 @@ What belongs together goes in one message, and no group is told more often than 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconcilerd.domain.alerts import Episode, as_bad
+from reconcilerd.domain.alerts import Episode, as_bad, turned_back
 from reconcilerd.domain.facts import AlertChanged, AlertStage, AlertTold, PastEpisode, Transition
 from reconcilerd.domain.names import Instant, after
 
@@ -49,6 +49,14 @@ class Known:
 
     def with_past(self, kept: Iterable[PastEpisode]) -> "Known":
         return replace(self, past=tuple(kept)[-MAX_PAST:])
+
+    def turned_back(self, now: Instant) -> "Known":
+        """By a clock that was set back to ``now``."""
+        past = (
+            replace(one, began=min(one.began, now), fired=min(one.fired, now), ended=min(one.ended, now))
+            for one in self.past
+        )
+        return Known(turned_back(self.now, now), tuple(past))
 
 
 def known_of(fact: AlertChanged) -> Known:

@@ -23,7 +23,7 @@ from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.record import decide
 from reconcilerd.domain.survey import position_of, weather_of
 from reconcilerd.errors import LedgerFault
-from reconcilerd.ledger.copies import Inspected, inspect
+from reconcilerd.ledger.copies import NOTHING_YET, Inspected, inspect
 from reconcilerd.ledger.reader import open_reader
 
 DAY_MS: Final = 86_400_000
@@ -51,7 +51,7 @@ def plan_against(config: Path, ledger: Path, base: Path | None, output: str | No
         may_be_written(Path(str(output)))
     found = inspect(ledger)
     if found.at is None:
-        raise LedgerFault(f"{ledger}: holds nothing yet; name a copy of one that a daemon has written")
+        raise LedgerFault(f"{ledger}: {NOTHING_YET}")
     policy = _policy(config)
     would = _would(ledger, policy, found.at)
     before = {} if base is None else _would(ledger, _policy(base), found.at)

@@ -1,6 +1,5 @@
 """``backup`` and ``restore``: copies of the ledger, and one of them put back."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,14 @@ from typing import Any
 import click
 
 from reconcilerd.cli import render
+from reconcilerd.cli.exits import no_utf8
 from reconcilerd.cli.options import print_json
 from reconcilerd.cli.wall import now
+from reconcilerd.cli.who import who
 from reconcilerd.cli.wrapping import wrap
 from reconcilerd.config.load import load
 from reconcilerd.domain.names import format_instant
+from reconcilerd.errors import ConfigFault
 from reconcilerd.ledger.backups import Made, Restored, back_up, restore
 from reconcilerd.ledger.copies import Inspected, inspect
 from reconcilerd.ledger.versions import ALL
@@ -20,6 +22,8 @@ from reconcilerd.ledger.versions import ALL
 
 def make_backup(config: Path, to: Path | None, hourly: int, daily: int, *, as_json: bool) -> int:
     """Back the configured ledger up. Raises ConfigFault, LedgerFault."""
+    if why := no_utf8("--to", str(to or "")):
+        raise ConfigFault((why,))  # what was copied could not be written down
     settings, folder = load(config), config.parent
     made = back_up(
         folder / settings.ledger.path, to or folder / settings.ledger.backups, now, hourly=hourly, daily=daily
@@ -39,8 +43,10 @@ def make_backup(config: Path, to: Path | None, hourly: int, daily: int, *, as_js
 
 
 def _made(made: Made) -> dict[str, Any]:
+    told = asdict(made.backup)
+    del told["ledger"]  # a number that tells files apart, and tells a person nothing
     return {
-        **asdict(made.backup),
+        **told,
         "at": format_instant(made.backup.at),
         "removed": list(made.removed),
         "kept": made.kept,
@@ -59,7 +65,7 @@ def restore_backup(
         else:
             _lines(str(file), *_about(found))
         return 0
-    done = restore(file, to or config.parent / load(config).ledger.path, now, replace=replace, by=_who())
+    done = restore(file, to or config.parent / load(config).ledger.path, now, replace=replace, by=who())
     if as_json:
         put = {"file": str(file), "ledger": done.ledger, "replaced": done.replaced}
         print_json({**put, **_what(done.what), "exit_code": 0})
@@ -75,12 +81,6 @@ def restore_backup(
             )
         )
     return 0
-
-
-def _who() -> str:
-    """Who runs this command, and for whom, if sudo says so."""
-    name = os.environ.get("SUDO_USER", "")
-    return f"uid {os.getuid()}" + (f", for {name[:64]}" if name.isprintable() and name else "")
 
 
 def _what(found: Inspected) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """``check-config``: everything a start would check, without starting."""
 
-import shutil
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from reconcilerd.cli.options import print_json
+from reconcilerd.cli.render import columns_of
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
-from reconcilerd.cli.wrapping import wrap
+from reconcilerd.cli.wrapping import fitted, wrap
 from reconcilerd.config.dated import INBOUND_COLUMNS, RESERVE_COLUMNS
 from reconcilerd.config.defaults import describe
 from reconcilerd.config.load import load
@@ -18,6 +19,9 @@ from reconcilerd.config.rules import KEY_COLUMNS, LISTING_COLUMNS, SKU_COLUMNS
 from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.registry import RAILS
 from reconcilerd.domain.verdicts import MEANS
+
+PIPED: Final = 80
+"""The width of what is said of each key where there is no terminal."""
 
 
 def check(path: Path, *, as_json: bool) -> int:
@@ -28,13 +32,13 @@ def check(path: Path, *, as_json: bool) -> int:
         print_json({**_told(path, plan), "notes": notes, "exit_code": 0})
         return 0
     settings, policy = plan.settings, plan.wiring.policy
-    click.echo(
+    _say(
         f"{path}: ok. environment {settings.environment}, mode {settings.limits.mode}, "
         f"{len(settings.channels)} channels, {len(settings.pools)} pools, "
         f"{len(policy.skus) + len(policy.offers)} rules, policy {policy.revision}{_dated(policy)}"
     )
     for note in notes:
-        click.echo(f"note: {note}")
+        _say(f"note: {note}")
     return 0
 
 
@@ -42,7 +46,7 @@ def check_without_secrets(path: Path) -> int:
     """The file and the rules; whether there is a credential for each name is not looked at. Raises ConfigFault."""
     settings = load(path)
     policy = policy_of(settings, path.resolve().parent, now())
-    click.echo(
+    _say(
         f"{path}: ok, secrets not looked for. environment {settings.environment}, mode {settings.limits.mode}, "
         f"{len(settings.channels)} channels, policy {policy.revision}{_dated(policy)}"
     )
@@ -83,10 +87,11 @@ def _dated(policy: Policy) -> str:
 
 def print_defaults() -> int:
     """Every key with its default, its unit or choices, and under it the reason, within the terminal's width."""
-    width = min(100, shutil.get_terminal_size((80, 24)).columns)
+    width = columns_of(sys.stdout) or PIPED
     for row in describe():
         _tell(f"{row.key} = {row.default}", row.unit, row.reason, width)
-    click.echo("\nThe rails, and the key that sets each; a held correction says which:")
+    click.echo()
+    _say("The rails, and the key that sets each; a held correction says which:")
     for rail in RAILS:
         _tell(f"{rail.name}: {rail.key}", "", f"{rail.verdict}: {MEANS[rail.verdict]}", width)
     for title, columns in (
@@ -96,13 +101,20 @@ def print_defaults() -> int:
         ("The columns of the reserves CSV:", RESERVE_COLUMNS),
         ("The columns of the inbound CSV:", INBOUND_COLUMNS),
     ):
-        click.echo(f"\n{title}")
+        click.echo()
+        _say(title)
         for name, (unit, reason) in columns.items():
             _tell(name, unit, reason, width)
     return 0
 
 
 def _tell(what: str, unit: str, reason: str, width: int) -> None:
-    click.echo(what + (f"  ({unit})" if unit else ""))
+    _say(what + (f"  ({unit})" if unit else ""))
     for line in wrap(reason, width - 4):
         click.echo(f"    {line}")
+
+
+def _say(text: str) -> None:
+    """A line, broken where a terminal is narrower."""
+    for line in fitted(text, columns_of(sys.stdout)):
+        click.echo(line)

@@ -1,5 +1,6 @@
 """All commands but ``run``, their options and exit codes. What a command does is imported when it runs."""
 
+import shlex
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -8,13 +9,15 @@ import click
 from reconcilerd.cli import alerts, render
 from reconcilerd.cli.deploying import deploy
 from reconcilerd.cli.examining import completion, config_group, doctor, man, schema
-from reconcilerd.cli.options import Span, channel_option, config_option, json_option, sku_option
+from reconcilerd.cli.options import Span, Units, channel_option, config_option, json_option, sku_option
 from reconcilerd.cli.options import show as _show
 from reconcilerd.cli.pretend import demo, simulate, simulator
 from reconcilerd.cli.program import cli
 from reconcilerd.cli.shift import digest, handover
 from reconcilerd.cli.socket_client import answer
 from reconcilerd.cli.thin import reconcile
+from reconcilerd.cli.wrapping import wrap
+from reconcilerd.domain.visible import visible
 
 P = ParamSpec("P")
 
@@ -98,7 +101,9 @@ def notify_failure(unit: str, over: bool, config: Path) -> int:
     from reconcilerd.cli.last_word import notify_failure as tell
     from reconcilerd.cli.last_word import recovered
 
-    return recovered(config, unit) if over else tell(config, unit)
+    # Whatever it is called, people must hear of it.
+    name = visible(unit)
+    return recovered(config, name) if over else tell(config, name)
 
 
 @cli.command("check-config")
@@ -172,7 +177,12 @@ def monitoring(folder: Path, force: bool) -> int:
 @cli.command()
 @sku_option(required=True, help="A SKU, a listing SKU or a listing id.")
 @channel_option(help="Only this channel.")
-@click.option("--want", metavar="N|+N", help="What would have to change for it to show N units, or N more.")
+@click.option(
+    "--want",
+    type=Units(),
+    metavar="N|+N",
+    help="What would have to change for it to show N units, or N more.",
+)
 @config_option
 @json_option
 def explain(sku: str, channel: str | None, want: str | None, config: Path, as_json: bool) -> int:
@@ -219,7 +229,7 @@ def approve(id_: str, reason: str, zero: bool, config: Path, as_json: bool) -> i
 @config_option
 @json_option
 def freeze(channel: str | None, for_s: float | None, reason: str, config: Path, as_json: bool) -> int:
-    """Stop writing to a channel, or to all."""
+    """Stop writing to a channel, or to all. One that holds longer already stays as it is."""
     request = {"op": "freeze", "channel": channel, "for_s": for_s, "reason": reason}
     return _show(answer(config, request), as_json, _frozen)
 
@@ -268,7 +278,8 @@ def plan(
 ) -> int:
     """What would be written now, to review and to apply within ten minutes.
 
-    Exit code 0: nothing to do; 3: differences; 5: incomplete.
+    Exit code 0: nothing to do; 3: differences; 5: incomplete. With --from a plan that was edited, damaged, or made by a
+    newer version is not shown (exit code 2).
     """
     from reconcilerd.cli.plan import BadFile, make
 
@@ -299,9 +310,10 @@ def plan(
 def apply(file: str, reason: str, config: Path, as_json: bool) -> int:
     """Carry out a plan file ('-': standard input) as it was reviewed.
 
-    It approves what the plan holds for an approval, and no other hold. Refused, and nothing of it begun (exit code 7):
-    a plan that is too old, edited, applied already, of another ledger or policy, or whose inputs have moved. What a
-    store refuses of it after that, as where somebody else wrote meanwhile, is told by listing (exit code 3).
+    It approves what waits in the plan for a person, and is the word that lets those of its corrections go that a
+    changed policy holds; no other hold is released. Refused, and nothing of it begun (exit code 7): a plan that is too
+    old, edited, applied already, of another ledger or policy, or whose inputs have moved. What a store refuses of it
+    after that, as where somebody else wrote meanwhile, is told by listing (exit code 3).
     """
     from reconcilerd.cli.plan import carry_out
 
@@ -522,5 +534,14 @@ def compact(before: str | None, config: Path, as_json: bool) -> int:
 cli.add_command(reconcile)
 
 
-def _frozen(answer: dict[str, Any], _columns: int) -> str:
-    return f"frozen: {', '.join(answer['frozen']) or 'nothing'}"
+def _frozen(answer: dict[str, Any], columns: int) -> str:
+    lines = wrap(f"frozen: {', '.join(answer['frozen']) or 'nothing'}", columns, subsequent_indent="  ")
+    if held := answer.get("freeze"):
+        end = f"until {held['until'] or 'somebody lifts it'}, by {held['by']}: {held['reason']}"
+        since = f"Nothing was changed: {held['channel']} is frozen since {held['at']} already"
+        said = f"{held['channel'] if answer['changed'] else since}: {end}"
+        lines += wrap(said, columns, subsequent_indent="  ")
+        if not answer["changed"]:
+            of = "" if held["channel"] == "all" else f" --channel {shlex.quote(held['channel'])}"
+            lines += wrap(f"To end it sooner: reconcilerd unfreeze{of}", columns, subsequent_indent="  ")
+    return "\n".join(lines)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from reconcilerd.domain.visible import visible
 from reconcilerd.errors import ConfigFault
 
 
@@ -15,15 +16,16 @@ def export_monitoring(folder: Path, *, force: bool) -> int:
         for each in files("reconcilerd.web.monitoring").iterdir()
         if each.is_file() and not each.name.endswith(".py")
     }
-    there = [name for name in sorted(shipped) if (folder / name).exists()]
-    if there and not force:
-        faults = tuple(f"{folder / name}: is there already; --force writes over it" for name in there)
-        raise ConfigFault(faults)
     try:
+        there = [name for name in sorted(shipped) if (folder / name).exists()]
+        if there and not force:
+            raise ConfigFault(
+                tuple(f"{folder / name}: is there already; --force writes over it" for name in there)
+            )
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in sorted(shipped.items()):
             (folder / name).write_bytes(content)
-            click.echo(str(folder / name))
+            click.echo(visible(str(folder / name)))
     except OSError as error:
         raise ConfigFault((f"{folder}: cannot be written: {error.strerror or error}",)) from None
     return 0

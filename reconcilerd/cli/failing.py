@@ -1,14 +1,39 @@
 """How a command ends: what it raises becomes one sentence, or a JSON object for who asked for JSON, and a code."""
 
+import errno
+import os
+import re
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 import click
 
-from reconcilerd.cli.exits import as_error
+from reconcilerd.cli.exits import as_error, complain, no_utf8, unsaid
 from reconcilerd.config.secret import redact
+from reconcilerd.domain.visible import LINES, visible
 from reconcilerd.errors import ConfigFault, Denied, LedgerFault, LedgerLocked, ReconcilerdError
+
+_RIGHTS: Final = "look at the rights of it and of the folders above it, or name another"
+_SPACE: Final = "free space, or name another"
+_ANOTHER: Final = "name another"
+MENDED: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        errno.EACCES: _RIGHTS,
+        errno.EPERM: _RIGHTS,
+        errno.ENAMETOOLONG: "name a shorter one",
+        errno.ELOOP: "its links lead nowhere; name another",
+        errno.ENOTDIR: _ANOTHER,
+        errno.EISDIR: _ANOTHER,
+        errno.EROFS: _ANOTHER,
+        errno.ENOSPC: _SPACE,
+        errno.EDQUOT: _SPACE,
+    }
+)
+"""What a person does about a file that the system will not give: all other errors of the system are bugs of ours."""
+_REST: Final = re.compile(r"\.\.\. and ([0-9]+) more")
+"""How a list of faults ends that was cut."""
 
 
 def code_of(error: ReconcilerdError) -> int:
@@ -45,10 +70,30 @@ def ended(command: Callable[[], Any], *, as_json: bool) -> int:
     except ReconcilerdError as trouble:
         return _told(trouble, as_json=as_json)
     except Exception as bug:
+        found = _no_bug(bug)
+        if found is not None:
+            return _tell(*found, as_json=as_json)
         if not as_json:
             raise
         return _say(f"a bug, {type(bug).__name__}: {bug}; run it without --json to see where", 1)
+    why = unsaid()
+    if why:
+        return _tell(why, 5, as_json=as_json)
     return code if isinstance(code, int) else 0
+
+
+def _no_bug(error: Exception) -> tuple[str, int] | None:
+    """What to say of an error that a person can mend, and its exit code; None for one that nobody but us can."""
+    if isinstance(error, UnicodeEncodeError):
+        why = no_utf8("the text", error.object)
+        return (why, 2) if why else None
+    why = unsaid(error)
+    if why:
+        return why, 5
+    if not isinstance(error, OSError) or error.filename is None or isinstance(error.filename, int):
+        return None
+    do = MENDED.get(error.errno or 0)
+    return None if do is None else (f"{os.fsdecode(error.filename)}: {error.strerror}; {do}", 2)
 
 
 def _told(trouble: ReconcilerdError, *, as_json: bool) -> int:
@@ -56,15 +101,29 @@ def _told(trouble: ReconcilerdError, *, as_json: bool) -> int:
     faults = trouble.faults if isinstance(trouble, ConfigFault) else ()
     if as_json:
         return _say(str(trouble), code, faults)
-    if faults:
-        click.echo(f"reconcilerd: cannot begin, {len(faults)} fault{'s' * (len(faults) > 1)}:", err=True)
-        for fault in faults:
-            click.echo(f"  {fault}", err=True)
-    else:
-        click.echo(f"reconcilerd: {trouble}", err=True)
+    if not faults:
+        return _tell(str(trouble), code, as_json=False)
+    count = _count(faults)
+    head = f"cannot begin, {count} fault{'s' * (count > 1)}:"
+    return _tell("\n  ".join((head, *faults)), code, as_json=False)
+
+
+def _count(faults: Sequence[str]) -> int:
+    """How many there are, also those that are not told one by one."""
+    rest = _REST.fullmatch(faults[-1])
+    return len(faults) if rest is None else len(faults) - 1 + int(rest[1])
+
+
+def _tell(message: str, code: int, *, as_json: bool) -> int:
+    """Why it ends so, in words that fit a terminal, or as JSON."""
+    if as_json:
+        return _say(message, code)
+    from reconcilerd.cli.render import columns_of, refusal
+
+    complain(refusal(visible(message, LINES), columns_of(sys.stderr)))
     return code
 
 
 def _say(message: str, code: int, faults: tuple[str, ...] = ()) -> int:
-    click.echo(as_error(redact(message), code, tuple(map(redact, faults))), err=True)
+    complain(as_error(redact(message), code, tuple(map(redact, faults))))
     return code

@@ -61,7 +61,7 @@ def compact_ledger(config: Path, before: str | None, *, as_json: bool) -> int:
     if before is not None:
         terms = replace(terms, entries_ms=at - _moment(before, Instant(at - looked_at_ms(settings))))
     path = config.parent / settings.ledger.path
-    with Ledger.open(path, clock=now) as ledger:
+    with Ledger.open(path, clock=now, by_date=before is not None) as ledger:
         entries, forgotten, records = anyio.run(_let_go, ledger, at, terms)
         freed = ledger.shrink()
     if as_json:

@@ -34,9 +34,20 @@ def _state(path: Path) -> FileState | None:
     return FileState(stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
 
 
+def stops(stop_file: Path) -> bool:
+    """Whether there is a STOP file. A link to nothing is one, and where nobody may look there may be one."""
+    try:
+        stop_file.lstat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _made(path: Path) -> Instant | None:
     try:
-        return Instant(path.stat().st_mtime_ns // 1_000_000)
+        return Instant(path.lstat().st_mtime_ns // 1_000_000)
     except OSError:
         return None
 

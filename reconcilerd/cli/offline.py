@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import structlog
+from structlog.typing import EventDict
 
 from reconcilerd.alerting.engine import Receiver
 from reconcilerd.alerting.slack import Answer, Post
 from reconcilerd.assemble import Assembled, assemble
 from reconcilerd.cli.receivers import alarms_of, engine_of, receivers_of
 from reconcilerd.cli.wall import now
+from reconcilerd.cli.who import who
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
 from reconcilerd.daemon.alarms import Alarms, try_receivers
@@ -44,6 +47,7 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
             read_document(request["plan"])  # what is damaged is told before anything else is read
         plan = wire(config, calls=_calls(request))
         configure("error", now, redact)
+        structlog.configure(processors=[_only_bugs, *structlog.get_config()["processors"]])
         if request["op"] == "alert_test":
             return anyio.run(_try_receivers, plan, request)
         if any(request.get(each) for each in ("fresh", "apply", "reset")) or request["op"] in WRITES:
@@ -76,6 +80,13 @@ def answer_offline(config: Path, request: dict[str, Any]) -> dict[str, Any]:
         return error(str(trouble), 5)
 
 
+def _only_bugs(_logger: Any, method: str, event: EventDict) -> EventDict:
+    """Drop what the answer tells: rails that trip while it is made are its holds, not lines of a log beside it."""
+    if method == "error" and not event.get("exc_info"):
+        raise structlog.DropEvent
+    return event
+
+
 def _calls(request: dict[str, Any]) -> bool:
     """Whether a system or a receiver is asked or told for it; if not, only the ledger is looked at or written."""
     return request["op"] in CALLS or any(request.get(each) for each in ("fresh", "apply", "send"))
@@ -85,8 +96,8 @@ async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> d
     built = assemble(plan.wiring, _Nowhere(), Nobody(), reader.everything(), plan.recent(reader))
     await _plan_everything(built)
     answers = _answers(built, reader, _alarms(plan, reader, _Nowhere()))
-    answers.reads = False
-    return await answers.answer(request, "the command line")
+    answers.readings.on = False
+    return await answers.answer(request, who())
 
 
 async def _under_lock(plan: Plan, ledger: Ledger, request: dict[str, Any]) -> dict[str, Any]:
@@ -96,9 +107,7 @@ async def _under_lock(plan: Plan, ledger: Ledger, request: dict[str, Any]) -> di
             if request.get("fresh") or request.get("apply"):
                 await _read_what_is_missing(built)
             await _plan_everything(built)
-            return await _answers(built, ledger, _alarms(plan, ledger, writer)).answer(
-                request, "the command line"
-            )
+            return await _answers(built, ledger, _alarms(plan, ledger, writer)).answer(request, who())
         finally:
             with anyio.CancelScope(shield=True):
                 for client in built.clients.values():
@@ -135,7 +144,7 @@ async def _try_receivers(plan: Plan, request: dict[str, Any]) -> dict[str, Any]:
     def make(post: Post) -> list[Receiver]:
         return receivers_of(plan.settings.alerts, plan.alerts, post, now)
 
-    return await try_receivers(make, _posting(plan), request, "the command line", now())
+    return await try_receivers(make, _posting(plan), request, who(), now())
 
 
 def _posting(plan: Plan) -> Post:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -76,9 +77,9 @@ def fail(answer: Mapping[str, Any], *, as_json: bool) -> int:
 
 
 def _refusal(message: str) -> str:
-    from reconcilerd.cli.render import refusal, width
+    from reconcilerd.cli.render import columns_of, refusal
 
-    return refusal(visible(message, LINES), width())
+    return refusal(visible(message, LINES), columns_of(sys.stderr))
 
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -96,3 +97,24 @@ class Span(click.ParamType[float]):
         if found is None or not int(found[1]):
             self.fail(f"{str(value)[:60]!r} is no time; write it like 30m, 2h or 1d", param, ctx)
         return float(found[1]) * UNITS[found[2]]
+
+
+class Units(click.ParamType[str]):
+    """``20``, or ``+5`` for so many more."""
+
+    name = "UNITS"
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Raises UsageError for what is no such number."""
+        from reconcilerd.domain.quantities import MAX_UNITS
+
+        sign = "+" if str(value).startswith("+") else ""
+        digits = str(value).removeprefix("+").lstrip("0")
+        # Python itself refuses to read one of thousands of digits.
+        if not digits.isdecimal() or len(digits) > len(str(MAX_UNITS)) or int(digits) > MAX_UNITS:
+            said = (
+                f"{str(value)[:60]!r} is no number of units from 1 to {MAX_UNITS:,}; write it like 20 or +5"
+            )
+            self.fail(said, param, ctx)
+        return f"{sign}{int(digits)}"

@@ -22,6 +22,7 @@ from reconcilerd.config.secret import Secret
 from reconcilerd.config.settings import AlertsSection
 from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.daemon.answers import Answers
+from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.supervisor import keep_alive
 from reconcilerd.domain.facts import AlertTold
 from reconcilerd.ledger.reader import Reader
@@ -77,6 +78,7 @@ class Outward:
     def start(self, group: TaskGroup, built: Assembled, answers: Answers, why_not: Callable[[], str]) -> None:
         """Run all of it in this group. ``why_not``: why this moment must not count as alive."""
         built.daemon.changed = self.changes.note
+        self.hear_the_clock(built.daemon.desk)
         for name, work in (
             ("alerts", self.engine.run),
             ("changes", self.changes.run),
@@ -84,6 +86,11 @@ class Outward:
             ("slack", partial(self._by_turns, partial(self._hear, built, answers))),
         ):
             group.start_soon(keep_alive, name, work)
+
+    def hear_the_clock(self, desk: Desk) -> None:
+        """Mute nobody because the clock is set back; what ends earlier for it is written down with all else."""
+        desk.on_turned_back.append(lambda _: self.engine.turn_back(desk.went_back_from))
+        desk.moved.append(self.engine.moved)
 
     def is_other(self, plan: Plan) -> bool:
         """Whether a configuration says anything else of it."""

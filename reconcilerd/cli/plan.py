@@ -17,6 +17,10 @@ from reconcilerd.domain.visible import all_visible, visible
 
 MAX_FILE = 30_000_000
 """Bytes; a plan of a hundred thousand corrections is smaller."""
+LONGEST = 19
+"""Digits of the last number that a ledger can give an entry; no number of a plan is larger."""
+NAMED = 40
+"""Characters of a file's name by which one that is half written is known: the whole of it may be as long as any."""
 SCHEMA = "reconcilerd.plan"
 STDIO = "-"
 ANEW = "make a plan with: reconcilerd plan -o NEW.json"
@@ -59,10 +63,23 @@ def make(
 def _again(
     old: str, output: str | None, *, markdown: bool, as_json: bool
 ) -> tuple[dict[str, Any], tuple[str | None, str]]:
-    """A plan that was made before, as if it were new, and what is said of it. Raises BadFile."""
+    """A plan that was made before, as if it were new, and what is said of it. Raises BadFile.
+
+    Whoever reads it takes it for the one that was made: one that ``apply`` would not take for it is not shown.
+    """
+    from reconcilerd.domain.plan_file import BadPlan, read_document
+
     plan = read(old)
     try:
-        told: dict[str, Any] = {"plan": plan, "incomplete": [], "exit_code": 3 if plan["entries"] else 0}
+        genuine = read_document(plan).genuine
+    except BadPlan as bad:
+        raise BadFile(f"{old} could not be applied, and is not shown: {bad}; {ANEW}") from None
+    if not genuine:
+        raise BadFile(f"{old} was edited after it was made: apply refuses it, and it is not shown; {ANEW}")
+    try:
+        unsure = plan.get("incomplete", [])  # a version before this one did not write it down
+        code = 5 if unsure else 3 if plan["entries"] else 0
+        told: dict[str, Any] = {"plan": plan, "incomplete": unsure, "exit_code": code}
         return told, _said(told, output, markdown=markdown, as_json=as_json)
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         # Whoever shows a plan asks more of it than whoever applies it: every word that is printed.
@@ -109,7 +126,12 @@ def read(name: str) -> dict[str, Any]:
     if len(text) > MAX_FILE:
         raise BadFile(f"{name} is too large to be a plan")
     try:
-        value = json.loads(text, object_pairs_hook=_each_key_once)
+        value = json.loads(text, object_pairs_hook=_each_key_once, parse_int=_whole)
+        # What UTF-8 cannot carry can be asked of nobody.
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start : error.end]
+        raise BadFile(f"{name} is damaged: {half!a} in it is no character; {ANEW}") from None
     except (ValueError, RecursionError) as error:
         raise BadFile(f"{name} is damaged, or no plan: {error}; {ANEW}") from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
@@ -127,14 +149,26 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
+def _whole(digits: str) -> int:
+    """A number of a plan. Raises ValueError for one that is longer than any of them."""
+    count = len(digits.lstrip("-"))
+    if count > LONGEST:
+        raise ValueError(f"a number in it has {count:,} digits, and none of a plan more than {LONGEST}")
+    return int(digits)
+
+
 def may_be_written(path: Path) -> None:
     """Only a plan is written over. Raises BadFile."""
-    if not path.exists() and not path.is_symlink():
-        if not path.parent.is_dir():
+    try:
+        there, plain = path.exists() or path.is_symlink(), path.is_file() and not path.is_symlink()
+        if not there and not path.parent.is_dir():
             raise BadFile(f"{path.parent} is no folder")
+    except OSError as error:
+        raise BadFile(f"{path} cannot be written: {error.strerror}") from None
+    if not there:
         return
     ours = False
-    if path.is_file() and not path.is_symlink():
+    if plain:
         with suppress(OSError, ValueError), path.open(encoding="utf-8") as file:
             begin = file.read(200)
             ours = begin.startswith(plan_text.MARK) or f'"schema": "{SCHEMA}"' in begin
@@ -145,7 +179,7 @@ def may_be_written(path: Path) -> None:
 def write(path: Path, text: str) -> None:
     """All of it or nothing. Raises BadFile."""
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:NAMED]}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from reconcilerd.cli.render import number, table, where
+from reconcilerd.cli.render import not_read_back, number, table, where
 from reconcilerd.cli.wrapping import wrap
 from reconcilerd.domain.slot_names import names_of
 from reconcilerd.domain.visible import visible
@@ -13,6 +13,7 @@ MARK = "<!-- reconcilerd.plan -->"
 ROWS = 500
 """Rows of a Markdown table; the file has them all."""
 CELL = 60
+WAYS = {"lower": "-", "raise": "+"}
 Answer = dict[str, Any]
 
 
@@ -50,10 +51,12 @@ def _to(entry: Answer) -> str:
 
 def written(name: str, told: Answer, columns: int, *, markdown: bool) -> str:
     """What was written to a file, and what one does with it."""
+    from reconcilerd.domain.plan_file import WRITTEN
+
     said = told["plan"]
     lines = wrap(f"{name}: {len(said['entries'])} corrections, good until {said['expires_at']}", columns)
     lines += _waits(said, columns)
-    if said["entries"] and not markdown:
+    if not markdown and not WRITTEN.isdisjoint(said["counts"]):
         lines.append(f"Apply: reconcilerd apply {shlex.quote(name)} --reason TEXT")
     return "\n".join([*lines, *_unsure(told, columns), _exit(told["exit_code"])])
 
@@ -155,6 +158,7 @@ def applied(told: Answer, columns: int) -> str:
     lines = [f"Plan {told['id']}"]
     lines += _sent(told["sent"], columns) or ["Nothing was written."]
     lines += _held(told["held"], columns)
+    lines += not_read_back(told, columns)
     if told.get("again"):
         lines += wrap("The plan is not used up: apply it again while it is good.", columns)
     meaning = {
@@ -169,7 +173,8 @@ def _sent(sent: Sequence[Answer], columns: int) -> list[str]:
     lines = []
     for each in sent:
         shows = "" if each["shows"] == each["to"] else f" (shows {number(each['shows'])})"
-        said = f"{where(each)} {each['sku']}  {each['from']} -> {each['to']}  {each['outcome']}{shows}"
+        why = f": {each['detail']}" if each.get("detail") else ""
+        said = f"{where(each)} {each['sku']}  {each['from']} -> {each['to']}  {each['outcome']}{why}{shows}"
         lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     return lines
 
@@ -177,9 +182,14 @@ def _sent(sent: Sequence[Answer], columns: int) -> list[str]:
 def _held(held: Sequence[Answer], columns: int) -> list[str]:
     lines = []
     for each in held:
-        said = f"{where(each)} {each['listing']}  held: {each['why']} ({each['verdict']})"
+        said = f"{where(each)} {_named(each)}  held: {each['why']} ({each['verdict']})"
         lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     return lines
+
+
+def _named(each: Answer) -> str:
+    """The SKU of a listing; its id where it sells none that is known, or an older daemon names none."""
+    return str(each.get("sku") or each["listing"])
 
 
 def reverted(told: Answer, columns: int) -> str:
@@ -193,10 +203,12 @@ def reverted(told: Answer, columns: int) -> str:
         if not told["would"]:
             lines.append("Nothing to put back.")
     else:
-        lines += _sent(told["sent"], columns) or ["Nothing was written."]
+        idle = "Nothing was written." if told["held"] or told["skipped"] else "Nothing to put back."
+        lines += _sent(told["sent"], columns) or [idle]
         lines += _held(told["held"], columns)
+        lines += not_read_back(told, columns)
     for each in told["skipped"]:
-        said = f"{where(each)} {each['listing']}  left alone: {each['why']}"
+        said = f"{where(each)} {_named(each)}  left alone: {each['why']}"
         lines += wrap(said, columns, initial_indent="  ", subsequent_indent="      ")
     verb = "would be left" if "would" in told else "is left"
     goes = told.get("sent") or [each for each in told.get("would", ()) if each["verdict"] == "send"]
@@ -217,10 +229,18 @@ def passes(told: Answer, columns: int) -> str:
 def approved(told: Answer, columns: int) -> str:
     """What was released until when, and what was not."""
     envelope, left = told["envelope"], told["zeros_left"]
-    lines = [f"approved until {envelope['until']}: {_some(envelope['skus'])}"]
+    lines = [f"approved until {envelope['until']}: {_some(_limited(envelope))}"]
     if left:
         lines.append(f"not approved, since they go to zero: {_some(left)}; to approve that too: --zero")
     return "\n".join(line for text in lines for line in wrap(text, columns, subsequent_indent="  "))
+
+
+def _limited(envelope: Answer) -> list[str]:
+    """The SKUs of an approval, each with how far down or up it lets a listing go, where each has its own limits."""
+    return [
+        f"{each['sku']} ({' '.join(f'{way}{each[name]}' for name, way in WAYS.items() if each[name])})"
+        for each in envelope.get("limits", ())
+    ] or list(envelope["skus"])
 
 
 def _some(names: Sequence[str]) -> str:
@@ -231,12 +251,13 @@ def envelopes(told: Answer, columns: int) -> str:
     """Approvals in force, a few lines each."""
     lines = [] if told["envelopes"] else ["No approval is in force."]
     for each in told["envelopes"]:
-        skus = _some(each["skus"])
+        skus = _some(_limited(each))
         up_to = f"{each['direction']}s" if each["direction"] != "both" else "lowers and raises"
+        most = "as many units as it says" if each.get("limits") else f"{each['ceiling']} units"
         state = f"REVOKED {each['revoked']}" if each["revoked"] else f"until {each['until']}"
         lines.append(each["id"])
         for said in (
-            f"{skus}: {up_to} of up to {each['ceiling']} units a listing, {'' if each['zeros'] else 'not '}to zero; "
+            f"{skus}: {up_to} of up to {most} a listing, {'' if each['zeros'] else 'not '}to zero; "
             f"used {each['used']} times",
             f"{state}, by {each['by']}: {each['reason']}",
         ):

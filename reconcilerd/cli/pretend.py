@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from typing_extensions import override
 
 from reconcilerd.cli.options import json_option
@@ -39,7 +40,7 @@ def demo(seconds: int, seed: int, orders: Path | None, as_json: bool) -> int:
     "--faults",
     default="none",
     show_default=True,
-    help="How the vendors' APIs fail: none, mild, hostile; or as simulate takes it.",
+    help="How the vendors' APIs fail: none, mild, hostile; or as simulate takes it; list.",
 )
 @click.option(
     "--demo",
@@ -68,6 +69,10 @@ def simulator(
 
     config.toml fits it as it stands. GET /scene/truth tells what is really so.
     """
+    from reconcilerd.cli.faults import MENU, print_menu
+
+    if faults == MENU:
+        return print_menu(as_json=False)
     from reconcilerd.cli.simulator import serve_simulator
 
     return serve_simulator(port, seed, orders, faults, demo=as_demo, webhooks=webhooks, closed=closed)
@@ -84,11 +89,11 @@ class Moment(click.ParamType[Instant]):
         try:
             at = parse_instant(str(value))
         except (ValueError, OverflowError):
-            at = None
-        if at is None or not "1971" <= format_instant(at)[:4] <= "2100":
             self.fail(
                 f"{str(value)[:60]!r} is no time with a zone; write it like 2026-11-27T08:00:00Z", param, ctx
             )
+        if not "1971" <= format_instant(at)[:4] <= "2100":
+            self.fail(f"{str(value)[:60]!r} is no time from 1971 to 2100", param, ctx)
         return at
 
 
@@ -180,10 +185,15 @@ def simulate(
     """What would this policy have done? The whole daemon against a pretend business, in virtual time."""
     if seed is not None and seeds is not None:
         raise click.UsageError("--seed and --seeds exclude each other")
-    from reconcilerd.cli.simulate import Ask, print_menu, run_simulate
+    source = click.get_current_context().get_parameter_source("channels")
+    if policy is not None and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--channels goes without --policy, which names its own")
+    from reconcilerd.cli.faults import MENU, print_menu
 
-    if faults == "list":
-        return print_menu()
+    if faults == MENU:
+        return print_menu(as_json=as_json)
+    from reconcilerd.cli.simulate import Ask, run_simulate
+
     ask = Ask(days, skus, channels, policy, faults, orders, record, begins)
     return run_simulate(
         ask, list(seeds) if seeds is not None else [1 if seed is None else seed], as_json=as_json

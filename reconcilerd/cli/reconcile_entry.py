@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from reconcilerd.cli import render
-from reconcilerd.cli.exits import EXITS, as_error, error_of, wants_json
+from reconcilerd.cli.exits import EXITS, as_error, complain, error_of, unsaid, wants_json
 from reconcilerd.cli.socket_client import answer
 from reconcilerd.domain.visible import LINES, all_visible, visible
 
@@ -64,13 +64,23 @@ def main(argv: list[str] | None = None) -> int:
     as_json, understood = wants_json(args), parser()
     understood.as_json = as_json
     try:
-        return _run(understood.parse_args(args))
+        code = _run(understood.parse_args(args))
+        return _unsaid(None, as_json=as_json) or code
+    except SystemExit:
+        # After --help, or a usage that nobody understands.
+        code = _unsaid(None, as_json=as_json)
+        if code:
+            return code
+        raise
     except KeyboardInterrupt:
         return _fail("interrupted", 130) if as_json else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as bug:
+        code = _unsaid(bug, as_json=as_json)
+        if code:
+            return code
         if not as_json:
             raise
         return _fail(f"a bug, {type(bug).__name__}: {bug}; run it without --json to see where", 1)
@@ -118,7 +128,7 @@ def _show(args: argparse.Namespace, answer: dict[str, Any]) -> int:
     elif args.json:
         print(error_of(answer), file=sys.stderr)
     else:
-        print(f"reconcile: {visible(str(answer['error']['message']), LINES)}", file=sys.stderr)
+        print(_refusal(str(answer["error"]["message"])), file=sys.stderr)
     return int(answer["exit_code"])
 
 
@@ -126,8 +136,18 @@ def _refuse(args: argparse.Namespace, message: str) -> int:
     return _show(args, {"error": {"message": message}, "exit_code": 2})
 
 
-def _fail(message: str, code: int) -> int:
-    print(as_error(message, code), file=sys.stderr)
+def _refusal(message: str) -> str:
+    return render.refusal(visible(message, LINES), render.columns_of(sys.stderr), "reconcile")
+
+
+def _unsaid(error: Exception | None, *, as_json: bool) -> int:
+    """Say that what was printed did not get out; the exit code, 0 where it did."""
+    why = unsaid(error)
+    return _fail(why, 5, as_json=as_json) if why else 0
+
+
+def _fail(message: str, code: int, *, as_json: bool = True) -> int:
+    complain(as_error(message, code) if as_json else _refusal(message))
     return code
 
 

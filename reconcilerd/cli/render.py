@@ -4,30 +4,51 @@ Standard library only: the thin ``reconcile`` entry prints with it. Numbers stan
 unknown is ``?`` and never 0, a SKU is never cut. At most 100 columns.
 """
 
+import os
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
-from reconcilerd.cli.wrapping import wrap
+from reconcilerd.cli.wrapping import NARROW, fitted, wrap
 from reconcilerd.domain.slot_names import Slot, names_of
 
 WIDEST = 100
+NARROWEST = 40
+LEFT_OF_IT = 8
+"""Characters of a column that is cut, at the least."""
 NAMED = 5
 """Of a list that may be long, so many are named: the rest of the screen must stay in sight."""
 
 
 def width() -> int:
     """Columns to use: the terminal's, at most 100."""
-    return max(40, min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns))
+    return _bounded(shutil.get_terminal_size((WIDEST, 24)).columns)
 
 
-def refusal(message: str, columns: int) -> str:
+def columns_of(stream: TextIO) -> int | None:
+    """Columns of the terminal that a stream is, or that COLUMNS speaks of; None for a file or a pipe.
+
+    What is read there by programs, or searched later, keeps its lines whole.
+    """
+    said = os.environ.get("COLUMNS", "")
+    try:
+        columns = int(said) if said.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return None
+    return _bounded(columns) if columns else None
+
+
+def _bounded(columns: int) -> int:
+    return max(NARROWEST, min(WIDEST, columns))
+
+
+def refusal(message: str, columns: int | None, program: str = "reconcilerd") -> str:
     """Why a command does not do what was asked: lines that fit, each as far in as it was."""
     lines = []
-    for line in f"reconcilerd: {message}".splitlines():
+    for line in f"{program}: {message}".splitlines():
         indent = line[: len(line) - len(line.lstrip())]
-        lines += wrap(line, columns, subsequent_indent=indent + "  ") or [""]
+        lines += fitted(line.lstrip(), columns, indent=indent)
     return "\n".join(lines)
 
 
@@ -40,11 +61,21 @@ def sheets(answer: dict[str, Any], columns: int) -> str:
         parts.append(f"{answer['looked_at']} SKUs looked at, {differ} differ.")
     for each in answer["corrected"]:
         by = "Corrected" if answer["applied"] else "Corrected meanwhile by the daemon"
-        parts.append(f"{by}, and read back: {where(each)} {each['from']} -> {each['to']}")
+        back = "and read back" if each.get("read_back", True) else "not read back yet"
+        parts.append(f"{by}, {back}: {where(each)} {each['from']} -> {each['to']}")
+    parts += not_read_back(answer, columns)
     if answer["applied"] and not answer["corrected"]:
         parts.append("Nothing was written.")
     parts.append(_ending(answer, columns))
     return "\n".join(parts)
+
+
+def not_read_back(answer: Mapping[str, Any], columns: int) -> list[str]:
+    """What could not be read after writes, whatever came of these."""
+    lines = []
+    for why in answer.get("not_read_back", ()):
+        lines += wrap(f"NOT READ BACK: {why}", columns, subsequent_indent="  ", break_long_words=False)
+    return lines
 
 
 def tripped(answer: dict[str, Any], columns: int) -> str:
@@ -256,22 +287,30 @@ def explanation(answer: dict[str, Any], columns: int) -> str:
 def _what_if(told: dict[str, Any], columns: int) -> list[str]:
     """What would have to change, each alone: first what does it, then what cannot."""
     wanted, shows = told["wanted"], told["shows"]
-    if shows >= wanted:
+    if wanted is None:
+        said = "What it shows is unknown, so nobody can say what more than that is: give a number, like --want 20."
+        return wrap(said, columns, initial_indent="  ", subsequent_indent="  ")
+    if shows is not None and shows >= wanted:
         return [f"  It shows {shows}: that is {wanted} or more already."]
     if not told["levers"]:
         return [f"  It is corrected to {wanted} or more as it stands: nothing has to change."]
-    lines = [f"  For {wanted} instead of {shows} any one of these would do:"]
+    instead = f"For {wanted} instead of {_or_unknown(shows)}"
     does = [each for each in told["levers"] if each["by"] is not None]
+    any_would = "any one of these would do" if does else "no change alone would do"
+    lines = wrap(f"{instead} {any_would}:", columns, initial_indent="  ", subsequent_indent="    ")
     for each in does:
         by = f", by {each['by']} {each['unit']}" if each["unit"] else ""
         said = f"{each['what']}{by}: it shows {each['shows']}, {each['then']}"
         lines += wrap(said, columns, initial_indent="    ", subsequent_indent="      ")
-    if not does:
-        lines = [f"  For {wanted} instead of {shows} no change alone would do:"]
     for each in (each for each in told["levers"] if each["by"] is None):
-        said = f"not by {each['what']}: at most {each['shows']} then, {each['then']}"
+        most = "unknown" if each["shows"] is None else f"at most {each['shows']}"
+        said = f"not by {each['what']}: {most} then, {each['then']}"
         lines += wrap(said, columns, initial_indent="    ", subsequent_indent="      ")
     return lines
+
+
+def _or_unknown(shows: int | None) -> str:
+    return "a number that is unknown" if shows is None else str(shows)
 
 
 def history(answer: dict[str, Any], columns: int) -> str:
@@ -322,10 +361,10 @@ def status(answer: dict[str, Any], columns: int) -> str:
     """The few figures of ``status``."""
     from reconcilerd.cli.alert_text import in_status
 
-    lines = [] if answer["daemon"] else ["NO DAEMON RUNS: this is what the ledger holds"]
-    lines.append(f"mode {answer['mode']} · {answer['skus']} SKUs · {answer['at']}")
+    lines = [] if answer["daemon"] else fitted("NO DAEMON RUNS: this is what the ledger holds", columns)
+    lines += fitted(f"mode {answer['mode']} · {answer['skus']} SKUs · {answer['at']}", columns)
     if answer["stopped"]:
-        lines.append("STOPPED: the STOP file is there, nothing is written")
+        lines += fitted("STOPPED: the STOP file is there, nothing is written", columns)
     for each in answer["breaches"]:
         name, what = each["broken"][0]
         said = f"STOPPED: {name} was broken at {each['at']} ({each['subject']}: {what}); reconcilerd breaker list"
@@ -335,9 +374,8 @@ def status(answer: dict[str, Any], columns: int) -> str:
         said = f"FROZEN: {each['channel']}{until}, by {each['by']}: {each['reason']}"
         lines += wrap(said, columns, subsequent_indent="  ")
     for each in answer["freeze_windows"]:
-        lines.append(
-            f"FREEZE WINDOW: {each['channel']}, lets through: {', '.join(each['allow']) or 'nothing'}"
-        )
+        allow = ", ".join(each["allow"]) or "nothing"
+        lines += fitted(f"FREEZE WINDOW: {each['channel']}, lets through: {allow}", columns)
     if answer["tripped"]:
         more = len(answer["tripped"]) - NAMED
         names = [*answer["tripped"][:NAMED], *([f"and {more} more"] if more > 0 else [])]
@@ -354,30 +392,38 @@ def status(answer: dict[str, Any], columns: int) -> str:
         left={0},
     )
     lines += _feeds(answer["feeds"], columns)
-    lines.append(f"exposed units {answer['exposed_units']} · hidden units {answer['hidden_units']}")
+    lines += fitted(
+        f"exposed units {answer['exposed_units']} · hidden units {answer['hidden_units']}", columns
+    )
     for each in (answer["ledger"] or {}).get("warnings", ()):
         lines += wrap(f"LEDGER: {each}", columns, subsequent_indent="  ", break_long_words=False)
     lines += _jobs(answer["jobs"], columns)
     if answer["waiting_for_approval"]:
-        lines.append(
-            f"{answer['waiting_for_approval']} corrections wait: reconcilerd approve {answer['held_plan'] or 'held'}"
-            " --reason ..."
-        )
+        said = f"{answer['waiting_for_approval']} corrections wait:"
+        do = "reconcilerd approve held --reason ..."
+        together = f"{said} {do}"
+        # A command is copied: it has a line of its own before it is broken.
+        lines += [together] if len(together) <= columns else [said, *fitted(do, columns, indent="  ")]
     if answer["findings"]:
-        lines.append("findings: " + ", ".join(f"{k} {v}" for k, v in sorted(answer["findings"].items())))
+        found = ", ".join(f"{k} {v}" for k, v in sorted(answer["findings"].items()))
+        lines += fitted(f"findings: {found}", columns)
     return "\n".join(lines)
 
 
 def _feeds(feeds: Sequence[dict[str, Any]], columns: int) -> list[str]:
     """How old each reading is; what is wrong with one is told whole, since its end says what was answered."""
     rows = [[each["feed"], age(each["age_s"])] for each in feeds]
-    head, *told = table(["feed", "last whole reading"], rows, columns, left={0})
-    lines = [f"{head}  trouble"]
-    for line, each in zip(told, feeds, strict=True):
-        start = f"{line}  "
-        lines += wrap(each["why"], columns, initial_indent=start, subsequent_indent=" " * len(start)) or [
-            line
-        ]
+    head, *told = blocks(["feed", "last whole reading"], rows, columns, left={0})
+    size = max((len(line) for block in told for line in block), default=0) + 2
+    beside = all(len(block) == 1 for block in told) and columns - size >= NARROW
+    lines = [f"{line}  trouble" if beside else line for line in head]
+    for block, each in zip(told, feeds, strict=True):
+        if each["why"] and beside:
+            start = f"{block[0]}  "
+            lines += wrap(each["why"], columns, initial_indent=start, subsequent_indent=" " * len(start))
+        else:
+            lines += block
+            lines += wrap(each["why"], columns, initial_indent="    ", subsequent_indent="    ")
     return lines
 
 
@@ -394,22 +440,42 @@ def _jobs(jobs: Sequence[dict[str, Any]], columns: int) -> list[str]:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left: set[int]) -> list[str]:
-    """Aligned columns, two spaces apart, indented by two. The last column is cut to fit, never the first."""
+    """Aligned columns, two spaces apart, indented by two: see ``blocks`` for what does not fit. ``left``: of words."""
+    return [line for block in blocks(head, rows, columns, left) for line in block]
+
+
+def blocks(
+    head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, left: set[int]
+) -> list[list[str]]:
+    """The lines of the head, then of each row. Columns that do not fit are set closer.
+
+    If they still do not, the last one is cut, never the first; and where it is a number, or hardly anything of it would
+    be left, each row is told below its name instead, without a head: half a number is another one.
+    """
     widths = [max(len(str(row[i])) for row in (head, *rows)) for i in range(len(head))]
-    lines = []
-    for row in (head, *rows):
-        cells = [
-            str(cell).ljust(size) if i in left else str(cell).rjust(size)
-            for i, (cell, size) in enumerate(zip(row, widths, strict=True))
-        ]
-        line = ("  " + "  ".join(cells)).rstrip()
-        lines.append(line if len(line) <= columns else _cut(line, row, columns))
-    return lines
+    for indent, gap in ((2, 2), (0, 1)):
+        lines = [_line(row, widths, left, indent, gap) for row in (head, *rows)]
+        if max(map(len, lines)) <= columns:
+            return [[line] for line in lines]
+    for indent, gap in ((2, 2), (0, 1)):
+        begins = indent + sum(widths[:-1]) + gap * (len(head) - 1)
+        if len(head) - 1 in left and columns - begins >= LEFT_OF_IT:
+            lines = [_line(row, widths, left, indent, gap) for row in (head, *rows)]
+            return [[line if len(line) <= columns else f"{line[: columns - 1]}…"] for line in lines]
+    return [[], *(_folded(head, row, columns) for row in rows)]
 
 
-def _cut(line: str, row: Sequence[str], columns: int) -> str:
-    keep = max(columns, len(str(row[0])) + 2)
-    return line if len(line) <= keep else line[: keep - 1] + "…"
+def _line(row: Sequence[str], widths: Sequence[int], left: set[int], indent: int, gap: int) -> str:
+    cells = [
+        str(cell).ljust(size) if i in left else str(cell).rjust(size)
+        for i, (cell, size) in enumerate(zip(row, widths, strict=True))
+    ]
+    return (" " * indent + (" " * gap).join(cells)).rstrip()
+
+
+def _folded(head: Sequence[str], row: Sequence[str], columns: int) -> list[str]:
+    said = [f"{name} {cell}".strip() for name, cell in zip(head[1:], row[1:], strict=True) if cell]
+    return [f"  {row[0]}", *fitted(", ".join(said), columns, indent="    ", further="    ")]
 
 
 def where(each: Mapping[str, Any]) -> str:

@@ -1,11 +1,13 @@
 """The runbooks that are shipped with the package: one for each kind of alert."""
 
+import sys
 from importlib.resources import files
 
 import click
 
 from reconcilerd.cli import alert_text, render
 from reconcilerd.cli.options import refuse
+from reconcilerd.cli.wrapping import reflowed
 from reconcilerd.config.nearest import nearest
 from reconcilerd.domain.alerts import KINDS
 
@@ -25,5 +27,5 @@ def print_runbook(kind: str | None) -> int:
         close = nearest(kind, KINDS)
         hint = f"; did you mean {close}?" if close is not None else "; reconcilerd runbook lists all"
         return refuse(f"no kind of alert is called {kind[:80]!r}{hint}", 6, as_json=False)
-    click.echo(text_of(kind).rstrip())
+    click.echo(reflowed(text_of(kind).rstrip(), render.columns_of(sys.stdout)))
     return 0

@@ -48,7 +48,7 @@ def handover(told: Answer, columns: int) -> str:
     for title, rows in sections.items():
         lines += section(title, list(rows), columns)
         if title == "HELD" and told["waiting_for_approval"]:
-            how = f"reconcilerd approve {told['held_plan'] or 'held'} --reason TEXT"
+            how = "reconcilerd approve held --reason TEXT"
             lines += wrapped(f"{told['waiting_for_approval']} wait for a person: {how}", columns, "  ")
     return "\n".join(lines)
 

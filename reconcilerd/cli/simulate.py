@@ -2,20 +2,22 @@
 
 import gc
 import shlex
+import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 import click
 
 from reconcilerd.cli.children import end_with_parent
-from reconcilerd.cli.options import print_json
+from reconcilerd.cli.faults import check_script
+from reconcilerd.cli.options import print_json, refuse
 from reconcilerd.cli.render import width
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wrapping import wrap
@@ -26,9 +28,8 @@ from reconcilerd.config.secret import redact
 from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.names import Instant, format_instant
 from reconcilerd.domain.policy import Mode, Policy
-from reconcilerd.domain.visible import visible
 from reconcilerd.errors import ConfigFault
-from reconcilerd.simulator.faults import LEVELS, Script, faults_of, is_record, menu_lines
+from reconcilerd.simulator.faults import faults_of, is_record
 from reconcilerd.simulator.shoppers import Invoice, read_invoices, sells
 from reconcilerd.trial.market import Market, market, no_numbers
 from reconcilerd.trial.run import Outcome, run_trial
@@ -57,7 +58,8 @@ class Ask:
 
 
 def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
-    """Run every seed. Exit code 0 without a violation, else 3.
+    """Run every seed. Exit code 0 without a violation, else 3; 130 where it was interrupted after some were played; 2
+    where the record could not be written at the end.
 
     Raises ConfigFault for a bad policy, orders file or record, and for unknown faults.
     """
@@ -67,59 +69,38 @@ def run_simulate(ask: Ask, seeds: Sequence[int], *, as_json: bool) -> int:
         _open_record(ask.record)
     what = make(seeds[0])
     if "@" in ask.faults:
-        _check_script(script, seeds, {"extensiv", *what.policy.channels})
+        check_script(script, seeds, {"extensiv", *what.policy.channels})
     ask = replace(ask, begins=what.begins)
     if not as_json:
         for line in _told(ask, seeds, what.policy):
             click.echo(line)
     began_s = time.perf_counter()
-    outcomes = []
-    for outcome in _outcomes(ask, make, seeds):
-        outcomes.append(outcome)
-        if not as_json and len(seeds) > 1:
-            click.echo(f"  seed {outcome.seed}: {_one(outcome)}")
+    outcomes, broken_off = list[Outcome](), False
+    try:
+        for outcome in _outcomes(ask, make, seeds):
+            outcomes.append(outcome)
+            if not as_json and len(seeds) > 1:
+                for line in _fit(f"seed {outcome.seed}: {_one(outcome)}", "  "):
+                    click.echo(line)
+    except KeyboardInterrupt:
+        if not outcomes:
+            raise
+        # Hours may lie in what was played.
+        broken_off = True
     result = _result(outcomes, time.perf_counter() - began_s)
     if what.begins != START:
         result["from"] = format_instant(what.begins)
-    if ask.record is not None:
-        _write_record(ask.record, outcomes)
+    unwritten = "" if ask.record is None else _write_record(ask.record, outcomes)
+    code = 2 if unwritten else 130 if broken_off else 3 if result["violations"] else 0
     if as_json:
-        print_json({**result, "exit_code": 3 if result["violations"] else 0})
+        print_json({**result, "exit_code": code})
     else:
+        if broken_off:
+            click.echo(f"Interrupted: {len(outcomes)} of {len(seeds)} seeds were played.")
         for line in _summary(ask, result):
             click.echo(line)
-    return 3 if result["violations"] else 0
-
-
-def print_menu() -> int:
-    """Every fault with what it is and what it strikes, and the levels."""
-    for line in menu_lines():
-        click.echo(line)
-    for level, rates in LEVELS.items():
-        total = f"{sum(rates.values()):.3f} a request" if rates else "nothing"
-        click.echo(f"{level:<22}{len(rates)} of them, {total}")
-    return 0
-
-
-def _check_script(script: Script, seeds: Sequence[int], systems: Set[str]) -> None:
-    """Raises ConfigFault for a record that strikes nothing here: none of these seeds, or systems that are not there.
-
-    A record of many seeds may strike one of them.
-    """
-    told = sorted(script.exactly)
-    if not told:
-        raise ConfigFault(("faults: the record is empty; name one that simulate --record wrote",))
-    played = set(seeds) & script.exactly.keys()
-    if not played:
-        some = ", ".join(map(str, told[:SHOWN])) + (f" and {len(told) - SHOWN} more" * (len(told) > SHOWN))
-        raise ConfigFault((f"faults: the record is of seed {some}; play that: --seed {told[0]}",))
-    struck = {system for seed in played for system, _ in script.exactly[seed]}
-    if struck - systems:
-        names = ", ".join(sorted(visible(each)[:40] for each in struck - systems)[:SHOWN])
-        known = ", ".join(sorted(systems))
-        raise ConfigFault(
-            (f"faults: the record strikes {names}; this business has {known}: play what it was made with",)
-        )
+    # Hours may lie in the figures: they come first, whatever became of the record.
+    return refuse(unwritten, code, as_json=as_json) if unwritten else code
 
 
 def _open_record(path: Path) -> None:
@@ -127,22 +108,23 @@ def _open_record(path: Path) -> None:
 
     Raises ConfigFault, also for a file that is there and is no record.
     """
-    if path.is_file() and not is_record(path):
-        raise ConfigFault((f"{path} is there and is no record; it is left as it is, name another file",))
     try:
+        if path.is_file() and not is_record(path):
+            raise ConfigFault((f"{path} is there and is no record; it is left as it is, name another file",))
         with path.open("a", encoding="utf-8"):
             pass
     except OSError as error:
         raise ConfigFault((f"{path}: cannot be written: {error.strerror or error}",)) from error
 
 
-def _write_record(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """Raises ConfigFault where it cannot be written."""
+def _write_record(path: Path, outcomes: Sequence[Outcome]) -> str:
+    """Why it could not be written; empty where it was."""
     lines = [each.line(outcome.seed) for outcome in outcomes for each in outcome.faults if each.request]
     try:
         path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     except OSError as error:
-        raise ConfigFault((f"{path}: cannot be written: {error.strerror or error}",)) from error
+        return f"the record is lost: {path} cannot be written ({error.strerror or error}); name another file"
+    return ""
 
 
 def market_of(ask: Ask) -> Callable[[int], Market]:
@@ -197,7 +179,13 @@ def _outcomes(ask: Ask, make: Callable[[int], Market], seeds: Sequence[int]) -> 
         return
     # Forked with it: neither a policy nor a calendar travels from process to process.
     with ProcessPoolExecutor(mp_context=get_context("fork"), initializer=_keep, initargs=(run,)) as pool:
-        yield from pool.map(_kept, seeds)
+        try:
+            yield from pool.map(_kept, seeds)
+        except BaseException:
+            # Interrupted: a seed that is half played tells nothing, and may take minutes to its end.
+            for child in active_children():
+                child.terminate()
+            raise
 
 
 _RUN: list[Callable[[int], Outcome]] = []
@@ -206,6 +194,8 @@ _RUN: list[Callable[[int], Outcome]] = []
 
 def _keep(run: Callable[[int], Outcome]) -> None:
     end_with_parent()
+    # A terminal interrupts all of them; the parent ends them.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _RUN[:] = [run]
 
 
@@ -239,7 +229,9 @@ class Progress:
 
 def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:
     what = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
-    sells = f"{ask.skus} SKUs on {len(policy.channels)} channels, " + (
+    # A file may sell fewer.
+    most = "up to " if ask.orders else ""
+    sells = f"{most}{ask.skus} SKUs on {len(policy.channels)} channels, " + (
         f"the orders of {ask.orders}" if ask.orders else "visitors by chance"
     )
     how = f"faults {ask.faults}, mode {policy.limits.mode}, policy {ask.config or 'of its own'}."
@@ -272,6 +264,7 @@ def _result(outcomes: Sequence[Outcome], took_s: float) -> dict[str, Any]:
     return {
         "seeds": [each.seed for each in outcomes],
         "simulated_hours": round(hours, 2),
+        "settling_hours": round(sum(each.settling for each in outcomes), 2),
         "hours_per_second": round(hours / took_s, 3),
         "orders": sum(each.orders for each in scores),
         "oversold_units": sum(each.oversold for each in scores),
@@ -301,19 +294,25 @@ def _summary(ask: Ask, result: dict[str, Any]) -> list[str]:
         ("faults that struck", sum(result["faults"].values())),
         ("listings held at the end", sum(result["held"].values())),
     )
-    lines = [_row(*row) for row in rows]
+    lines = [line for row in rows for line in _row(*row)]
     lines += _standing_at_the_end(result)
-    lines.append(_row("violations of invariants", len(result["violations"])))
+    lines += _row("violations of invariants", len(result["violations"]))
     for each in result["violations"][:SHOWN]:
         lines += _fit(f"{each['invariant']}, seed {each['seed']}: {each['what']}", "    ")
     if result["violations"]:
         lines.append(f"  replays exactly: {_again(ask, result['violations'][0]['seed'])}")
-    lines.append(f"  {result['simulated_hours']:g} simulated hours, {result['hours_per_second']:g} a second")
+    lines += _fit(
+        f"{result['simulated_hours']:g} simulated hours of trade, {result['hours_per_second']:g} a second, and "
+        f"{result['settling_hours']:g} to come to rest",
+        "  ",
+    )
     return lines
 
 
-def _row(name: str, number: int) -> str:
-    return f"  {name:<42}{number:>12,}"
+def _row(name: str, number: int) -> list[str]:
+    """A figure in a column of its own, or behind its name where a terminal is too narrow for that."""
+    line = f"  {name:<42}{number:>12,}"
+    return [line] if len(line) <= width() else _fit(f"{name}: {number:,}", "  ")
 
 
 def _standing_at_the_end(result: dict[str, Any]) -> list[str]:

@@ -4,7 +4,6 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import anyio
 import click
@@ -12,6 +11,7 @@ import httpx
 from starlette.routing import Route
 
 from reconcilerd.cli.children import end_with_parent
+from reconcilerd.cli.faults import check_script
 from reconcilerd.cli.wall import now
 from reconcilerd.errors import ConfigFault
 from reconcilerd.simulator.faults import faults_of
@@ -34,12 +34,17 @@ def serve_simulator(
 ) -> int:
     """Serve on loopback. ``webhooks``: the door that the stores post to. ``closed``: nobody comes.
 
-    Raises ConfigFault for a bad orders file, unknown faults, a door that is not on this machine or a taken port.
+    Raises ConfigFault for a bad orders file, unknown faults, a record that would strike nothing, a door that is not on
+    this machine or a taken port.
     """
-    if webhooks is not None and not is_loopback(urlsplit(webhooks).hostname or ""):
-        raise ConfigFault((f"--webhooks {webhooks[:80]}: only to this machine, like http://127.0.0.1:9642",))
+    if webhooks is not None and not _is_a_door(webhooks):
+        raise ConfigFault(
+            (f"--webhooks {webhooks[:80]}: only to this machine, by http, like http://127.0.0.1:9642",)
+        )
     script = faults_of(faults)
     scene = set_scene(seconds, seed, orders, now, plain=not demo)
+    if "@" in faults:
+        check_script(script, [seed], {"extensiv", *scene.business.stores})
     scene.business.faults.rates = script.rates
     scene.business.faults.script = script.of_seed(seed)
     try:
@@ -51,6 +56,16 @@ def serve_simulator(
             raise
         raise ConfigFault((f"port {port}: {_first(taken)}; name another with --port",)) from None
     return 0
+
+
+def _is_a_door(url: str) -> bool:
+    """Whether what is posted there could reach a daemon, and nobody else."""
+    try:
+        said = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    fits = said.port is None or 0 < said.port < 65_536
+    return fits and said.scheme in {"http", "https"} and is_loopback(said.host)
 
 
 def _first(group: BaseExceptionGroup[OSError]) -> str:

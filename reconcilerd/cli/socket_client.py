@@ -13,6 +13,8 @@ from getpass import getuser
 from pathlib import Path
 from typing import Any
 
+from reconcilerd.cli.exits import no_utf8
+
 PATIENCE_S = 600.0
 QUICK_S = 30.0
 QUICK = frozenset(
@@ -22,6 +24,8 @@ QUICK = frozenset(
 """What takes a daemon no time, whatever it holds: one that does not answer these hangs, and somebody waits."""
 AUDIT_S = 6 * 3600.0
 """A whole reading of a large catalogue takes as long as the rate limits have it take."""
+SPOKEN = {"sku": "SKU", "skus": "SKU", "reset": "name"}
+"""What people call a field of a request, where it has another name."""
 DEFAULT = "reconcilerd.sock"
 """As in the settings, which take too long to import here; a test holds the two together."""
 
@@ -79,6 +83,8 @@ def toml_of(config: Path) -> dict[str, Any]:
 
 def answer(config: Path, request: dict[str, Any]) -> dict[str, Any]:
     """From the daemon that a config names; where there is none, from the ledger, under its lock if it is written."""
+    if why := _unspeakable(request):
+        return _error(why, 2)
     path = socket_path(config)
     if path is not None and not _is_missing(path):
         try:
@@ -114,6 +120,17 @@ def ask_daemon(config: Path, request: dict[str, Any], patience_s: float = PATIEN
         return _error(
             f"no daemon answers: {nobody}; start it: systemctl start reconcilerd, or reconcilerd run", 8
         )
+
+
+def _unspeakable(request: dict[str, Any]) -> str:
+    """Why a request can be asked of nobody: some text in it that a command line brought is none."""
+    words = (
+        (name, word)
+        for name, value in request.items()
+        for word in (value if isinstance(value, list) else [value])
+        if isinstance(word, str)
+    )
+    return next((why for name, word in words if (why := no_utf8(SPOKEN.get(name, name), word))), "")
 
 
 def _no_socket(config: Path) -> dict[str, Any]:

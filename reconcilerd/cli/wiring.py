@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 from reconcilerd.assemble import Endpoint, Wiring
-from reconcilerd.cli.machine import around
+from reconcilerd.cli.machine import around, stops
 from reconcilerd.cli.receivers import secrets_of
 from reconcilerd.cli.wall import now
 from reconcilerd.config.calendar import Calendar
@@ -110,7 +111,7 @@ def wire(config: Path, *, strict: bool = False, calls: bool = True) -> Plan:
         paces=paces(settings),
         clock=now,
         transport=network_transport,
-        stop_file=stop_file.exists,
+        stop_file=partial(stops, stop_file),
         seed=now(),
         drain_s=settings.daemon.drain_s,
         drift_after_ms=round(settings.alerts.unresolved_drift_s * 1000),

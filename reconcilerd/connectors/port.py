@@ -2,10 +2,10 @@
 
 A connector yields facts page by page through ``emit`` and returns the ``SweepRead`` that proves, or does not
 prove, completeness. It raises only errors of ``reconcilerd.errors``; rows it cannot read become ``FindingRaised``
-(rejected rows) and are never guessed.
+(rejected rows) and are never guessed. A few of them a complete reading leaves out by name: it says nothing of these.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -50,15 +50,29 @@ def rejected_rows(facts: Iterable[Fact]) -> list[FindingRaised]:
 LAG_MARGIN_MS: Final = 60_000
 """Orders are asked for so far beyond a poll: a replica may lag without a sign, and the next reading asks again."""
 SET_ASIDE: Final = 5
-"""Orders that a reading may leave to a person; more that cannot be read are no longer single bad orders."""
+SET_ASIDE_PERMILLE: Final = 20
+"""So many, or such a part of its rows if that is more, a reading may leave to a person: single bad rows."""
 
 
-def too_many_unreadable(facts: Iterable[Fact]) -> str:
-    """Why a reading of orders is not complete, if more of them than a person can look at cannot be read."""
+def may_set_aside(rows: int) -> int:
+    """How many of its subjects a reading of so many rows may leave to a person, and be complete for the rest."""
+    return max(SET_ASIDE, rows * SET_ASIDE_PERMILLE // 1000)
+
+
+def too_many_unreadable(facts: Iterable[Fact], rows: int) -> str:
+    """Why a reading of so many orders is not complete, if more than a person can look at cannot be read."""
     rejected = rejected_rows(facts)
-    if len(rejected) <= SET_ASIDE:
+    if len(rejected) <= may_set_aside(rows):
         return ""
     return f"{len(rejected)} orders cannot be read, the first is {rejected[0].subject}: {rejected[0].detail}"
+
+
+def too_many_aside(aside: Set[object], known: Iterable[object], rows: int) -> bool:
+    """Whether so much of what is known could not be read that the reading is not complete for the rest either.
+
+    A reading that could read nothing of it is none, however little there is.
+    """
+    return len(aside) > may_set_aside(rows) or (bool(aside) and all(each in aside for each in known))
 
 
 def strangers(known: Iterable[object], met: Collection[object], rows: int, what: str) -> str:

@@ -17,18 +17,20 @@ import anyio.lowlevel
 
 from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.alarms import Alarms
+from reconcilerd.daemon.approvals import Archive
 from reconcilerd.daemon.breakers import matching, release, told, tripped
-from reconcilerd.daemon.consents import ENVELOPE_MS
+from reconcilerd.daemon.consents import ENVELOPE_MS, limits_of, limits_told
 from reconcilerd.daemon.consents import told as half_approved
 from reconcilerd.daemon.counts import Counts
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.daily import Daily
 from reconcilerd.daemon.desk import spelled
 from reconcilerd.daemon.figures import figures
-from reconcilerd.daemon.handover import Handover, Past
+from reconcilerd.daemon.handover import Handover
 from reconcilerd.daemon.naming import told_of
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.plans import Hands, Plans
+from reconcilerd.daemon.readings import Readings
 from reconcilerd.daemon.refusals import NeverRead, UnknownName, channel_among, error
 from reconcilerd.daemon.requests import parse
 from reconcilerd.daemon.turns import steps
@@ -52,6 +54,8 @@ from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError
 from reconcilerd.ledger.standing import standing_of
 
 MAX_FREEZE_MS = 7 * 86_400_000
+LONGEST_REASON = 1_000
+"""A freeze is told by each status until it is lifted, its reason whole."""
 SETTLE_ROUNDS = 5
 SETTLE_S = 10.0
 CATALOGUE = (FeedName("extensiv.products"), FeedName("extensiv.listings"))
@@ -77,7 +81,7 @@ class Answers:
         channels: dict[ChannelName, Channel],
         history: History,
         carry: Callable[[], Awaitable[None]],
-        archive: Past | None = None,
+        archive: Archive | None = None,
         alarms: Alarms | None = None,
         more: Mapping[str, Handler] = MappingProxyType({}),
     ) -> None:
@@ -89,18 +93,15 @@ class Answers:
         self._alarms = alarms
         self._daemon = daemon
         self._desk = daemon.desk
-        self._stock = stock
-        self._channels = channels
         self._history = history
         self._carry = carry
         self._archive = archive
         self.reload: Callable[[], Awaitable[dict[str, Any]]] = _nothing_runs
         """Takes over a changed configuration; a daemon that runs has one."""
-        self.reads = True
-        """Whether it has anything read; what is answered from the ledger alone has no credentials to read by."""
+        self.readings = Readings(self._desk, stock, channels)
         self.prove: Callable[[], Awaitable[str]] = _nothing_to_prove
         """Proves the whole ledger; why it is not what was written, if it is not."""
-        hands = Hands(self._sku, self._read, carry, self._must_be_read)
+        hands = Hands(self._sku, self.readings.read, self.readings.read_back, carry, self._must_be_read)
         self._more = more
         if alarms is not None:
             alarms.half_approved = self._half_approved
@@ -189,10 +190,11 @@ class Answers:
         skus = self._all() if request.get("all") else [self._sku(name) for name in request["skus"]]
         began = self._desk.clock()
         if request.get("fresh") or apply:
-            await self._read(skus)
+            await self.readings.read(skus)
         before = await self._sheets(skus) if apply else None
+        unread: list[str] = []
         if apply:
-            await self._apply(skus)
+            unread = await self._apply(skus)
         elif request.get("fresh"):
             await self._see_through(skus)
         sheets = await self._sheets(skus)
@@ -204,15 +206,17 @@ class Answers:
         if request.get("all"):
             sheets = [s for s in sheets if s["would_do"]]
         held = any(action["verdict"] != Verdict.SEND for s in sheets for action in s["would_do"])
+        code = 7 if apply and held and code == 3 else code or (5 if unread else 0)
         return {
             **heading(self._desk.book, self._desk.clock(), str(self._daemon.rails().mode)),
             "applied": apply,
             "fresh": apply or request.get("fresh", False),
             "corrected": self._corrected(skus, began),
+            "not_read_back": unread,
             "before": before,
             "looked_at": looked_at,
             "skus": sheets,
-            "exit_code": 7 if apply and held and code == 3 else code,
+            "exit_code": code,
         }
 
     async def audit(self, _request: dict[str, Any], by: str) -> dict[str, Any]:
@@ -251,7 +255,12 @@ class Answers:
         """What was written to listings of these SKUs since a moment, by whoever asked for it."""
         tracks = [self._desk.book.slots[slot] for slot in self._slots(skus)]
         return [
-            {**told_of(track.slot, self._desk.book.joins()), "from": done[0], "to": done[1]}
+            {
+                **told_of(track.slot, self._desk.book.joins()),
+                "from": done[0],
+                "to": done[1],
+                "read_back": track.proven,
+            }
             for track in tracks
             if (done := track.done) is not None and done[2] >= since
         ]
@@ -277,17 +286,21 @@ class Answers:
         return {"listings": told, "exit_code": 0}
 
     async def _what_if(self, plan: GroupPlan, slot: SlotKey, want: str) -> dict[str, Any]:
-        """What would have to change for a listing to show so many, or so many more (``+5``). Raises ValueError."""
+        """What would have to change for a listing to show so many, or so many more (``+5``). Raises ValueError.
+
+        More than a number that nobody knows is none: then nothing is ``wanted``.
+        """
         from reconcilerd.domain.counterfactual import what_if
 
-        offer = next(each for each in plan.position.offers if each.slot == slot)
-        shows = offer.current or 0
+        shows = next(each for each in plan.position.offers if each.slot == slot).current
         if not want.removeprefix("+").isdecimal() or not 0 < int(want) <= MAX_UNITS:
             raise ValueError(f"--want takes a number of units, like 20 or +5, not {want!r}")
-        wanted = int(want) + (shows if want.startswith("+") else 0)
+        if shows is None and want.startswith("+"):
+            return {"wanted": None, "shows": None, "levers": []}
+        wanted = int(want) + (shows or 0 if want.startswith("+") else 0)
         rails = self._daemon.windows.onto(self._daemon.rails(), plan.position.at)
         levers = []
-        for each in what_if(plan.position, rails, slot, wanted) if shows < wanted else ():
+        for each in what_if(plan.position, rails, slot, wanted) if shows is None or shows < wanted else ():
             levers.append(asdict(each))
             await anyio.lowlevel.checkpoint()
         return {"wanted": wanted, "shows": shows, "levers": levers}
@@ -355,12 +368,13 @@ class Answers:
             at=now,
             until=after(now, ENVELOPE_MS),
             zeros=zero,
+            limits=limits_of(held),
         )
         await self._desk.take((envelope,), note="approve")
         self._daemon.changed(f"{by} approved {len(envelope.skus)} SKUs under {wanted}", {"why": reason})
         times = {"at": format_instant(envelope.at), "until": format_instant(envelope.until)}
         return {
-            "envelope": {**_plain(envelope), **times},
+            "envelope": {**_plain(envelope), **times, "limits": limits_told(envelope)},
             "zeros_left": [] if zero else sorted(set(zeros)),
             "exit_code": 0,
         }
@@ -371,14 +385,15 @@ class Answers:
         Of a pass only what still differs the same way: an approval outlives what it is for, and would release others.
         """
         known = (f for _, _, f in self._history("plan", "plan", PLANS_BACK)) if _is_id(wanted) else ()
-        plans = [fact for fact in known if isinstance(fact, PlanMade) and fact.id == wanted]
+        plans = [fact for fact in known if isinstance(fact, PlanMade) and wanted in {fact.id, fact.whole}]
         if plans:
             sku_of = self._desk.book.joins().sku_of
             drifts = chain.from_iterable(self._daemon.passes.standing.drifts.values())
             still = {(drift.slot, drift.difference > 0) for drift, _ in drifts}
             return [
                 (sku_of[slot], shown, desired)
-                for slot, shown, desired, verdict in plans[0].held
+                for plan in plans
+                for slot, shown, desired, verdict in plan.held
                 if slot in sku_of and verdict in NEEDS_A_PERSON and (slot, desired > shown) in still
             ]
         held = held_for_a_person(self._daemon.passes.standing)
@@ -388,11 +403,16 @@ class Answers:
         return [(drift.sku, drift.observed, drift.desired) for drift, _ in held]
 
     async def freeze(self, request: dict[str, Any], by: str) -> dict[str, Any]:
-        """Stop writes to a channel, or all, or allow them again."""
-        on = request["op"] == "freeze"
+        """Stop writes to a channel, or all, or allow them again. A freeze that holds longer stays as it is."""
+        on, reason = request["op"] == "freeze", request.get("reason", "").strip()
+        if on and not reason:
+            return error("a freeze needs a reason: --reason TEXT", 2)
+        if len(reason) > LONGEST_REASON:
+            return error(f"--reason takes at most {LONGEST_REASON:,} characters, not {len(reason):,}", 2)
         channel = request.get("channel", "")
         if channel:
             channel_among(self._desk.book.policy.channels, channel)
+        self._desk.look_at_the_clock()
         now = self._desk.clock()
         for_s = request.get("for_s")
         if for_s is not None and for_s * 1000 > MAX_FREEZE_MS:
@@ -401,14 +421,18 @@ class Answers:
             channel,
             on,
             by,
-            request.get("reason", ""),
+            reason,
             now,
             after(now, int(for_s * 1000)) if on and for_s is not None else None,
         )
-        await self._desk.take((fact,), note=request["op"])
+        kept = self._desk.book.words.outlasting(fact) if on else None
+        if kept is None:
+            await self._desk.take((fact,), note=request["op"])
         if not on:
             self._daemon.changed(f"{by} allowed writes to {channel or 'all channels'} again", {})
-        return {"frozen": sorted(name or "all" for name in self._daemon.rails().frozen), "exit_code": 0}
+        holds = {"freeze": _freeze_told(kept or fact), "changed": kept is None} if on else {}
+        frozen = sorted(name or "all" for name in self._daemon.rails().frozen)
+        return {"frozen": frozen, **holds, "exit_code": 0}
 
     async def breaker(self, request: dict[str, Any], by: str) -> dict[str, Any]:
         """What is tripped and holds; with ``reset``, a name, that is released first."""
@@ -476,20 +500,6 @@ class Answers:
         there = (sku async for sku in steps(skus, 1) if sku not in listed or sku in book.joins().slots_of)
         return [sheet_of(book, sku, self._plan(sku)) async for sku in there]
 
-    async def _read(self, skus: list[Sku]) -> None:
-        """Read the stock rows and slots of these SKUs and of all that share their stock."""
-        if not self.reads:
-            return
-        book = self._desk.book
-        components = sorted({component for sku in skus for component, _ in book.uses(sku)})
-        await self._stock.read_stock(components, self._desk.page)
-        joins = book.joins()
-        slots = [slot for sku in joins.sold_from(components) for slot in joins.slots_of.get(sku, ())]
-        for name, channel in self._channels.items():
-            mine: list[SlotKey] = [slot for slot in slots if slot.channel == name]
-            if mine:
-                await channel.read_slots(mine, self._desk.page)
-
     async def _see_through(self, skus: list[Sku]) -> None:
         """A reading may be followed by a correction at once: then that is waited for and read back."""
         slots = self._slots(skus)
@@ -498,10 +508,13 @@ class Answers:
                 return
             with anyio.move_on_after(SETTLE_S):
                 await self._carry()
-            await self._read(skus)
+            await self.readings.read(skus)
 
-    async def _apply(self, skus: list[Sku]) -> None:
-        """Plan, carry out, read back; again while lowers make room for raises, or a zero must be read once more."""
+    async def _apply(self, skus: list[Sku]) -> list[str]:
+        """Plan, carry out, read back; again while lowers make room for raises, or a zero must be read once more.
+
+        Returns what could not be read back, and why: nothing more is planned by what is not known.
+        """
         book = self._desk.book
         groups = {book.joins().groups.of.get(c, c) for sku in skus for c, _ in book.uses(sku)}
         asked = set(self._slots(skus))
@@ -512,10 +525,13 @@ class Answers:
                 # Nobody reads here what others of the group wait for.
                 mine = (e for plan in plans for e in plan.entries if e.slot in asked)
                 if not any(entry.verdict is Verdict.HOLD_CONFIRM for entry in mine):
-                    return
+                    return []
                 # Readings closer together would count as one.
                 await anyio.sleep(book.policy.limits.confirm_gap_ms / 1000)
-            await self._read(skus)
+            unread = await self.readings.read_back(skus)
+            if unread:
+                return unread
+        return []
 
 
 async def _nothing_to_prove() -> str:
@@ -530,6 +546,16 @@ def _only(channel: str, sheet: dict[str, Any]) -> dict[str, Any]:
     """A sheet with the rows of one channel."""
     kept = {key: [row for row in sheet[key] if row["channel"] == channel] for key in ("channels", "would_do")}
     return {**sheet, **kept, "not_read": [name for name in sheet["not_read"] if name == channel]}
+
+
+def _freeze_told(freeze: FreezeSet) -> dict[str, Any]:
+    return {
+        "channel": freeze.channel or "all",
+        "by": freeze.by,
+        "reason": freeze.reason,
+        "at": format_instant(freeze.at),
+        "until": _time(freeze.until),
+    }
 
 
 def _time(at: Instant | None) -> str | None:

@@ -30,6 +30,10 @@ CHECKED: Final = (
 LOOKS_FOR_ROOM: Final = STALE | {Verdict.HOLD_HEADROOM}
 
 
+IN_ITS_TURN = frozenset({"I13", "I20"})
+"""What is still to be written, or hidden, may be so since a moment ago: a hold, a reserve or an order has ended."""
+
+
 def audit_rest(daemon: Daemon, state: Iterable[Fact]) -> tuple[Violation, ...]:
     """A daemon that has nothing left to do. ``state``: what the ledger holds."""
     book, now = daemon.desk.book, daemon.desk.clock()

@@ -12,7 +12,7 @@ from typing import Any
 
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.domain.drift import Drift
-from reconcilerd.domain.facts import ConsentGiven, EnvelopeApproved
+from reconcilerd.domain.facts import ConsentGiven, EnvelopeApproved, Limit
 from reconcilerd.domain.guards import covers
 from reconcilerd.domain.names import Instant, Sku, after, format_instant
 from reconcilerd.domain.verdicts import LATCHED, Verdict
@@ -23,6 +23,23 @@ ENVELOPE_MS = 2 * 3_600_000
 Held = tuple[Drift, Verdict]
 Row = tuple[Sku, str, int, int, Verdict]
 """SKU, listing, what it shows, what it should show, why it waits."""
+
+
+def limits_of(held: Iterable[tuple[Sku, int, int]]) -> tuple[Limit, ...]:
+    """How far the corrections of each SKU go, and an approval of them lets it; ``held``: SKU, what is shown, desired.
+
+    A person has seen these: that one SKU may fall by hundreds says nothing of the others.
+    """
+    limits: dict[Sku, Limit] = {}
+    for sku, shown, desired in held:
+        _, lower, rise = limits.get(sku, (sku, 0, 0))
+        limits[sku] = (sku, max(lower, shown - desired), max(rise, desired - shown))
+    return tuple(sorted(limits.values()))
+
+
+def limits_told(release: EnvelopeApproved) -> list[dict[str, Any]]:
+    """As an answer has them; none of an approval from before each SKU had its own."""
+    return [{"sku": sku, "lower": lower, "raise": rise} for sku, lower, rise in release.limits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,10 @@ class Proposal:
     zeros: tuple[str, ...]
 
     @property
+    def limits(self) -> tuple[Limit, ...]:
+        return limits_of((sku, shows, desired) for sku, _, shows, desired, _ in self.rows)
+
+    @property
     def mark(self) -> str:
         """The same for the same corrections, and for no others."""
         said = json.dumps([self.channel, self.rows, self.zeros]).encode()
@@ -44,8 +65,9 @@ class Proposal:
 
     def mark_of(self, consent: ConsentGiven) -> str:
         """This proposal's mark, if it is what somebody agreed to; else none."""
-        same = (self.skus, self.direction, self.ceiling, self.zeros)
-        return self.mark if same == (consent.skus, consent.direction, consent.ceiling, consent.zeros) else ""
+        same = (self.skus, self.direction, self.ceiling, self.limits, self.zeros)
+        agreed = (consent.skus, consent.direction, consent.ceiling, consent.limits, consent.zeros)
+        return self.mark if same == agreed else ""
 
 
 def proposal_of(
@@ -53,8 +75,8 @@ def proposal_of(
 ) -> Proposal:
     """``shown``: every listing of a SKU, on any channel (its path, what it shows): an approval goes by SKU.
 
-    Among the zeros is each listing that shows no more than the approval lets it fall: what is a small lower now may be
-    one to nothing before the approval is over.
+    Among the zeros is each listing that shows no more than the approval lets its SKU fall: what is a small lower now
+    may be one to nothing before the approval is over.
     """
     mine = [
         (drift, verdict)
@@ -64,8 +86,8 @@ def proposal_of(
     skus = tuple(sorted({drift.sku for drift, _ in mine}))
     ways = {"lower" if drift.difference < 0 else "raise" for drift, _ in mine}
     ceiling = max((abs(drift.difference) for drift, _ in mine), default=0)
-    falling = [(path, value) for sku in skus for path, value in shown(sku)] if "lower" in ways else []
-    zeros = {path for path, value in falling if 0 < value <= ceiling}
+    limits = limits_of((drift.sku, drift.observed, drift.desired) for drift, _ in mine)
+    zeros = {path for sku, lower, _ in limits for path, value in shown(sku) if 0 < value <= lower}
     return Proposal(
         channel=channel,
         rows=tuple(
@@ -85,9 +107,9 @@ def still_means(consent: ConsentGiven, now: Proposal) -> bool:
     """Whether what the first agreed to is still what would be released: fewer and less may be, more may not."""
     mine = [row for row in now.rows if row[0] in consent.skus]
     within = all(
-        abs(desired - shows) <= consent.ceiling
-        and consent.direction in {"both", "lower" if desired < shows else "raise"}
-        for _, _, shows, desired, _ in mine
+        (most := consent.most(sku, "lower" if desired < shows else "raise")) is not None
+        and abs(desired - shows) <= most
+        for sku, _, shows, desired, _ in mine
     )
     to_zero = {path for _, path, shows, desired, _ in mine if desired == 0 < shows}
     return bool(mine) and within and to_zero <= set(consent.zeros)
@@ -156,11 +178,21 @@ class Consents:
             return Said.MOVED
         id_ = f"{channel}-{clock}"
         if not now.zeros:
-            await self._approve(id_, now.skus, now.direction, now.ceiling, by, reason, clock, zeros=False)
+            await self._approve(id_, now, by, reason, clock, zeros=False)
             return Said.APPROVED
         until = after(clock, self._within_ms)
         consent = ConsentGiven(
-            id_, channel, now.skus, now.direction, now.ceiling, now.zeros, by, reason, clock, until
+            id_,
+            channel,
+            now.skus,
+            now.direction,
+            now.ceiling,
+            now.zeros,
+            by,
+            reason,
+            clock,
+            until,
+            now.limits,
         )
         await self._desk.take((consent,), note="consent")
         return Said.WAITS
@@ -171,16 +203,7 @@ class Consents:
         if not still_means(given, now):
             return Said.MOVED
         both = f"{given.by} and {by}"
-        await self._approve(
-            given.id,
-            given.skus,
-            given.direction,
-            given.ceiling,
-            both,
-            reason,
-            clock,
-            zeros=bool(given.zeros),
-        )
+        await self._approve(given.id, given, both, reason, clock, zeros=bool(given.zeros))
         return Said.APPROVED
 
     def _approved(self, now: Proposal, clock: Instant) -> bool:
@@ -204,19 +227,27 @@ class Consents:
     async def _approve(
         self,
         id_: str,
-        skus: tuple[Sku, ...],
-        direction: str,
-        ceiling: int,
+        what: Proposal | ConsentGiven,
         by: str,
         reason: str,
         now: Instant,
         *,
         zeros: bool,
     ) -> None:
-        until = after(now, ENVELOPE_MS)
-        envelope = EnvelopeApproved(id_, skus, direction, ceiling, by, reason, now, until, zeros)
+        envelope = EnvelopeApproved(
+            id=id_,
+            skus=what.skus,
+            direction=what.direction,
+            ceiling=what.ceiling,
+            by=by,
+            reason=reason,
+            at=now,
+            until=after(now, ENVELOPE_MS),
+            zeros=zeros,
+            limits=what.limits,
+        )
         await self._desk.take((envelope,), note="approve")
-        self._changed(f"{by} approved {len(skus)} SKUs under {id_}", {"why": reason})
+        self._changed(f"{by} approved {len(what.skus)} SKUs under {id_}", {"why": reason})
 
     def _shown(self, sku: Sku) -> Iterable[tuple[str, int]]:
         book = self._desk.book

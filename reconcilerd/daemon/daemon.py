@@ -89,6 +89,8 @@ class Daemon:
         self.windows = Windows(limits.window_ms, limits.zeros_window_ms)
         for correction in recent:
             self.windows.spend(correction)
+            if correction.slot in desk.book.slots:
+                desk.book.slots[correction.slot].habits.recall(correction.at, correction.target)
         self.new_id = plugs.new_id
         self.watch = desk.watch
         self.rereads = Rereads()

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconcilerd.daemon.alarms import Alarms
-from reconcilerd.daemon.approvals import Op, Request
+from reconcilerd.daemon.approvals import Archive, Op, Request
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.handover import (
     TOO_LONG,
-    Past,
     deed_told,
     episode_told,
     open_of,
@@ -24,7 +23,7 @@ from reconcilerd.daemon.refusals import error
 from reconcilerd.domain.corrected import ENDS, Corrected, corrected
 from reconcilerd.domain.corrected import TOLD as OF_CORRECTIONS
 from reconcilerd.domain.discrepancies import unmapped_that_sold
-from reconcilerd.domain.facts import AlertChanged, FindingKind, InvariantBroken, RailLatched
+from reconcilerd.domain.facts import AlertChanged, EndsMoved, FindingKind, InvariantBroken, RailLatched
 from reconcilerd.domain.guards import GOES
 from reconcilerd.domain.names import ChannelName, Instant, format_instant
 from reconcilerd.domain.shift import Written, deeds, episodes, lasted
@@ -32,14 +31,16 @@ from reconcilerd.domain.shift import Written, deeds, episodes, lasted
 SCHEMA = "reconcilerd.digest/1"
 DAY_S = 86_400
 MOST_CODES = 100
-KINDS = frozenset(each.kind for each in (*OF_CORRECTIONS, AlertChanged, RailLatched, InvariantBroken))
+KINDS = frozenset(
+    each.kind for each in (*OF_CORRECTIONS, AlertChanged, EndsMoved, RailLatched, InvariantBroken)
+)
 MINUTE_MS = 60_000
 
 
 class Daily:
     """Answers what a person reads in the morning, and has it sent."""
 
-    def __init__(self, daemon: Daemon, archive: Past, alarms: Alarms | None) -> None:
+    def __init__(self, daemon: Daemon, archive: Archive, alarms: Alarms | None) -> None:
         self._daemon = daemon
         self._archive = archive
         self._alarms = alarms
@@ -129,11 +130,11 @@ class Daily:
 
     def _feeds(self, late: Mapping[str, int], now: Instant) -> list[dict[str, Any]]:
         """Each feed that is watched: how old it is, and how long it was too old within the stretch."""
-        sweeps = self._daemon.desk.book.sweeps
+        book = self._daemon.desk.book
         return [
             {
                 "feed": feed,
-                "age_s": (now - sweeps[feed].began) // 1000 if feed in sweeps else None,
+                "age_s": None if (at := book.read_at(feed)) is None else (now - at) // 1000,
                 "limit_s": limit_ms // 1000,
                 # The alert is about the feed, or about all that is read of its system.
                 "late_minutes": _minutes(max(late.get(feed, 0), late.get(feed.partition(".")[0], 0))),

@@ -15,7 +15,8 @@ from reconcilerd.connectors.port import Page
 from reconcilerd.daemon.counts import Counts
 from reconcilerd.daemon.turns import Readers
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import Fact, StockObserved, SweepRead
+from reconcilerd.domain.clocks import by_a_clock_that_went_back, latest
+from reconcilerd.domain.facts import EndsMoved, Fact, StockObserved, SweepRead
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED
 from reconcilerd.domain.names import Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Wants
@@ -80,6 +81,12 @@ class Desk:
         self.changed = 0
         self.turned_back: Instant | None = None
         """When the clock last went back."""
+        self.on_turned_back: list[Callable[[Instant], None]] = []
+        """Told of that moment: whoever counts from moments of its own must not wait until these have come again."""
+        self.went_back_from = Instant(0)
+        """What the clock had come to before."""
+        self.moved: list[Callable[[], Sequence[Fact]]] = [book.words.moved, book.latches.moved]
+        """Asked for what ends otherwise since: it is written down, or a later start would have it hold again."""
         self.broken: str | None = None
         """The last fact that met a bug, and which."""
         self._latest = clock()
@@ -92,18 +99,24 @@ class Desk:
 
     async def take(self, facts: Iterable[Fact], note: str = "") -> None:
         """Fold facts; what is news, and what follows from it, is one ledger entry."""
-        self._look_at_the_clock()
+        self.look_at_the_clock()
         await self.keep(self.fold(facts), note)
 
-    def _look_at_the_clock(self) -> None:
-        """Notice a clock that was set back, before anything is compared by it."""
+    def look_at_the_clock(self) -> None:
+        """Notice a clock that was set back, before anything is compared by it: whoever decides by ages asks first."""
         now = self.clock()
         if now < self._latest - CLOCK_SLACK_MS:
             log.critical(
                 "clock_went_back", by_ms=self._latest - now, do="check the time service of this machine"
             )
-            self.book.turn_back(now)
+            self.went_back_from = self._latest
+            self.book.words.stay_over(now, self._latest)
+            self.book.turn_back(now, self._latest)
             self.turned_back = now
+            self.busy_since = min(self.busy_since, now)
+            self._looked.clear()
+            for told in self.on_turned_back:
+                told(now)
             self.everybody()
         elif now < self._latest:
             return
@@ -114,7 +127,9 @@ class Desk:
         news: list[Fact] = []
         dirty: set[Sku] = set()
         everybody = False
-        for fact in facts:
+        now = self.clock()
+        for read in facts:
+            fact = read if latest(read) <= now + CLOCK_SLACK_MS else by_a_clock_that_went_back(read, now)
             try:
                 taken = self.book.take(fact)
             except Exception as bug:
@@ -138,6 +153,11 @@ class Desk:
 
     async def keep(self, facts: Sequence[Fact], note: str = "") -> None:
         """Make facts durable that are folded already."""
+        # Before them: one of them may be a newer word on the same.
+        if moved := {(each.kind, each.about): each for words in self.moved for each in words()}:
+            with self.watch.step("ledger writer"):
+                ends = EndsMoved(tuple(moved), self.clock())
+                await self._journal.append((ends, *moved.values()), "the clock was set back")
         if facts:
             with self.watch.step("ledger writer"):
                 await self._journal.append(facts, note)
@@ -176,6 +196,7 @@ class Desk:
 
     def ask_again(self) -> None:
         """Look again at every group that asks for a reading: it may never come."""
+        self._asking = dict.fromkeys(self.book.joins().groups.current(self._asking))
         self.mark(tuple(self._asking))
 
     def look_again(self, after_ms: int) -> None:
@@ -216,8 +237,7 @@ class Desk:
         for group in asked:
             del self._dirty[group]
         # What was a group when it was marked may be a part of a larger one by now.
-        groups = self.book.joins().groups.of
-        return list(dict.fromkeys(groups.get(group, group) for group in asked))
+        return self.book.joins().groups.current(asked)
 
     def want(self, wants: Wants) -> None:
         """Ask for targeted readings."""

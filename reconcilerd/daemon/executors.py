@@ -2,8 +2,8 @@
 
 Before each batch it looks once more for a reason not to: a newer reading, or a rule of ours that the write breaks;
 before each call, after all waiting, for the STOP file, a freeze and a broken invariant. Each answer is written down;
-what the channel did not confirm is read again. Where very many changes wait that orders do not explain, they go in
-small batches first, each read back before the next.
+what the channel did not confirm is read again. Where very many changes wait, or went lately, that orders do not
+explain, they go in small batches first, each read back before the next. What orders explain never waits for that.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,10 +12,12 @@ import anyio
 import structlog
 
 from reconcilerd.connectors.port import Channel, WriteAnswer
-from reconcilerd.daemon.canaries import Canaries
+from reconcilerd.daemon.canaries import LOOK_S, Canaries
 from reconcilerd.daemon.desk import Desk, sku_on
+from reconcilerd.daemon.supervisor import ledger_fault
 from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, InvariantBroken, Outcome
 from reconcilerd.domain.invariants import breach_of, check_write
+from reconcilerd.domain.latches import CANARY, latch_name
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.domain.plan import Wants
 from reconcilerd.errors import Denied, LedgerFault, OutcomeUnknown, ReconcilerdError, Refused
@@ -24,6 +26,7 @@ from reconcilerd.transport.progress import heard, idle, rest
 log = structlog.get_logger("reconcilerd.executors")
 
 DENIED_REST_S = 30.0
+NOT_READ_BACK = "a first batch was not read back"
 READ_BACK = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.STALE, Outcome.REFUSED})
 
 
@@ -54,6 +57,7 @@ class Executor:
         self._busy = False
         self._denied = False
         self._rested = anyio.Event()
+        """The one that all wait for; once nothing is queued or under way it is set, and there is another."""
 
     @property
     def idle(self) -> bool:
@@ -62,7 +66,6 @@ class Executor:
     async def drained(self) -> None:
         """Wait until nothing is queued or under way."""
         while not self.idle:
-            self._rested = anyio.Event()
             await self._rested.wait()
 
     @property
@@ -83,29 +86,33 @@ class Executor:
         """Work until cancelled."""
         while True:
             if not self._queue:
-                self._filled = anyio.Event()
-                idle()
-                await self._filled.wait()
+                await self._until_filled()
             heard()
             await self.work_once()
             if self._denied:
                 await rest(DENIED_REST_S)
-                self._denied = False
+
+    async def _until_filled(self) -> None:
+        """Wait for work, but not with reading back: the later it is, the more has sold since."""
+        self._filled = anyio.Event()
+        if self._canaries.unread:
+            with anyio.move_on_after(LOOK_S):
+                await self._filled.wait()
+        else:
+            idle()
+            await self._filled.wait()
 
     async def work_once(self) -> None:
-        """Send one batch of what waits, lowers first; or read back what a large set of changes waits for."""
-        self._busy = True
+        """Send one batch of what waits; or read back what a large set of changes waits for."""
+        self._busy, self._denied = True, False
         try:
-            await self._canaries.read_back()
-            waiting = sorted(self._queue.values(), key=lambda c: (c.target >= c.read, c.at))
-            batch = self._canaries.let_go(waiting)[: self._channel.batch_max]
-            for correction in batch:
-                del self._queue[correction.slot]
+            if self._canaries.unread:
+                await self._read_back()
+                await self._canaries.judge()
+            sent = await self._hand_over(self._canaries.let_go(self._waiting()))
             if self._canaries.stopped:
                 await self._give_up()
-            if batch or self._replaced:
-                await self._canaries.sent(await self._send(batch))
-            elif self._queue:
+            elif self._queue and not sent:
                 await self._canaries.wait()
             if not self._queue:
                 self._canaries.over()
@@ -113,6 +120,45 @@ class Executor:
             self._busy = False
             if self.idle:
                 self._rested.set()
+                self._rested = anyio.Event()
+
+    def _waiting(self) -> list[CorrectionPlanned]:
+        """What is queued: first what orders explain, and of each kind the lowers."""
+        return sorted(self._queue.values(), key=lambda c: (c.unexplained > 0, c.target >= c.read, c.at))
+
+    async def _read_back(self) -> None:
+        """Read what was sent. What orders explain goes meanwhile: a throttled channel keeps a reading for minutes.
+
+        Neither is ended for the other: a reading that is begun anew each time something sells might never end.
+        """
+        read = anyio.Event()
+
+        async def beside() -> None:
+            await self._canaries.read()
+            read.set()
+            self._filled.set()
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(beside)
+                while not read.is_set():
+                    self._filled = anyio.Event()
+                    explained = [each for each in self._waiting() if not each.unexplained]
+                    if not await self._hand_over(explained):
+                        await self._filled.wait()
+        except ExceptionGroup as broke:
+            raise ledger_fault(broke) or broke from None
+
+    async def _hand_over(self, some: Sequence[CorrectionPlanned]) -> bool:
+        """Send one batch of these, and answer what was replaced; whether there was anything to do."""
+        # Credentials that were just refused are left in peace for a while.
+        batch = () if self._denied else some[: self._channel.batch_max]
+        for correction in batch:
+            del self._queue[correction.slot]
+        if not batch and not self._replaced:
+            return False
+        await self._canaries.sent(await self._send(batch))
+        return True
 
     async def _give_up(self) -> None:
         """A first batch was not read back as written: what orders do not explain of the rest is not sent."""
@@ -120,9 +166,7 @@ class Executor:
         for correction in rest:
             del self._queue[correction.slot]
         self._canaries.over()
-        await self._answer(
-            _all(rest, Outcome.NOT_SENT, "a first batch was not read back"), self._desk.clock()
-        )
+        await self._answer(_all(rest, Outcome.NOT_SENT, NOT_READ_BACK), self._desk.clock())
 
     async def _send(self, batch: Sequence[CorrectionPlanned]) -> tuple[WriteAnswer, ...]:
         sent = self._desk.clock()
@@ -191,10 +235,18 @@ class Executor:
         book = self._desk.book
         if correction.released in book.words.revoked:
             return "its approval was revoked"
+        if correction.unexplained and not correction.released and self._latched:
+            return NOT_READ_BACK
         track = book.slots[correction.slot]
-        moved = track.as_of > correction.based_on and track.value != correction.read
+        moved = track.as_of > track.based_on(correction) and track.value != correction.read
         other = track.write is None or track.write.id != correction.id
         return "a newer reading came" if moved or other else None
+
+    @property
+    def _latched(self) -> bool:
+        """Whether a first batch did not take, here or as another plan was on its way, and nobody has looked yet."""
+        latch = self._desk.book.latches.known.get(latch_name(CANARY, self._channel.name))
+        return latch is not None and latch.holds(self._desk.clock())
 
     async def _write(self, fit: Sequence[CorrectionPlanned]) -> tuple[WriteAnswer, ...]:
         try:

@@ -13,7 +13,7 @@ def figures(daemon: Daemon) -> dict[str, Any]:
     """What is written and who stopped it, feeds, channels, exposed and hidden units, jobs and findings."""
     book, now, standing = daemon.desk.book, daemon.desk.clock(), daemon.passes.standing
     rails = daemon.rails()
-    listings, drifts, held = daemon.windows.count(book.slots), Counter[str](), Counter[str]()
+    listings, drifts, held = daemon.windows.count(book), Counter[str](), Counter[str]()
     for (name, _, state, _), number in standing.index.listings.items():
         drifts[name] += number
         held[name] += number if state == "held" else 0
@@ -52,7 +52,7 @@ def figures(daemon: Daemon) -> dict[str, Any]:
             {
                 "feed": feed,
                 "complete": feed in book.sweeps,
-                "age_s": (now - book.sweeps[feed].began) // 1000 if feed in book.sweeps else None,
+                "age_s": None if (at := book.read_at(feed)) is None else (now - at) // 1000,
                 "why": book.tried[feed].why if feed in book.tried else "",
             }
             for feed in sorted({*book.tried, *daemon.feeds})
@@ -70,7 +70,7 @@ def figures(daemon: Daemon) -> dict[str, Any]:
         "exposed_units": standing.exposed.total,
         "hidden_units": standing.hidden.total,
         "waiting_for_approval": len(waiting := standing.index.waiting),
-        "held_plan": latest.id if waiting and (latest := daemon.passes.latest_held) else None,
+        "held_plan": latest.whole if waiting and (latest := daemon.passes.latest_held) else None,
         "jobs": [
             {
                 "job": name,

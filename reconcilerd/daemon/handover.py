@@ -4,9 +4,9 @@ How it stands is asked of the desk; what happened, of the ledger, in small piece
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import anyio.lowlevel
 
@@ -18,6 +18,7 @@ from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.desk import spelled
 from reconcilerd.daemon.passes import held_for_a_person
 from reconcilerd.daemon.refusals import error
+from reconcilerd.domain.facts import EndsMoved
 from reconcilerd.domain.guards import GOES, MEANS
 from reconcilerd.domain.names import Instant, after, format_instant
 from reconcilerd.domain.shift import TOLD, Deed, Episode, Written, deeds, episodes, policies
@@ -27,13 +28,7 @@ LONGEST_S = 31 * 86_400
 SHIFT_S = 8 * 3_600
 SKUS_TOLD = 5
 DEEDS_TOLD = 200
-KINDS = frozenset(each.kind for each in TOLD)
-
-
-class Past(Archive, Protocol):
-    """The ledger's entries, and what was written in a stretch of time."""
-
-    def told_since(self, kinds: Collection[str], at: Instant) -> Iterator[list[Written]]: ...
+KINDS = frozenset(each.kind for each in (*TOLD, EndsMoved))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,7 @@ class Stretch:
     complete: bool
 
 
-def stretch_of(request: Request, now: Instant, archive: Past, usual_s: float) -> Stretch | None:
+def stretch_of(request: Request, now: Instant, archive: Archive, usual_s: float) -> Stretch | None:
     """The stretch that a request asks for; None where it is too long."""
     since_s = request.get("since_s", usual_s)
     if since_s > LONGEST_S:
@@ -57,7 +52,7 @@ def stretch_of(request: Request, now: Instant, archive: Past, usual_s: float) ->
 TOO_LONG = f"--since takes a time up to {LONGEST_S // 86_400} days, like 8h or 3d"
 
 
-async def written_since(archive: Past, kinds: Collection[str], since: Instant) -> list[Written]:
+async def written_since(archive: Archive, kinds: Collection[str], since: Instant) -> list[Written]:
     """All of it, leaving others their turn."""
     found: list[Written] = []
     for piece in archive.told_since(kinds, since):
@@ -69,7 +64,7 @@ async def written_since(archive: Past, kinds: Collection[str], since: Instant) -
 class Handover:
     """Answers what the next one on duty asks."""
 
-    def __init__(self, daemon: Daemon, archive: Past, alarms: Alarms | None, approvals: Approvals) -> None:
+    def __init__(self, daemon: Daemon, archive: Archive, alarms: Alarms | None, approvals: Approvals) -> None:
         self._daemon = daemon
         self._archive = archive
         self._alarms = alarms
@@ -112,7 +107,7 @@ class Handover:
             "stopped": rails.stop,
             "holds": self._holds(),
             "waiting_for_approval": len(waiting),
-            "held_plan": latest.id if waiting and (latest := daemon.passes.latest_held) else None,
+            "held_plan": latest.whole if waiting and (latest := daemon.passes.latest_held) else None,
             "half_approved": half_approved(book.words.half_approved(now)),
             "approvals": (await self._approvals.envelopes({}, by))["envelopes"],
             "pins": (await self._approvals.pins({}, by))["pins"],

@@ -101,7 +101,7 @@ class Health:
         self._feeds = feeds
         self._drift_after_ms = drift_after_ms
         self.began = desk.clock()
-        self._exposed_since: int | None = None
+        self._exposed_since: Instant | None = None
         self._denied: dict[str, dict[str, str]] = {}
         """By system: which of its readings or writes are refused, and why."""
         self._accepted: set[str] = set()
@@ -126,6 +126,20 @@ class Health:
         self._large: dict[str, dict[Sku, LargeOrder]] = {}
         """Large orders that people were told of, by subject: what each takes of each component."""
         passes.announce = self.announce
+        desk.on_turned_back.append(self._turn_back)
+
+    def _turn_back(self, now: Instant) -> None:
+        """The clock went back: what is exposed, and whoever looks no more, is told as late as ever and no later."""
+        self._mirrors_at = min(self._mirrors_at, now)
+        if self._exposed_since is not None:
+            self._exposed_since = min(self._exposed_since, now)
+        if self._looked is not None:
+            self._looked = min(self._looked, now)
+
+    @property
+    def _runs_since(self) -> Instant:
+        """Since when we run, by the clock that goes now."""
+        return self.began if self._desk.turned_back is None else self._desk.turned_back
 
     async def run(self) -> None:
         """Check until cancelled."""
@@ -196,9 +210,11 @@ class Health:
         return ""
 
     def _age(self, feed: FeedName, now: Instant) -> int:
-        """How old (ms) the last complete reading of a feed is; of one never read, how long we run."""
-        read = self._desk.book.sweeps.get(feed)
-        return now - (read.began if read else self.began)
+        """How old (ms) the last complete reading of a feed is; of one never read, how long we run.
+
+        Nor was one read by this clock that was read before it was set back.
+        """
+        return now - (self._desk.book.read_at(feed) or self._runs_since)
 
     async def check(self) -> None:
         """One look at everything."""
@@ -271,7 +287,9 @@ class Health:
         if self.refused(system):
             return None  # it answers; what it says has an alert of its own
         book, feeds = self._desk.book, [each for each in self._feeds if each.partition(".")[0] == system]
-        read = max((book.sweeps[each].ended for each in feeds if each in book.sweeps), default=self.began)
+        read = max(
+            (book.sweeps[each].ended for each in feeds if each in book.sweeps), default=self._runs_since
+        )
         tried = (book.tried[each] for each in feeds if each in book.tried)
         why = next((each.why for each in tried if not each.complete and each.ended > read), None)
         return None if why is None else (read, why)
@@ -280,7 +298,7 @@ class Health:
         """One alert where it is not a system that is not read, but all of them: it has one cause, most likely here."""
         systems = self._systems()
         silent = {system: found for system in systems if (found := self._silent(system))}
-        last = max((read for read, _ in silent.values()), default=self.began)
+        last = max((read for read, _ in silent.values()), default=self._runs_since)
         ago = self._desk.clock() - last
         on = 1 < len(systems) == len(silent) and ago > OFFLINE_AFTER_MS
         text = f"none of {len(systems)} systems is read, the last one was {format_span(ago)} ago: "
@@ -563,10 +581,11 @@ class Health:
         """What met a bug is left out, and everything else goes on: somebody must know."""
         groups, fact = self._passes.broken, self._desk.broken
         told = [f"{group}: {bug}" for group, bug in sorted(groups.items())] + ([fact] if fact else [])
-        text = f"{len(groups)} pool groups cannot be planned{', and facts were left out' if fact else ''}"
+        met = f"{count_of(len(groups), 'pool group')} met a bug"
+        text = f"{met}{', and facts were left out' if fact else ''}"
         details = {
             "what": "; ".join(told)[:500],
-            "do": "report this with the log; these SKUs are not corrected",
+            "do": "report this with the log; these SKUs may not be corrected until it is mended",
         }
         await self._say(bool(told), "bug", "daemon", text, details)
 

@@ -5,10 +5,20 @@ overlook them, and are durable before an executor sees them.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Container, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Container,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
-from typing import TypeVar
+from itertools import count
+from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -16,10 +26,12 @@ import structlog
 
 from reconcilerd import __version__
 from reconcilerd.daemon.awaited import awaited, unread
-from reconcilerd.daemon.desk import Awaits, Desk, sku_on, spelled
+from reconcilerd.daemon.desk import Awaits, Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.exposed import Alarming, alarming
 from reconcilerd.daemon.sums import DriftIndex, Judged, PoolUnits
+from reconcilerd.daemon.supervisor import ledger_fault
+from reconcilerd.daemon.told import Held, Noted, held_of, plan_made, tell, tell_large
 from reconcilerd.daemon.trips import ChangedPolicy, zeros_tripped
 from reconcilerd.daemon.turns import everybody_else
 from reconcilerd.daemon.windows import Windows
@@ -35,7 +47,7 @@ from reconcilerd.domain.facts import (
     RegimeSwitched,
     SlotPinned,
 )
-from reconcilerd.domain.guards import GOES, NEEDS_A_PERSON, SHORT_OF_ALLOWANCE, Rails, Verdict
+from reconcilerd.domain.guards import NEEDS_A_PERSON, SHORT_OF_ALLOWANCE, Rails, Verdict
 from reconcilerd.domain.invariants import breach_of, held_if_broken
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import Entry, GroupPlan, exposure, hidden, make_plan, released_by
@@ -50,13 +62,10 @@ from reconcilerd.transport.progress import heard, idle, rest
 log = structlog.get_logger("reconcilerd.passes")
 
 V = TypeVar("V")
-Held = tuple[SlotKey, int, int, str]
-"""A slot, what it shows, what it should show, and why that waits."""
 
 SLICE_GROUPS = 2_000
 SLICE_MS = 6
 """Whoever asks for a page while everything is planned waits for a slice."""
-MAX_HELD_LISTED = 200
 FEW_ZEROS = 20
 """Of so many groups at most one is taken to be sold out: of fewer, none but those that were short are put in order."""
 MAX_LIVELY = 10
@@ -98,6 +107,12 @@ class Standing:
     _rooms: dict[Sku, Room] = field(default_factory=dict)
     """That of the last plan of each pool group that waits: they are looked at again and again."""
 
+    def turn_back(self, now: Instant) -> None:
+        """The clock went back: what was first seen later than now was seen by now."""
+        self.since = {
+            name: {slot: min(at, now) for slot, at in since.items()} for name, since in self.since.items()
+        }
+
     def regroup(self, groups: Collection[Sku], joined: Container[SlotKey]) -> None:
         """Forget pool groups that are no more: what they were is part of others. ``joined``: slots that sell a SKU."""
         for group in [each for each in self.drifts if each not in groups]:
@@ -109,6 +124,12 @@ class Standing:
             # Where what it sold is gone from the catalogue, no plan will say that its drift has ended.
             for slot in [each for each in since if each not in joined]:
                 del since[slot]
+
+    def let_go(self, sold: Container[Sku]) -> None:
+        """Read no component ahead that nothing on sale takes: no plan will say that it is hungry no more."""
+        for component in [each for each in (*self.hungry, *self.lively) if each not in sold]:
+            self.hungry.pop(component, None)
+            self.lively.pop(component, None)
 
     def put(self, group: Sku, now: tuple[Judged, ...]) -> None:
         """These are the drifts of a pool group now."""
@@ -162,11 +183,12 @@ class Word:
     order: Order
     releases: tuple[EnvelopeApproved, ...] = ()
     facts: tuple[Fact, ...] = ()
-    pin: Callable[[SlotKey], SlotPinned] | None = None
+    pin: Callable[[SlotKey, str], SlotPinned] | None = None
+    """(slot, id of the correction that is to bring its number)."""
 
-    def pins(self, sent: Collection[Entry]) -> list[Fact]:
+    def pins(self, planned: Collection[CorrectionPlanned]) -> list[Fact]:
         """What keeps the daemon from taking back at once what was sent."""
-        return [self.pin(entry.slot) for entry in sent] if self.pin else []
+        return [self.pin(each.slot, each.id) for each in planned] if self.pin else []
 
 
 def _keep(kept: MutableMapping[Sku, V], group: Sku, value: V | None) -> None:
@@ -201,10 +223,10 @@ class Passes:
         self.tracer: Tracer = no_spans
         self.finished = desk.clock()
         """When a pass last came to its end."""
-        self._under_way: list[Instant] = []
+        self._under_way: dict[object, Instant] = {}
         """When each pass that is not at its end yet began: a person's word may have one beside the usual one."""
         self.broken: dict[Sku, str] = {}
-        """Pool groups whose last plan met a bug, and which."""
+        """Pool groups that met a bug when they were last planned, or told of, and which."""
         self.announce: Callable[[Sequence[LargeOrder]], Awaitable[None]] = _tell_nobody
         """Told of large orders before anything is handed over that lowers their channels."""
         self.large_pass: Callable[[Mapping[ChannelName, int]], None] = lambda _sent: None
@@ -217,6 +239,14 @@ class Passes:
         self._looked_in_the_dark = Instant(0)
         self._plans: dict[Sku, GroupPlan] = {}
         """The last plan of each pool group that waits: most looks find what the last one found."""
+        desk.on_turned_back.append(self._turn_back)
+
+    def _turn_back(self, now: Instant) -> None:
+        """The clock went back: nothing that was done or seen is yet to come, or who counts from it would be mute."""
+        self.finished = min(self.finished, now)
+        self._looked_in_the_dark = min(self._looked_in_the_dark, now)
+        self._under_way = {turn: min(began, now) for turn, began in self._under_way.items()}
+        self.standing.turn_back(now)
 
     def _pool_of(self, group: Sku) -> str:
         return self._desk.book.policy.sku_rule(group).pool
@@ -224,7 +254,7 @@ class Passes:
     @property
     def under_way(self) -> Instant | None:
         """When the oldest pass that is not at its end yet began."""
-        return min(self._under_way, default=None)
+        return min(self._under_way.values(), default=None)
 
     @property
     def busy(self) -> bool:
@@ -262,25 +292,38 @@ class Passes:
 
     async def one_pass(self, groups: list[Sku], word: Word | None = None) -> tuple[GroupPlan, ...]:
         """Plan these groups in slices; make intents durable; hand them over. ``word``: as a person ordered."""
-        began = self._desk.clock()
-        self._under_way.append(began)
+        turn = object()
+        self._under_way[turn] = self._desk.clock()
+        left = list(groups)
         try:
             with self.tracer("pass", "internal", {"pass.groups": len(groups)}) as span:
-                plans = await self._one_pass(groups, word)
+                plans = await self._one_pass(left, word)
                 span.set("pass.sent", sum(len(plan.sends) for plan in plans))
                 span.set("pass.drifts", sum(len(plan.drifts) for plan in plans))
+        except Exception:
+            # Nobody else has in hand what it did not come to.
+            self._desk.mark(left)
+            raise
         finally:
-            self._under_way.remove(began)
+            del self._under_way[turn]
         self.finished = self._desk.clock()
         return tuple(plans)
 
     async def _one_pass(self, groups: list[Sku], word: Word | None) -> list[GroupPlan]:
+        """``groups``: each is taken out of it once it was planned."""
         plans: list[GroupPlan] = []
-        self._regroup()
-        self._windows.count(self._desk.book.slots)
+        tied: Groups | None = None
+        whole = ""
+        self._windows.count(self._desk.book)
         if word is None and self._short(groups):
-            groups = await self._worst_first(groups)
+            groups[:] = await self._worst_first(groups)
         while groups:
+            self._desk.look_at_the_clock()
+            self._regroup()
+            if tied is not self._groups:
+                # Others had their turn: what was a group then may be a part of a larger one by now.
+                tied = self._desk.book.joins().groups
+                groups[:] = tied.current(groups)
             began = self._desk.clock()
             done, slice_plans, facts = 0, list[GroupPlan](), list[Fact]()
             weather, rails = weather_of(self._desk.book, began), self._windows.onto(self._rails(), began)
@@ -292,28 +335,27 @@ class Passes:
             for group in groups:
                 done += 1
                 try:
-                    plan, made = self._plan_group(group, weather, rails, word)
+                    plan = self._plan_group(group, weather, rails, word, facts)
                 except Exception as bug:
-                    # One group that meets a bug must not stop the others.
-                    self.broken[group] = f"{type(bug).__name__}: {bug}"
-                    log.exception("group_broke", group=group)
+                    self._broke(bug, group)
+                    rails = self._windows.onto(rails, began)
                     continue
                 self.broken.pop(group, None)
                 rails = plan.rails
                 slice_plans.append(plan)
-                facts.extend(made)
                 if self._desk.clock() - began >= SLICE_MS:
                     break
-            groups = groups[done:]
+            del groups[:done]
             plans.extend(slice_plans)
             self._desk.counts.spent("plan", self._desk.clock() - began)
-            await self._carry(slice_plans, facts, first, word.order if word else None)
+            kept = await self._carry(slice_plans, facts, first, word.order if word else None, whole)
+            whole = whole or kept
             heard()
             if groups:
                 await everybody_else(self._desk.readers)
             else:
                 await anyio.lowlevel.checkpoint()
-        await self.changed_policy.settle()
+        await self.changed_policy.settle(self.broken)
         sent = Counter(entry.slot.channel for plan in plans for entry in plan.sends)
         if sent.total() > self._desk.book.policy.limits.canary_over:
             self.large_pass(sent)
@@ -356,12 +398,17 @@ class Passes:
         if now is not self._groups:
             self._groups = now
             self.standing.regroup(now.members, joins.sku_of)
+            self.standing.let_go(joins.sold_as)
+            kept: MutableMapping[Sku, Any]
+            for kept in (self.broken, self._held):
+                for group in [each for each in kept if not joins.sold_from(now.members.get(each, ()))]:
+                    del kept[group]
             self._plans = {group: plan for group, plan in self._plans.items() if group in now.members}
 
     def _plan_group(
-        self, group: Sku, weather: Weather, rails: Rails, word: Word | None = None
-    ) -> tuple[GroupPlan, list[Fact]]:
-        facts: list[Fact] = []
+        self, group: Sku, weather: Weather, rails: Rails, word: Word | None, facts: list[Fact]
+    ) -> GroupPlan:
+        """One group's plan. What was folded of it is in ``facts`` whatever breaks: it must be kept, and handed over."""
         order = word.order if word else None
         plan = self._plan_of(group, weather, rails, order)
         if plan.position.pool.mode is PoolMode.ADAPTIVE:
@@ -379,11 +426,11 @@ class Passes:
             log.critical("invariant_broken", id=breach.id, group=group, broken=breach.broken)
             facts.extend(self._desk.fold([breach]))
         planned = [self._intent(entry, weather.at, rails) for entry in plan.sends]
-        facts.extend(self._desk.fold(word.pins(plan.sends) if word else ()))
+        facts.extend(self._desk.fold(word.pins(planned) if word else ()))
         facts.extend(self._desk.fold([*planned, *zeros_tripped(plan, self._desk.book.latches)]))
-        self.changed_policy.look(plan)
         for intent in planned:
             self._windows.spend(intent)
+        self.changed_policy.look(plan, order)
         skus = {name for offer in position.offers for name, _ in offer.uses}
         # What is on its way begins and ends to be offered by time alone.
         awaits = awaited(plan)
@@ -397,7 +444,7 @@ class Passes:
         asking = confirming or bool(plan.wants.stock or plan.wants.slots)
         self._desk.wait_for(group, skus, awaits, asking=asking)
         self._desk.want(plan.wants)
-        return plan, facts
+        return plan
 
     def _plan_of(self, group: Sku, weather: Weather, rails: Rails, order: Order | None) -> GroupPlan:
         position = self._surveyor.position(group, weather)
@@ -430,103 +477,80 @@ class Passes:
         )
 
     async def _carry(
-        self, plans: list[GroupPlan], facts: list[Fact], rails: Rails, order: Order | None
-    ) -> None:
-        """``rails``: as they stood before the first of these plans."""
+        self, plans: list[GroupPlan], facts: list[Fact], rails: Rails, order: Order | None, whole: str
+    ) -> str:
+        """Write down what was folded, then hand it over: nobody else would, whatever bug is met in telling of it.
+
+        ``rails``: as they stood before the first of these plans; ``whole``: the id of the pass that they are part of,
+        empty while nothing of it was written down. Returns theirs where it was written down.
+        """
         at = plans[0].position.at if plans else self._desk.clock()
-        verdicts = Counter(entry.verdict for plan in plans for entry in plan.entries)
-        held = [e for plan in plans for e in plan.entries if e.verdict not in GOES]
-        ended = [each for plan in plans for each in self.standing.note(plan)]
-        intents = [fact for fact in facts if isinstance(fact, CorrectionPlanned)]
-        made = PlanMade(
-            self._new_id(),
-            at,
-            sum(len(plan.entries) for plan in plans),
-            tuple(sorted((str(verdict), count) for verdict, count in verdicts.items())),
-            tuple(_held_of(each) for each in held[:MAX_HELD_LISTED]),
-        )
-        anew = [self._held_anew(plan) for plan in plans]
-        news = [bool(each) for each in anew]
-        self._count(anew, ended)
-        if facts or any(news):
-            told = [plan for plan, new in zip(plans, news, strict=True) if new or plan.sends]
+        noted = [self._note(plan) for plan in plans]
+        made = plan_made(self._new_id(), at, noted, whole)
+        told = [each.plan for each in noted if each.anew or each.plan.sends]
+        if facts or told:
             revision = self._desk.book.policy.revision
-            basis = [record(made.id, at, revision, __version__, rails, order, told)] if told else []
+            basis: list[Fact] = []
+            with self._left_out(*(plan.position.group for plan in told)):
+                basis += [record(made.id, at, revision, __version__, rails, order, told)] if told else []
             began = self._desk.clock()
             await self._desk.keep([*facts, made, *basis], note="plan")
             self._desk.counts.spent("record", self._desk.clock() - began)
-            if any(e.verdict in NEEDS_A_PERSON for e in held):
+            if any(entry.verdict in NEEDS_A_PERSON for plan in plans for entry in plan.entries):
                 self.latest_held = made
-        await self._announce(plans)
+        with self._left_out(*(each.plan.position.group for each in noted if each.large)):
+            await self._announce([order for each in noted for order in each.large])
+        intents = [fact for fact in facts if isinstance(fact, CorrectionPlanned)]
         for channel, executor in self._executors.items():
             executor.put([each for each in intents if each.slot.channel == channel])
-        self._tell(plans, made, ended)
+        for each in noted:
+            with self._left_out(each.plan.position.group):
+                tell(self._desk, each)
+        counts, held = self._desk.counts, any(each.anew for each in noted)
+        counts.passes["partial" if self.broken else "held" if held else "ok"] += 1
+        counts.last_pass = self._desk.clock()
+        if made.slots:
+            log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
+        return made.id if facts or told else ""
 
-    async def _announce(self, plans: list[GroupPlan]) -> None:
-        """Large orders that were not there at the last look: logged and told, in the pass that lowers for them."""
-        fresh: list[LargeOrder] = []
-        for plan in plans:
-            group = plan.position.group
+    @contextmanager
+    def _left_out(self, *groups: Sku) -> Iterator[None]:
+        """Go on after a bug that is met in this, and tell whose it was. What the ledger says ends everything."""
+        try:
+            yield
+        except Exception as bug:
+            if ledger_fault(bug) is not None:
+                raise
+            self._broke(bug, *groups)
+
+    def _broke(self, bug: Exception, *groups: Sku) -> None:
+        """One group that meets a bug must not stop the others."""
+        self.broken.update(dict.fromkeys(groups, f"{type(bug).__name__}: {bug}"))
+        log.exception("group_broke", group=next(iter(groups), None), of=len(groups))
+
+    def _note(self, plan: GroupPlan) -> Noted:
+        """Fold a plan into how things stand; what is news of it."""
+        group, noted = plan.position.group, Noted(plan)
+        with self._left_out(group):
+            noted.held = held_of(plan)
+            noted.anew = frozenset(noted.held) - self._held.get(group, frozenset())
+            _keep(self._held, group, frozenset(noted.held))
+            noted.ended = self.standing.note(plan)
             before = {each.identity for each in self.standing.large.get(group, ())}
             now = tuple(large_orders(plan.position, before))
             _keep(self.standing.large, group, now)
-            fresh += [each for each in now if each.identity not in before]
-        for each in fresh:
-            log.warning(
-                "large_order",
-                sku=spelled(self._desk.book, each.component),
-                channel=each.channel,
-                order=each.order,
-                units=each.units,
-                available=each.available,
-            )
-        if fresh:
-            await self.announce(fresh[:MAX_ANNOUNCED])
+            noted.large = tuple(each for each in now if each.identity not in before)
+        return noted
 
-    def _count(self, anew: Sequence[Collection[Held]], ended: Sequence[tuple[SlotKey, int]]) -> None:
-        counts = self._desk.counts
-        for _, _, _, verdict in chain.from_iterable(anew):
-            counts.holds[Verdict(verdict)] += 1
-        for slot, age_ms in ended:
-            counts.cure(slot.channel, age_ms)
-        counts.passes["partial" if self.broken else "held" if any(anew) else "ok"] += 1
-        counts.last_pass = self._desk.clock()
-
-    def _held_anew(self, plan: GroupPlan) -> frozenset[Held]:
-        """What a plan holds that the last one of its group did not."""
-        held = frozenset(_held_of(entry) for entry in plan.entries if entry.verdict not in GOES)
-        before = self._held.pop(plan.position.group, frozenset())
-        if held:
-            self._held[plan.position.group] = held
-        return held - before
-
-    def _tell(self, plans: list[GroupPlan], made: PlanMade, ended: list[tuple[SlotKey, int]]) -> None:
-        book = self._desk.book
-        for entry in (e for plan in plans for e in plan.sends):
-            log.info(
-                "correction_planned",
-                sku=spelled(book, entry.sku),
-                channel=entry.slot.channel,
-                slot=entry.slot.path,
-                shown=entry.current,
-                target=entry.target,
-                cause=entry.cause,
-                because=entry.because,
-            )
-        for slot, age_ms in ended:
-            log.info(
-                "drift_cured", sku=sku_on(book, slot), channel=slot.channel, slot=slot.path, age_ms=age_ms
-            )
-        if made.slots:
-            log.info("pass_done", groups=len(plans), slots=made.slots, **dict(made.verdicts))
+    async def _announce(self, orders: Sequence[LargeOrder]) -> None:
+        """Large orders that were not there at the last look: logged and told, in the pass that lowers for them."""
+        tell_large(self._desk, orders)
+        if orders:
+            await self.announce(orders[:MAX_ANNOUNCED])
 
 
 async def _tell_nobody(orders: Sequence[LargeOrder]) -> None:
     del orders
-
-
-def _held_of(entry: Entry) -> Held:
-    return entry.slot, entry.current, entry.desired, str(entry.verdict)
 
 
 def held_for_a_person(standing: Standing) -> list[Judged]:

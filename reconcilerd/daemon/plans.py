@@ -9,9 +9,11 @@ therefore pinned until a named time: its number stays, unless it is more than th
 Pins are facts: they are listed, survive a restart, and can be lifted.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -19,13 +21,16 @@ import anyio.lowlevel
 
 from reconcilerd.daemon.approvals import Approvals, Archive, Op, Request
 from reconcilerd.daemon.daemon import Daemon
+from reconcilerd.daemon.executors import NOT_READ_BACK
 from reconcilerd.daemon.naming import told_of
 from reconcilerd.daemon.passes import SLICE_MS, Word
 from reconcilerd.daemon.refusals import UnknownName, channel_among, error
 from reconcilerd.daemon.turns import everybody_else
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
+    CorrectionSent,
     EnvelopeApproved,
+    Outcome,
     PlanApplied,
     PlanMade,
     SlotPinned,
@@ -37,10 +42,10 @@ from reconcilerd.domain.plan import Entry, GroupPlan, once_agreed
 from reconcilerd.domain.plan_file import BadPlan, PlanFile, Planned, document, inputs_of, moved, read_document
 from reconcilerd.domain.position import Position
 from reconcilerd.domain.record import Only, Order, PutBack, decide
-from reconcilerd.domain.slots import arrived
 from reconcilerd.domain.survey import position_of, weather_of
 from reconcilerd.domain.verdicts import meaning_of
 from reconcilerd.domain.visible import visible
+from reconcilerd.domain.writes import arrived
 
 SETTLE_ROUNDS = 3
 SETTLE_S = 10.0
@@ -49,9 +54,29 @@ RELEASE_MS = 600_000
 PIN_S = 4 * 3600
 MAX_PIN_S = 7 * 86_400
 MAX_PASSES = 10_000
+MAX_SLICES = 2_000
+"""Slices that are looked through for the newest passes, if these are not more themselves: each is read off its entry.
+
+Of a pass that began before them only what they hold is counted.
+"""
+ANSWERS_BACK = 10
+"""Corrections of a listing, and answers, that are looked through for the one that was sent here."""
+ASKED_TOGETHER = 200
+NOT_SENT = "not sent"
 NOT_TAKEN = "not taken by the channel"
 NO_EFFECT = "taken, and read back as another number"
-NOT_PUT_BACK = frozenset({NOT_TAKEN, NO_EFFECT})
+UNANSWERED = "not answered yet"
+OVERWRITTEN = "taken, and written over since"
+SAID: Mapping[Outcome, str] = MappingProxyType(
+    {
+        Outcome.NOT_SENT: NOT_SENT,
+        Outcome.REFUSED: "refused by the channel",
+        Outcome.APPLIED: OVERWRITTEN,
+        Outcome.ACCEPTED: OVERWRITTEN,
+    }
+)
+"""What an answer comes to where nothing shows that the number was written; any other: it was not taken."""
+NOT_PUT_BACK = frozenset({NOT_TAKEN, NO_EFFECT, *SAID.values()})
 TOLD = 50
 """How many entries are named when a plan is refused."""
 
@@ -62,6 +87,8 @@ class Hands:
 
     sku: Callable[[str], Sku]
     read: Callable[[list[Sku]], Awaitable[None]]
+    read_back: Callable[[list[Sku]], Awaitable[list[str]]]
+    """Reads what it can; what it cannot, and why."""
     carry: Callable[[], Awaitable[None]]
     must_be_read: Callable[[], None]
 
@@ -103,6 +130,7 @@ class Plans:
         head = (self._archive.hash_of(seq) or b"").hex()
         at = self._desk.clock()
         plans = await self._plans_of(self._groups(skus, channel))
+        unsure = [each for plan in plans for each in _incomplete(plan.position, channel)]
         said = document(
             self._daemon.new_id(),
             at,
@@ -111,8 +139,8 @@ class Plans:
             (book.policy.revision, str(self._daemon.rails().mode)),
             {"sku": skus[0] if skus else None, "channel": channel},
             plans,
+            unsure[:TOLD],
         )
-        unsure = [each for plan in plans for each in _incomplete(plan.position, channel)]
         code = 5 if unsure else 3 if said["entries"] else 0
         return {"plan": said, "incomplete": unsure[:TOLD], "looked_at": len(plans), "exit_code": code}
 
@@ -138,11 +166,13 @@ class Plans:
         """What would be decided now, one group after another, leaving readings their turn."""
         plans, rails = list[GroupPlan](), more or self._rails()
         began, weather = self._desk.clock(), weather_of(self._desk.book, self._desk.clock())
-        for group in groups:
+        left = deque(self._desk.book.joins().groups.current(groups))
+        while left:
             if self._desk.clock() - began >= SLICE_MS:
                 await everybody_else(self._desk.readers)
                 began, weather = self._desk.clock(), weather_of(self._desk.book, self._desk.clock())
-            plan = decide(position_of(self._desk.book, group, weather), rails, order)
+                left = deque(self._desk.book.joins().groups.current(left))
+            plan = decide(position_of(self._desk.book, left.popleft(), weather), rails, order)
             rails = plan.rails
             plans.append(plan)
         return plans
@@ -168,14 +198,16 @@ class Plans:
             file = read_document(request["plan"])
         except BadPlan as bad:
             return unreadable(bad)
-        why, groups = self._refused(file), sorted({each.group for each in file.entries if each.written})
+        # Of a plan that writes nothing it is told what holds it by now.
+        looked_at = [each for each in file.entries if each.written] or file.entries
+        why, groups = self._refused(file), sorted({each.group for each in looked_at})
         if not why and await self._read_what_is_old(groups):
             why = self._refused(file)  # by now some may have moved
         if why:
             return _refusal(file, why)
-        wanted = [each for each in file.entries if each.written]
+        wanted, told = [each for each in file.entries if each.written], {each.slot for each in file.entries}
         if not wanted:
-            held = [_held_line(each.slot, each.verdict, self._desk.book.joins()) for each in file.entries]
+            held = _held_of(await self._plans_of(groups), told, self._desk.book.joins())
             return {"id": file.id, "sent": [], "held": held, "exit_code": 7 if held else 0}
         order = Only(file.id, tuple((each.slot, each.target) for each in wanted))
         word = Word(
@@ -183,7 +215,6 @@ class Plans:
             (self._release(file.id, wanted, by, reason),),
             (PlanApplied(file.id, file.digest, by, reason, self._desk.clock()),),
         )
-        told = {each.slot for each in file.entries}
         plans = await self._plans_of(groups, order, self._released(word))
         if not any(plan.sends for plan in plans):
             held = _held_of(plans, told, self._desk.book.joins())
@@ -263,37 +294,70 @@ class Plans:
         # What the word did not speak of is looked at again, by the rails alone.
         self._desk.mark(groups)
         sends = [entry for plan in plans for entry in plan.sends]
-        await self._see_through(sends)
-        sent = [self._outcome(entry, began) for entry in sends]
+        unread = await self._see_through(sends)
+        answers = self._answered(sends, began)
+        sent = [self._outcome(entry, began, answers.get(entry.slot)) for entry in sends]
         failed = [
             entry.slot for entry, each in zip(sends, sent, strict=True) if each["outcome"] in NOT_PUT_BACK
         ]
-        if word.pin is not None and failed:
+        now, pins = self._desk.clock(), self._desk.book.words.pins
+        still = [slot for slot in failed if slot in pins and pins[slot].holds(now)]
+        if word.pin is not None and still:
             # Nobody wants it left at the number it has instead.
-            now = self._desk.clock()
-            lifted = [replace(word.pin(slot), on=False, at=now, until=now) for slot in failed]
+            lifted = [replace(pins[slot], on=False, at=now, until=now) for slot in still]
             await self._desk.take(lifted, note="unpin")
         held = _held_of(plans, told, self._desk.book.joins())
         unsure = any(each["outcome"] != "confirmed" for each in sent)
-        return {"id": id_, "sent": sent, "held": held, "exit_code": 7 if held else 3 if unsure else 0}
+        railed = held or any(map(self._is_railed, sent))
+        code = 7 if railed else 3 if unsure else 0
+        return {"id": id_, "sent": sent, "held": held, "not_read_back": unread, "exit_code": code}
 
-    async def _see_through(self, sends: Collection[Entry]) -> None:
-        slots, skus = [entry.slot for entry in sends], sorted({entry.sku for entry in sends})
+    def _is_railed(self, told: Mapping[str, Any]) -> bool:
+        """Whether a correction that was on its way was kept from leaving by what keeps others from it still."""
+        rails = {self._daemon.stopped(told["channel"]), NOT_READ_BACK}
+        return told["outcome"] == NOT_SENT and told["detail"] in rails
+
+    async def _see_through(self, sends: Collection[Entry]) -> list[str]:
+        """Wait for the answers and read back; what could not be read, and why."""
+        slots, skus, unread = [entry.slot for entry in sends], sorted({entry.sku for entry in sends}), []
         for _ in range(SETTLE_ROUNDS if sends else 0):
             with anyio.move_on_after(SETTLE_S):
                 await self._hands.carry()
-            await self._hands.read(skus)
+            unread = await self._hands.read_back(skus)
             if all(self._desk.book.slots[slot].proven for slot in slots):
-                return
+                break
+        return unread
 
-    def _outcome(self, entry: Entry, began: Instant) -> dict[str, Any]:
-        book, track = self._desk.book, self._desk.book.slots[entry.slot]
+    def _answered(self, sends: Sequence[Entry], began: Instant) -> dict[SlotKey, CorrectionSent]:
+        """What was answered to each of these corrections, as far as anything was."""
+        found: dict[SlotKey, CorrectionSent] = {}
+        kinds = CorrectionPlanned.kind, CorrectionSent.kind
+        for first in range(0, len(sends), ASKED_TOGETHER):
+            mine = {entry.slot: entry.target for entry in sends[first : first + ASKED_TOGETHER]}
+            subjects = [(kind, slot.path) for slot in mine for kind in kinds]
+            facts = [fact for _, _, fact in self._archive.histories(subjects, ANSWERS_BACK)]
+            answers = {fact.id: fact for fact in facts if isinstance(fact, CorrectionSent)}
+            for fact in facts:
+                # The newest come first: the oldest of this time is ours, and the daemon's own came after it.
+                if (
+                    isinstance(fact, CorrectionPlanned)
+                    and fact.at >= began
+                    and fact.target == mine[fact.slot]
+                ):
+                    found.pop(fact.slot, None)
+                    if fact.id in answers:
+                        found[fact.slot] = answers[fact.id]
+        return found
+
+    def _outcome(self, entry: Entry, began: Instant, answer: CorrectionSent | None) -> dict[str, Any]:
+        book, track, detail = self._desk.book, self._desk.book.slots[entry.slot], ""
         before, target, at = track.done or (entry.current, None, began)
         sold = book.orders.known(entry.slot.channel, track.code, at, track.as_of)
         if any(each.target == entry.target for each in track.open):
-            outcome = "sent, not read back yet"
+            outcome = UNANSWERED if answer is None else "sent, not read back yet"
         elif target != entry.target or at < began:
-            outcome = NOT_TAKEN
+            outcome = NOT_TAKEN if answer is None else SAID.get(answer.outcome, NOT_TAKEN)
+            detail = "" if answer is None else answer.detail
         elif not track.proven:
             outcome = "taken, not read back yet"
         elif track.value is not None and arrived(track.value, before, target, sold):
@@ -307,25 +371,38 @@ class Plans:
             "to": entry.target,
             "shows": track.value,
             "outcome": outcome,
+            "detail": detail,
         }
 
     async def passes(self, request: Request, _by: str) -> dict[str, Any]:
         """The newest passes that sent or held anything new, with the ids that revert and replay take."""
-        limit = min(MAX_PASSES, request.get("limit", 20))
-        made = [
-            fact for _, _, fact in self._archive.history("plan", "plan", limit) if isinstance(fact, PlanMade)
-        ]
         rows = [
             {
-                "id": each.id,
-                "at": format_instant(each.at),
-                "sent": dict(each.verdicts).get(Verdict.SEND, 0),
-                "held": len(each.held),
-                "why": sorted({verdict for _, _, _, verdict in each.held}),
+                "id": slices[0].whole,
+                "at": format_instant(slices[0].at),
+                "sent": sum(dict(each.verdicts).get(Verdict.SEND, 0) for each in slices),
+                "held": sum(len(each.held) for each in slices),
+                "why": sorted({verdict for each in slices for _, _, _, verdict in each.held}),
             }
-            for each in made
+            for slices in self._latest(min(MAX_PASSES, request.get("limit", 20)))
         ]
         return {"passes": rows, "exit_code": 0}
+
+    def _latest(self, limit: int) -> list[list[PlanMade]]:
+        """The newest passes, each with its slices, oldest first."""
+        most = limit
+        while True:
+            rows = self._archive.history("plan", "plan", most)
+            found: dict[str, list[PlanMade]] = {}
+            for _, _, fact in rows:
+                if isinstance(fact, PlanMade):
+                    found.setdefault(fact.whole, []).insert(0, fact)
+            # Of one whose first slice was not come to, there are more.
+            all_there = len(rows) < most or most >= MAX_SLICES
+            whole = [each for id_, each in found.items() if all_there or each[0].id == id_]
+            if len(whole) >= limit or all_there:
+                return whole[:limit]
+            most = min(MAX_SLICES, most * 4)
 
     async def revert(self, request: Request, by: str) -> dict[str, Any]:
         """Put back what a pass found before its writes; shows the plan unless ``apply``."""
@@ -335,31 +412,35 @@ class Plans:
         pin_s = request.get("for_s", PIN_S)
         if not 1 <= pin_s <= MAX_PIN_S:
             return error("--for takes a time from 1s to 7d, like 30m, 2h or 1d", 2)
-        id_ = request["pass"]
-        numbers, skipped = self._put_back(id_)
+        id_, numbers, skipped = self._put_back(request["pass"])
         if await self._read_what_is_old(
             self._groups_at(numbers), PutBack(id_, tuple(sorted(numbers.items())))
         ):
             # By now some may have moved.
-            numbers, skipped = self._put_back(id_)
+            id_, numbers, skipped = self._put_back(id_)
         now = self._desk.clock()
         until = after(now, int(pin_s * 1000))
         order = PutBack(id_, tuple(sorted(numbers.items())))
         word = self._reverting(order, by, reason, now, until)
         groups = self._groups_at(numbers)
+        plans = await self._plans_of(groups, order, self._released(word))
+        joins = self._desk.book.joins()
+        entries = [each for plan in plans for each in plan.entries if each.slot in numbers]
+        skipped += _as_they_are(plans, numbers, joins)
+        goes = any(each.verdict is Verdict.SEND for each in entries)
+        # A pass that wrote nothing has nothing to put back; what is held or left alone was refused.
+        idle = 7 if entries or skipped else 0
         if not apply:
-            plans = await self._plans_of(groups, order, self._released(word))
-            entries = [each for plan in plans for each in plan.entries if each.slot in numbers]
-            goes = any(each.verdict is Verdict.SEND for each in entries)
             return {
                 "id": id_,
-                "would": [_would(each, self._desk.book.joins()) for each in entries],
+                "would": [_would(each, joins) for each in entries],
                 "skipped": skipped,
                 "until": format_instant(until),
-                "exit_code": 3 if goes else 7 if entries else 0,
+                "exit_code": 3 if goes else idle,
             }
-        if not numbers:
-            return {"id": id_, "sent": [], "held": [], "skipped": skipped, "until": None, "exit_code": 7}
+        if not goes:
+            held = _held_of(plans, numbers.keys(), joins)
+            return {"id": id_, "sent": [], "held": held, "skipped": skipped, "until": None, "exit_code": idle}
         done = await self._carry_out(id_, word, groups, numbers.keys())
         return {**done, "skipped": skipped, "until": format_instant(until)}
 
@@ -378,11 +459,11 @@ class Plans:
             partial(_pinned, by=by, reason=reason, at=now, until=until),
         )
 
-    def _put_back(self, id_: str) -> tuple[dict[SlotKey, int], list[dict[str, Any]]]:
-        """What each listing showed before a pass wrote to it, and which are left alone, with the reason."""
-        entry = self._archive.entry_naming(id_)
-        facts = entry.facts if entry is not None else ()
-        if not any(isinstance(fact, PlanMade) and fact.id == id_ for fact in facts):
+    def _put_back(self, id_: str) -> tuple[str, dict[SlotKey, int], list[dict[str, Any]]]:
+        """The id of a pass, what each listing showed before it wrote, and which are left alone, with the reason."""
+        facts = [fact for entry in self._archive.slices(id_) for fact in entry.facts]
+        whole = next((fact.whole for fact in facts if isinstance(fact, PlanMade)), None)
+        if whole is None:
             raise UnknownName(f"no pass {id_!r} is written down; see reconcilerd passes")
         numbers: dict[SlotKey, int] = {}
         skipped = []
@@ -392,8 +473,8 @@ class Plans:
                 if why is None:
                     numbers[fact.slot] = fact.read
                 else:
-                    skipped.append({**told_of(fact.slot, self._desk.book.joins()), "why": why})
-        return numbers, skipped
+                    skipped.append(_left_alone(fact.slot, why, self._desk.book.joins()))
+        return whole, numbers, skipped
 
     def _not_put_back(self, fact: CorrectionPlanned) -> str | None:
         track = self._desk.book.slots.get(fact.slot)
@@ -407,8 +488,33 @@ class Plans:
         return None
 
 
-def _pinned(slot: SlotKey, *, by: str, reason: str, at: Instant, until: Instant) -> SlotPinned:
-    return SlotPinned(slot, True, by, reason, at, until)
+def _pinned(
+    slot: SlotKey, correction: str, *, by: str, reason: str, at: Instant, until: Instant
+) -> SlotPinned:
+    return SlotPinned(slot, True, by, reason, at, until, correction)
+
+
+def _as_they_are(
+    plans: Iterable[GroupPlan], numbers: Mapping[SlotKey, int], joins: Joins
+) -> list[dict[str, Any]]:
+    """The listings that no write would bring nearer to these numbers, and why."""
+    planned = {entry.slot for plan in plans for entry in plan.entries}
+    most = {each.slot: each.desired for plan in plans for each in plan.allocations}
+    shown = {offer.slot: offer.current for plan in plans for offer in plan.position.offers}
+    told = []
+    for slot, number in numbers.items():
+        if slot not in planned:
+            why = "it is not ours to write"
+            if shown.get(slot) == number:
+                why = f"it shows {number} already"
+            elif most.get(slot, number) < number:
+                why = f"only {most[slot]} {'is' if most[slot] == 1 else 'are'} there"
+            told.append(_left_alone(slot, why, joins))
+    return told
+
+
+def _left_alone(slot: SlotKey, why: str, joins: Joins) -> dict[str, Any]:
+    return {**told_of(slot, joins), "sku": joins.sku_of.get(slot, ""), "why": why}
 
 
 def _would(entry: Entry, joins: Joins) -> dict[str, Any]:
@@ -444,6 +550,7 @@ def _held_of(plans: Iterable[GroupPlan], told: Collection[SlotKey], joins: Joins
 def _held_line(slot: SlotKey, verdict: str, joins: Joins) -> dict[str, Any]:
     return {
         **told_of(slot, joins),
+        "sku": joins.sku_of.get(slot, ""),
         "verdict": str(verdict),
         "why": meaning_of(verdict),
     }

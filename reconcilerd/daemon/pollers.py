@@ -88,7 +88,9 @@ async def poll(
     while True:
         began = desk.clock()
         asked = rereads.take(feed)
-        whole = whole_at is None or began - whole_at >= pace.whole_every_s * 1000 or bool(asked)
+        # Neither this nor the rest takes any longer because the clock was set back.
+        due = whole_at is None or not 0 <= began - whole_at < pace.whole_every_s * 1000
+        whole = due or bool(asked)
         why = "its reader broke down; see the log"
         try:
             complete, error = await read_once(source, feed, desk, whole=whole)
@@ -101,7 +103,7 @@ async def poll(
             whole_at = began
         await on_trouble(feed, error)
         failures = 0 if error is None else failures + 1
-        spent = (desk.clock() - began) / 1000
+        spent = max(0, desk.clock() - began) / 1000
         pause = pace.every_s if not failures else min(BACKOFF_CAP_S, max(1.0, pace.every_s / 4) * 2**failures)
         if isinstance(error, TryLater) and error.after_ms is not None:
             pause = max(pause if failures > 1 else 0.0, min(BACKOFF_CAP_S, error.after_ms / 1000))

@@ -205,7 +205,7 @@ class Presses:
         if not self._stands(button):
             return await self._whisper(press, OVER, "stale")
         standing = self._freeze_of(button.channel)
-        if standing is not None:
+        if standing is not None and standing.until is None:
             text = f"Nothing was changed: {_where(button)} {_frozen(standing)}"
             return await self._whisper(press, text, "stale")
         told = await self._ask(
@@ -266,8 +266,7 @@ class Presses:
 
     def _freeze_of(self, channel: str) -> FreezeSet | None:
         """The freeze of a channel, or of all, that holds now."""
-        freeze = self._desk.book.words.freezes.get("" if channel == ALL else channel)
-        return freeze if freeze is not None and freeze.holds(self._desk.clock()) else None
+        return self._desk.book.words.freeze_of("" if channel == ALL else channel, self._desk.clock())
 
     async def _ask(self, press: Press, request: dict[str, Any]) -> str | None:
         """Have a request answered; why it was refused, if it was."""
@@ -312,7 +311,8 @@ def _of(button: Button) -> dict[str, str]:
 
 def _frozen(freeze: FreezeSet) -> str:
     why = escaped(visible(freeze.reason[:200])) or "no reason given"
-    return f"is frozen since {clock_of(freeze.at)} by {escaped(visible(freeze.by))}: {why}"
+    end = "until somebody lifts it" if freeze.until is None else f"until {clock_of(freeze.until)}"
+    return f"is frozen since {clock_of(freeze.at)} {end} by {escaped(visible(freeze.by))}: {why}"
 
 
 def _exactly(subject: str) -> str:
@@ -341,5 +341,6 @@ def proposal_text(now: Proposal) -> str:
                 ),
             ]
         )
-        + f"\nUp to {now.ceiling} units a listing, of these SKUs on any channel.{two}"
+        + "\nOn any channel a listing of these SKUs may change by as much as its own SKU does here, "
+        + f"at most {now.ceiling} units.{two}"
     )

@@ -20,8 +20,8 @@ START_S = 30.0
 """A start has better things to do than what was missed."""
 LOOK_S = 30.0
 """A clock may be set: how long is left is asked so often."""
-AHEAD_MS = 86_400_000
-"""A last end that is further ahead of the clock counts for nothing."""
+AHEAD_MS = 600_000
+"""A last end that is further ahead is of a clock that was set back since. By less, nothing is done twice."""
 LONGEST = 400
 """Characters of why a job failed."""
 
@@ -53,8 +53,10 @@ class Schedule:
         self._jobs = tuple(jobs)
         self._journal = journal
         self._clock = clock
-        self._began = clock()
         self.known: dict[str, JobEnded | None] = {each.name: ended.get(each.name) for each in jobs}
+        began = clock()
+        self._since = {each.name: ended[each.name].at if each.name in ended else began for each in jobs}
+        """From when on each job is due again."""
 
     def due(self) -> Mapping[str, Instant]:
         """When each job is due next."""
@@ -63,11 +65,12 @@ class Schedule:
     def _due(self, job: Job) -> Instant:
         """After its last end: what came due while it ran is not done twice. One that never ran was never missed.
 
-        An end that is yet to come was written down by a clock that was wrong, and would put the job off until then.
+        An end that is yet to come is of a clock that was wrong, and would put the job off until then: it counts as now.
         """
         now, last = self._clock(), self.known[job.name]
-        self._began = min(self._began, now)
-        return job.next(self._began if last is None or last.at - now > AHEAD_MS else last.at)
+        if self._since[job.name] - now > (0 if last is None else AHEAD_MS):
+            self._since[job.name] = now
+        return job.next(self._since[job.name])
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -85,7 +88,7 @@ class Schedule:
             began = self._clock()
             why = await _tried(job)
             fact = JobEnded(job.name, not why, why[:LONGEST], began, max(began, self._clock()))
-            self.known[job.name] = fact
+            self.known[job.name], self._since[job.name] = fact, fact.at
             if why:
                 log.error("job_failed", job=job.name, why=fact.why)
             else:

@@ -12,7 +12,8 @@ def status_line(daemon: Daemon) -> str:
         return f"reading the catalogue, writes {writes}"
     desk, standing = daemon.desk, daemon.passes.standing
     book, now = desk.book, desk.clock()
-    feeds = [(now - read.began, feed) for feed, read in book.sweeps.items() if daemon.health.watches(feed)]
+    begun = [(book.read_at(feed), feed) for feed in book.sweeps if daemon.health.watches(feed)]
+    feeds = [(now - at, feed) for at, feed in begun if at is not None]
     age, feed = max(feeds, default=(0, None))
     oldest = f"oldest feed {age // 1000} s ({feed})" if feed is not None else "no feed read yet"
     return (

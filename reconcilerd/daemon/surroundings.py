@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from reconcilerd.domain.facts import FreezeSet
 from reconcilerd.domain.names import Instant, after, count_of, format_instant
-from reconcilerd.ledger.backups import OVERDUE_MS
+from reconcilerd.ledger.backups import untimely
 from reconcilerd.ledger.disk import LOW_PERCENT
 from reconcilerd.ledger.standing import PUT_BACK
 
@@ -116,6 +116,8 @@ class Surroundings:
         self._widened: dict[str, tuple[Instant | None, str]] = {}
         """By system: when what is new was told (None: not yet), and what our credentials may do now."""
         self._paused: set[str] = set()
+        self._stopped: Instant | None = None
+        """Since when the STOP file is there, by a clock that may have been set back since it was made."""
         self.broken_ledger = ""
         """What the last check of the whole ledger found, if it is not what was written."""
         self.astray: Callable[[], str] = str
@@ -131,8 +133,7 @@ class Surroundings:
 
     def look(self, now: Instant, freezes: Iterable[FreezeSet]) -> Iterator[Word]:
         """Everything there is to say."""
-        if self._began is None:
-            self._began = now
+        self._began = now if self._began is None else min(self._began, now)
         yield from self._traffic(now)
         yield from self._pauses(now, freezes)
         yield from self._attempts(now)
@@ -184,6 +185,9 @@ class Surroundings:
                 )
                 paused[each.channel or "all"] = (text, f"reconcilerd unfreeze{of}")
         since = self._around.stopped_since()
+        if since is not None:
+            since = min(since, now, since if self._stopped is None else self._stopped)
+        self._stopped = since
         if since is not None and since <= due:
             text = f"the STOP file is there since {format_instant(since)}; nothing is written to any channel"
             paused["STOP"] = (text, "remove the STOP file (daemon.stop_file) once you know why it was made")
@@ -195,7 +199,7 @@ class Surroundings:
 
     def _attempts(self, now: Instant) -> Iterator[Word]:
         for surface, (last, count, how) in list(self._probes.items()):
-            at = now if last is None else last
+            at = now if last is None else min(last, now)
             self._probes[surface] = (at, count, how)
             over = now - at > PROBED_MS
             if over:
@@ -205,7 +209,7 @@ class Surroundings:
                 not over, "access_probe", surface, text, "find out who that is, and why: the log says when"
             )
         for system, (told, what) in list(self._widened.items()):
-            at = now if told is None else told
+            at = now if told is None else min(told, now)
             self._widened[system] = (at, what)
             over = now - at > PROBED_MS
             if over:
@@ -249,9 +253,12 @@ class Surroundings:
         if self._around.last_backup is None:
             return
         last = self._around.last_backup()
-        late = now - (began if last is None else last)
+        since = began if last is None else last
+        late = now - since
         text = f"the last backup of the ledger is {late // 3_600_000} h old"
         if last is None:
             text = "there is no backup of the ledger"
+        elif late < 0:
+            text = f"the last backup of the ledger is dated {-late // 3_600_000} h ahead: nobody can say how old it is"
         do = "reconcilerd backup says what is wrong; then see reconcilerd-backup.timer, or schedule.backup"
-        yield Word(late > OVERDUE_MS, "storage", "backup", text, do)
+        yield Word(untimely(since, now), "storage", "backup", text, do)

@@ -6,6 +6,7 @@ import structlog
 
 from reconcilerd.connectors.port import Page
 from reconcilerd.daemon.desk import Desk
+from reconcilerd.domain.clocks import by_a_clock_that_went_back, cut_by_the_clock
 from reconcilerd.domain.facts import Fact, SweepRead
 from reconcilerd.domain.latches import SENTINEL
 from reconcilerd.domain.names import FeedName
@@ -24,9 +25,14 @@ class Sweeping:
         self._feed = feed
         self._seen = Look()
         self._tripped = False
+        self._clock_of = desk.turned_back
+        """By which clock it began: as it was when that was last set back."""
 
     async def page(self, page: Page) -> None:
         """Fold a page, after the suspicion it arouses."""
+        if self._set_back():
+            now = self._desk.clock()
+            page = replace(page, facts=tuple(by_a_clock_that_went_back(fact, now) for fact in page.facts))
         book = self._desk.book
         self._desk.counts.pages[page.feed] += 1
         found: Suspicion | None = None
@@ -38,6 +44,8 @@ class Sweeping:
 
     async def end(self, sweep: SweepRead) -> SweepRead:
         """Fold the end; a reading without its sentinels is void. Returns what it came to."""
+        if self._set_back():
+            sweep = cut_by_the_clock(sweep, self._desk.clock())
         if not sweep.complete:
             await self._desk.take((sweep,))
             return sweep
@@ -50,6 +58,11 @@ class Sweeping:
             facts += lift(book, self._feed, at)
         await self._desk.take((*facts, sweep))
         return sweep
+
+    def _set_back(self) -> bool:
+        """Whether the clock was set back since this reading began: it may be much older than its stamps say."""
+        self._desk.look_at_the_clock()
+        return self._desk.turned_back != self._clock_of
 
     def _trip(self, found: Suspicion | None) -> list[Fact]:
         """Once a reading, unless the feed is doubted for it already."""

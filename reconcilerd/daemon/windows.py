@@ -4,9 +4,10 @@ Kept in memory and refilled from the ledger's recent intents at start, so that a
 """
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from reconcilerd.domain.book import Book
 from reconcilerd.domain.change import Rails, Spent
 from reconcilerd.domain.facts import CorrectionPlanned
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey
@@ -20,11 +21,22 @@ class Windows:
     zeros_ms: int
     listings: Mapping[ChannelName, int] = field(default_factory=dict)
     _changes: dict[ChannelName, deque[CorrectionPlanned]] = field(default_factory=dict)
+    _counted: int = -1
 
-    def count(self, slots: Collection[SlotKey]) -> Mapping[ChannelName, int]:
-        """How many listings each channel has. They are counted anew where there are more: none ever goes."""
-        if sum(self.listings.values()) != len(slots):
-            self.listings = Counter(slot.channel for slot in slots)
+    def count(self, book: Book) -> Mapping[ChannelName, int]:
+        """How many listings of each channel we may write: a part of them is what a window allows.
+
+        Neither those that are gone or mapped to nothing nor what other people's places show. Counted anew where
+        things hang together otherwise.
+        """
+        joins, channels = book.joins(), book.policy.channels
+        if self._counted != book.shape:
+            self._counted = book.shape
+            self.listings = Counter(
+                slot.channel
+                for slot in joins.sku_of.keys() - joins.lapsing
+                if slot.place in channels[slot.channel].places
+            )
         return self.listings
 
     def spend(self, correction: CorrectionPlanned) -> None:
@@ -35,8 +47,8 @@ class Windows:
     def resize(self, window_ms: int, zeros_ms: int, before: Iterable[CorrectionPlanned]) -> None:
         """Look back so far from here on. ``before``: what went out in the longer time, part of which was let go."""
         self.window_ms, self.zeros_ms = window_ms, zeros_ms
-        known = {each.id: each for changes in self._changes.values() for each in changes}
-        known |= {each.id: each for each in before}
+        known = {each.id: each for each in before}
+        known |= {each.id: each for changes in self._changes.values() for each in changes}
         self._changes.clear()
         for each in sorted(known.values(), key=lambda one: (one.at, one.id)):
             self.spend(each)
@@ -49,6 +61,10 @@ class Windows:
 
     def spent(self, channel: ChannelName, now: Instant) -> Spent:
         changes = self._changes.setdefault(channel, deque())
+        if any(each.at > now for each in changes):
+            # By a clock that was set back since: it counts for its window from now on, and no longer.
+            changes = deque(replace(each, at=min(each.at, now)) for each in changes)
+            self._changes[channel] = changes
         while changes and changes[0].at <= now - max(self.window_ms, self.zeros_ms):
             changes.popleft()
         slots, zeros, units, value = set[SlotKey](), set[SlotKey](), 0, 0

@@ -238,6 +238,12 @@ def turns_at(episode: Episode) -> Instant | None:
             return None
 
 
+def turned_back(episode: Episode, now: Instant) -> Episode:
+    """An episode by a clock that was set back to ``now``: nothing of it is yet to come, so it waits no longer."""
+    fired = None if episode.fired is None else min(episode.fired, now)
+    return replace(episode, began=min(episode.began, now), since=min(episode.since, now), fired=fired)
+
+
 def system_of(subject: str) -> str:
     """The system a subject is of: a channel of its feeds, a rail's channel."""
     rail, colon, of = subject.partition(":")

@@ -5,7 +5,7 @@ numbers while they are good enough (writes are not free) and never hides stock f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reconcilerd.domain.names import ChannelName, Sku, SlotKey
@@ -22,6 +22,7 @@ from reconcilerd.domain.terms import (
     floor_of,
     most_of,
     ours,
+    percentages,
     place_in_line,
     rule_in_force,
 )
@@ -33,6 +34,8 @@ class Because(StrEnum):
     SHARE = "share"
     MAX = "max"
     ALL = "all_available"
+    CAP = "cap"
+    """Its cap decides: without it it would show more."""
     LOW_STOCK = "low_stock"
     POT = "pot"
     """What is set aside for it, and its share of the rest."""
@@ -72,9 +75,7 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
     ``room``: the position's own, where the caller has it already.
     """
     room = room or room_of(position)
-    fixed = _fixed(position, room) if position.split else {}
-    pots = set_aside(position, room, fixed)
-    ideal = _split(position, room, fixed, pots) if position.split else _shared(position, room, pots)
+    pots, ideal = _shares(position, room)
     spread = () if position.split else position.spread()
     tight = _tight(spread, room, ideal, pots)
     most, ideal = ideal, {**ideal, **_divided(room, tight, ideal, pots)}
@@ -105,6 +106,13 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
         )
         for offer in position.offers
     )
+
+
+def _shares(position: Position, room: Room) -> tuple[dict[SlotKey, int], dict[SlotKey, int]]:
+    """What is set aside, and the policy's split of what is left, of every listing."""
+    fixed = _fixed(position, room) if position.split else {}
+    pots = set_aside(position, room, fixed)
+    return pots, _split(position, room, fixed, pots) if position.split else _shared(position, room, pots)
 
 
 def native_number(position: Position, offer: OfferView) -> int:
@@ -159,6 +167,8 @@ def set_aside(position: Position, room: Room, fixed: Shown) -> dict[SlotKey, int
             room.headroom(offer.slot, {**fixed, **pots}, raising=False),
         ]
         cap = cap_of(offer)
+        if position.channel(offer.slot.channel).decrease_only:
+            most.append(offer.shown or 0)
         pots[offer.slot] = max(0, min(*most, most[0] if cap is None else cap))
         left[whose] = left.get(whose, offer.rule.pot) - pots[offer.slot] * each
     return pots
@@ -203,7 +213,7 @@ def _of(listing: Listing, shares: Shown) -> dict[SlotKey, int]:
 def _without_others(room: Room, listing: Listing, pots: Shown) -> Room:
     """The room that the pots of all other listings leave."""
     others = {slot: units for slot, units in pots.items() if all(slot != each.slot for each in listing)}
-    return room.less(others) if others else room
+    return room.less(others).lending(room.beyond) if others else room
 
 
 def _divided(room: Room, tight: Sequence[Listing], shares: Shown, pots: Shown) -> dict[SlotKey, int]:
@@ -262,20 +272,19 @@ def _split(position: Position, room: Room, fixed: Shown, pots: Shown) -> dict[Sl
 def _claimants(
     position: Position, rest: Room, rules: dict[SlotKey, Rule], fixed: Shown, pots: Shown
 ) -> list[_Claimant]:
-    sums = sum(
-        rule.permille
-        for offer in position.offers
-        if isinstance(rule := rules[offer.slot], Percent) and offer.rule.weight is None
-    )
+    sums = percentages((offer, rules[offer.slot]) for offer in position.offers)
     claimants = []
     for offer in position.offers:
         if offer.slot in fixed:
             continue
         each, rule = offer.rule.units_per_sale, rules[offer.slot]
-        weight, cap = claimant(rest, offer, rule, whole=sums >= 1000)
+        weight, cap = claimant(rest, offer, rule, whole=sums.get(offer.sku, 0) >= 1000)
         pot, declared, most = pots.get(offer.slot, 0), cap_of(offer), rest.alone(offer.slot)
         if declared is not None:
             most = min(most, max(0, declared - pot))
+        if position.channel(offer.slot.channel).decrease_only:
+            # It may never be given more; the others share what that leaves.
+            most = min(most, max(0, (offer.shown or 0) - pot))
         if isinstance(rule, MaxUnits):
             cap = min(cap, max(0, rule.units // each - pot))
         # A floor comes before all shares: one that is small where shares divide less than everything bounds it not.
@@ -375,6 +384,30 @@ def _without_band(spread: Sequence[Listing], room: Room, ideal: Shown, desired: 
         if wanting and not room.fits({each.slot: desired[each.slot] for each in listing}):
             found |= {each.slot: min(desired[each.slot], ideal[each.slot]) for each in mine}
     return found
+
+
+def told(position: Position, room: Room, allocation: Allocation) -> Because:
+    """The reason to tell of an allocation: its own, or its cap, where that alone keeps it from more.
+
+    Asked where a reason is told, and not where numbers are dealt out: it deals all of them out once more.
+    """
+    if allocation.because not in _BY_RULE:
+        return allocation.because
+    offer = next(each for each in position.offers if each.slot == allocation.slot)
+    return Because.CAP if _capped(position, room.lending({}), offer, allocation.ideal) else allocation.because
+
+
+_BY_RULE = frozenset({Because.POT, Because.LOW_STOCK, Because.MAX, Because.ALL, Because.SHARE})
+
+
+def _capped(position: Position, room: Room, offer: OfferView, ideal: int) -> bool:
+    """Whether without its cap the same rules would give it more."""
+    cap = cap_of(offer)
+    if cap is None or ideal != bounded(offer, cap) or cap >= room.alone(offer.slot):
+        return False
+    free = replace(offer, rule=replace(offer.rule, cap=None))
+    offers = tuple(free if each.slot == offer.slot else each for each in position.offers)
+    return _shares(replace(position, offers=offers), room)[1][offer.slot] > ideal
 
 
 def _because(position: Position, offer: OfferView, desired: int, ideal: int, beyond: Shown) -> Because:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from reconcilerd.domain.bundles import Uses
+from reconcilerd.domain.clocks import latest, read_before, read_by
 from reconcilerd.domain.facts import (
     EXTENSIV,
     BreachLifted,
@@ -30,7 +31,6 @@ from reconcilerd.domain.facts import (
     LocationObserved,
     OrderLine,
     OrderObserved,
-    Outcome,
     PlanApplied,
     PolicyAdopted,
     ProductObserved,
@@ -55,7 +55,7 @@ from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationNam
 from reconcilerd.domain.orders import OrderBook, more_than_sold, sold_unmapped
 from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.quantities import Rate
-from reconcilerd.domain.slots import SlotTrack
+from reconcilerd.domain.slots import SlotTrack, know_each_other
 from reconcilerd.domain.stock import StockTrack, first_seen
 from reconcilerd.domain.taken import Taken
 from reconcilerd.domain.trips import forgive, quarantined, tug_of_war
@@ -64,11 +64,9 @@ from reconcilerd.domain.words import Words
 _Key = TypeVar("_Key")
 _Mapped = TypeVar("_Mapped", ProductObserved, ListingDeclared, LocationObserved)
 
-SIZES_KEPT = 20
 MINUTE_MS = 60_000
+SIZES_KEPT = 20
 """Of so many whole readings the sizes are compared."""
-
-
 _OLD = Taken(news=False)
 
 
@@ -228,11 +226,12 @@ class Book:
     def load(self, facts: Iterable[Fact], now: Instant) -> None:
         """Stand where the ledger's state stands. Order: as the ledger gives it, what happened to a slot as it came.
 
-        What was read later than ``now`` was read by a clock that has gone back since.
+        What was written down later than ``now`` was so by a clock that has gone back since.
         """
         # What the ledger holds is no news, however late it was placed.
-        self._loading = True
+        self._loading, newest = True, Instant(0)
         for fact in facts:
+            newest = max(newest, latest(fact))
             if isinstance(fact, SlotObserved) and fact.slot.channel in self.policy.channels:
                 # What followed from a reading was written down beside it: nothing follows twice.
                 fact = replace(fact, listing_sku=code_of(fact.listing_sku))  # noqa: PLW2901
@@ -247,8 +246,8 @@ class Book:
             track.orphan(now)
         for sweep in self.sweeps.values():
             self._lift(sweep)
-        if self._newest() > now:
-            self.turn_back(now)
+        if newest > now:
+            self.turn_back(now, newest)
         # The state keeps windows that have ended; what stood in them is counted in orders by now.
         for channel in self.policy.channels:
             self._expire(channel, again=True)
@@ -258,40 +257,38 @@ class Book:
         self.policy = policy
         self._remap()
 
-    def turn_back(self, now: Instant) -> None:
+    def turn_back(self, now: Instant, before: Instant | None = None) -> None:
         """The clock went back to ``now``: what is stamped later must not pass for fresh, nor keep newer news out.
 
         Quantities stay, their ages do not: everything is read again before anything is raised. Channels' own times
         (when an order was placed) are theirs and stay.
         """
         for stock in self.stock.values():
-            if max(stock.row.as_of, stock.row.age_of) > now:
-                stock.row = replace(stock.row, as_of=min(stock.row.as_of, now), age_of=Instant(0))
-            if stock.before_change > now:
-                stock.before_change = Instant(0)  # moved to now, it would prove shipments that it precedes
+            stock.turn_back(now)
         for slot in self.slots.values():
             slot.turn_back(now)
-        self.orders.turn_back(now)
-        self.sweeps = {feed: read for feed, read in self.sweeps.items() if read.began <= now}
-        self.tried = {feed: read for feed, read in self.tried.items() if read.began <= now}
-        self.products = {
-            key: replace(each, as_of=min(each.as_of, now)) for key, each in self.products.items()
+        self.orders.turn_back(now, before)
+        self.findings.turn_back(now)
+        self.words.turn_back(now, before)
+        # What was lifted since a reading is told by stamps of one clock: before those of the latches are moved.
+        self.sweeps = {
+            feed: read_before(self.latches.trusted(read, self.awake_since), now)
+            for feed, read in self.sweeps.items()
         }
-        self.listings = {
-            key: replace(each, as_of=min(each.as_of, now)) for key, each in self.listings.items()
-        }
-        self.locations = {
-            key: replace(each, as_of=min(each.as_of, now)) for key, each in self.locations.items()
-        }
+        self.latches.turn_back(now)
+        self.tried = {feed: read_before(read, now) for feed, read in self.tried.items()}
+        # That they were read whole is what counts: a moment too late would call an order in flight ended.
+        self.swept_whole = dict.fromkeys(self.swept_whole, Instant(0))
+        self.products = read_by(self.products, now)
+        self.listings = read_by(self.listings, now)
+        self.locations = read_by(self.locations, now)
         self.awake_since = now
         self._remap()
 
-    def _newest(self) -> Instant:
-        """The latest moment at which anything was read."""
-        stamps = [track.row.as_of for track in self.stock.values()]
-        stamps += [track.as_of for track in self.slots.values()]
-        stamps += [read.began for read in self.sweeps.values()]
-        return max(stamps, default=Instant(0))
+    def read_at(self, feed: FeedName) -> Instant | None:
+        """When the last complete reading of a feed began; None where there is none, or nobody can tell any more."""
+        read = self.sweeps.get(feed)
+        return (read.began or None) if read is not None else None
 
     def through(self, channel: ChannelName) -> Instant | None:
         """Up to when every order placed on a channel is known: last complete order read less its lag."""
@@ -323,8 +320,6 @@ class Book:
             alike = self._places_of.setdefault((slot.channel, slot.listing), [])
             alike.append(known)
             alike.sort(key=lambda each: each.slot)
-            for each in alike if len(alike) > 1 else ():
-                each.beside = alike
         return known
 
     def _take_slot(self, fact: SlotObserved) -> Taken:
@@ -338,7 +333,7 @@ class Book:
         before = track.seen
         if track.outdated(fact):
             return _OLD
-        value_before = track.value
+        value_before, suspect = track.value, track.suspect_since
         left = self._skus_of_slot(fact.slot)
         prior = self.prior(next(iter(self.skus_of_code(fact.slot.channel, fact.listing_sku)), None))
         if before is not None and (before.listing_sku, before.gone) != (fact.listing_sku, fact.gone):
@@ -346,18 +341,22 @@ class Book:
         rate = self.rate(fact.slot.channel, fact.listing_sku, fact.as_of, prior)
         ours = fact.slot.place in channel.places
         new = ours and slots_feed(fact.slot.channel) in self.swept_whole
-        track.expire(self.through(fact.slot.channel), self.orders)
+        through = self.through(fact.slot.channel)
+        track.expire(through, self.orders)
         derived: tuple[Fact, ...] = track.observe(fact, self.orders, channel, rate, ours=ours, new=new)
+        know_each_other(self._places_of[fact.slot.channel, fact.slot.listing])
         if track.foreign is not None and fact.slot in self.joins().pushed:
             track.foreign = None  # Extensiv is a writer of it by declaration: its pushes are no tug of war
+        track.expire(through, self.orders)  # a late reading may tell of what has passed already
         derived += tug_of_war(track, self.latches, self.policy.limits, self.orders)
+        derived += self.words.unpin(derived)
         if value_before is not None and track.value != value_before:
             derived += self._keep(slots_feed(fact.slot.channel), fact.about, value_before, 0, fact.as_of)
         if before is None and self._joins is not None and not fact.gone:
             self._joins.add(fact.slot, fact.listing_sku)
         self.shape += before is None
-        changed = before is None or value_before != track.value or not same_slot(before, fact)
-        news = changed or bool(derived)
+        changed = value_before != track.value or suspect != track.suspect_since
+        news = before is None or changed or bool(derived) or not same_slot(before, fact)
         skus = self._skus_of_slot(fact.slot) | left
         return Taken(news, derived, skus if news else frozenset(), skus)
 
@@ -390,8 +389,8 @@ class Book:
         self, feed: FeedName, row: str, value: int, allocated: int, at: Instant
     ) -> tuple[ReadingKept, ...]:
         """Remember what a row said before it changed; written down while its feed is under suspicion."""
-        new = self.latches.note(feed, row, (value, allocated))
-        return (ReadingKept(feed, row, value, at, allocated),) if new and self.latches.doubted(feed) else ()
+        new, under = self.latches.note(feed, row, (value, allocated), at), self.latches.since(feed)
+        return (ReadingKept(feed, row, value, at, allocated, under),) if new and under is not None else ()
 
     def _take_latch(self, fact: RailLatched) -> Taken:
         self.latches.take(fact)
@@ -403,17 +402,24 @@ class Book:
         track = self._track(fact.slot)
         value = next((each.target for each in track.open if each.id == fact.id), None)
         said = track.answer(fact)
-        took = None if fact.outcome is Outcome.APPLIED else track.took
-        told = replace(fact, still=tuple(each.id for each in track.open), took=took)
+        told = replace(fact, still=tuple(each.id for each in track.open), took=track.took)
         found = quarantined(track, fact, value, self.latches, self.policy.limits)
-        return Taken(news=True, derived=(*said, *found), dirty=self._skus_of_slot(fact.slot), instead=told)
+        derived: tuple[Fact, ...] = (*said, *found, *self.words.unpin((fact,)))
+        return Taken(news=True, derived=derived, dirty=self._skus_of_slot(fact.slot), instead=told)
 
     def _take_order(self, fact: OrderObserved) -> Taken:
         lines: dict[tuple[str, Sku | None], int] = {}
         for line in fact.lines:
             line_of = code_of(line.listing_sku), line.sku
             lines[line_of] = lines.get(line_of, 0) + line.units
-        fact = replace(fact, lines=tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items()))
+        most: dict[str, int] = {}
+        for line in fact.most:
+            most[code_of(line.listing_sku)] = most.get(code_of(line.listing_sku), 0) + line.units
+        fact = replace(
+            fact,
+            lines=tuple(OrderLine(code, count, sku) for (code, sku), count in lines.items()),
+            most=tuple(OrderLine(code, count) for code, count in most.items()),
+        )
         old = self.orders.side(fact)
         changed = self.orders.take(fact)
         kept = self.orders.side(fact)
@@ -449,9 +455,7 @@ class Book:
     def _measured(self, fact: SweepRead) -> SweepRead:
         """A whole reading with how many rows it and those before it had, as far as they can be trusted."""
         last = self.sweeps.get(fact.feed)
-        earlier = () if last is None else last.sizes
-        if last is not None and self.latches.released_since(fact.feed, last.began):
-            earlier = ()
+        earlier = () if last is None else self.latches.trusted(last, self.awake_since).sizes
         rows = () if self.latches.doubted(fact.feed) else (fact.rows,)
         return replace(fact, sizes=(*earlier, *rows)[-SIZES_KEPT:])
 
@@ -536,7 +540,7 @@ class Book:
         for slot, track in self.slots.items():
             if slot.channel != channel or track.seen is None or track.seen.gone:
                 continue
-            mapped = slot in self.joins().sku_of
+            mapped = slot in self.joins().sku_of and slot not in self.joins().lapsing
             detail = (
                 f"listing {track.seen.listing_sku!r} ({track.seen.title}) is mapped to no SKU in Extensiv"
             )
@@ -551,15 +555,16 @@ class Book:
                 yield finding
 
     def _lift(self, sweep: SweepRead) -> None:
-        """A complete sweep saw every row again; those that it did not report are as they were."""
+        """A complete sweep saw every row again that it could read; those that it did not report are as they were."""
+        unread = frozenset(sweep.unread)
         if not (sweep.complete and sweep.full):
             return
         if sweep.feed == STOCK_FEED:
             for stock in self.stock.values():
-                if stock.row.as_of < sweep.began:
+                if stock.row.as_of < sweep.began and stock.row.sku not in unread:
                     stock.row = replace(stock.row, age_of=sweep.began, as_of=sweep.began)
             return
-        for slot in self.slots.values():
+        for slot in (each for each in self.slots.values() if each.slot.listing not in unread):
             if sweep.feed == slots_feed(slot.slot.channel) and slot.seen is not None and not slot.seen.gone:
                 slot.age_of = max(slot.age_of, sweep.began)
                 lag = self.policy.channels[slot.slot.channel].read_lag_ms

@@ -68,6 +68,10 @@ class Groups:
             self.of[sku] = roots[0]
         return Groups(self.of, self.members)
 
+    def current(self, names: Iterable[Sku]) -> list[Sku]:
+        """The groups that these were or are now, each once, in order: what was one may be a part of a larger one."""
+        return list(dict.fromkeys(self.of.get(name, name) for name in names))
+
 
 def group(ties: Iterable[Iterable[Sku]]) -> Groups:
     """Join all SKUs that appear in one tie, transitively. Independent of the order of ties."""

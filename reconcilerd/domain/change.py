@@ -1,13 +1,20 @@
 """One correction under judgement, and all that stands outside its position."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from reconcilerd.domain.facts import EnvelopeApproved
-from reconcilerd.domain.names import ChannelName, SlotKey
-from reconcilerd.domain.policy import Mode
-from reconcilerd.domain.position import ClaimKind, OfferView, Position
+from reconcilerd.domain.names import ChannelName, Sku, SlotKey
+from reconcilerd.domain.policy import BundleMode, Mode
+from reconcilerd.domain.position import (
+    KEPT_FROM_RAISES,
+    ClaimKind,
+    Locations,
+    OfferView,
+    Position,
+    StockView,
+)
 from reconcilerd.domain.verdicts import Verdict
 
 
@@ -106,7 +113,10 @@ class Change:
         """Units of the change that orders do not account for. Raises are never explained by orders."""
         if not self.lowers:
             return self.size
-        return max(0, self.size - explained_units(self.position, self.offer))
+        explained = explained_units(self.position, self.offer)
+        if self.sold_out:
+            explained = min((explained, *_emptied(self.position, self.offer)))
+        return max(0, self.size - explained)
 
     @property
     def zeroes(self) -> bool:
@@ -120,19 +130,83 @@ class Change:
 
 
 def explained_units(position: Position, offer: OfferView) -> int:
-    """Sales that orders and inferred sales account for, on the component that sold most (channel units).
+    """Sales that orders and inferred sales account for, on a component that keeps it from more (channel units).
 
     Orders placed, or first heard of, in the window count whatever became of them: what has shipped is gone from the
     shelf, and no claim. Older ones do not, shipped or not: what is shown has been less for them all along.
     """
     sold = dict(position.sold)
-    inferred = {
-        component: sum(
-            c.units for c in position.claims if c.component == component and c.kind is ClaimKind.INFERRED
-        )
-        for component, _ in offer.uses
-    }
-    return max((sold.get(each, 0) + inferred[each]) // use for each, use in offer.uses) if offer.uses else 0
+    scarce = _scarcest(position, offer)
+    return max(
+        (
+            (sold.get(component, 0) + inferred(position, component)) // use
+            for component, use in offer.uses
+            if component in scarce
+        ),
+        default=0,
+    )
+
+
+def _scarcest(position: Position, offer: OfferView) -> set[Sku]:
+    """Components that there is least of: where the listing draws on, or at any one place of those where it is put
+    together.
+    """
+    if len(offer.uses) < 2:
+        return {component for component, _ in offer.uses}
+    lies = {component: _places_of(position, offer, component) for component, _ in offer.uses}
+    sites = [offer.locations]
+    if position.pool.bundles is BundleMode.PER_WAREHOUSE:
+        sites = [frozenset({place}) for place in frozenset.intersection(*lies.values())] or sites
+    found = set[Sku]()
+    for site in sites:
+        left = {each: _left(position, each, lies[each] & site) // use for each, use in offer.uses}
+        found |= {each for each, units in left.items() if units == min(left.values())}
+    return found
+
+
+def _places_of(position: Position, offer: OfferView, component: Sku) -> Locations:
+    """Where a component lies, or did, that a listing may draw on."""
+    rows = frozenset(row.location for row in position.stock if row.sku == component)
+    return rows & offer.locations - position.excluded_of(component)
+
+
+def _left(position: Position, component: Sku, places: Locations) -> int:
+    """Units of a component at some places, less all that may be taken there."""
+    there = sum(row.sellable for row in position.stock if row.sku == component and row.location in places)
+    taken = sum(
+        claim.units
+        for claim in position.claims
+        if claim.component == component and claim.locations & places and claim.kind not in KEPT_FROM_RAISES
+    )
+    return max(0, there - taken)
+
+
+def _emptied(position: Position, offer: OfferView) -> Iterator[int]:
+    """Of each row that a few readings say nothing is in, and that may be why nothing is left: what may have sold since
+    it last said more (channel units).
+
+    Earlier orders cannot be why: the number that is shown lacks what they took already.
+    """
+    for row in position.stock:
+        use = offer.use_of(row.sku)
+        fresh = not row.sellable and row.said < position.limits.zero_reads
+        if use and fresh and _may_be_why(position, offer, row):
+            yield (row.sold + inferred(position, row.sku)) // use
+
+
+def _may_be_why(position: Position, offer: OfferView, row: StockView) -> bool:
+    """Whether a listing could show something if an empty row were not."""
+    if row.location not in offer.locations - position.excluded_of(row.sku):
+        return False
+    if len(offer.uses) == 1 or position.pool.bundles is not BundleMode.PER_WAREHOUSE:
+        return not _left(position, row.sku, _places_of(position, offer, row.sku))
+    beside = {each.sku for each in position.stock if each.location == row.location and each.sellable}
+    return all(name in beside for name, _ in offer.uses if name != row.sku)
+
+
+def inferred(position: Position, component: Sku) -> int:
+    """Eaches of a component that are taken for sold, since listings fell by so much."""
+    return sum(c.units for c in position.claims if c.component == component and c.kind is ClaimKind.INFERRED)
 
 
 Guard = Callable[[Change, Rails], Verdict | None]

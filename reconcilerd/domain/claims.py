@@ -56,11 +56,12 @@ def order_claims(book: Book, component: Sku, kept: OrderClaims | None = None) ->
     for claim, order, unheard in claims_of_orders(book, component):
         theirs = order.on_channel
         claims += as_heard(claim, unheard)
-        awaited |= order.in_extensiv is None and theirs is not None and theirs.status is OrderStatus.CANCELLED
+        over = theirs is not None and (theirs.status is OrderStatus.CANCELLED or bool(theirs.most))
+        awaited |= order.in_extensiv is None and over
         awaited |= unheard > 0
     added = tuple(added_claims(book, component))
     awaited |= bool(added)
-    shipped = any(claim.shipped is not None for claim in claims)
+    shipped = bool(added) or any(claim.shipped is not None for claim in claims)
     standing = _standing(book, component, shipped=shipped, awaited=awaited)
     return OrderClaims((*claims, *added), standing, shipped, awaited)
 
@@ -100,7 +101,7 @@ def as_heard(claim: Claim, unheard: int) -> tuple[Claim, ...]:
     """An order's claim, with the part that was not heard of its channel apart: nobody is lowered for that yet."""
     if not unheard:
         return (claim,)
-    apart = replace(claim, kind=ClaimKind.UNHEARD, units=unheard, news="")
+    apart = replace(claim, kind=ClaimKind.UNHEARD, units=unheard, news="", waived=0)
     return replace(claim, units=claim.units - unheard), apart
 
 
@@ -126,36 +127,74 @@ def _unheard(book: Book, order: Order, component: Sku) -> int:
 
 
 def _stage(book: Book, order: Order, began: Instant | None) -> Stage:
-    whole = book.swept_whole.get(EXTENSIV_ORDERS)
+    whole, ours = book.swept_whole.get(EXTENSIV_ORDERS), order.in_extensiv
+    if ours is not None and not ours.eligible and _off_our_shelf(book, order, ours):
+        order = replace(order, in_extensiv=replace(ours, eligible=True))
     return stage_of(order, began, import_max_ms(book, order.key.channel), whole)
 
 
+def _off_our_shelf(book: Book, order: Order, ours: OrderObserved) -> bool:
+    """Whether what leaves from somebody else's stock leaves from rows that are read here: who counts those as stock
+    counts what is ordered of them.
+    """
+    components = {name for line in ours.lines for name in _components(book, order, line)}
+    return any(ours.location in book.stocked(name) for name in components)
+
+
 def added_claims(book: Book, component: Sku) -> Iterator[Claim]:
-    """Units that a channel added to an order which Extensiv already has, until it must have heard of them."""
-    began = _extensiv_began(book)
-    for channel, code in sorted(book.codes_taking(component)):
+    """Units that a channel shows of an order beyond what Extensiv does, until that must have heard of them.
+
+    They were added on the channel, or Extensiv took them off: to make another order of them, it may be.
+    """
+    began, found = _extensiv_began(book), dict[OrderKey, int]()
+    for channel, code in book.codes_taking(component):
         each = eaches_of(book, channel, code, component)
-        # In which order they arrived must not matter.
-        standing = sorted(book.orders.standing(channel, code), key=lambda order: order.key) if each else ()
-        for order in standing:
-            units = _more_on_channel(book, order, code, began)
+        for order in book.orders.standing(channel, code) if each else ():
+            units = _more_on_channel(book, order, code, component, began)
             if units:
-                about = f"{order.about} changed"
-                where = _lies_in(book, order, component)
-                yield Claim(ClaimKind.IN_FLIGHT, component, units * each, where, channel, about)
+                # Whichever of its lines grew: an order claims a component once.
+                found[order.key] = found.get(order.key, 0) + units * each
+    for key in sorted(found):
+        order = book.orders.orders[key]
+        where, about = _lies_in(book, order, component), f"{order.about} changed"
+        yield Claim(ClaimKind.IN_FLIGHT, component, found[key], where, key.channel, about)
 
 
-def _more_on_channel(book: Book, order: Order, code: str, began: Instant | None) -> int:
-    """Units of a code that the channel shows beyond what Extensiv does, where it may not have heard of them yet."""
+def _more_on_channel(
+    book: Book, order: Order, code: str, component: Sku | None, began: Instant | None
+) -> int:
+    """Units of a code that the channel shows beyond what Extensiv does: where that may not have heard of them yet, and
+    where it calls something by a name that nobody knows. ``component``: what of it must have left the shelf.
+    """
     theirs, ours = order.on_channel, [part.newest for part in order.split()]
     if theirs is None or order.in_extensiv is None or not theirs.eligible:
         return 0
-    over = theirs.status is OrderStatus.CANCELLED or all(
+    if theirs.status is OrderStatus.CANCELLED or all(
         side.status is OrderStatus.CANCELLED or not side.eligible for side in ours
-    )
-    if over or (began is not None and began > theirs.modified + import_max_ms(book, order.key.channel)):
+    ):
         return 0
-    return max(0, units_of(theirs.lines, code) - sum(units_of(side.lines, code) for side in ours))
+    more = max(0, units_of(theirs.lines, code) - sum(units_of(side.lines, code) for side in ours))
+    fewer = (side.modified for side in ours if units_of(side.most, code))
+    changed = max((theirs.modified, *fewer))
+    if more and began is not None and began > changed + import_max_ms(book, order.key.channel):
+        more = min(more, sum(_nameless(book, part, component) for part in order.split()))
+    return more
+
+
+def _nameless(book: Book, part: Order, component: Sku | None) -> int:
+    """Units of lines that Extensiv calls by what nobody knows, of an order that may still take something."""
+    ours = part.newest
+    if ours.status is OrderStatus.CANCELLED or not ours.eligible or not book.products:
+        return 0
+    if ours.status is OrderStatus.SHIPPED and (
+        component is None or shipment_proven(book, component, _lies_in(book, part, component), ended(ours))
+    ):
+        return 0
+    return sum(
+        line.units
+        for line in ours.lines
+        if book.products.keys().isdisjoint(_skus_of(book, part.key.channel, line))
+    )
 
 
 def _lies_in(book: Book, order: Order, component: Sku) -> Locations:
@@ -187,11 +226,13 @@ def demand(book: Book, component: Sku) -> Iterator[tuple[Order, int]]:
     """
     found: dict[tuple[OrderKey, str], int] = {}
     parts: dict[tuple[OrderKey, str], Order] = {}
+    began = _extensiv_began(book)
     for channel, code in book.codes_taking(component):
         each: dict[Sku | None, int] = {}
+        import_ms = import_max_ms(book, channel)
         for order in (part for whole in book.orders.standing(channel, code) for part in whole.split()):
             units = 0
-            for line in order.newest.lines:
+            for line in order.claimed(began, import_ms):
                 if line.listing_sku == code:
                     if line.sku not in each:
                         skus = _skus_of(book, channel, line)
@@ -221,7 +262,15 @@ def _eaches(book: Book, channel: ChannelName, code: str, skus: Sequence[Sku], co
 
 def _skus_of(book: Book, channel: ChannelName, line: OrderLine) -> tuple[Sku, ...]:
     """Which SKUs a line takes: the one that Extensiv says it is, else those that its code may mean."""
-    return (line.sku,) if line.sku is not None else book.skus_of_code(channel, line.listing_sku)
+    if line.sku is None or line.sku not in book.products:
+        meant = book.skus_of_code(channel, line.listing_sku)
+        return meant or (() if line.sku is None else (line.sku,))
+    return (line.sku,)
+
+
+def _components(book: Book, order: Order, line: OrderLine) -> set[Sku]:
+    """What a line of an order takes."""
+    return {name for sku in _skus_of(book, order.key.channel, line) for name, _ in book.uses(sku)}
 
 
 def settle_orders(book: Book, now: Instant) -> None:
@@ -236,8 +285,9 @@ def settle_orders(book: Book, now: Instant) -> None:
             stage is Stage.ENDED or (stage is Stage.SHIPPED and _proven_everywhere(book, part))
             for part, stage in stages
         ) and not any(
-            _more_on_channel(book, order, line.listing_sku, began)
+            _more_on_channel(book, order, line.listing_sku, component, began)
             for line in (order.on_channel.lines if order.on_channel is not None else ())
+            for component in _components(book, order, line) or (None,)
         ):
             book.orders.settle(order)
     book.orders.forget(after(now, -ORDER_KEPT_MS))
@@ -246,8 +296,7 @@ def settle_orders(book: Book, now: Instant) -> None:
 def _proven_everywhere(book: Book, order: Order) -> bool:
     """Whether no component of a shipped order is still subtracted anywhere."""
     ours = order.in_extensiv
-    skus = {sku for line in order.newest.lines for sku in _skus_of(book, order.key.channel, line)}
-    components = {name for sku in skus for name, _ in book.uses(sku)}
+    components = {name for line in order.newest.lines for name in _components(book, order, line)}
     return ours is not None and all(
         shipment_proven(book, component, _lies_in(book, order, component), ended(ours))
         for component in sorted(components)
@@ -268,12 +317,16 @@ def sellers_of(book: Book, component: Sku) -> Sellers:
 
 
 def sold_since(book: Book, component: Sku, now: Instant, sellers: Sellers | None = None) -> int:
-    """Eaches of a component in orders placed within the sliding window, cancelled ones left out.
+    """Eaches of a component in orders placed since the sliding window before ``now`` began, cancelled ones left out.
 
     ``sellers``: the component's own, where the caller has them already.
     """
+    return sold_after(book, component, after(now, -book.policy.limits.window_ms), sellers)
+
+
+def sold_after(book: Book, component: Sku, since: Instant, sellers: Sellers | None = None) -> int:
+    """Eaches of a component in orders placed, or first heard of, after a moment; ``sellers``: see ``sold_since``."""
     sellers = sellers_of(book, component) if sellers is None else sellers
-    since = after(now, -book.policy.limits.window_ms)
     return sum(book.orders.taken_since(channel, code, since) * each for channel, code, each in sellers)
 
 
@@ -383,10 +436,16 @@ def dark_stock_claims(book: Book, rows: Sequence[StockView], dark_ms: int) -> It
 
 
 def safety_claims(book: Book, component: Sku) -> Iterator[Claim]:
+    """What is never offered of a component: by its own rule, and by those of bundles that ask for more than all do."""
     rule, stocked = book.policy.sku_rule(component), book.stocked(component)
-    if rule.safety_stock:
+    units, usual = rule.safety_stock, book.policy.default_sku.safety_stock
+    for sku in book.joins().taking(component, book.policy.skus):
+        asked = book.policy.sku_rule(sku).safety_stock
+        if sku != component and asked > usual:
+            units += asked * sum(each for name, each in book.uses(sku) if name == component)
+    if units:
         where = (stocked - rule.excluded_locations) or stocked
-        yield Claim(ClaimKind.SAFETY, component, rule.safety_stock, where)
+        yield Claim(ClaimKind.SAFETY, component, units, where)
 
 
 def reserve_claims(book: Book, components: Iterable[Sku], now: Instant) -> Iterator[Claim]:

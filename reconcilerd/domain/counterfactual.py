@@ -7,7 +7,8 @@ with the change it suffices, with one unit less not. What a lever cannot do is t
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from reconcilerd.domain.allocation import Allocation
+from reconcilerd.domain.adaptive import scarcity
+from reconcilerd.domain.allocation import Allocation, told
 from reconcilerd.domain.explain import BECAUSE
 from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, Rails, Verdict
@@ -16,12 +17,14 @@ from reconcilerd.domain.plan import Entry, GroupPlan, make_plan
 from reconcilerd.domain.policy import MaxUnits, Mode, OfferRule, Percent, PoolMode
 from reconcilerd.domain.position import ORDERED, Claim, ClaimKind, OfferView, Position
 from reconcilerd.domain.quantities import MAX_UNITS
-from reconcilerd.domain.terms import ours, rule_in_force
+from reconcilerd.domain.terms import ours, percentages, rule_in_force
 
 State = tuple[Position, Rails]
 MOST = 1_000_000
 """The largest change that is looked at."""
-DOUBTS = (ClaimKind.INFERRED, ClaimKind.UNSETTLED, ClaimKind.BURIED, ClaimKind.DARK, ClaimKind.DARK_STOCK)
+SAFETY = frozenset({ClaimKind.SAFETY})
+RESERVED = frozenset({ClaimKind.RESERVED})
+DOUBTS = frozenset(ClaimKind) - ORDERED - SAFETY - RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class Answer:
     what: str
     by: int | None
     unit: str
-    shows: int
+    shows: int | None
+    """None: nobody knows what it shows, and it is left at that."""
     then: str
     now: bool
     """Whether it was asked for what is sent now, or for what should be shown."""
@@ -54,17 +58,17 @@ class Answer:
 def what_if(position: Position, rails: Rails, slot: SlotKey, wanted: int) -> Iterator[Answer]:
     """Every lever's answer for ``slot`` to show ``wanted`` units (of the channel), one by one.
 
-    Nothing where it is sent already. Where the number is what it should show anyway, only what holds it is asked about;
-    else what only ends a hold is left out, unless it suffices.
+    Nothing where it is sent already. Where it should show that anyway, each is asked for what is sent now: what holds
+    the number may be somebody's word, or units that are kept back. Of the levers that are about the other question
+    only those are told that suffice.
     """
     if suffices((position, rails), slot, wanted, of_now=True):
         return
     already = _allocation(make_plan(position, rails), slot).desired >= wanted
     for lever in levers_of(position, rails, slot):
-        if lever.of_now or lever.of_both or not already:
-            answer = _answer(replace(lever, of_now=lever.of_now or already), slot, wanted)
-            if already or answer.by is not None or not lever.of_now:
-                yield answer
+        answer = _answer(replace(lever, of_now=lever.of_now or already), slot, wanted)
+        if answer.by is not None or lever.of_both or lever.of_now == already:
+            yield answer
 
 
 def suffices(state: State, slot: SlotKey, wanted: int, *, of_now: bool) -> bool:
@@ -98,12 +102,12 @@ def _answer(lever: Lever, slot: SlotKey, wanted: int) -> Answer:
     return Answer(lever.what, high, lever.unit, shows, _then(plan, slot, wanted), lever.of_now)
 
 
-def _shows(plan: GroupPlan, slot: SlotKey, lever: Lever) -> int:
+def _shows(plan: GroupPlan, slot: SlotKey, lever: Lever) -> int | None:
     entry = _entry(plan, slot)
     if not lever.of_now:
         return _allocation(plan, slot).desired
     sent = entry is not None and entry.verdict is Verdict.SEND
-    return entry.target if entry is not None and sent else _offer(plan.position, slot).current or 0
+    return entry.target if entry is not None and sent else _offer(plan.position, slot).current
 
 
 def _then(plan: GroupPlan, slot: SlotKey, wanted: int) -> str:
@@ -120,7 +124,7 @@ def _bound(plan: GroupPlan, slot: SlotKey, lever: Lever) -> str:
     """What stops it, when the lever is moved as far as it goes."""
     offer, allocation, entry = _offer(plan.position, slot), _allocation(plan, slot), _entry(plan, slot)
     if not ours(offer):
-        return BECAUSE[allocation.because]
+        return BECAUSE[told(plan.position, plan.room, allocation)]
     if lever.of_now:
         if entry is None:
             return f"it should show no more than {allocation.desired}"
@@ -139,7 +143,7 @@ def _bound(plan: GroupPlan, slot: SlotKey, lever: Lever) -> str:
         return f"no more than {alone} are left for it"
     if plan.position.split:
         return "the others' shares of what is left"
-    return BECAUSE[allocation.because]
+    return BECAUSE[told(plan.position, plan.room, allocation)]
 
 
 def levers_of(position: Position, rails: Rails, slot: SlotKey) -> Iterator[Lever]:
@@ -166,16 +170,23 @@ def _of_stock(position: Position, rails: Rails, offer: OfferView) -> Iterator[Le
 def _more_on_hand(position: Position, number: int, by: int) -> Position:
     stock = list(position.stock)
     stock[number] = replace(stock[number], on_hand=stock[number].on_hand + by)
-    return replace(position, stock=tuple(stock))
+    return _turned(replace(position, stock=tuple(stock)), by)
+
+
+def _turned(position: Position, by: int) -> Position:
+    """An adaptive pool of which so much more is left, shared or split as a pass would have it."""
+    if position.pool.mode is not PoolMode.ADAPTIVE or not by:
+        return position
+    return replace(position, split=scarcity(position, scarce=position.split))
 
 
 def _of_orders(position: Position, rails: Rails, offer: OfferView) -> Iterator[Lever]:
-    names = {ClaimKind.SAFETY: "a lower safety stock of {0}", None: "fewer units of {0} in open orders"}
     for component, _ in offer.uses:
         for kinds, name in (
-            (frozenset({ClaimKind.SAFETY}), names[ClaimKind.SAFETY]),
-            (ORDERED, names[None]),
-            (frozenset(DOUBTS), "fewer units of {0} that may have been sold, or are not counted"),
+            (SAFETY, "a lower safety stock of {0}"),
+            (ORDERED, "fewer units of {0} in open orders"),
+            (RESERVED, "fewer units of {0} reserved"),
+            (DOUBTS, "fewer units of {0} that may have been sold, or are not counted"),
         ):
             held = sum(c.units for c in position.claims if c.component == component and c.kind in kinds)
             unseen = max(0, _allocated(position, component) - held) if kinds is ORDERED else 0
@@ -207,7 +218,7 @@ def _less_claimed(position: Position, component: Sku, kinds: frozenset[ClaimKind
             gone = min(freed, row.allocated)
             freed -= gone
             stock[number] = replace(row, allocated=row.allocated - gone)
-    return replace(position, claims=tuple(claims), stock=tuple(stock))
+    return _turned(replace(position, claims=tuple(claims), stock=tuple(stock)), by)
 
 
 def _of_rules(position: Position, rails: Rails, offer: OfferView) -> Iterator[Lever]:
@@ -248,9 +259,9 @@ def _unclaimed(position: Position, offer: OfferView) -> int:
     """Tenths of a percent that its rule may ask for beyond what it does: a split pool deals out one hundred at most."""
     if position.pool.mode is not PoolMode.SPLIT or offer.rule.weight is not None:
         return 1000
-    mine = (each for each in position.offers if each.sku == offer.sku and each.rule.weight is None)
-    asked = {each.slot.channel: rule_in_force(position, each)[0] for each in mine}
-    return max(0, 1000 - sum(rule.permille for rule in asked.values() if isinstance(rule, Percent)))
+    mine = (each for each in position.offers if each.sku == offer.sku)
+    asked = percentages((each, rule_in_force(position, each)[0]) for each in mine)
+    return max(0, 1000 - asked.get(offer.sku, 0))
 
 
 def _with_rule(rule: OfferRule, now: Percent | MaxUnits, *, low: bool) -> OfferRule:
@@ -281,7 +292,8 @@ def _of_peers(position: Position, rails: Rails, offer: OfferView) -> Iterator[Le
 
 def _less(peer: OfferView, most: int) -> OfferView:
     """A listing that is promised, and shows, no more than so many."""
-    cap = most * peer.rule.units_per_sale
+    each = peer.rule.units_per_sale
+    cap = (most - -peer.rule.buffer // each) * each
     cap = cap if peer.rule.cap is None else min(cap, peer.rule.cap)
     return replace(
         peer,

@@ -12,7 +12,10 @@ from enum import Enum
 from functools import cache
 from json.encoder import encode_basestring_ascii
 from types import NoneType, UnionType
-from typing import Any, NewType, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, NewType, Union, cast, get_args, get_origin, get_type_hints
+
+LATER: Final = {"later": True}
+"""Marks a field that was added: at its default a record has the text that it had before there was the field."""
 
 
 def canonical(value: Any) -> bytes:
@@ -34,7 +37,9 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     named = _parts(cast("Hashable", kind))
     if named:
-        begin, parts = named
+        begin, parts, later = named
+        if later:
+            parts = tuple(each for each in parts if getattr(value, each[0]) != later.get(each[0], _NEVER))
         return begin + ",".join([name + _text(getattr(value, each)) for each, name in parts]) + "}]"
     return _other(value)
 
@@ -111,14 +116,19 @@ def _record(kind: type[Any], value: Any) -> Any:
     return kind(**{each: revive(hints[each], one) for each, one in said.items()})
 
 
+_Parts = tuple[str, tuple[tuple[str, str], ...], Mapping[str, Any]]
+_NEVER: Final = object()
+
+
 @cache
-def _parts(kind: Hashable) -> tuple[str, tuple[tuple[str, str], ...]] | None:
-    """How the text of a record begins, and each field with what stands before its value, sorted."""
+def _parts(kind: Hashable) -> _Parts | None:
+    """How the text of a record begins, each field with what stands before its value, sorted, and what is left out."""
     if not is_dataclass(kind):
         return None
     names = sorted(each.name for each in fields(kind) if each.init)
+    later = {each.name: each.default for each in fields(kind) if each.metadata.get("later")}
     name = getattr(kind, "__name__", "")
-    return f'["{name}",{{', tuple((each, f'"{each}":') for each in names)
+    return f'["{name}",{{', tuple((each, f'"{each}":') for each in names), later
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconcilerd.domain.adaptive import PLAIN_TENTHS, slow_ms, turning_points, z_tenths
-from reconcilerd.domain.allocation import Because
+from reconcilerd.domain.allocation import Because, told
 from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, SOON, Verdict
 from reconcilerd.domain.names import SlotKey, format_instant
 from reconcilerd.domain.plan import Entry, GroupPlan
@@ -15,6 +15,7 @@ from reconcilerd.domain.policy import PoolMode
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.domain.room import Shelf, room_of
 from reconcilerd.domain.sheet import rule_text
+from reconcilerd.domain.terms import ours
 
 _CLAIMS = {
     ClaimKind.IN_FLIGHT: "in flight (sold on a channel, not yet in Extensiv)",
@@ -36,6 +37,7 @@ BECAUSE = {
     Because.SHARE: "its share by the rule",
     Because.MAX: "the maximum the rule allows",
     Because.ALL: "all that is available: the pool is shared and its rule is 100 %",
+    Because.CAP: "the most that its cap allows, less any buffer",
     Because.LOW_STOCK: "the rule for low stock",
     Because.POT: "its pot and its share of the rest",
     Because.MINIMUM: "its minimum, a part of which lies in the declared overcommit",
@@ -65,7 +67,7 @@ def explain(plan: GroupPlan, slot: SlotKey) -> dict[str, Any]:
         *_others(position, offer),
         _policy(position, offer, allocation.ideal),
         *_beyond(position, offer, allocation.beyond),
-        f"It should show {allocation.desired}: {BECAUSE[allocation.because]}.",
+        f"It should show {allocation.desired}: {BECAUSE[told(position, plan.room, allocation)]}.",
         _observed(position, offer),
         _verdict(entry),
     ]
@@ -146,14 +148,15 @@ def _regime(position: Position) -> list[str]:
 
 
 def _others(position: Position, offer: OfferView) -> list[str]:
-    """What is set aside for other listings."""
-    mine = {component for component, _ in offer.uses}
-    pots = [
-        f"{each.rule.pot} for {each.slot.channel}"
+    """What is set aside for other listings: once for each, at however many places of its channel it is."""
+    mine, whose = {component for component, _ in offer.uses}, (offer.slot.channel, offer.sku)
+    pots = {
+        (each.slot.channel, each.sku): f"{each.rule.pot} for {each.slot.channel}"
         for each in position.offers
-        if each.rule.pot and each.slot != offer.slot and mine & {component for component, _ in each.uses}
-    ]
-    return [f"Set aside for others, as far as there is any: {', '.join(pots)}."] if pots else []
+        if each.rule.pot and ours(each) and mine & {component for component, _ in each.uses}
+    }
+    said = ", ".join(text for other, text in pots.items() if other != whose)
+    return [f"Set aside for others, as far as there is any: {said}."] if said else []
 
 
 def _beyond(position: Position, offer: OfferView, units: int) -> list[str]:

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from typing_extensions import override
 
 from reconcilerd.domain.facts import FindingKind, FindingRaised
+from reconcilerd.domain.names import Instant
 
 NONE: Final[Mapping[str, FindingRaised]] = MappingProxyType({})
 
@@ -32,6 +34,12 @@ class Findings(dict[str, FindingRaised]):
             standing.pop(about, None)
         else:
             standing[about] = finding
+
+    def turn_back(self, now: Instant) -> None:
+        """The clock went back: what was found later than now was found by now, or nothing sound would clear it."""
+        for about, finding in self.items():
+            if finding.as_of > now:
+                self[about] = replace(finding, as_of=now)
 
     def standing(self, kind: FindingKind) -> Mapping[str, FindingRaised]:
         """Those of a kind that are not cleared, in the order they came."""

@@ -25,7 +25,7 @@ from reconcilerd.domain.position import OPEN, Claim
 
 def demand_claims(book: Book, component: Sku, now: Instant) -> Iterator[Claim]:
     """Open demand on one component, each order as firm as policy says."""
-    soft: list[tuple[Claim, Order, DemandRule]] = []
+    soft: list[tuple[Claim, Order, DemandRule, int]] = []
     firm = 0
     for claim, order, unheard in claims_of_orders(book, component):
         rule = _rule_of(book, claim, order, now)
@@ -36,7 +36,7 @@ def demand_claims(book: Book, component: Sku, now: Instant) -> Iterator[Claim]:
             case Firmness.IGNORED:
                 yield replace(claim, units=0, waived=claim.units)
             case Firmness.SOFT:
-                soft.append((claim, order, rule))
+                soft.append((claim, order, rule, unheard))
     if soft:
         yield from _softened(soft, _available(book, component, now) - firm)
     yield from added_claims(book, component)
@@ -60,14 +60,18 @@ def _available(book: Book, component: Sku, now: Instant) -> int:
     return sum(row.sellable for row in rows) - sum(claim.units for claim in held)
 
 
-def _softened(soft: list[tuple[Claim, Order, DemandRule]], available: int) -> Iterator[Claim]:
-    """Each as far as the share of its rule reaches beyond all that came before it, the oldest first."""
+def _softened(soft: list[tuple[Claim, Order, DemandRule, int]], available: int) -> Iterator[Claim]:
+    """Each as far as the share of its rule reaches beyond all that came before it, the oldest first.
+
+    What of it was not heard of its channel comes last, and takes nothing from those after it.
+    """
     taken = 0
-    for claim, order, rule in sorted(
+    for claim, order, rule, unheard in sorted(
         soft, key=lambda each: (each[1].newest.placed, each[1].key, each[0].about)
     ):
-        most = max(0, available) * rule.share_permille // 1000
-        held = min(claim.units, max(0, most - taken))
-        taken += held
+        left = max(0, max(0, available) * rule.share_permille // 1000 - taken)
+        held = min(claim.units, left)
+        apart = max(0, held - (claim.units - unheard))
+        taken += held - apart
         ends = after(order.newest.placed, rule.expires_ms)
-        yield replace(claim, units=held, waived=claim.units - held, until=ends)
+        yield from as_heard(replace(claim, units=held, waived=claim.units - held, until=ends), apart)

@@ -111,9 +111,12 @@ def tug_of_war(change: Change, rails: Rails) -> Verdict | None:
 
 
 def quarantine(change: Change, rails: Rails) -> Verdict | None:
-    """A value that the channel refused again and again is not tried for hours; another one is."""
+    """A value that the channel refused again and again is not tried for hours; another one is.
+
+    What shows more than could ship is tried on, after its usual rests: each minute that it is not may oversell.
+    """
     name = quarantine_name(change.offer.slot.path, change.target) if rails.latched else ""
-    return Verdict.HOLD_QUARANTINE if name in rails.latched else None
+    return Verdict.HOLD_QUARANTINE if name in rails.latched and not change.cures else None
 
 
 def left_in_peace(change: Change, rails: Rails) -> Verdict | None:
@@ -289,10 +292,10 @@ def covers(
 
     What was a small lower when somebody agreed to it is one to nothing after some sales: zeros are agreed to by name.
     """
+    most = envelope.most(sku, direction)
     return (
-        sku in envelope.skus
+        most is not None
+        and size <= most
         and (envelope.zeros or not zero)
-        and envelope.direction in {direction, "both"}
-        and size <= envelope.ceiling
         and envelope.at <= at < envelope.until
     )

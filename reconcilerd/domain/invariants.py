@@ -84,11 +84,12 @@ def held_if_broken(plan: GroupPlan, rails: Rails) -> tuple[GroupPlan, tuple[Viol
 def check_write(correction: CorrectionPlanned, track: SlotTrack, at: Instant) -> tuple[Violation, ...]:
     """Of one write that is about to leave: its intent stands, was never sent, and is of the newest reading."""
     path, write, found = correction.slot.path, track.write, list[tuple[str, str]]()
+    based_on = track.based_on(correction)
     if write is None or (write.id, write.target) != (correction.id, correction.target):
         found.append(("I18", f"{path}: {correction.target} is about to be sent and no intent stands for it"))
     elif write.answered:
         found.append(("I18", f"{path}: intent {correction.id} is about to be sent a second time"))
-    if track.as_of > correction.based_on and track.value != correction.read:
+    if track.as_of > based_on and track.value != correction.read:
         found.append(
             ("I10", f"{path}: about to be sent from {correction.read}, though {track.value} was read")
         )

@@ -38,6 +38,8 @@ class Joins:
     slots_of: dict[Sku, tuple[SlotKey, ...]] = field(default_factory=dict)
     ambiguous: set[SlotKey] = field(default_factory=set)
     """Slots of which nobody can say what they sell: mapped twice, or one of several of the same code."""
+    lapsing: set[SlotKey] = field(default_factory=set)
+    """Slots that are shown although their mapping has ended: nobody writes them, and what they show may sell."""
     pushed: set[SlotKey] = field(default_factory=set)
     """Slots where Extensiv's native push is on."""
     sold_as: dict[Sku, tuple[Sku, ...]] = field(default_factory=dict)
@@ -45,8 +47,8 @@ class Joins:
     _codes_of: dict[Sku, list[Code]] = field(init=False, default_factory=dict)
     _seen: dict[Code, list[SlotKey]] = field(default_factory=dict)
     _groups: Groups | None = None
-    _named: Mapping[Sku, object] | None = None
-    _taking: dict[Sku, tuple[Sku, ...]] = field(default_factory=dict)
+    _taking: dict[int, tuple[Mapping[Sku, object], dict[Sku, tuple[Sku, ...]]]] = field(default_factory=dict)
+    """Which of some SKUs take each component, by the mapping that names them."""
 
     def __post_init__(self) -> None:
         self.codes = {code: some[0].sku for code, some in self.declared.items() if not _twice(some)}
@@ -65,14 +67,15 @@ class Joins:
         return (active[0].sku,) if len(active) == 1 else tuple(sorted({each.sku for each in active}))
 
     def taking(self, component: Sku, named: Mapping[Sku, object]) -> tuple[Sku, ...]:
-        """Which of some SKUs take a component, sold or not: itself, and bundles. Remembered for the last ones."""
-        if self._named is not named:
+        """Which of some SKUs take a component, sold or not: itself, and bundles. Remembered for each mapping."""
+        if id(named) not in self._taking:
             found: dict[Sku, list[Sku]] = {}
             for sku in named:
                 for name, _ in self.uses.get(sku) or ((sku, 1),):
                     found.setdefault(name, []).append(sku)
-            self._named, self._taking = named, {name: tuple(some) for name, some in found.items()}
-        return self._taking.get(component, ())
+            # Kept with it, so that no other mapping can have its id.
+            self._taking[id(named)] = named, {name: tuple(some) for name, some in found.items()}
+        return self._taking[id(named)][1].get(component, ())
 
     @property
     def groups(self) -> Groups:
@@ -89,10 +92,14 @@ class Joins:
         """Join one slot that shows ``code``. A slot whose code changes, or that is gone, needs joins made anew."""
         key = (slot.channel, code)
         some = self.declared.get(key, ())
-        if not code or not some or slot in self.sku_of:
+        skus = tuple(each.sku for each in some[:1]) or self.lapsed.get(key, ())
+        # What several lapsed mappings meant nobody can say.
+        if not code or len(skus) != 1 or slot in self.sku_of:
             return
-        sku = some[0].sku
+        (sku,) = skus
         self.sku_of[slot] = sku
+        if not some:
+            self.lapsing.add(slot)
         alike = self._seen.setdefault(key, [])
         alike.append(slot)
         if _twice(some) or len({each.listing for each in alike}) > 1:

@@ -22,7 +22,7 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.facts.same import all_but
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
-from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku
+from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
 
 Code = tuple[ChannelName, str]
 """A channel and the listing SKU that an order line names there."""
@@ -93,26 +93,41 @@ class Order:
         assert side is not None
         return side
 
+    def claimed(self, extensiv_began: Instant | None, import_max_ms: int) -> tuple[OrderLine, ...]:
+        """The lines by which it takes units: those of its newest side.
+
+        What a channel cancelled, or took off, before Extensiv had it may be imported all the same, with all that was
+        ordered: until a reading of Extensiv's that began after the longest import still lacks it.
+        """
+        side = self.newest
+        if self.in_extensiv is not None or not side.most:
+            return side.lines
+        late = extensiv_began is not None and extensiv_began > side.modified + import_max_ms
+        if late and side.status is not OrderStatus.CANCELLED:
+            return side.lines
+        more = {line.listing_sku for line in side.most}
+        return (*side.most, *(line for line in side.lines if line.listing_sku not in more))
+
     def with_side(self, seen: OrderObserved) -> "Order":
         """This order after one more reading; an older reading changes nothing."""
         known = self.on_channel if seen.source != EXTENSIV else self.part(seen.part)
         if known is not None and known.as_of > seen.as_of:
             return self
         seen = _understood(known, seen)
-        ended = _ended(known, seen)
+        ended, most = _ended(known, seen), _most(known, seen)
+        if (ended, most) != (seen.ended_at, seen.most):
+            seen = replace(seen, ended_at=ended, most=most)
         if seen.source != EXTENSIV:
-            return replace(self, on_channel=replace(seen, ended_at=ended, most=_most(known, seen)))
-        if ended != seen.ended_at:
-            seen = replace(seen, ended_at=ended)
+            return replace(self, on_channel=seen)
+        if known is not None and _left_from_elsewhere(known, seen):
+            seen = replace(seen, eligible=False)
         if self.in_extensiv is None or self.in_extensiv.part == seen.part:
             return replace(self, in_extensiv=seen)
         return replace(self, others=(*(each for each in self.others if each.part != seen.part), seen))
 
     def said_at_most(self, code: str) -> int | None:
         """The most units of a listing SKU that the channel itself ever said; None where it never named it."""
-        side = self.on_channel
-        told = () if side is None else (units_of(side.lines, code), units_of(side.most, code))
-        return max(told, default=0) or None
+        return (0 if self.on_channel is None else _ever_said(self.on_channel, code)) or None
 
     def believed(self, line: OrderLine) -> int:
         """Units of a line of the newest side that the order is taken to claim.
@@ -143,6 +158,14 @@ def _understood(known: OrderObserved | None, seen: OrderObserved) -> OrderObserv
     return replace(seen, status=known.status, ended_at=known.ended_at)
 
 
+def _left_from_elsewhere(known: OrderObserved, seen: OrderObserved) -> bool:
+    """Whether an order that is over was to leave from somebody else's stock, and was sent nowhere else since.
+
+    Its last status does not tell any more.
+    """
+    return not known.eligible and seen.status.is_over and seen.location in {known.location, None}
+
+
 def _ended(known: OrderObserved | None, seen: OrderObserved) -> Instant | None:
     """When an order ended: by the time it was first read so, whatever date its record has and is given later.
 
@@ -159,6 +182,11 @@ def _ended(known: OrderObserved | None, seen: OrderObserved) -> Instant | None:
 def units_of(lines: Iterable[OrderLine], code: str) -> int:
     """Units of a listing SKU in these lines."""
     return sum(line.units for line in lines if line.listing_sku == code)
+
+
+def _ever_said(side: OrderObserved, code: str) -> int:
+    """The most units of a listing SKU that one side of an order ever said, what it says now included."""
+    return max(units_of(side.lines, code), units_of(side.most, code))
 
 
 def _most(known: OrderObserved | None, seen: OrderObserved) -> tuple[OrderLine, ...]:
@@ -252,6 +280,11 @@ class Timeline:
             self._entries[key] = (at, amount)
             self._times = None
 
+    def move(self, key: OrderKey, at: Instant) -> None:
+        """What was put under a key, if anything, was at another moment."""
+        if key in self._entries:
+            self.put(key, at, self.of(key))
+
     def drop(self, key: OrderKey) -> None:
         if self._entries.pop(key, None) is not None:
             self._times = None
@@ -325,7 +358,7 @@ class OrderBook:
         before = self.orders.get(seen.key, Order(seen.key))
         if seen.source != EXTENSIV and before.on_channel is None:
             sizes = self._lines.setdefault(seen.key.channel, deque(maxlen=LINES_KEPT))
-            sizes.extend(line.units for line in seen.lines)
+            sizes.extend(line.units for line in seen.lines if line.units)
         after = before.with_side(seen)
         if after is before:
             return frozenset()
@@ -361,7 +394,7 @@ class OrderBook:
             first = self._placed.setdefault(code, Timeline())
             told = [each for each in ((side,) if side is not None else order.sides) if each.eligible]
             if told:
-                units = sum(units_of(each.lines, code[1]) for each in told)
+                units = sum(_ever_said(each, code[1]) for each in told)
                 first.put(order.key, told[0].placed, max(first.of(order.key), units))
             self._give_back(order.key, theirs, code)
             _count_on(
@@ -430,8 +463,15 @@ class OrderBook:
         sizes = sorted(self._lines.get(channel, ()))
         return sizes[9 * (len(sizes) - 1) // 10] if sizes else 0
 
-    def turn_back(self, now: Instant) -> None:
-        """The clock went back: what was read later than it is now must not keep newer readings out."""
+    def turn_back(self, now: Instant, before: Instant | None = None) -> None:
+        """The clock went back from ``before`` (None: nobody knows): what was read later than it is now must not keep
+        newer readings out, and what was heard of is as long ago as it was.
+        """
+        ahead = 0 if before is None else max(0, before - now)
+        for key, heard in self._heard.items() if ahead else ():
+            self._heard[key] = after(heard, -ahead)
+            for code in _codes(self.orders[key]):
+                self._taken[code].move(key, self._heard[key])
         for key, order in self.orders.items():
             again = Order(key)
             for side in order.sides:
@@ -491,7 +531,8 @@ def _count_on(
     else:
         placed = min(each.placed for each in live)
         units = sum(order.believed(one) for each in live for one in each.lines if one.listing_sku == code[1])
-        line.put(order.key, placed if heard is None else max(placed, heard), units)
+        # Clocks differ: what was heard of was placed before that, whatever its channel's own clock says.
+        line.put(order.key, placed if heard is None else heard, units)
 
 
 def _last_heard(order: Order) -> Instant:
@@ -499,4 +540,6 @@ def _last_heard(order: Order) -> Instant:
 
 
 def _codes(order: Order) -> frozenset[Code]:
-    return frozenset((order.key.channel, line.listing_sku) for side in order.sides for line in side.lines)
+    return frozenset(
+        (order.key.channel, line.listing_sku) for side in order.sides for line in (*side.lines, *side.most)
+    )

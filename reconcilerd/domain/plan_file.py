@@ -136,8 +136,11 @@ def document(
     policy: tuple[str, str],
     scope: Mapping[str, str | None],
     plans: Sequence[GroupPlan],
+    incomplete: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The plan of these groups as it is written to a file. ``policy``: revision and mode."""
+    """The plan of these groups as it is written to a file. ``policy``: revision and mode; ``incomplete``: what it
+    cannot say.
+    """
     channel = scope.get("channel")
     entries = [
         _entry_of(plan.position.group, entry)
@@ -158,6 +161,7 @@ def document(
         "mode": policy[1],
         "scope": dict(scope),
         "counts": _counts(entries),
+        "incomplete": list(incomplete),
         "entries": [{**each, "fingerprint": fingerprint(inputs[each["group"]])} for each in entries],
         "inputs": inputs,
     }

@@ -79,6 +79,8 @@ class StockView:
     """How many separate readings in a row said so much can be sold."""
     counted: bool = True
     """Whether any reading ever said more than nothing."""
+    sold: int = 0
+    """Of a row that says nothing, and not for long: eaches in orders first heard of since it last said more."""
 
     @property
     def sellable(self) -> int:
@@ -286,5 +288,5 @@ class Position:
 
 _LASTING = all_but(Position, "at", "sold", "claims", "offers", "stock", "channels")
 _LASTING_OFFER = all_but(OfferView, "as_of", "age_of", "rate", "last_good", "attempts")
-_LASTING_ROW = all_but(StockView, "as_of", "age_of", "said", "counted")
+_LASTING_ROW = all_but(StockView, "as_of", "age_of", "said", "counted", "sold")
 _LASTING_CHANNEL = all_but(ChannelView, "through")

@@ -7,7 +7,7 @@ kept apart from stock, so that no unit of either is ever taken for one of the ot
 from collections.abc import Mapping
 
 from reconcilerd.domain.names import Sku, SlotKey
-from reconcilerd.domain.policy import MaxUnits, Percent, Rule
+from reconcilerd.domain.policy import MaxUnits, Rule
 from reconcilerd.domain.position import OfferView, Position
 from reconcilerd.domain.quantities import MAX_UNITS
 from reconcilerd.domain.room import Room, Shown
@@ -19,6 +19,7 @@ from reconcilerd.domain.terms import (
     minimum_of,
     most_of,
     ours,
+    percentages,
     place_in_line,
     rule_in_force,
 )
@@ -51,11 +52,11 @@ def preorders(position: Position, room: Room, ideal: Shown) -> dict[SlotKey, int
 def _takers(
     coming: Room, offers: list[OfferView], rules: Mapping[SlotKey, Rule], ideal: Shown
 ) -> list[Taker]:
-    sums = sum(r.permille for r in rules.values() if isinstance(r, Percent))
+    sums = percentages((offer, rules[offer.slot]) for offer in offers)
     takers = []
     for offer in offers:
         rule = rules[offer.slot]
-        weight, cap = claimant(coming, offer, rule, whole=sums >= 1000)
+        weight, cap = claimant(coming, offer, rule, whole=sums.get(offer.sku, 0) >= 1000)
         cap = min(cap, _under_its_cap(offer, rule, ideal))
         takers.append(Taker(offer.slot, weight, cap, offer.rule.units_per_sale))
     return takers

@@ -5,7 +5,7 @@ Invariants I1 to I3 in arithmetic. For each component and each union of the list
 fits on every shelf (Hall's condition), so one subtraction per shelf tells what may still be granted.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from types import MappingProxyType
@@ -16,7 +16,13 @@ from reconcilerd.domain.position import KEPT_FROM_RAISES, ORDERED, Locations, Of
 from reconcilerd.domain.quantities import MAX_UNITS
 
 Shown = Mapping[SlotKey, int]
+Recipe = tuple[tuple[Sku, int], ...]
+"""How many eaches of each component one unit of a bundle takes."""
+_Kind = tuple[Sku, Locations]
+"""Listings of one bundle that ship from the same places."""
 MAX_LOCATION_SETS = 12
+MAX_BUNDLES = 4
+"""Of one component, whose every choice is looked at."""
 _NOTHING: Shown = MappingProxyType({})
 
 
@@ -157,9 +163,10 @@ def room_of(position: Position) -> Room:
     """The shelves of a position, over its listings' own location sets and all their unions."""
     shelves: list[Shelf] = []
     components = sorted({component for offer in position.offers for component, _ in offer.uses})
+    ships = {offer.slot: _ships_from(position, offer) for offer in position.offers}
     for component in components:
         users = {
-            offer.slot: (offer.locations - position.excluded_of(component), offer.use_of(component))
+            offer.slot: (ships[offer.slot] - position.excluded_of(component), offer.use_of(component))
             for offer in position.offers
             if offer.use_of(component)
         }
@@ -177,11 +184,26 @@ def room_of(position: Position) -> Room:
             )
             shelf = _shelf(position, component, union, inside)
             shelves.append(shelf if union in lowering else _for_raises_only(shelf))
-    if position.pool.bundles is BundleMode.PER_WAREHOUSE:
+    if position.pool.bundles is BundleMode.PER_WAREHOUSE and any(len(o.uses) > 1 for o in position.offers):
         shelves.extend(_assembly_shelves(position))
+        for component in components:
+            shelves.extend(_shelves_of_bundles(position, component, ships))
     sets = {offer.locations for offer in position.offers}
     levels = {component: level_of(position, component) for component in components}
     return Room(tuple(shelves), levels, whole=len(sets) <= MAX_LOCATION_SETS)
+
+
+def _ships_from(position: Position, offer: OfferView) -> Locations:
+    """Where a listing may be shipped from: a bundle that ships whole only from where all its components are.
+
+    What lies elsewhere is no help to it, and another bundle of one place needs the same units there. Where anything is
+    on its way, it may yet come together elsewhere.
+    """
+    if len(offer.uses) == 1 or position.inbound or position.pool.bundles is not BundleMode.PER_WAREHOUSE:
+        return offer.locations
+    there = {(row.sku, row.location) for row in position.stock if row.sellable}
+    whole = {place for place in offer.locations if all((name, place) in there for name, _ in offer.uses)}
+    return frozenset(whole) or offer.locations
 
 
 def _stretched(unions_: list[Locations], taken: set[Locations]) -> list[Locations]:
@@ -289,14 +311,85 @@ def _assembly_shelves(position: Position) -> list[Shelf]:
     return shelves
 
 
-def _recipe(offers: Sequence[OfferView]) -> tuple[tuple[Sku, int], ...]:
+def _shelves_of_bundles(
+    position: Position, component: Sku, ships: Mapping[SlotKey, Locations]
+) -> Iterator[Shelf]:
+    """What bundles can have of a component beside each other and beside those that take it as it is.
+
+    Where a bundle cannot be put together, what lies there of its component is no help to it: of each place, some
+    bundles have at most what they could take there if all of them were put together alone.
+    """
+    alike: dict[_Kind, list[OfferView]] = {}
+    plain: list[OfferView] = []
+    for offer in (each for each in position.offers if each.use_of(component)):
+        if len(offer.uses) == 1:
+            plain.append(offer)
+        else:
+            alike.setdefault((offer.sku, ships[offer.slot]), []).append(offer)
+    kinds = sorted(alike, key=lambda each: (each[0], sorted(each[1])))
+    if len(kinds) < 2 and all(at <= offer.locations for _, at in kinds for offer in plain):
+        return  # as nearly always: what follows is slow
+    barred = position.excluded_of(component)
+    places = frozenset(row.location for row in position.stock if row.sku == component) - barred
+    left = {place: _within_reach(position, component, place) for place in places}
+    reach = {
+        (kind, place): _within_reach(position, component, place, _recipe(alike[kind]))
+        for kind in kinds
+        for place in kind[1] & places
+    }
+    nowhere: Locations = frozenset()
+    for some in _some_of(kinds):
+        where = nowhere.union(*(at for _, at in some))
+        for union in (nowhere, *unions({offer.locations for offer in plain})) if plain else (nowhere,):
+            # One alone, or all of it where others take it too, has a shelf already.
+            if where <= union or (len(some) == 1 and not union):
+                continue
+            bound = [
+                sum(
+                    left[place][soon]
+                    if place in union
+                    else min(left[place][soon], sum(reach.get((kind, place), (0, 0))[soon] for kind in some))
+                    for place in (union | where) & places
+                )
+                for soon in (False, True)
+            ]
+            # What is no less than all that lies there is bounded by that.
+            if bound == [
+                sum(left[place][soon] for place in (union | where) & places) for soon in (False, True)
+            ]:
+                continue
+            inside = [offer for kind in some for offer in alike[kind]]
+            inside += [offer for offer in plain if offer.locations <= union]
+            use = tuple(sorted((offer.slot, offer.use_of(component)) for offer in inside))
+            yield Shelf(component, union | where, bound[0], 0, 0, 0, use, bound[1] - bound[0])
+
+
+def _some_of(kinds: Sequence[_Kind]) -> Iterator[tuple[_Kind, ...]]:
+    """Each choice of these; of many, each alone, and all."""
+    sizes = range(1, len(kinds) + 1) if len(kinds) <= MAX_BUNDLES else (1, len(kinds))
+    for size in sizes:
+        yield from combinations(kinds, size)
+
+
+def _within_reach(
+    position: Position, component: Sku, place: LocationName, bundle: Recipe = ()
+) -> tuple[int, int]:
+    """Units of a component at a place, or of those all that a bundle can be put together of; now, and soon."""
+    here = frozenset({place})
+    if not bundle:
+        shelf = _shelf(position, component, here, ())
+        return shelf.left, shelf.left + shelf.coming_left
+    each = dict(bundle)[component]
+    now = _assembled(position, bundle, here) * each
+    return now, _assembled(position, bundle, here, coming=True) * each if position.inbound else now
+
+
+def _recipe(offers: Sequence[OfferView]) -> Recipe:
     first = offers[0]
     return tuple((sku, count // first.rule.units_per_sale) for sku, count in first.uses)
 
 
-def _assembled(
-    position: Position, recipe: tuple[tuple[Sku, int], ...], place: Locations, *, coming: bool = False
-) -> int:
+def _assembled(position: Position, recipe: Recipe, place: Locations, *, coming: bool = False) -> int:
     whole = []
     for component, count in recipe:
         shelf = _shelf(position, component, place, ())

@@ -11,6 +11,7 @@ from reconcilerd.domain.facts import (
     AlertStage,
     BreachLifted,
     ConsentGiven,
+    EndsMoved,
     EnvelopeApproved,
     EnvelopeRevoked,
     Fact,
@@ -87,11 +88,18 @@ Written = tuple[int, Instant, Fact]
 
 
 def deeds(written: Iterable[Written]) -> list[Deed]:
-    """What people did, and what the daemon did in their place; listings of one word are counted together."""
+    """What people did, and what the daemon did in their place; listings of one word are counted together.
+
+    What was written down anew because the clock was set back, nobody did.
+    """
     found: list[Deed] = []
+    written = list(written)
+    again = {
+        (entry, *word) for entry, _, fact in written if isinstance(fact, EndsMoved) for word in fact.words
+    }
     for entry, at, fact in written:
         deed = _deed(entry, at, fact)
-        if deed is None:
+        if deed is None or (entry, fact.kind, fact.about) in again:
             continue
         last = found[-1] if found else None
         if last is not None and isinstance(fact, SlotPinned) and _same_word(last, deed):

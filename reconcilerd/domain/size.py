@@ -54,9 +54,13 @@ def confirmed_size(change: Change, rails: Rails) -> Verdict | None:
 
 def _rows_by_component(change: Change) -> list[list[StockView]]:
     """The stock rows that each component of the listing draws on."""
-    offer = change.offer
+    position, offer = change.position, change.offer
     return [
-        [row for row in change.position.stock if row.sku == component and row.location in offer.locations]
+        [
+            row
+            for row in position.stock
+            if row.sku == component and row.location in offer.locations - position.excluded_of(component)
+        ]
         for component, _ in offer.uses
     ]
 

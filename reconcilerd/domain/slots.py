@@ -4,7 +4,7 @@ Steps 1, 2 and 4 of the rules of knowing. A track is folded from facts; a readin
 facts (inferred and buried sales), which the caller keeps in the same ledger entry as the reading itself.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, takewhile
 
@@ -18,39 +18,23 @@ from reconcilerd.domain.facts import (
     SaleInferred,
     SalesBuried,
     SlotObserved,
+    SlotState,
 )
-from reconcilerd.domain.habits import Habits, Hand
+from reconcilerd.domain.habits import NEVER_REFUSED, Habits, Hand
 from reconcilerd.domain.levels import doubted_after, ended, refuted
-from reconcilerd.domain.names import Instant, SlotKey, after
+from reconcilerd.domain.names import ChannelName, Instant, SlotKey, after
 from reconcilerd.domain.orders import OrderBook
 from reconcilerd.domain.policy import ChannelRule
 from reconcilerd.domain.quantities import Rate, expected
+from reconcilerd.domain.writes import OpenWrite, end_of, orphaned
 
 SIGMAS_OF_A_FALL = 3
 STALE_AT_ONCE = 3
 """So many failed compares in a row are a busy shelf; more are something that a reading does not cure."""
-REFUSED_REST_MS = (30_000, 3_600_000)
+REFUSED_REST_MS = (30_000, 600_000)
 STALE_REST_MS = (1_000, 60_000)
 """First and longest rest after writes that were refused, or whose compare went on failing; doubled each time."""
 Derived = SaleInferred | SalesBuried | CorrectionSettled | LevelDoubted
-
-
-@dataclass(frozen=True, slots=True)
-class OpenWrite:
-    """A write whose effect no reading has shown yet. ``before`` is what the slot showed when it was decided."""
-
-    id: str
-    target: int
-    before: int
-    based_on: Instant
-    sent: Instant
-    answered: bool = False
-    """Whether anything more than a reading can still tell what became of it."""
-    over: int = 0
-    """What can have sold unseen before it has its effect: nobody takes what is not shown. It is what the slot showed
-    when it was decided, and what earlier writes may have put there since."""
-
-
 Took = tuple[int, int, Instant, Instant]
 
 
@@ -74,7 +58,8 @@ class SlotTrack:
     """It rose while a lower of ours was open that compares nothing: whatever was to lower it may have come before."""
     last_written: int | None = None
     beside: list["SlotTrack"] = field(default_factory=list, repr=False, compare=False)
-    """The same listing at every place of its channel, this one too and by place; empty where it is at one only.
+    """The same listing at every place of its channel that sells it, this one too and by place; empty where it is sold
+    at one only.
 
     No order says which of them it was taken from.
     """
@@ -117,18 +102,22 @@ class SlotTrack:
             return ()  # what was said once is not said again: it would confirm by itself what it left open
         derived: list[Derived] = []
         bases: list[Instant] = []
-        since, before = self.as_of, self.value
+        since, before, owed = self.as_of, self.value, self.owed
         shows: str | None = None
         for write in self.open:
             alone = write is self.write and not self.replaced
-            end = _resolve(write, seen, self.code, orders, channel, alone=alone)
+            end = end_of(write, seen, self.code, orders, channel, alone=alone)
             if end is not None:
                 derived.append(CorrectionSettled(write.id, seen.slot, end, seen.as_of, read=seen.quantity))
                 bases.append(write.based_on)
                 if end is CorrectionEnd.CONFIRMED:
                     self.surprise = 0
-                    since, before, shows = write.based_on, write.target, write.id
+                    since, before, owed, shows = write.based_on, write.target, 0, write.id
                     derived += self._believe(seen.as_of)
+        if channel.compare_and_set and bases and shows is None and len(bases) == len(self.open):
+            # None ever wrote: all that the number has moved since the first was decided, it has moved by itself.
+            first = self.open[0]
+            since, before, owed = first.based_on, first.before, first.owed
         if bases:
             # Windows that end together are one, the widest: each would count the same sales again.
             most = self._unseen(seen, [f.id for f in derived if isinstance(f, CorrectionSettled)], shows)
@@ -141,7 +130,8 @@ class SlotTrack:
             # Nobody saw what it sold before: orders so young may not be known yet.
             derived.append(SalesBuried(seen.slot, after(seen.as_of, -channel.order_lag_ms), seen.as_of))
         if ours and not self.open and before is not None and seen.quantity is not None:
-            derived += self._moved(seen, seen.quantity, before, since, orders, rate)
+            deeper = max(0, seen.below_zero - owed)
+            derived += self._moved(seen, seen.quantity, before, since, orders, rate, deeper)
         elif (
             not ours
             and self.beside
@@ -152,20 +142,26 @@ class SlotTrack:
             # It claims nothing; but orders that were taken off here explain no fall at another place.
             derived.append(SaleInferred(seen.slot, since, seen.as_of, before - seen.quantity, cap=0))
         self.overtaken = not channel.compare_and_set and self._is_overtaken(seen.quantity)
-        if self.suspect_since is not None and seen.as_of >= self.suspect_since:
-            self.suspect_since = None
         self.restore(seen)
         self.derive(derived[known:])
         return tuple(derived)
 
     def _moved(
-        self, seen: SlotObserved, read: int, before: int, since: Instant, orders: OrderBook, rate: Rate
+        self,
+        seen: SlotObserved,
+        read: int,
+        before: int,
+        since: Instant,
+        orders: OrderBook,
+        rate: Rate,
+        deeper: int,
     ) -> list[Derived]:
-        """What follows from the number being ``read`` now, ``before`` being what it was at ``since``."""
+        """What follows from the number being ``read`` now, ``before`` being what it was at ``since``.
+
+        ``deeper``: how much further below zero it went; that sold too.
+        """
         found: list[Derived] = []
-        # What one customer often takes at once may have been taken, however slowly it sells.
-        mu = expected(rate, seen.as_of - since, SIGMAS_OF_A_FALL)
-        cap = max(1, mu, orders.large_line(seen.slot.channel))
+        cap = may_have_sold(orders, seen.slot.channel, rate, seen.as_of - since)
         was = self.doubt
         doubt = doubted_after(was, seen, read, before, since, orders, self.listing_sku, cap)
         back = 0
@@ -177,9 +173,10 @@ class SlotTrack:
             since, before = was.since, was.before
         elif doubt is not None and doubt != was:
             found.append(doubt)
-        if read < before:
+        if read < before or (deeper and read == before):
             # Of a number in doubt, how far it fell tells nothing.
-            size = before - read if was is None or doubt is None else min(cap, before - read)
+            fell = before - read + deeper
+            size = fell if was is None or doubt is None else min(cap, fell)
             claims = min(cap, size) if back else cap
             fall = SaleInferred(seen.slot, since, seen.as_of, size + back, cap=claims)
             found.append(self._all_fallen(fall))
@@ -273,6 +270,8 @@ class SlotTrack:
             self.habits.good(seen.quantity)
         self.seen, self.value, self.owed = seen, seen.quantity, seen.below_zero
         self.as_of, self.age_of = seen.as_of, max(self.age_of, seen.age_of)
+        if self.suspect_since is not None and seen.as_of >= self.suspect_since:
+            self.suspect_since = None
 
     def derive(self, facts: list[Derived] | tuple[Derived, ...]) -> None:
         """Keep derived facts, new or loaded."""
@@ -294,6 +293,11 @@ class SlotTrack:
     def open(self) -> tuple[OpenWrite, ...]:
         """Every write that may still have its effect, the newest last."""
         return (*self.replaced, self.write) if self.write is not None else tuple(self.replaced)
+
+    @property
+    def sells(self) -> bool:
+        """Whether anything may be sold there, for all that is known."""
+        return self.seen is None or not (self.seen.gone or self.seen.state is SlotState.INACTIVE)
 
     @property
     def code(self) -> str:
@@ -345,11 +349,16 @@ class SlotTrack:
             if still is not None and write.id not in still:
                 self._close(write.id)
 
+    def based_on(self, correction: CorrectionPlanned) -> Instant:
+        """When the reading was asked for that a correction goes by; the clock may have been set back since."""
+        write = self.write
+        return correction.based_on if write is None or write.id != correction.id else write.based_on
+
     def orphan(self, now: Instant) -> None:
         """Whoever sent the open writes is no more: it may have sent them until now, and no answer will come."""
-        self.replaced = [replace(each, sent=now, answered=True) for each in self.replaced]
+        self.replaced = [orphaned(each, now) for each in self.replaced]
         if self.write is not None:
-            self.write = replace(self.write, sent=now, answered=True)
+            self.write = orphaned(self.write, now)
 
     def plan(self, correction: CorrectionPlanned) -> None:
         """An intent is durable: until its answer is known it may already be at work.
@@ -365,7 +374,14 @@ class SlotTrack:
         open_ = {each.id: each for each in self.open}
         if correction.under is not None:
             open_ = {each[0]: open_.get(each[0], OpenWrite(*each)) for each in correction.under}
-        new = OpenWrite(correction.id, correction.target, correction.read, correction.based_on, correction.at)
+        new = OpenWrite(
+            correction.id,
+            correction.target,
+            correction.read,
+            correction.based_on,
+            correction.at,
+            owed=correction.owed,
+        )
         # From what the intent says and nothing else: a listing that is loaded knows no more.
         put = accumulate((each.target for each in open_.values()), initial=0)
         *self.replaced, self.write = (
@@ -410,7 +426,7 @@ class SlotTrack:
             case Outcome.APPLIED:
                 self._take((write.before, write.target, sent.sent, sent.at))
                 self._close(sent.id)
-                self.refused = self.stale = 0
+                self._is_taken()
             case Outcome.STALE:
                 self._close(sent.id)
                 self.suspect_since = sent.at
@@ -426,12 +442,18 @@ class SlotTrack:
                 self.refused = self.stale = 0
                 self.last_written = write.target
                 if sent.outcome is Outcome.ACCEPTED:
+                    self._is_taken()
                     self.done = write.before, write.target, sent.at
                 # It left at some moment before its answer, perhaps after a long wait for its turn.
                 answered = replace(write, sent=sent.at, answered=True)
                 self.replaced = [answered if each.id == sent.id else each for each in self.replaced]
                 if self.write is write:
                     self.write = answered
+
+    def _is_taken(self) -> None:
+        """The channel takes what is written: refusals before it are no row with those after it."""
+        self.refused = self.stale = 0
+        self.habits.refused = NEVER_REFUSED
 
     def _rest(self, at: Instant, times: int, bounds_ms: tuple[int, int]) -> None:
         if times > 0:
@@ -440,10 +462,22 @@ class SlotTrack:
 
     def turn_back(self, now: Instant) -> None:
         """The clock went back: see ``Book.turn_back``."""
-        if max(self.as_of, self.age_of) > now:
-            self.as_of, self.age_of = min(self.as_of, now), Instant(0)
+        self.replaced = [self._turned_back(each, now) for each in self.replaced]
+        if self.write is not None:
+            self.write = self._turned_back(self.write, now)
+        if self.seen is not None and self.seen.as_of > now:
+            # What was asked for before the answer stays so.
+            before = int(self.seen.as_of < self.firm_since)
+            self.seen = replace(self.seen, as_of=after(now, -before), age_of=Instant(0))
+        self.as_of, self.age_of = min(self.as_of, now), Instant(0)
         self.firm_since = min(self.firm_since, now)
-        self.orphan(now)
+        if self.took is not None:
+            # A later answer says it again, and a start would believe it.
+            before_, target, sent, at = self.took
+            self.took = before_, target, min(sent, now), min(at, now)
+        if self.done is not None:
+            self.done = *self.done[:2], min(self.done[2], now)
+        self.habits.turn_back(now)
         self.not_before = min(self.not_before, now)
         if self.suspect_since is not None:
             self.suspect_since = min(self.suspect_since, now)
@@ -451,6 +485,11 @@ class SlotTrack:
         self.buried = [replace(f, since=min(f.since, now), to=min(f.to, now)) for f in self.buried]
         if self.doubt is not None:
             self.doubt = replace(self.doubt, since=min(self.doubt.since, now), at=min(self.doubt.at, now))
+
+    def _turned_back(self, write: OpenWrite, now: Instant) -> OpenWrite:
+        """A write under way, or yet to leave: what was read after it was decided stays newer than that."""
+        newer = int(self.as_of > write.based_on)
+        return replace(write, based_on=min(write.based_on, after(now, -newer)), sent=min(write.sent, now))
 
     def expire(self, through: Instant | None, orders: OrderBook, *, again: bool = False) -> None:
         """Drop windows that the order feed has passed: by ``through``, never by the clock.
@@ -476,32 +515,21 @@ class SlotTrack:
             track.inferred = [each for each in track.inferred if each is not fall]
 
 
-def _resolve(
-    write: OpenWrite, seen: SlotObserved, code: str, orders: OrderBook, channel: ChannelRule, *, alone: bool
-) -> CorrectionEnd | None:
-    """Whether a reading confirms a write, shows it missed, or tells nothing yet (rule 6).
+def know_each_other(alike: Sequence[SlotTrack]) -> None:
+    """Have one listing's places know those that sell it beside them: none where it is sold at one only."""
+    if len(alike) < 2:
+        return
+    selling = [each for each in alike if each.sells]
+    for each in alike:
+        each.beside = selling if each.sells and len(selling) > 1 else []
 
-    Missed is only what was answered: before, it may not even have left. Where there was another write, a move
-    towards one of them may be the other's doing, and confirms nothing. Below the target of a write that compares
-    nothing, sales alone may have brought it: the write may still come, and bring units back.
+
+def may_have_sold(orders: OrderBook, channel: ChannelName, rate: Rate, span_ms: int) -> int:
+    """Units that may have been sold of a listing within a span, whatever orders say of it.
+
+    What one customer often takes at once may have been taken, however slowly it sells.
     """
-    read = seen.quantity
-    if seen.as_of < write.sent:
-        return None
-    due = seen.as_of > write.sent + channel.apply_max_ms
-    if read is None:
-        return CorrectionEnd.MISSED if write.answered and due else None
-    sold = orders.known(seen.slot.channel, code, write.based_on, seen.as_of)
-    if arrived(read, write.before, write.target, sold, alone=alone):
-        sure = due or channel.compare_and_set or read == write.target or write.target > write.before
-        return CorrectionEnd.CONFIRMED if sure else None
-    return CorrectionEnd.MISSED if write.answered and due else None
-
-
-def arrived(read: int, before: int, target: int, sold: int, *, alone: bool = True) -> bool:
-    """Whether a number is what a write made it, less what sold since, or moved past the old one towards it (rule 6)."""
-    towards = read <= target if target < before else before < read <= target
-    return target - sold <= read <= target or (alone and towards)
+    return max(1, expected(rate, span_ms, SIGMAS_OF_A_FALL), orders.large_line(channel))
 
 
 def _overlap(one: SaleInferred, other: SaleInferred) -> bool:

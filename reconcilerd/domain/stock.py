@@ -21,11 +21,25 @@ class StockTrack:
     def observe(self, fact: StockObserved, gap_ms: int) -> None:
         """Fold a newer reading; readings that began within ``gap_ms`` of each other are one."""
         old = self.row
-        self.row = replace(fact, age_of=max(fact.age_of, old.age_of), counted=old.counted or fact.on_hand > 0)
+        more = old.as_of if old.sellable else old.more_at
+        self.row = replace(
+            fact,
+            age_of=max(fact.age_of, old.age_of),
+            counted=old.counted or fact.on_hand > 0,
+            more_at=Instant(0) if fact.sellable else more,
+        )
         if not agree(fact.sellable, old.sellable):
             self.said, self.said_at = 1, fact.age_of
         elif fact.age_of >= self.said_at + gap_ms:
             self.said, self.said_at = self.said + 1, fact.age_of
+
+    def turn_back(self, now: Instant) -> None:
+        """The clock went back: see ``Book.turn_back``."""
+        more_at = min(self.row.more_at, now)
+        self.row = replace(self.row, as_of=min(self.row.as_of, now), age_of=Instant(0), more_at=more_at)
+        self.changed, self.said_at = min(self.changed, now), min(self.said_at, now)
+        if self.before_change > now:
+            self.before_change = Instant(0)  # moved to now, it would prove shipments that it precedes
 
 
 def first_seen(fact: StockObserved) -> StockTrack:

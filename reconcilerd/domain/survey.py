@@ -1,6 +1,6 @@
 """Reads the position of one pool group off the book, at one moment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconcilerd.domain.book import Book
@@ -18,6 +18,7 @@ from reconcilerd.domain.claims import (
     reserve_claims,
     safety_claims,
     sellers_of,
+    sold_after,
     sold_since,
 )
 from reconcilerd.domain.facts import FindingKind, LevelDoubted, SlotObserved, SlotState, StockObserved
@@ -25,8 +26,8 @@ from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED, orders_feed, s
 from reconcilerd.domain.firmness import demand_claims
 from reconcilerd.domain.latches import Before
 from reconcilerd.domain.levels import believed_before
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
-from reconcilerd.domain.policy import OfferRule, PoolMode, PoolRule, Publisher
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey, after
+from reconcilerd.domain.policy import BundleMode, OfferRule, PoolMode, PoolRule, Publisher, UnreadPeer
 from reconcilerd.domain.position import (
     ChannelView,
     Claim,
@@ -43,7 +44,11 @@ from reconcilerd.domain.stock import StockTrack
 from reconcilerd.domain.suspicion import doubted_feeds
 
 TURNS_TO_WAKE = 3
+HEARD_MS = 60_000
+"""How much later an order may be heard of than the moment that its reading is as of."""
 _STRICTEST = (PoolMode.SPLIT, PoolMode.ADAPTIVE, PoolMode.SHARED)
+_STRICTEST_BUNDLES = (BundleMode.PER_WAREHOUSE, BundleMode.POOLED)
+_STRICTEST_PEER = (UnreadPeer.HOLD, UnreadPeer.IGNORE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +58,32 @@ class Weather:
     at: Instant
     channels: Mapping[ChannelName, ChannelView]
     storm: bool
+    stock_dark: bool
+    """Whether what is known of stock is too old to raise by."""
     stock_dark_ms: int
-    """How long beyond the longest age the stock was not read; 0 while it is."""
+    """How long beyond the longest age nobody could read the stock, since this process began to; 0 while it is read."""
     doubted: bool = False
     """A whole reading of the catalogue is under suspicion."""
-
-    @property
-    def stock_dark(self) -> bool:
-        return self.stock_dark_ms > 0
 
 
 def weather_of(book: Book, now: Instant) -> Weather:
     """How the sources stand at ``now``."""
     channels = {name: _channel(book, name, now) for name in sorted(book.policy.channels)}
     dark = sum(each.dark for each in channels.values())
-    late = max(0, _age(book, STOCK_FEED, now) - book.policy.ages.max_age_ms)
     storm = half_fail(dark, len(channels), book.policy.limits)
-    return Weather(now, channels, storm=storm, stock_dark_ms=late, doubted=doubted_feeds(book))
+    return Weather(
+        now,
+        channels,
+        storm=storm,
+        stock_dark=_age(book, STOCK_FEED, now) > book.policy.ages.max_age_ms,
+        stock_dark_ms=_stock_dark_ms(book, now),
+        doubted=doubted_feeds(book),
+    )
+
+
+def _stock_dark_ms(book: Book, now: Instant) -> int:
+    unread = min(_age(book, STOCK_FEED, now), now - book.awake_since)
+    return max(0, unread - book.policy.ages.max_age_ms)
 
 
 def position_of(book: Book, group: Sku, weather: Weather) -> Position:
@@ -267,8 +281,7 @@ def is_dark(book: Book, channel: ChannelName, now: Instant) -> bool:
 def dark_sources(book: Book, now: Instant) -> frozenset[str]:
     """Channels that are dark, and the stock's feed where policy withholds of it what nobody could read for so long."""
     dark = {str(name) for name in book.policy.channels if is_dark(book, name, now)}
-    ages = book.policy.ages
-    withheld = _age(book, STOCK_FEED, now) > ages.max_age_ms + ages.dark_grace_ms
+    withheld = _stock_dark_ms(book, now) > book.policy.ages.dark_grace_ms
     return frozenset(dark | {STOCK_FEED}) if withheld else frozenset(dark)
 
 
@@ -287,7 +300,7 @@ def _group_of(book: Book, group: Sku) -> _KeptGroup:
     slots = (_slot(book, sku, slot, everywhere) for sku in sold for slot in joins.slots_of[sku])
     return _KeptGroup(
         components=components,
-        pool=_pool(book, components),
+        pool=_pool(book, components, sold),
         stock=stock,
         everywhere=everywhere,
         slots=[place for place in slots if place is not None],
@@ -314,13 +327,15 @@ def _tracks(book: Book, components: Sequence[Sku], *, doubted: bool) -> list[Sto
 def _rows(book: Book, kept: _KeptGroup, now: Instant) -> tuple[tuple[StockView, ...], tuple[Claim, ...]]:
     """Every row, and under suspicion by how much what it says now and said before differ."""
     if not kept.doubted:
-        return tuple(_row(each) for each in kept.stock), ()
+        return tuple(_row(book, each, now) for each in kept.stock), ()
     found, doubts = list[StockView](), list[Claim]()
     for each in kept.stock:
-        view, row = _row(each), each.track.row
+        view, row = _row(book, each, now), each.track.row
         before = book.latches.said_before(STOCK_FEED, row.about)
         if before is not None:
-            view, units = _between(view, before, gone=row.gone, sold=sold_since(book, row.sku, now))
+            # However long it is doubted: all that was sold since may have left the shelf.
+            changed = book.latches.changed_at(STOCK_FEED, row.about) or now
+            view, units = _between(view, before, gone=row.gone, sold=sold_since(book, row.sku, changed))
             doubts.append(Claim(ClaimKind.DOUBTED, row.sku, units, frozenset({row.location})))
         elif row.gone:
             continue
@@ -328,11 +343,15 @@ def _rows(book: Book, kept: _KeptGroup, now: Instant) -> tuple[tuple[StockView, 
     return tuple(found), tuple(doubts)
 
 
-def _row(kept: _KeptRow) -> StockView:
-    if kept.row is not kept.track.row:
-        kept.row = kept.track.row
-        kept.view = _view(kept.track)
-    return kept.view
+def _row(book: Book, kept: _KeptRow, now: Instant) -> StockView:
+    track, limits = kept.track, book.policy.limits
+    if kept.row is not track.row:
+        kept.row = track.row
+        kept.view = _view(track)
+    if track.row.sellable or track.said >= limits.zero_reads:
+        return kept.view
+    since = max(after(now, -limits.window_ms), after(track.row.more_at, -HEARD_MS))
+    return replace(kept.view, sold=sold_after(book, track.row.sku, since))
 
 
 def _view(track: StockTrack) -> StockView:
@@ -363,17 +382,31 @@ def _between(view: StockView, before: Before, *, gone: bool, sold: int) -> tuple
     return replace(view, on_hand=most, unavailable=0, allocated=allocated), doubt
 
 
-def _pool(book: Book, components: Sequence[Sku]) -> PoolRule:
-    """The group's pool; where bundles tie several pools together, a split one wins, then an adaptive one."""
-    rules = [
-        book.policy.pools[name] for name in sorted({book.policy.sku_rule(each).pool for each in components})
-    ]
-    return min(rules, key=lambda rule: _STRICTEST.index(rule.mode))
+def _pool(book: Book, components: Sequence[Sku], sold: Iterable[Sku]) -> PoolRule:
+    """The group's pool; where bundles tie several together, the strictest of each setting that they have.
+
+    A split one wins, then an adaptive one. A bundle's own pool is one of them where a rule puts it elsewhere than all
+    SKUs are by default.
+    """
+    usual = book.policy.default_sku.pool
+    names = {book.policy.sku_rule(each).pool for each in components}
+    names |= {book.policy.sku_rule(each).pool for each in sold} - {usual}
+    rules = [book.policy.pools[name] for name in sorted(names)]
+    strictest = min(rules, key=lambda rule: _STRICTEST.index(rule.mode))
+    return replace(
+        strictest,
+        bundles=min((rule.bundles for rule in rules), key=_STRICTEST_BUNDLES.index),
+        unread_peer=min((rule.unread_peer for rule in rules), key=_STRICTEST_PEER.index),
+        dead_band_permille=min(rule.dead_band_permille for rule in rules),
+        overcommit=min(rule.overcommit for rule in rules),
+    )
 
 
 def _slot(book: Book, sku: Sku, slot: SlotKey, everywhere: Locations) -> _KeptSlot | None:
     rule, channel = book.policy.offer_rule(sku, slot.channel), book.policy.channels[slot.channel]
     joins = book.joins()
+    if slot in joins.lapsing:
+        rule = replace(rule, managed=False)
     places = channel.places.get(slot.place)
     if places is None:
         return None  # a place that the configuration does not give us shows other people's stock (rule 8)
@@ -502,6 +535,11 @@ def _doubted(
     return believed_before(doubt, book.orders, track.listing_sku, track.as_of, gap_ms, compared=compared)
 
 
+def _heard_through(book: Book, name: ChannelName) -> Instant | None:
+    """Up to when every order of a channel is known; None too where its last reading was before the clock went back."""
+    return None if book.read_at(orders_feed(name)) is None else book.through(name)
+
+
 def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:
     rule, limits = book.policy.channels[name], book.policy.limits
     rate = book.orders.match_rate(
@@ -510,7 +548,7 @@ def _channel(book: Book, name: ChannelName, now: Instant) -> ChannelView:
     return ChannelView(
         name=name,
         publisher=rule.publisher,
-        through=book.through(name),
+        through=_heard_through(book, name),
         swept=slots_feed(name) in book.swept_whole,
         dark=is_dark(book, name, now),
         unmatched=rate.bad(limits.match_permyriad, limits.match_floor),

@@ -26,8 +26,7 @@ from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.latches import ALL_CHANGED, SENTINEL, SHRINKING, SUSPICIONS, latch_name
 from reconcilerd.domain.names import FeedName, Instant, Sku
 from reconcilerd.domain.policy import Publisher, Sentinel
-from reconcilerd.domain.quantities import expected
-from reconcilerd.domain.slots import SIGMAS_OF_A_FALL
+from reconcilerd.domain.slots import may_have_sold
 
 MIN_READINGS = 3
 """Fewer whole readings have no median worth the name."""
@@ -89,7 +88,8 @@ def _look_at_stock(so_far: Look, book: Book, fact: StockObserved, now: Instant) 
         so_far.changed += 1
     elif fact.sellable < before and (not fact.sellable or not _long_ago(book, track.row.as_of, now)):
         taken = sum(units for _, units in demand(book, fact.sku))
-        so_far.changed += before - fact.sellable > max(taken, sold_since(book, fact.sku, now))
+        changed = book.latches.changed_at(STOCK_FEED, fact.about) if kept is not None else None
+        so_far.changed += before - fact.sellable > max(taken, sold_since(book, fact.sku, changed or now))
 
 
 def _long_ago(book: Book, read: Instant, now: Instant) -> bool:
@@ -118,11 +118,9 @@ def _look_at_slot(so_far: Look, book: Book, fact: SlotObserved) -> None:
         return
     channel, code = fact.slot.channel, code_of(fact.listing_sku)
     rate = book.rate(channel, code, fact.as_of, book.prior(None))
-    mu = expected(rate, max(0, fact.as_of - track.as_of), SIGMAS_OF_A_FALL)
-    sales = max(
-        1, mu, book.orders.large_line(channel), book.orders.known(channel, code, track.as_of, fact.as_of)
-    )
-    so_far.changed += before - fact.quantity > sales
+    unheard = may_have_sold(book.orders, channel, rate, max(0, fact.as_of - track.as_of))
+    heard = book.orders.known(channel, code, track.as_of, fact.as_of)
+    so_far.changed += before - fact.quantity > max(unheard, heard)
 
 
 def suspicion(seen: Look, book: Book, feed: FeedName, rows: int | None = None) -> Suspicion | None:
@@ -186,11 +184,16 @@ def trip(found: Suspicion, book: Book, feed: FeedName, at: Instant) -> list[Fact
     """The facts that put a feed under suspicion: the latch, and what its rows said before."""
     name = latch_name(found.rail, feed)
     kept = book.latches.before.get(feed, {})
+    # Of what is doubted already it stays known since when.
+    since = {row: book.latches.changed_at(feed, row) for row in kept} if book.latches.doubted(feed) else {}
     return [
         RailLatched(
             name, True, "reconcilerd", "a reading that cannot be believed as it is", at, found.evidence
         ),
-        *(ReadingKept(feed, row, value, at, allocated) for row, (value, allocated) in kept.items()),
+        *(
+            ReadingKept(feed, row, value, since.get(row) or at, allocated, at)
+            for row, (value, allocated) in kept.items()
+        ),
     ]
 
 

@@ -1,6 +1,9 @@
 """What the rules say of one listing at this moment: which is in force, and its ceilings and floors in channel units."""
 
+from collections.abc import Iterable
+
 from reconcilerd.domain.facts import SlotState
+from reconcilerd.domain.names import ChannelName, Sku
 from reconcilerd.domain.policy import MaxUnits, Percent, Rule
 from reconcilerd.domain.position import OfferView, Position
 from reconcilerd.domain.quantities import MAX_UNITS
@@ -24,6 +27,22 @@ def rule_in_force(position: Position, offer: OfferView) -> tuple[Rule, bool]:
     each = offer.rule.units_per_sale
     level = min(level_of(position, component) * each // use for component, use in offer.uses)
     return (low, True) if level <= position.min_level(offer.sku) else (offer.rule.normal, False)
+
+
+def percentages(rules: Iterable[tuple[OfferView, Rule]]) -> dict[Sku, int]:
+    """What the percentages of each SKU's channels come to, in tenths of a percent.
+
+    A channel counts once, at however many places it sells a SKU, and beside a listing that it has no more.
+    """
+    parts: dict[tuple[Sku, ChannelName], int] = {}
+    for offer, rule in rules:
+        if isinstance(rule, Percent) and offer.rule.weight is None:
+            whose = offer.sku, offer.slot.channel
+            parts[whose] = max(rule.permille, parts.get(whose, 0))
+    sums: dict[Sku, int] = {}
+    for (sku, _), permille in parts.items():
+        sums[sku] = sums.get(sku, 0) + permille
+    return sums
 
 
 def place_in_line(offer: OfferView) -> int:

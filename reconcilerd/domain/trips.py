@@ -1,7 +1,7 @@
 """What makes a rail of a single slot trip: another hand, refusals. Counted by the slot, latched by whoever folds."""
 
 from reconcilerd.domain.facts import CorrectionSent, Outcome, RailLatched
-from reconcilerd.domain.habits import Hand
+from reconcilerd.domain.habits import NEVER_REFUSED, Hand
 from reconcilerd.domain.latches import TUG, Latches, latch_name, quarantine_name
 from reconcilerd.domain.names import Instant, after
 from reconcilerd.domain.orders import OrderBook
@@ -14,15 +14,15 @@ def tug_of_war(
 ) -> tuple[RailLatched, ...]:
     """Another hand changed what had been read back as ours: so often within the window trips.
 
-    What customers gave back, the store itself put back on sale. That is often heard of after the number: so all that
-    changed it lately are looked at again each time.
+    What customers bought, the store itself took off, and what they gave back it put back on sale. Both are often heard
+    of after the number: so all that changed it lately are looked at again each time.
     """
     if track.foreign is None:
         return ()
     hand, track.foreign = track.foreign, None
     at, name = hand.at, latch_name(TUG, track.slot.path)
     hands = track.habits.changed_away(hand, limits.tug_window_ms)
-    times = sum(not 0 < each.by <= _given_back(track, orders, each) for each in hands)
+    times = sum(not _by_customers(track, orders, each) for each in hands)
     if times < limits.tug_times or name in latches.on(at):
         return ()
     evidence = (
@@ -31,9 +31,10 @@ def tug_of_war(
     return _trip(latches, name, "another hand changes what we wrote", at, evidence, limits.tug_hold_ms)
 
 
-def _given_back(track: SlotTrack, orders: OrderBook, hand: Hand) -> int:
-    assert track.seen is not None  # it was seen to change
-    return orders.returned(track.slot.channel, track.seen.listing_sku, hand.since, hand.at)
+def _by_customers(track: SlotTrack, orders: OrderBook, hand: Hand) -> bool:
+    """Whether known orders explain all that it was changed by."""
+    told = orders.returned if hand.by > 0 else orders.placed
+    return 0 < abs(hand.by) <= told(track.slot.channel, track.listing_sku, hand.since, hand.at)
 
 
 def quarantined(
@@ -66,4 +67,4 @@ def forgive(name: str, tracks: dict[str, SlotTrack]) -> None:
     if rail == TUG:
         track.habits.hands.clear()
     else:
-        track.habits.refused = (-1, 0)
+        track.habits.refused = NEVER_REFUSED

@@ -66,7 +66,7 @@ MEANS: Mapping[Verdict, str] = MappingProxyType(
         Verdict.HOLD_MODE: "mode observe only looks",
         Verdict.HOLD_APPROVAL: "mode guarded asks first; reconcilerd approve",
         Verdict.HOLD_AMBIGUOUS: "several listings carry this SKU, or it is mapped twice; keep one",
-        Verdict.HOLD_NOT_OURS: "a rule says it is not managed",
+        Verdict.HOLD_NOT_OURS: "it is not managed: a rule says so, or its mapping in Extensiv has ended",
         Verdict.HOLD_SLOT_OFF: "nobody can buy it there now",
         Verdict.HOLD_UNTRACKED: "the channel does not count it",
         Verdict.HOLD_NATIVE_PUSH: "Extensiv pushes its own number; switch the push off there",

@@ -4,15 +4,22 @@ Freezes, approvals and pins end by their time or by a newer word; a plan that wa
 stands until somebody lifts it.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
+from reconcilerd.domain.clocks import released_by, said_by
 from reconcilerd.domain.facts import (
     BreachLifted,
     ConsentGiven,
+    CorrectionEnd,
+    CorrectionSent,
+    CorrectionSettled,
     EnvelopeApproved,
     EnvelopeRevoked,
+    Fact,
     FreezeSet,
     InvariantBroken,
+    Outcome,
     PlanApplied,
     SlotPinned,
 )
@@ -28,6 +35,9 @@ Word = (
     | InvariantBroken
     | BreachLifted
 )
+IN_VAIN = frozenset({Outcome.NOT_SENT, Outcome.STALE, Outcome.REFUSED, CorrectionEnd.MISSED})
+"""Answers and ends of a correction that has not brought, and will not bring, the number it was to bring."""
+UNPINNED_BY = "reconcilerd"
 
 
 @dataclass(slots=True)
@@ -46,6 +56,7 @@ class Words:
     """Plans that a person had carried out: none goes twice."""
     breaches: dict[str, InvariantBroken] = field(default_factory=dict)
     """Broken invariants that nobody has lifted: while there is one, nothing is written."""
+    _moved: list[Word] = field(default_factory=list)
 
     def take(self, word: Word) -> None:
         """Fold one word."""
@@ -66,6 +77,70 @@ class Words:
                 self.breaches[word.id] = word
             case BreachLifted():
                 self.breaches.pop(word.id, None)
+
+    def unpin(self, facts: Iterable[Fact]) -> tuple[SlotPinned, ...]:
+        """Let go of each pin whose correction came to nothing by one of these: nobody wants the number it has instead.
+
+        Returns the words that say so, for the ledger.
+        """
+        told = []
+        for fact in facts:
+            match fact:
+                case (
+                    CorrectionSent(id=id_, slot=slot, outcome=how)
+                    | CorrectionSettled(id=id_, slot=slot, end=how)
+                ) if how in IN_VAIN:
+                    pin = self.pins.get(slot)
+                    if pin is not None and pin.on and pin.correction == id_:
+                        reason = "what it was to keep did not come about"
+                        over = replace(
+                            pin, on=False, by=UNPINNED_BY, reason=reason, at=fact.at, until=fact.at
+                        )
+                        self.take(over)
+                        told.append(over)
+        return tuple(told)
+
+    def stay_over(self, now: Instant, before: Instant) -> None:
+        """The clock is about to be taken from ``before`` to ``now``: no release that was over is in force again."""
+        released: list[ConsentGiven | EnvelopeApproved] = [*self.consents.values(), *self.approvals.values()]
+        for word in released:
+            if now < word.until <= before:
+                over = replace(word, at=min(word.at, now), until=now)
+                self.take(over)
+                self._moved.append(over)
+
+    def turn_back(self, now: Instant, before: Instant | None = None) -> None:
+        """The clock went back from ``before`` (None: unknown): nothing that was said holds longer than it was to."""
+        turned: list[tuple[Word, Word]] = [
+            *((word, said_by(word, now)) for word in self.freezes.values()),
+            *((word, said_by(word, now)) for word in self.pins.values()),
+            *((word, released_by(word, now, before)) for word in self.consents.values()),
+            *((word, released_by(word, now, before)) for word in self.approvals.values()),
+        ]
+        for old, new in turned:
+            if new != old:
+                self.take(new)
+                self._moved.append(new)
+
+    def moved(self) -> list[Word]:
+        """What holds otherwise since the clock went back and this was asked last, for the ledger."""
+        moved, self._moved = self._moved, []
+        return moved
+
+    def freeze_of(self, channel: str, now: Instant) -> FreezeSet | None:
+        """The freeze of a channel, or (the empty name) of all, that holds now."""
+        freeze = self.freezes.get(channel)
+        return freeze if freeze is not None and freeze.holds(now) else None
+
+    def outlasting(self, said: FreezeSet) -> FreezeSet | None:
+        """The freeze that holds as long as one that somebody says now, or longer: then there is nothing to say.
+
+        Of two the later end counts, and none is the latest; only an unfreeze ends one before its time.
+        """
+        held = self.freeze_of(said.channel, said.at)
+        if held is None or held.until is None:
+            return held
+        return held if said.until is not None and said.until <= held.until else None
 
     def frozen(self, now: Instant) -> frozenset[str]:
         """The channels to which nothing may be written now; the empty name stands for all of them."""

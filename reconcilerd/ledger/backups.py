@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +14,30 @@ import msgspec
 from reconcilerd.domain.facts import LedgerRestored
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.errors import LedgerFault
-from reconcilerd.ledger.copies import Inspected, copy_of, inspect, into_place, made_by_us, must_be_there
+from reconcilerd.ledger.copies import (
+    Inspected,
+    copy_of,
+    fold_log,
+    inspect,
+    into_place,
+    made_by_us,
+    must_be_there,
+    names_to_disk,
+    renew_identity,
+)
 from reconcilerd.ledger.disk import files_of, log_of
+from reconcilerd.ledger.identity import identity_in
 from reconcilerd.ledger.lock import take_lock
 from reconcilerd.ledger.owner import give
+from reconcilerd.ledger.reader import open_reader
 from reconcilerd.ledger.rotation import HOUR_MS, surplus
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.versions import ALL
 
 OVERDUE_MS = 26 * HOUR_MS
 """An older last backup is told: a daily one, with two hours to be late."""
+AHEAD_MS = HOUR_MS
+"""What is dated later than now by more was dated by a clock that was ahead: clocks are set by less all the time."""
 PART = ".part"
 
 
@@ -36,6 +50,8 @@ class Backup:
     entries: int
     head: str
     bytes: int
+    ledger: int = 0
+    """Which ledger it is of; 0: none that was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +88,10 @@ def back_up(
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        backup = Backup(str(final.absolute()), at, proof.entries, proof.head, proof.bytes)
+        whose = identity_in(final)
+        backup = Backup(str(final.absolute()), at, proof.entries, proof.head, proof.bytes, whose)
         _remember(ledger, backup)
-        return Made(backup, *_rotate(ledger, folder, final, hourly, daily))
+        return Made(backup, *_rotate(ledger, folder, backup, hourly, daily))
 
 
 def _proven(part: Path, head: bytes) -> Inspected:
@@ -129,14 +146,17 @@ def _moment(ledger: Path, name: str) -> Instant | None:
     return None
 
 
-def _rotate(ledger: Path, folder: Path, newest: Path, hourly: int, daily: int) -> tuple[tuple[str, ...], int]:
-    """Names of those removed, and how many are left. Only what bears our name and our mark is ever touched."""
+def _rotate(
+    ledger: Path, folder: Path, newest: Backup, hourly: int, daily: int
+) -> tuple[tuple[str, ...], int]:
+    """Names of those removed, and how many are left. Only what bears our name and is of this ledger is ever touched."""
     ours = {
         moment: each
         for each in folder.iterdir()
-        if (moment := _moment(ledger, each.name)) is not None and not each.is_symlink() and made_by_us(each)
+        if (moment := _moment(ledger, each.name)) is not None and not each.is_symlink() and _of(newest, each)
     }
-    going = sorted(ours[each] for each in surplus(ours, hourly, daily) if ours[each] != newest)
+    old = surplus(ours, hourly, daily, newest.at)
+    going = sorted(ours[each] for each in old if ours[each] != folder / Path(newest.file).name)
     for each in going:
         try:
             each.unlink()
@@ -145,6 +165,29 @@ def _rotate(ledger: Path, folder: Path, newest: Path, hourly: int, daily: int) -
                 f"{each}: is not kept any longer and cannot be removed ({error.strerror}); the new backup is sound"
             ) from error
     return tuple(each.name for each in going), len(ours) - len(going)
+
+
+def _of(newest: Backup, file: Path) -> bool:
+    """Whether a file is a backup of the ledger that another is of: several may have one name, and one folder."""
+    if not made_by_us(file):
+        return False
+    whose = identity_in(file)
+    return whose == newest.ledger if whose else _goes_on_in(newest, file)
+
+
+def _goes_on_in(newest: Backup, file: Path) -> bool:
+    """Whether a ledger goes on from where a backup ends that says nothing of whose it is: older versions made such.
+
+    Where that entry was compacted away since, it cannot be told, and the backup stays.
+    """
+    try:
+        with closing(open_reader(file)) as old, closing(open_reader(Path(newest.file))) as ours:
+            seq, head, anchor = old.latest_seq, old.head_hash, ours.anchor
+            if seq and anchor is not None and anchor.through == seq:
+                return anchor.hash == head.hex()
+            return bool(seq) and ours.hash_of(seq) == head
+    except LedgerFault:
+        return False
 
 
 def _record_of(ledger: Path) -> Path:
@@ -179,14 +222,25 @@ def last_backup(ledger: Path) -> Backup | None:
         return None
 
 
+def untimely(last: Instant, now: Instant) -> bool:
+    """Whether a last backup was too long ago, or is dated so far ahead that nobody can say how long."""
+    return not -AHEAD_MS <= now - last <= OVERDUE_MS
+
+
 def overdue(backup: Backup | None, now: Instant, began: Instant | None) -> str | None:
     """What is wrong with the age of the last good backup, in one sentence; None: nothing.
 
     ``began``: when the ledger's oldest entry was written; None where it holds none. A young ledger needs no backup yet.
+    A time that is still to come says nothing of an age: the clock was ahead when it was written, or is behind now.
     """
     if backup is None:
-        late = began is not None and now - began > OVERDUE_MS
+        late = began is not None and untimely(began, now)
         return "no backup was ever made; run: reconcilerd backup" if late else None
+    if backup.at - now > AHEAD_MS:
+        return (
+            f"the last good backup is dated {format_instant(backup.at)}, which is still to come ({backup.file}): "
+            "a clock was wrong; run: reconcilerd backup"
+        )
     if now - backup.at > OVERDUE_MS:
         hours = (now - backup.at) // HOUR_MS
         return f"the last good backup is {hours} h old ({backup.file}); run: reconcilerd backup"
@@ -205,8 +259,9 @@ class Restored:
 def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: bool, by: str) -> Restored:
     """Put a proven copy of a backup in a ledger's place, under its lock, with an entry that says so and ``by`` whom.
 
-    The ledger that is there goes aside, whole, under another name; without ``replace`` it is refused. Raises
-    LedgerLocked where a daemon holds the ledger, LedgerFault otherwise; then what was there is as it was.
+    The ledger that is there goes aside, whole, under another name; without ``replace`` it is refused. Whenever this
+    ends, by a kill too, the ledger's name is that of the old one or of the new one, whole. Raises LedgerLocked where a
+    daemon holds the ledger, LedgerFault otherwise; then the old one is there, unless the fault names where it went.
     """
     if not file.is_file():
         raise LedgerFault(f"{file}: there is no such file")
@@ -230,6 +285,9 @@ def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: 
             found = _proven(part, head)
             at, there = clock(), ledger.exists()
             name = str(_aside(ledger, at)) if there else ""
+            if there:
+                fold_log(ledger)
+            _settle_whose(part, ledger)
             told = LedgerRestored(str(file.absolute()), found.entries, found.head, name, by, at)
             _write_down(part, told, found, clock)
             aside = _put_aside(ledger, at) if there else None
@@ -254,20 +312,48 @@ def _write_down(part: Path, told: LedgerRestored, found: Inspected, clock: Calla
             each.unlink(missing_ok=True)
 
 
+def _settle_whose(part: Path, ledger: Path) -> None:
+    """A copy that goes where its ledger was is that ledger still. Anywhere else it lets none of its backups go."""
+    whose, last = identity_in(part), last_backup(ledger)
+    if whose and whose not in {identity_in(ledger), last.ledger if last else 0}:
+        renew_identity(part)
+
+
 def _replace(ledger: Path, made: Path, aside: Path | None) -> None:
-    """Put a file in a ledger's place, whose log must be gone first: SQLite would fold it into whatever is there."""
+    """Put a file in a ledger's place, whose log must be gone first: SQLite would fold it into whatever is there.
+
+    Nothing is lost with the log: it was folded into its own file, and stands beside ``aside`` if that cannot be read.
+    """
     _, log, index = files_of(ledger)
-    for each in (log, index):
-        each.unlink(missing_ok=True)
     try:
+        for each in (log, index):
+            each.unlink(missing_ok=True)
         into_place(made, ledger)
-    except BaseException:
-        if aside is not None:
-            kept = log_of(aside)
-            if kept.exists():
-                kept.rename(log)
-            aside.unlink()  # it is the ledger itself, by another name
-        raise
+    except BaseException as error:
+        if made.exists():
+            if aside is not None:
+                _take_back(aside, log)
+            if isinstance(error, OSError):
+                raise LedgerFault(f"{log}: cannot be removed ({error.strerror})") from error
+            raise
+        # Whatever went wrong after it, the new one has the name, and ``aside`` is all there is of the old one.
+        if not isinstance(error, LedgerFault):
+            raise
+        why = getattr(error.__cause__, "strerror", None) or error
+        went = f"; the ledger that was there is {aside}" if aside is not None else ""
+        raise LedgerFault(
+            f"{ledger}: the backup is in its place, and the disk does not say that it stays there ({why}){went}. "
+            "Look at the disk (df -h, dmesg), then prove the ledger: reconcilerd ledger verify"
+        ) from error
+
+
+def _take_back(aside: Path, log: Path) -> None:
+    """The ledger has its name still: all it needs is its log, and no second name."""
+    kept = log_of(aside)
+    if kept.exists():
+        kept.rename(log)
+        kept.unlink(missing_ok=True)  # where the log has both names still, a rename does nothing
+    aside.unlink()
 
 
 def _aside(ledger: Path, at: Instant) -> Path:
@@ -275,13 +361,18 @@ def _aside(ledger: Path, at: Instant) -> Path:
 
 
 def _put_aside(ledger: Path, at: Instant) -> Path:
-    """A second name for the ledger and its log, so that there is no moment without one. Raises LedgerFault."""
-    aside = _aside(ledger, at)
+    """A second name for the ledger, and its log if any, so that there is no moment without one. Raises LedgerFault."""
+    aside, log = _aside(ledger, at), log_of(ledger)
     try:
-        log = log_of(ledger)
-        if log.exists():
-            os.link(log, log_of(aside))
         os.link(ledger, aside)
+        try:
+            if log.exists():
+                os.link(log, log_of(aside))
+            names_to_disk(ledger.parent)
+        except BaseException:
+            for each in (log_of(aside), aside):
+                each.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise LedgerFault(
             f"{aside}: the ledger cannot be put aside there ({error.strerror}); move it yourself, then start again"

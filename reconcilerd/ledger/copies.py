@@ -9,10 +9,14 @@ from pathlib import Path
 
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerAbsent, LedgerFault
-from reconcilerd.ledger.disk import room
+from reconcilerd.ledger.disk import log_of, room
+from reconcilerd.ledger.identity import give_identity, head_of
 from reconcilerd.ledger.reader import ANOTHER, Reader, faults, open_reader, read_only
-from reconcilerd.ledger.versions import applied_to, not_ours, programs_of
+from reconcilerd.ledger.versions import applied_to, is_begun, not_ours, programs_of
 
+NOTHING_YET = "holds nothing yet; name a copy of one that a daemon has written"
+BUSY_S = 5.0
+"""So long readers of an older moment may take to end."""
 STEP_PAGES = 256
 """Pages copied at once: a megabyte."""
 STEP_PAUSE_S = 0.005
@@ -45,6 +49,8 @@ def inspect(path: Path) -> Inspected:
     with faults(path, ANOTHER), closing(read_only(path)) as connection:
         if other := not_ours(connection):
             raise LedgerFault(f"{path}: {other}")
+        if not is_begun(connection):
+            raise LedgerAbsent(f"{path}: {NOTHING_YET}")
         sound(path, connection)
         reader = Reader(path, connection)
         proof = reader.verify()
@@ -116,12 +122,58 @@ def _pages(source: sqlite3.Connection, target: Path, rest: Callable[[float], Non
 
 
 def _to_disk(path: Path) -> None:
-    for each, flags in ((path, os.O_RDWR), (path.parent, os.O_RDONLY)):
-        descriptor = os.open(each, flags | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    _synced(path, os.O_RDWR)
+    names_to_disk(path.parent)
+
+
+def names_to_disk(folder: Path) -> None:
+    """Have the names in a folder outlast a power cut as they are now. Raises OSError."""
+    _synced(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _synced(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fold_log(ledger: Path) -> None:
+    """Write the log of a ledger that nobody writes back into its file, which is the whole ledger then, with or without.
+
+    One that SQLite cannot read has nothing that could be written back, and stays as it is. Raises LedgerFault.
+    """
+    if not log_of(ledger).exists():
+        return
+    with faults(ledger):
+        if not _can_be_read(ledger):
+            return
+        with closing(sqlite3.connect(ledger, timeout=BUSY_S, isolation_level=None)) as connection:
+            _, frames, back = connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+    if back != frames:
+        raise LedgerFault(f"{ledger}: another program reads it; nothing was changed. Let it end, start again")
+
+
+def _can_be_read(ledger: Path) -> bool:
+    """Looked at without a right to write: SQLite removes the log of what it finds empty, or cannot read."""
+    if not head_of(ledger):
+        return False
+    try:
+        with closing(read_only(ledger)) as connection:
+            connection.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.DatabaseError as error:
+        # The code of its kind stands in the lowest byte.
+        if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+            return False
+        raise
+    return True
+
+
+def renew_identity(copy: Path) -> None:
+    """Make a copy that nobody has open a ledger of its own. Raises LedgerFault."""
+    with faults(copy), closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        give_identity(connection)
 
 
 def into_place(made: Path, final: Path) -> None:
@@ -135,12 +187,7 @@ def into_place(made: Path, final: Path) -> None:
 
 def made_by_us(path: Path) -> bool:
     """Whether the head of a file says that ``copy_of`` made it."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(72)
-    except OSError:
-        return False
-    return head[:16] == b"SQLite format 3\0" and head[68:72] == APPLICATION.to_bytes(4, "big")
+    return head_of(path)[68:72] == APPLICATION.to_bytes(4, "big")
 
 
 def _must_fit(ledger: Path, target: Path) -> None:

@@ -10,11 +10,21 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
-from reconcilerd.domain.facts import ASIDE, FACT_TYPES, DecisionRecorded, Fact, LedgerAnchored, OrderObserved
+from reconcilerd.domain.facts import (
+    ASIDE,
+    FACT_TYPES,
+    DecisionRecorded,
+    Fact,
+    LedgerAnchored,
+    OrderObserved,
+    PlanApplied,
+    PlanMade,
+)
 from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerAbsent, LedgerFault
 from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body, mark_of
 from reconcilerd.ledger.fold import EMPTY, Held, Key, SetDigest, fold
+from reconcilerd.ledger.lived import reckoned
 from reconcilerd.ledger.versions import applied_to, has_table, is_begun, not_ours
 
 F = TypeVar("F")
@@ -144,6 +154,20 @@ class Reader:
         with faults(self.path):
             row = self._connection.execute("select at from entries order by seq limit 1").fetchone()
         return Instant(row[0]) if row else None
+
+    def reckoned(self, before: Instant, now: Instant) -> Instant:
+        """The moment before which entries are as old as ``before`` is by the clock, by what was lived through since."""
+        query = "select (select min(seq) from entries), (select max(seq) from entries)"
+        with faults(self.path):
+            first, last = self._connection.execute(query).fetchone()
+        return before if first is None else reckoned(before, now, first, last, self._written_at)
+
+    def _written_at(self, seq: int) -> int:
+        with faults(self.path):
+            row = self._connection.execute("select at from entries where seq = ?", (seq,)).fetchone()
+        if row is None:
+            raise LedgerFault(f"{self.path}: entry {seq} is missing; run: reconcilerd ledger verify")
+        return int(row[0])
 
     @property
     def head_hash(self) -> bytes:
@@ -348,7 +372,8 @@ class Reader:
     def told_since(self, kinds: Collection[str], at: Instant) -> Iterator[list[Told]]:
         """(entry, when written, fact) of some kinds in the entries written after a moment, oldest first.
 
-        In pieces of ``STEP`` entries, empty ones too, so that whoever has more to do may rest in between.
+        In pieces of ``STEP`` entries, empty ones too, or of hardly more facts, so that whoever has more to do may rest
+        in between.
         """
         with faults(self.path):
             (before,) = self._connection.execute(
@@ -365,13 +390,18 @@ class Reader:
                     f"select seq, at, body from entries where seq > ? and seq <= ? and ({holds}) order by seq",  # noqa: S608
                     (first, first + STEP, *names),
                 ).fetchall()
-            yield [
-                (seq, Instant(written), fact)
-                for seq, written, body in rows
-                for row in decode_body(body)
-                if row.kind in kinds
-                and not isinstance(fact := decode(row.kind, row.about, row.payload), UnknownFact)
-            ]
+            piece: list[Told] = []
+            for seq, written, body in rows:
+                if len(piece) >= STEP:
+                    yield piece
+                    piece = []
+                piece += [
+                    (seq, Instant(written), fact)
+                    for row in decode_body(body)
+                    if row.kind in kinds
+                    and not isinstance(fact := decode(row.kind, row.about, row.payload), UnknownFact)
+                ]
+            yield piece
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         for seq, at, note, _, _, body in self._entries(after):
@@ -396,7 +426,38 @@ class Reader:
             ).fetchone()
         if row is None:
             return None
-        seq, at, note, body, previous, hashed = row
+        return self._proven_entry(*row)
+
+    def slices(self, id_: str) -> list[Entry]:
+        """The entries of a pass, oldest first: by its id, that of a slice of it, or of the plan that it carried out.
+
+        None for an id of anything else, and of what is not there (any longer).
+        """
+        named = self.entry_naming(id_) if id_.strip() else None
+        made = [fact for fact in named.facts if isinstance(fact, PlanMade)] if named is not None else []
+        if named is None or not any(
+            id_ in {fact.id, fact.whole} if isinstance(fact, PlanMade) else fact.id == id_
+            for fact in named.facts
+            if isinstance(fact, (PlanMade, PlanApplied))
+        ):
+            return []
+        whole, first = made[0].whole, 0 if made[0].part_of else named.seq
+        with faults(self.path):
+            rows = self._connection.execute(
+                "select seq, at, note, body, previous_hash, hash from entries "
+                "where seq >= ? and instr(body, ?) order by seq",
+                (first, f'"{whole}"'.encode()),
+            ).fetchall()
+        found = [self._proven_entry(*row) for row in rows]
+        return [
+            each
+            for each in found
+            if any(isinstance(fact, PlanMade) and fact.whole == whole for fact in each.facts)
+        ]
+
+    def _proven_entry(
+        self, seq: int, at: int, note: str, body: bytes, previous: bytes, hashed: bytes
+    ) -> Entry:
         if chain_hash(bytes(previous), seq, at, note, body) != bytes(hashed):
             raise LedgerFault(
                 f"{self.path}: entry {seq} is not what was written; run: reconcilerd ledger verify"
@@ -504,7 +565,13 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 def open_reader(path: Path) -> Reader:
     """A reader on its own read-only connection, for use beside a running daemon. Raises LedgerAbsent, LedgerFault."""
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise LedgerFault(
+            f"{path}: cannot be looked at ({error.strerror}); look at the rights of its folders, and at its name"
+        ) from error
+    if not there:
         raise LedgerAbsent(f"{path}: there is no ledger yet; start the daemon first")
     with faults(path):
         connection = read_only(path)

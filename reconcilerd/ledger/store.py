@@ -20,8 +20,9 @@ from reconcilerd.ledger.codec import Row, UnknownFact, decode, decode_body, enco
 from reconcilerd.ledger.copies import copy_of, into_place
 from reconcilerd.ledger.disk import WAL_BYTES, files_of
 from reconcilerd.ledger.fold import EMPTY, Held, SetDigest, fold
+from reconcilerd.ledger.identity import give_identity, has_identity
 from reconcilerd.ledger.lock import take_lock
-from reconcilerd.ledger.owner import give
+from reconcilerd.ledger.owner import follow_no_links, give
 from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, digest_of_record, faults, open_reader
 from reconcilerd.ledger.versions import ALL, applied_to, not_ours, sign
 
@@ -46,11 +47,18 @@ class Ledger(Reader):
     """The one writer of a ledger file. Use ``Ledger.open``."""
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, lock: int, clock: Callable[[], Instant]
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: int,
+        clock: Callable[[], Instant],
+        *,
+        by_date: bool = False,
     ) -> None:
         super().__init__(path, connection)
         self._lock = lock
         self._clock = clock
+        self._by_date = by_date
         self._seq, self._hash, self._at = 0, GENESIS, 0
         self._load_head()
 
@@ -63,11 +71,12 @@ class Ledger(Reader):
         durable: bool = True,
         wait_s: float = 0,
         tell: Callable[[str], None] = lambda _: None,
+        by_date: bool = False,
     ) -> "Ledger":
         """Open or create. Raises LedgerLocked (another writer) or LedgerFault (corrupt, newer, disk).
 
         A ledger of an older version is copied beside itself, then upgraded; ``tell`` hears every few milliseconds
-        that this goes on.
+        that this goes on. ``by_date``: a person named the date before which things go, whatever the clock did since.
         """
         old_mask = os.umask(0o077)
         try:
@@ -75,7 +84,7 @@ class Ledger(Reader):
             lock = take_lock(path, wait_s)
             try:
                 connection = _connect(path, durable=durable, tell=tell)
-                return cls(path, connection, lock, clock)
+                return cls(path, connection, lock, clock, by_date=by_date)
             except BaseException:
                 os.close(lock)
                 raise
@@ -118,19 +127,19 @@ class Ledger(Reader):
         A step: a few hundred entries, one transaction. What they said of each subject is kept in the base, and the
         anchor that proves both is an entry itself. Nothing of the state changes. Call it until nothing went.
         """
-        return self._step(lambda: self._compact(before, upto))
+        return self._step(lambda: self._compact(self._lived(self, before), upto))
 
     def forget(self, before: Instant) -> int:
         """Let go of the state of what is over since before a moment and nobody can need again; how many went.
 
         Only of what the base holds, which the anchor proves without it: a state that is built again has it no more.
         """
-        return self._step(lambda: self._forget(before))
+        return self._step(lambda: self._forget(self._lived(self, before)))
 
     def ended_orders(self, before: Instant) -> dict[OrderKey, set[str]]:
         """Orders that may be forgotten, by a reading beside the writer: see ``forget_orders``."""
         with closing(open_reader(self.path)) as reader:
-            return ended_orders(reader.orders(), before)
+            return ended_orders(reader.orders(), self._lived(reader, before))
 
     def forget_orders(self, ended: Mapping[OrderKey, set[str]]) -> int:
         """Let go of orders, each only if these are all its sides and the base holds them; how many rows went."""
@@ -138,7 +147,7 @@ class Ledger(Reader):
 
     def drop_records(self, before: Instant) -> int:
         """Let go what decisions looked at, of the oldest that were written before a moment; returns how many went."""
-        return self._step(lambda: self._drop_records(before))
+        return self._step(lambda: self._drop_records(self._lived(self, before)))
 
     def shrink(self) -> int:
         """Give what compaction left free back to the disk, if it is much; returns the bytes. Takes its time."""
@@ -161,6 +170,10 @@ class Ledger(Reader):
         except BaseException:
             self._seq, self._hash, self._at = head
             raise
+
+    def _lived(self, reader: Reader, before: Instant) -> Instant:
+        """What is let go goes by what was lived through, not by a clock alone, unless a person named the date."""
+        return before if self._by_date else reader.reckoned(before, self._clock())
 
     def _compact(self, before: Instant, upto: int) -> int:
         old, rows = self._anchored(), 0
@@ -348,7 +361,9 @@ def _connect(path: Path, *, durable: bool, tell: Callable[[str], None]) -> sqlit
             connection.execute(f"pragma busy_timeout = {BUSY_MS}")
             if other := not_ours(connection):
                 raise LedgerFault(f"{path}: {other}")
-            # A log of one that others could read was made as readable as that by the look into it.
+            # A log of one that others could read was made as readable as that by the look into it. Links are looked
+            # for once more: whoever owns the folder had time to make one.
+            follow_no_links(files_of(path))
             for each in files_of(path):
                 if each.exists():
                     each.chmod(0o600)
@@ -372,6 +387,8 @@ def _migrate(path: Path, connection: sqlite3.Connection, tell: Callable[[str], N
     try:
         if has != ALL:
             _upgrade(connection)
+        if not has_identity(connection):
+            give_identity(connection)
         sign(connection)
         if connection.in_transaction:
             connection.execute("commit")

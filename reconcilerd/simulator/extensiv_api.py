@@ -342,6 +342,7 @@ class ExtensivApi:
             "orderNumber": order.number,
             "orderStatus": order.ext_status,
             "external": False,
+            "relatedOrderIds": [piece.id for piece in order.pieces if piece is not order],
             "salesChannel": {"salesChannelId": order.sales_channel_id, "name": order.store or "B2B"},
             "fulfillmentSource": {"warehouseId": order.ext_place},
             "orderDate": format_instant(Instant(order.placed - order.placed % 1000)),
@@ -351,9 +352,18 @@ class ExtensivApi:
             if order.shipped and order.ext_status == SHIPPED
             else None,
             "orderItems": [
-                {"orderItemId": i, "listingSku": code, "quantityOrdered": units}
-                for i, (code, units) in enumerate(order.lines, 1)
+                {"orderItemId": i, "quantityOrdered": units, **self._sold_as(order, code)}
+                for i, (code, units) in enumerate(order.ext_lines, 1)
             ],
+        }
+
+    def _sold_as(self, order: Order, code: str) -> Row:
+        """What a line is of: its listing, unless somebody typed it in, and the product, unless nobody knows it."""
+        item = self.world.stores[order.store].by_sku.get(code) if order.store else None
+        sku = code if item is None else item.sku
+        return {
+            "listingSku": code if order.store else None,
+            "product": self._ref(sku) if sku in self.world.products else None,
         }
 
 

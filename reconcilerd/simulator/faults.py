@@ -45,6 +45,10 @@ MOST_RATE: Final = 0.9
 """All rates together; above it no request would ever be spared."""
 
 
+MOST_TOLD: Final = 5
+"""Lines of a record that are none and are told one by one."""
+
+
 class ConnectionDropped(Exception):
     """The server hangs up without an answer."""
 
@@ -233,7 +237,7 @@ def _take_record(path: Path, exactly: dict[int, dict[tuple[str, int], set[Fault]
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         return [f"{path}: cannot be read ({error}); name a record that simulate --record wrote"]
-    wrong = []
+    wrong: list[str] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -243,7 +247,8 @@ def _take_record(path: Path, exactly: dict[int, dict[tuple[str, int], set[Fault]
             wrong.append(f"{path}:{number}: not a line of a record ({error})")
             continue
         exactly.setdefault(seed, {}).setdefault(key, set()).add(fault)
-    return wrong[:5]
+    more = len(wrong) - MOST_TOLD
+    return [*wrong[:MOST_TOLD], *([f"... and {more} more"] if more > 0 else [])]
 
 
 def _line(told: Any) -> tuple[int, tuple[str, int], Fault]:
@@ -253,7 +258,6 @@ def _line(told: Any) -> tuple[int, tuple[str, int], Fault]:
     return seed, (str(told["system"]), request), Fault(told["fault"])
 
 
-def menu_lines(faults: Iterable[Fault] = MENU) -> list[str]:
-    """The menu for a person: name, what it strikes, what it is."""
-    rows = [(str(each), ", ".join(sorted(MENU[each].on)), MENU[each].sentence) for each in faults]
-    return [f"{name:<22}{sentence} ({on})" for name, on, sentence in rows]
+def menu_rows(faults: Iterable[Fault] = MENU) -> list[tuple[str, str, tuple[str, ...]]]:
+    """The menu for a person: name, what it is, what it strikes."""
+    return [(str(each), MENU[each].sentence, tuple(sorted(MENU[each].on))) for each in faults]

@@ -49,6 +49,8 @@ class Fault(StrEnum):
     FOREIGN_WRITER = "foreign_writer"
     LOST_PUSH = "lost_push"
     ZERO_NOT_PUSHED = "zero_not_pushed"
+    SECOND_THOUGHTS = "second_thoughts"
+    SPLIT_ORDER = "split_order"
     CLOCK_AHEAD = "clock_ahead"
     CLOCK_BEHIND = "clock_behind"
     SLOW_DRIP = "slow_drip"
@@ -121,6 +123,14 @@ _WORLD: Final[Mapping[Fault, tuple[str, frozenset[Ask]]]] = {
     Fault.FOREIGN_WRITER: ("somebody else writes what a listing of the store shows", _STORE),
     Fault.LOST_PUSH: ("the next native push to the store never arrives", _STORE),
     Fault.ZERO_NOT_PUSHED: ("a listing that is sold out shows units again: its zero never came", _STORE),
+    Fault.SECOND_THOUGHTS: (
+        "a customer of the store takes some units off an order and keeps the rest",
+        _STORE,
+    ),
+    Fault.SPLIT_ORDER: (
+        "Extensiv makes two orders of one of the store, which leave at different times",
+        _STORE,
+    ),
     Fault.CLOCK_AHEAD: ("the system's clock is 90 s ahead for ten minutes", _ALL),
     Fault.CLOCK_BEHIND: ("the system's clock is 90 s behind for ten minutes", _ALL),
 }

@@ -4,8 +4,9 @@ import re
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.resources import files
+from random import Random
 from typing import Any
 
 import msgspec
@@ -37,7 +38,19 @@ from reconcilerd.simulator.wire import Bucket, Clock, Face, Tokens, grant, json_
 VERSION = "2026-10"
 PLUS_RATE, PLUS_SIZE = 1000.0, 20_000.0
 MOST_A_CALL = 250
+MOST_DEEP = 25_000
+"""Nodes of one list that are paged through; behind them there is an error."""
 COSTS_KEPT = 256
+LATEST_EDIT_MS = 1_200_000
+"""How long after its order a customer thinks again."""
+LATEST_SPLIT_MS = 3_600_000
+"""How long after its order a part of it is sent on its own."""
+FOUND_BY = {
+    "unfulfilled": ("UNFULFILLED",),
+    "unshipped": ("UNFULFILLED", "PARTIALLY_FULFILLED"),
+    "partial": ("PARTIALLY_FULFILLED",),
+}
+"""Which orders each value of the filter finds; none here is held, scheduled or asked for."""
 SCOPES = ("read_inventory", "read_locations", "read_orders", "read_products", "write_inventory")
 Node = dict[str, Any]
 Info = GraphQLResolveInfo[Any]
@@ -208,6 +221,39 @@ class ShopifyApi:
             self.world.set_quantity(item, item.quantity + chance.randint(1, 3), now)
         if Fault.LOST_PUSH in struck:
             self.world.push_loses.add(self.store.name)
+        if Fault.SECOND_THOUGHTS in struck:
+            self._think_again(chance, now)
+        if Fault.SPLIT_ORDER in struck:
+            self._split(chance, now)
+
+    def _think_again(self, chance: Random, now: Instant) -> None:
+        """A visitor orders several of a listing and soon takes some of them off; half the time they are restocked."""
+        order, code = self._order_some(chance, now)
+        off, later_ms, restock = (
+            chance.randint(1, 3),
+            chance.randint(0, LATEST_EDIT_MS),
+            chance.random() < 0.5,
+        )
+        if order is not None:
+            self.world.at(now + later_ms, partial(self.world.take_off, order, code, off, restock=restock))
+
+    def _split(self, chance: Random, now: Instant) -> None:
+        """A visitor orders several of a listing, and some time later Extensiv sends a part of them on its own."""
+        order, code = self._order_some(chance, now)
+        apart, later_ms, place = (
+            chance.randint(1, 3),
+            chance.randint(0, LATEST_SPLIT_MS),
+            chance.choice(list(self.world.places)),
+        )
+        if order is not None:
+            self.world.at(now + later_ms, partial(self.world.split_order, order, code, apart, place))
+
+    def _order_some(self, chance: Random, now: Instant) -> tuple[Order | None, str]:
+        """A visitor's order of several of one listing, if there are any to be had, and which."""
+        item = chance.choice(list(self.store.items.values()))
+        number = f"{self.store.sales_channel_id}-{len(self.store.orders) + 1}"
+        bought = [(item.listing_sku, chance.randint(2, 4))]
+        return self.world.place_order(self.store.name, number, bought, now), item.listing_sku
 
     def _instead(self, fault: Fault, cost: float) -> Response:
         """The store's own words for what it does not do."""
@@ -301,8 +347,22 @@ class ShopifyApi:
             "tracked": item.tracked,
             "duplicateSkuCount": lambda _info: self._carrying(item.listing_sku),
             "variants": _nested([variant]),
-            "inventoryLevels": _nested([self._level_node(each) for each in item.levels]),
+            "inventoryLevels": self._levels(item),
         }
+
+    def _levels(self, item: Item) -> Any:
+        """The levels of an item, in pages; those that are switched off only where they are asked for."""
+
+        def page(
+            _info: Info,
+            first: int = 50,
+            after: str | None = None,
+            includeInactive: bool = False,  # noqa: N803 - the vendor's argument name
+        ) -> Node:
+            there = [each for each in item.levels if each.active or includeInactive]
+            return _connection(there, first, after, self._level_node)
+
+        return page
 
     def _level_node(self, level: Item) -> Node:
         place = level.place.rpartition("/")[2]
@@ -324,9 +384,12 @@ class ShopifyApi:
         _info: Info,
         first: int = 50,
         after: str | None = None,
-        query: str | None = None,  # noqa: ARG002 - accepted, as the vendor does; nobody here filters by it
+        query: str | None = None,
     ) -> Node:
         items = list(self.store.items.values())
+        found = re.search(r"\bid:>=(\d+)", query or "")
+        if found:
+            items = [each for each in items if each.listing_id >= int(found[1])]
         return _connection(items, first, after, self._item_node)
 
     def _orders(
@@ -346,8 +409,8 @@ class ShopifyApi:
         if "status:open" in (query or ""):
             orders = [o for o in orders if o.cancelled is None and not o.fulfilled]
         state = re.search(r"fulfillment_status:(\w+)", query or "")
-        if state and state[1] not in {"unfulfilled", "unshipped"}:
-            orders = []  # nothing is shipped in parts here, or held
+        if state:
+            orders = [o for o in orders if _standing(o) in FOUND_BY.get(state[1], ())]
         return _connection(sorted(orders, key=lambda o: (o.updated, o.id)), first, after, self._order_node)
 
     def _order_by_id(self, name: str) -> Node | None:
@@ -361,11 +424,13 @@ class ShopifyApi:
             {
                 "id": f"gid://shopify/LineItem/{order.id}{i}",
                 "sku": code,
-                "currentQuantity": units,
+                "quantity": units,
+                # What is left of it: a cancel takes every line off.
+                "currentQuantity": left if order.cancelled is None else 0,
                 "isGiftCard": False,
                 "requiresShipping": True,
             }
-            for i, (code, units) in enumerate(order.lines)
+            for i, ((code, units), (_, left)) in enumerate(zip(order.bought, order.lines, strict=True))
         ]
         return {
             "__typename": "Order",
@@ -374,7 +439,7 @@ class ShopifyApi:
             "createdAt": format_instant(order.placed),
             "updatedAt": format_instant(order.updated),
             "cancelledAt": format_instant(order.cancelled) if order.cancelled is not None else None,
-            "displayFulfillmentStatus": "FULFILLED" if order.fulfilled else "UNFULFILLED",
+            "displayFulfillmentStatus": _standing(order),
             "test": order.test,
             "sourceName": "web",
             "lineItems": _nested(lines),
@@ -448,6 +513,14 @@ FIELD_OF = {
 """Which part of a line each refusal is about."""
 
 
+def _standing(order: Order) -> str:
+    """How far an order is shipped, in the store's words."""
+    if order.fulfilled:
+        return "FULFILLED"
+    gone = order.off is None and any(piece.ext_status == "SHIPPED" for piece in order.pieces)
+    return "PARTIALLY_FULFILLED" if gone else "UNFULFILLED"
+
+
 def _payload(errors: list[tuple[str, int | None]]) -> Node:
     return {
         "inventoryAdjustmentGroup": None,
@@ -476,7 +549,7 @@ def _idempotency_key(info: Info) -> str | None:
 def _again(text: str, variables: Node) -> str:
     """What tells queries apart that ask for the same; since when is no part of it."""
     asked = {name: value for name, value in variables.items() if name != "query"}
-    state = re.findall(r"\w+:\w+", str(variables.get("query", "")).partition("updated_at")[0])
+    state = re.findall(r"\w+:(?:>=)?\w+", str(variables.get("query", "")).partition("updated_at")[0])
     return f"{text[:60]} {asked} {state}"
 
 
@@ -491,6 +564,8 @@ def _connection(rows: list[Any], first: int, after: str | None, node: Any) -> No
     start = int(after or 0)
     page = rows[start : start + min(first, MOST_A_CALL)]
     end = start + len(page)
+    if end > MOST_DEEP:
+        raise GraphQLError(f"paging goes no deeper than {MOST_DEEP} nodes; filter the list")
     return {
         "nodes": [node(each) for each in page],
         "pageInfo": {"hasNextPage": end < len(rows), "endCursor": str(end) if page else None},

@@ -1,6 +1,8 @@
 """Real orders replayed: a CSV of order lines becomes visitors at the stores, cancels and write-offs included."""
 
+import codecs
 import csv
+import io
 import itertools
 import re
 import zlib
@@ -66,22 +68,14 @@ class _Told:
 
 def _read(path: Path) -> list[Invoice]:
     told = _Told()
+    reader = csv.DictReader(io.StringIO(_text_of(path), newline=""), strict=True)
     try:
-        _refuse_packed(path)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            try:
-                _check_header(reader.fieldnames or (), f"{path.name}:1")
-                for row in reader:
-                    _take(row, f"{path.name}:{reader.line_num}", told)
-            except csv.Error as error:
-                text = f"not CSV from here on: {error}; a quote may be open"
-                told.faults.append((f"{path.name}:{reader.line_num + 1}", text))
-    except UnicodeDecodeError as error:
-        text = f"{path.name}:{_first_bad_line(path)}: not UTF-8; save it as CSV UTF-8"
-        raise ConfigFault((text,)) from error
-    except OSError as error:
-        raise ConfigFault((f"{path}: cannot be read: {error.strerror or error}",)) from error
+        _check_header(reader.fieldnames or (), f"{path.name}:1")
+        for row in reader:
+            _take(row, f"{path.name}:{reader.line_num}", told)
+    except csv.Error as error:
+        text = f"not CSV from here on: {error}; a quote may be open"
+        told.faults.append((f"{path.name}:{reader.line_num + 1}", text))
     if told.faults:
         raise ConfigFault(_shortened(told.faults))
     if not told.invoices:
@@ -129,22 +123,24 @@ def _one_cell(header: Sequence[str]) -> bool:
     return len(header) == 1 and any(mark in header[0] for mark in ";\t|")
 
 
-def _refuse_packed(path: Path) -> None:
-    """Raises ConfigFault for what holds no text until it is unpacked, OSError where it cannot be read."""
-    with path.open("rb") as file:
-        begin = file.read(4)
-    for mark, what in PACKED.items():
-        if begin.startswith(mark):
-            raise ConfigFault((f"{path}: is compressed ({what}); unpack it, or save it as CSV UTF-8",))
+def _text_of(path: Path) -> str:
+    """All of a file. Raises ConfigFault for what cannot be read, or holds no text until it is unpacked.
 
-
-def _first_bad_line(path: Path) -> int:
-    raw = path.read_bytes()
+    It is opened once: a pipe gives what it holds a single time.
+    """
     try:
-        raw.decode()
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigFault((f"{path}: cannot be read: {error.strerror or error}",)) from error
+    for mark, what in PACKED.items():
+        if raw.startswith(mark):
+            raise ConfigFault((f"{path}: is compressed ({what}); unpack it, or save it as CSV UTF-8",))
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    try:
+        return raw.decode()
     except UnicodeDecodeError as error:
-        return raw[: error.start].count(b"\n") + 1
-    return 1
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigFault((f"{path.name}:{line}: not UTF-8; save it as CSV UTF-8",)) from error
 
 
 def _take(row: dict[str, str], where: str, told: _Told) -> None:

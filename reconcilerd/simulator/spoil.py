@@ -138,8 +138,10 @@ def _quantity(change: Callable[[Any], Any]) -> _Change:
 
 
 def _sku(change: Callable[[Any], Any]) -> _Change:
-    def of(row: Any, _rows: Sequence[Any], _chance: Random) -> Any:
-        name = next((each for each in SKUS if any(_texts(row, (each,)))), "")
+    def of(row: Any, _rows: Sequence[Any], chance: Random) -> Any:
+        names = [each for each in SKUS if any(_texts(row, (each,)))]
+        # A line of an order is called by its listing and by its product: either may be wrong.
+        name = chance.choice(names) if len(names) > 1 and "orderItems" in row else next(iter(names), "")
         return edited(row, (name,), change, once=True) if name else row
 
     return of

@@ -137,7 +137,7 @@ class Store:
 
 @dataclass(slots=True)
 class Order:
-    """One order. ``lines``: (listing SKU, units). The ``ext_`` fields are Extensiv's side of it."""
+    """One order. ``lines``: (listing SKU, units), less what its customer took off. ``ext_``: Extensiv's side of it."""
 
     id: int
     number: str
@@ -158,3 +158,35 @@ class Order:
     allocated: bool = False
     taken: list[tuple[Item, int]] = field(default_factory=list)
     """Off which listings at which places its units came."""
+    ext_lines: list[tuple[str, int]] = field(default_factory=list)
+    """What Extensiv has of its lines, from the import on."""
+    bought: list[tuple[str, int]] = field(init=False)
+    """Its lines as they were ordered."""
+    edited: Instant | None = None
+    """When its customer last took units off it."""
+    parts: list["Order"] = field(default_factory=list)
+    """Further orders that Extensiv made of it when it was split; no store knows of those."""
+    part_of: "Order | None" = None
+    """What it was split off from."""
+
+    def __post_init__(self) -> None:
+        self.bought = self.lines
+
+    @property
+    def whole(self) -> "Order":
+        """The order as its customer placed it."""
+        return self.part_of or self
+
+    @property
+    def pieces(self) -> list["Order"]:
+        """All that Extensiv has of it: one by one they are shipped."""
+        return [self, *self.parts] if self.part_of is None else self.part_of.pieces
+
+    @property
+    def split(self) -> bool:
+        return self.part_of is not None or bool(self.parts)
+
+    @property
+    def off(self) -> Instant | None:
+        """When its customer cancelled it, whole."""
+        return self.whole.cancelled

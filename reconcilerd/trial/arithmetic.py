@@ -234,15 +234,25 @@ def _divided(offers: Sequence[OfferView], left: int) -> int | None:
     if any(each.rule.weight is not None for each in offers):
         plain = not any(each.rule.pot for each in offers)
         return min(left, sum(left * _permille(each) // 1000 for each in offers)) if plain else None
-    return left if sum(_permille(each) for each in offers) >= 1000 else None
+    parts: dict[str, int] = {}
+    for each in offers:
+        parts[each.slot.channel] = max(_permille(each), parts.get(each.slot.channel, 0))
+    return left if sum(parts.values()) >= 1000 else None
 
 
 def _plain(position: Position, offer: OfferView) -> bool:
     rule = offer.rule
     ours = rule.managed and not offer.ambiguous and offer.state is SlotState.BUYABLE
     bounded = rule.cap is not None or rule.buffer or rule.floor or rule.minimum or rule.low_stock
-    dark = position.channel(offer.slot.channel).dark
-    return ours and not dark and not bounded and not offer.pushed and isinstance(rule.normal, Percent)
+    channel = position.channel(offer.slot.channel)
+    return (
+        ours
+        and not channel.dark
+        and not channel.decrease_only
+        and not bounded
+        and not offer.pushed
+        and isinstance(rule.normal, Percent)
+    )
 
 
 def _permille(offer: OfferView) -> int:

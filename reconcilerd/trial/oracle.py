@@ -4,7 +4,8 @@ What there is, what was ordered and what is shown comes from the world itself; w
 each feed's last complete reading. The daemon's book, claims, rooms and shares are not asked: they are judged.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -35,12 +36,16 @@ class Oracle:
     world: World
     policy: Policy
     began: Mapping[str, Instant]
+    left_out: frozenset[str] = frozenset()
+    """SKUs that the last complete reading of stock met and could not read."""
     _seen: int = 0
     _numbers: set[str] = field(default_factory=set)
     _orders: dict[str, dict[int, tuple[Order, int]]] = field(default_factory=dict)
     """By component: the orders that may still take of it, each with its eaches."""
-    _said: dict[tuple[str, str], list[tuple[str, int]]] = field(default_factory=dict)
-    """What the last reading of an order named, by source and number."""
+    _said: dict[tuple[str, str], dict[str, list[tuple[str, int]]]] = field(default_factory=dict)
+    """What the last reading of an order named, by source and number, of each part that was told of it."""
+    _called: dict[tuple[str, str], dict[str, set[tuple[str, str]]]] = field(default_factory=dict)
+    """The SKUs that it said those codes are."""
     _dated_later: dict[str, Instant] = field(default_factory=dict)
     """When orders were first read to be cancelled by a record that dates that into the future: so late it is known."""
     _mapped_wrong: set[tuple[str, str]] = field(default_factory=set)
@@ -59,13 +64,17 @@ class Oracle:
                 counted.setdefault((number, claim.component), []).append(claim.units + waived)
         for component, _ in position.sold:
             orders = self._taking(component)
-            for order, units in list(orders.values()):
+            for order, ordered in list(orders.values()):
                 found = counted.get((order.number, component))
                 total = sum(found) if found else 0
-                if total == units and not self._over(order):
+                plain = order.edited is None and not order.split
+                if total == ordered and plain and not self._over(order):
                     continue  # as nearly always: what follows is slow
-                if total > units:
-                    what = "I9", f"order {order.number} takes {units} of {component}, counted are {found}"
+                units, most = self._may_take(order, component, ordered)
+                if units <= total <= most and not self._over(order):
+                    continue
+                if total > most:
+                    what = "I9", f"order {order.number} takes {most} of {component}, counted are {found}"
                 elif total < units and self._open(order) and self._heard(order):
                     what = "I6", f"order {order.number} takes {units} of {component}, counted are {total}"
                 elif not self._over(order):
@@ -128,7 +137,7 @@ class Oracle:
             f"{b.sku}@{b.place}": (b.on_hand, b.locked, b.copied, b.allocated)
             for b in self.world.bins.values()
         }
-        orders = {order.number: (order.visible, order.ext_modified) for order in self.world.orders.values()}
+        orders = {str(order.id): (order.visible, order.ext_modified) for order in self.world.orders.values()}
         levels = (level for store in self.world.stores.values() for level in store.levels)
         return {**rows, **orders}, {level.slot: level.quantity for level in levels}
 
@@ -168,6 +177,8 @@ class Oracle:
         """Take up orders that came since."""
         if len(self.world.orders) > self._seen:
             for order in islice(self.world.orders.values(), self._seen, None):
+                if order.part_of is not None:
+                    continue  # its whole stands for it
                 self._numbers.add(order.number)
                 for name, units in self._takes(order):
                     self._orders.setdefault(name, {})[order.id] = (order, units)
@@ -181,10 +192,14 @@ class Oracle:
 
     def _takes(self, order: Order) -> Iterator[tuple[str, int]]:
         """Eaches of each component, codes as the daemon writes them: those that differ in case alone are one."""
-        needs: dict[str, int] = {}
-        for name, units in self.world.needs(order).items():
-            needs[name.casefold()] = needs.get(name.casefold(), 0) + units
-        yield from needs.items()
+        yield from self._eaches(order, order.bought).items()
+
+    def _eaches(self, order: Order, lines: Sequence[tuple[str, int]]) -> Counter[str]:
+        """Eaches of each component in some lines of an order, codes as the daemon writes them."""
+        found = Counter[str]()
+        for name, units in self.world.eaches(order, lines).items():
+            found[name.casefold()] += units
+        return found
 
     def turned(self, fact: RegimeSwitched) -> None:
         """Remember whether an adaptive pool is split."""
@@ -198,7 +213,9 @@ class Oracle:
     def read_order(self, fact: OrderObserved) -> None:
         """Remember whether the last reading of an order, on either side, named what was ordered."""
         said = sorted((line.listing_sku.strip().casefold(), line.units) for line in fact.lines)
-        self._said[fact.source, fact.key.number] = said
+        self._said.setdefault((fact.source, fact.key.number), {})[fact.part] = said
+        named = {(line.listing_sku.strip().casefold(), str(line.sku)) for line in fact.lines if line.sku}
+        self._called.setdefault((fact.source, fact.key.number), {})[fact.part] = named
         if fact.status is OrderStatus.CANCELLED and fact.ended_at is not None:
             if fact.ended_at > fact.as_of:
                 self._dated_later.setdefault(fact.key.number, fact.as_of)
@@ -227,16 +244,57 @@ class Oracle:
                     if bin_.sku == name
                 )
 
+    def _may_take(self, order: Order, component: str, ordered: int) -> tuple[int, int]:
+        """Eaches that an order takes of a component, at least and at most.
+
+        What its customer took off it counts until both sides must have been heard of that: Extensiv may have it yet.
+        Of one that was split each piece counts until it is proven gone; until a reading has shown them all, what was
+        split off may count twice.
+        """
+        if order.split:
+            pieces = [(piece, self._eaches(piece, piece.ext_lines)[component]) for piece in order.pieces]
+            least = sum(units for piece, units in pieces if piece.shipped is None)
+            apart = sum(units for piece, units in pieces[1:])
+            told = (
+                self._read("extensiv.orders")
+                > max(each.imported or NEVER for each in order.parts) + CLOCKS_MS
+            )
+            most = sum(units for piece, units in pieces if not self._piece_over(piece))
+            return least, most if told else ordered + apart
+        if order.edited is None:
+            return ordered, ordered
+        left = self._eaches(order, order.lines)[component]
+        extensiv, late = self._read("extensiv.orders"), CLOCKS_MS
+        if order.imported is not None:
+            there = self._eaches(order, order.ext_lines)[component]
+            known = extensiv > order.ext_modified + late
+        else:
+            there, late = left, late + max(rule.import_max_ms for rule in self.policy.channels.values())
+            known = extensiv > order.edited + late
+        return (there, there) if known and self._heard(order) else (left, ordered)
+
     def _misread(self, order: Order) -> bool:
         """Whether a side called its lines by what nobody knows, or mapped them to another SKU: a person is told."""
         if any((order.store, code.casefold()) in self._mapped_wrong for code, _ in order.lines):
             return True
-        truth = sorted((code.casefold(), units) for code, units in order.lines)
-        told = (self._said.get((source, order.number)) for source in (order.store, EXTENSIV))
-        return any(each is not None and each != truth for each in told)
+        # Of an order that its customer changed, a side may still say what was ordered.
+        truths = [
+            sorted((code.casefold(), units) for code, units in lines)
+            for lines in (order.bought, order.lines, *(each.ext_lines or each.lines for each in order.pieces))
+        ]
+        sides = [(source, order.number) for source in (order.store, EXTENSIV)]
+        if any(said not in truths for side in sides for said in self._said.get(side, {}).values()):
+            return True
+        by_sku = self.world.stores[order.store].by_sku if order.store else {}
+        right = {
+            (code.casefold(), (by_sku[code].sku if code in by_sku else code).casefold())
+            for code, _ in order.lines
+        }
+        return any(not called <= right for side in sides for called in self._called.get(side, {}).values())
 
     def _open(self, order: Order) -> bool:
-        return order.cancelled is None and order.shipped is None and not order.test
+        waits = any(piece.shipped is None for piece in order.pieces)
+        return order.cancelled is None and waits and not order.test
 
     def _heard(self, order: Order) -> bool:
         """Whether a complete reading that must have shown it was written down."""
@@ -246,18 +304,24 @@ class Oracle:
 
     def _over(self, order: Order) -> bool:
         """Whether it is finished, and all that could still speak for it was read since."""
+        return all(self._piece_over(piece) for piece in order.pieces)
+
+    def _piece_over(self, order: Order) -> bool:
+        """The same of one piece of it."""
         extensiv, late = self._read("extensiv.orders"), CLOCKS_MS
         if order.shipped is not None:
             # The record may name the second after it, and a reading within that one proves nothing yet.
             late += CLOCKS_MS
             late += max((r.mirror_max_ms for r in self.policy.locations.values() if r.mirror), default=0)
+            if self.left_out and not self.left_out.isdisjoint(self._eaches(order, order.bought)):
+                return False
             return min(extensiv, Instant(self._read("extensiv.stock") - late)) > order.shipped
-        if order.cancelled is None or order.ext_status == "AWAITING_SHIPMENT":
+        if order.off is None or order.ext_status == "AWAITING_SHIPMENT":
             return False
         if order.imported is not None:
             return extensiv > order.ext_modified + late
         late += max(rule.import_max_ms for rule in self.policy.channels.values())
-        return self._heard(order) and extensiv > self._dated_later.get(order.number, order.cancelled) + late
+        return self._heard(order) and extensiv > self._dated_later.get(order.number, order.off) + late
 
     def _read(self, feed: str) -> Instant:
         return self.began.get(feed, NEVER)
@@ -289,9 +353,18 @@ class Oracle:
         for order, units in self._taking(component).values():
             level = levels.get(ChannelName(order.store), NEVER)
             known = self._heard(order) or (order.placed < level and not self._buried(order))
-            if known and order.cancelled is None and not self._off_the_shelf(order, rows):
-                there -= units
+            if known and order.cancelled is None:
+                there -= self._still_there(order, component, units, rows)
         return max(0, there)
+
+    def _still_there(self, order: Order, component: str, ordered: int, rows: Mapping[str, StockView]) -> int:
+        """Eaches of what an order takes that what is read of the shelves still counts."""
+        if order.split:
+            pieces = (piece for piece in order.pieces if not self._off_the_shelf(piece, rows))
+            return sum(self._eaches(piece, piece.ext_lines)[component] for piece in pieces)
+        if self._off_the_shelf(order, rows):
+            return 0
+        return ordered if order.edited is None else self._eaches(order, order.lines)[component]
 
     def _buried(self, order: Order) -> bool:
         """Whether somebody else wrote the listing since it sold, or so shortly before that nobody read it between.

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from reconcilerd.daemon.audit import audit_rest, stopped, waits
+from reconcilerd.daemon.audit import IN_ITS_TURN, audit_rest, stopped, waits
 from reconcilerd.daemon.breakers import tripped
 from reconcilerd.daemon.daemon import Daemon
 from reconcilerd.daemon.passes import LOOKED_LATELY_S, RESTLESS_S, WHOLE_TURN
@@ -35,8 +35,6 @@ FIRST_READ_S = 600.0
 QUIET_S = 600.0
 LOOK_S = 10.0
 IN_ITS_TURN_S = LOOKED_LATELY_S + WHOLE_TURN * RESTLESS_S + 2 * LOOK_S
-IN_ITS_TURN = {"I13", "I20"}
-"""What is still to be written, or hidden, may be so since a moment ago: a hold or a reserve has ended."""
 NEVER = 3
 """Bounds after which the calendar's own comings and goings are no excuse any more."""
 WAITED_OUT = 4
@@ -45,10 +43,13 @@ WAITED_OUT = 4
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one seed came to. ``hours``: simulated, with reading and coming to rest; the score is of the trade alone."""
+    """What one seed came to. ``hours``: of trade, which alone is scored; ``settling``: of reading first, and of coming
+    to rest.
+    """
 
     seed: int
     hours: float
+    settling: float
     score: Score
     violations: tuple[Violation, ...]
     rested: bool
@@ -110,7 +111,8 @@ def run_trial(
     lived = (stage.world.now - what.begins) / 3_600_000
     return Outcome(
         seed,
-        lived,
+        hours,
+        lived - hours,
         trial.score,
         tuple(found),
         trial.rested,

@@ -4,22 +4,29 @@ It keeps who said what when, asks the arithmetic about recorded inputs and the o
 was wrong. It changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
 from reconcilerd.daemon.sweeping import VOID
+from reconcilerd.domain.alerts import system_of
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
     Fact,
+    FindingKind,
+    FindingRaised,
+    InvariantBroken,
     ListingDeclared,
     OrderObserved,
+    Outcome,
+    PlanMade,
     RegimeSwitched,
     SlotObserved,
     StockObserved,
     SweepRead,
 )
+from reconcilerd.domain.feeds import STOCK_FEED
 from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.invariants import Violation
 from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
@@ -43,15 +50,38 @@ SENT_WITHIN_MS = 60_000
 SAMPLED = 50
 """One plan in so many is decided twice more, and with a unit more."""
 EVIDENCE = {
-    "credentials_refused": "sweep",
-    "exposure": "slot",
-    "unresolved_drift": "slot",
-    "held_plan": "plan",
-    "unmapped_sku": "finding",
-    "unreadable_rows": "finding",
+    "credentials_refused": "failed reading, nor refused write",
+    "exposure": "number",
+    "unresolved_drift": "number",
+    "held_plan": "held correction",
+    "unmapped_sku": "such listing",
+    "unreadable_rows": "such row",
     "invariant_broken": "breach",
 }
-"""What must have been written down before an alert of a kind may be raised."""
+"""What of its subject must have been written down before an alert of a kind may be raised."""
+
+
+def _evidence(fact: Fact) -> Iterator[tuple[str, str]]:
+    """The alerts, by kind and subject, for which a fact is evidence."""
+    match fact:
+        case SweepRead(complete=False):
+            yield "credentials_refused", system_of(fact.feed)
+        case CorrectionSent() if fact.outcome is not Outcome.APPLIED:
+            yield "credentials_refused", fact.slot.channel
+        case SlotObserved():
+            yield "exposure", "stock"
+            yield "unresolved_drift", fact.slot.channel
+        case PlanMade():
+            for slot, *_ in fact.held:
+                yield "held_plan", slot.channel
+        case FindingRaised(what=FindingKind.UNMAPPED_SKU):
+            yield "unmapped_sku", fact.subject.partition(":")[0]
+        case FindingRaised(what=FindingKind.REJECTED_ROW):
+            yield "unreadable_rows", fact.subject.partition(":")[0]
+        case InvariantBroken():
+            yield "invariant_broken", "plans"
+        case _:
+            pass
 
 
 @dataclass
@@ -75,7 +105,8 @@ class Witness:
     _read: dict[str, SlotObserved | StockObserved] = field(default_factory=dict)
     _before: dict[str, SlotObserved | StockObserved] = field(default_factory=dict)
     """What each row and slot was read as, and what before that."""
-    _kinds: set[str] = field(default_factory=set)
+    _evident: set[tuple[str, str]] = field(default_factory=set)
+    """Kind and subject of each alert for which there is evidence."""
     _intents: dict[str, CorrectionPlanned] = field(default_factory=dict)
     """Written down, and not answered or at a door yet."""
     _open: dict[tuple[SlotKey, int], list[str]] = field(default_factory=dict)
@@ -92,6 +123,8 @@ class Witness:
     oracle: Oracle = field(init=False)
     _readings: Readings = field(init=False)
     _blame: Blame = field(init=False)
+    _spelt: dict[str, str] = field(default_factory=dict)
+    """How the business writes each SKU."""
     _chance: Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +143,7 @@ class Witness:
         self.steps += 1
         now = self.clock()
         for fact in facts:
-            self._kinds.add(fact.kind)
+            self._evident.update(_evidence(fact))
             match fact:
                 case SlotObserved() | StockObserved():
                     self._newest(fact)
@@ -151,12 +184,22 @@ class Witness:
         for key in _keys_of(plan.position):
             self._planned.add(key)
             self._unplanned.pop(key, None)
+        self._divided_as(plan.position)
         self._hear(self._of_the_ledger(plan.position))
         self._hear(self.oracle.conservation(plan.position))
         self._hear(of_sends(plan))
         if self._chance.randrange(SAMPLED) == 0:
             self._hear(of_inputs(plan, rails))
         self._blame.planned(plan)
+
+    def _divided_as(self, position: Position) -> None:
+        """Count what is shown of a group as its pool offers it now: each unit on one listing, or on all at once."""
+        skus = {each for offer in position.offers for each in (offer.sku, *dict(offer.uses))}
+        if len(self._spelt) < len(self.world.products):
+            self._spelt = {name.casefold(): name for name in self.world.products}
+        for sku in sorted(skus & self._spelt.keys()):
+            if self.world.products[self._spelt[sku]].split is not position.split:
+                self.world.switch(self._spelt[sku], split=position.split, now=self.clock())
 
     def wrote(self, item: Item, quantity: int, now: Instant) -> None:
         """A write of ours is taken at a store's door."""
@@ -179,8 +222,8 @@ class Witness:
     def alerted(self, kind: str, subject: str) -> None:
         """Somebody was told of something."""
         needed = EVIDENCE.get(kind)
-        if needed is not None and needed not in self._kinds:
-            self._say("I18", f"{kind} of {subject} was raised, and no {needed} was written down")
+        if needed is not None and (kind, subject) not in self._evident:
+            self._say("I18", f"{kind} of {subject} was raised, and no {needed} of it was written down")
 
     def look(self) -> None:
         """Note when the truth last changed; our own writes are no news."""
@@ -244,6 +287,8 @@ class Witness:
         self._tried[fact.feed] = fact.began
         (self._void.add if fact.why.startswith(VOID) else self._void.discard)(fact.feed)
         self._readings.note(fact)
+        if fact.complete and fact.feed == STOCK_FEED:
+            self.oracle.left_out = frozenset(fact.unread)
 
     def _answered(self, fact: CorrectionSent) -> None:
         intent = self._close(fact.id)

@@ -315,7 +315,7 @@ def _stock(sources: Sources, found: Survey) -> Iterator[Metric]:
     listings = sources.daemon.windows.listings
     yield _gauge(
         "listings",
-        "Slots that were ever read.",
+        "Listings that sell a SKU, at places that are ours.",
         ("channel",),
         [((c,), listings.get(c, 0)) for c in book.policy.channels],
     )

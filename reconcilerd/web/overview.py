@@ -77,9 +77,9 @@ async def overview(sources: Sources) -> Overview:
     desk, rails = daemon.desk, daemon.rails()
     book, now = desk.book, desk.clock()
     ages = [
-        (max(0, now - book.sweeps[feed].began) // 1000, feed)
+        (max(0, now - at) // 1000, feed)
         for feed in daemon.feeds
-        if feed in book.sweeps and daemon.health.watches(feed)
+        if (at := book.read_at(feed)) is not None and daemon.health.watches(feed)
     ]
     age, feed = max(ages, default=(None, ""))
     severities = sources.alerts.severities
@@ -156,7 +156,7 @@ def system_row(daemon: Daemon, found: Survey, name: str) -> SystemRow:
     book, now = daemon.desk.book, daemon.desk.clock()
     mine = [feed for feed in daemon.feeds if feed.partition(".")[0] == name]
     watched = [feed for feed in mine if daemon.health.watches(feed)]
-    ages = [max(0, now - book.sweeps[feed].began) // 1000 for feed in watched if feed in book.sweeps]
+    ages = [max(0, now - at) // 1000 for feed in watched if (at := book.read_at(feed)) is not None]
     troubles = [f"{feed}: {tried.why}" for feed in mine if (tried := book.tried.get(feed)) and tried.why]
     drifts = [(state, count) for (channel, state, _), count in found.drifts.items() if channel == name]
     is_channel = name in book.policy.channels

@@ -63,7 +63,7 @@ async def system_page(sources: Sources, name: str) -> SystemPage:
             feeds.append(
                 FeedRow(
                     feed,
-                    max(0, now - sweep.began) // 1000 if sweep else None,
+                    None if (at := book.read_at(feed)) is None else max(0, now - at) // 1000,
                     limit // 1000 if limit else None,
                     sweep.rows if sweep else 0,
                     feed in stale,

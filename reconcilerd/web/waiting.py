@@ -52,4 +52,4 @@ def waiting_page(daemon: Daemon, page: int = 1) -> WaitingPage:
         )
         for each in reversed(daemon.desk.book.words.in_force(daemon.desk.clock()))
     )
-    return WaitingPage(made.id if made and waiting else "", leaf, len(waiting), rows, releases)
+    return WaitingPage(made.whole if made and waiting else "", leaf, len(waiting), rows, releases)

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -428,3 +429,155 @@ def test_a_receiver_that_refused_is_told_again_once_a_reload_set_it_right() -> N
 
     run_virtual(main)
     assert len(scene.slack.taken) == 1
+
+
+HOUR_MS = 3_600_000
+
+
+def set_back(scene: Scene, hours: float) -> Instant:
+    """The clock goes back; what it had come to before."""
+    before = scene.clock()
+    scene.clock.start = Instant(scene.clock.start - round(hours * HOUR_MS))
+    return before
+
+
+class Living:
+    """An engine that runs, and hears of a clock that is set back, or starts anew by it."""
+
+    def __init__(self, scene: Scene, group: TaskGroup) -> None:
+        self._scene, self._group, self._scope = scene, group, anyio.CancelScope()
+        self._engine = scene.begin()
+        group.start_soon(self._live)
+
+    async def _live(self) -> None:
+        with self._scope:
+            await self._engine.run()
+
+    async def set_back(self, hours: float, *, restarted: bool) -> None:
+        """It is noticed a little later: what is due is worked out by moments from before meanwhile."""
+        before = set_back(self._scene, hours)
+        await self._scene.look_for(20)
+        if restarted:
+            self._scope.cancel()
+            self._group.start_soon(self._scene.begin().run)
+        else:
+            self._engine.turn_back(before)
+
+
+async def first_heard(scene: Scene, *about: str) -> dict[str, float]:
+    """By receiver and alert: after how many minutes it was first told of one of these."""
+    heard: dict[str, float] = {}
+    began = scene.clock()
+    while scene.clock() - began < 7 * HOUR_MS:
+        await scene.look()
+        await anyio.sleep(10)
+        for told in scene.kept.told.values():
+            if told.key.endswith(about):
+                heard.setdefault(told.about, (scene.clock() - began) / 60_000)
+    return heard
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("hours", [0, 0.5, 6])
+def test_a_clock_that_is_set_back_mutes_no_alert(hours: float, restarted: bool) -> None:
+    """Neither one of a kind that was told of just before, nor one whose cause lasted for a while then."""
+    scene, heard = Scene(), dict[str, float]()
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            living = Living(scene, group)
+            scene.causes = {("exposure", "shop-us")}
+            await scene.look_for(400)
+            scene.causes |= {("channel_errors", "shop-de")}
+            await scene.look_for(60)
+            scene.causes |= {("exposure", "shop-uk")}
+            await living.set_back(hours, restarted=restarted)
+            heard.update(await first_heard(scene, "shop-uk", "shop-de"))
+            group.cancel_scope.cancel()
+
+    run_virtual(main)
+    wait = 5 + Pace().wait_ms / 60_000 + 0.5
+    assert len(heard) == 3, "channel_errors pages nobody"
+    assert all(minutes <= wait for minutes in heard.values()), heard
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_alert_ends_and_is_said_again_as_early_as_ever_though_the_clock_is_set_back(
+    restarted: bool,
+) -> None:
+    scene = Scene()
+
+    async def main() -> None:
+        scene.causes = {("bug", "stays"), ("exposure", "goes")}
+        async with anyio.create_task_group() as group:
+            living = Living(scene, group)
+            await scene.look_for(300)
+            scene.causes = {("bug", "stays")}
+            await scene.look_for(60)
+            await living.set_back(12, restarted=restarted)
+            await scene.look_for(11 * 60)
+            assert not [key for key in scene.engine.firing if "exposure" in key]
+            await scene.look_for(4 * 3600)
+            group.cancel_scope.cancel()
+
+    run_virtual(main)
+    said = [text.split("]")[0] for _, text in scene.slack.taken]
+    assert sum("RESOLVED" in each for each in said) == 1
+    assert sum("STILL" in each for each in said) == 1
+
+
+@pytest.mark.parametrize("later", [0.0, 0.5, 2.0, 5.5, 7.0])
+@pytest.mark.parametrize("noticed", ["while it ran", "at a start"])
+def test_a_silence_ends_after_what_was_left_of_it_when_the_clock_was_set_back_after_any_start(
+    noticed: str, later: float
+) -> None:
+    """Two hours from then, of one that was set three hours before; one that was over stays so."""
+    scene = Scene()
+
+    async def main() -> None:
+        now = scene.clock()
+        for name, end in (("over", -1), ("holds", 2)):
+            at, until = after(now, -3 * HOUR_MS), after(now, end * HOUR_MS)
+            scene.kept.silences[name] = SilenceSet(name, True, "*", "*", "ann", "stock-take", at, until)
+        if noticed == "while it ran":
+            engine = scene.begin()
+            engine.turn_back(set_back(scene, 6))
+        else:
+            last = AlertChanged("k/k/k", False, "error", "x", now, AlertStage.PASSED)
+            scene.kept.standing[last.key] = last
+            set_back(scene, 6)
+            engine = scene.begin()
+        moved, turned = engine.moved(), scene.clock()
+        assert {each.id: each.until for each in moved} == {
+            "over": turned,
+            "holds": after(turned, 2 * HOUR_MS),
+        }
+        assert engine.moved() == [], "it is written down once"
+        scene.kept.silences |= {each.id: each for each in moved}
+        scene.clock.start = after(scene.clock.start, round(later * HOUR_MS))
+        again = scene.begin()
+        assert [each.id for each in again.silences()] == (["holds"] if later < 2 else [])
+        assert again.silences() == engine.silences()
+        assert again.moved() == []
+
+    run_virtual(main)
+
+
+def test_who_comes_back_with_a_reload_is_told_though_the_clock_was_set_back_meanwhile() -> None:
+    scene = Scene(causes={("bug", "a")})
+
+    async def main() -> None:
+        engine = scene.begin()
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.run)
+            await scene.look_for(60)
+            slack, pagerduty = (engine._receivers[name] for name in ("slack", "pagerduty"))
+            engine.turn_to([pagerduty], [])
+            engine.turn_back(set_back(scene, 6))
+            engine.turn_to([slack, pagerduty], list(scene.kept.told.values()))
+            scene.causes |= {("bug", "b")}
+            heard = await first_heard(scene, "bug/b")
+            assert heard[f"slack|{alert_key('bug', 'b')}"] <= 6
+            group.cancel_scope.cancel()
+
+    run_virtual(main)

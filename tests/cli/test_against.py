@@ -112,8 +112,17 @@ def test_a_ledger_that_is_none_or_empty_is_refused(folder: Path, tmp_path: Path)
         plan_against(folder / "base.toml", tmp_path / "none.db", None, None)
     with Ledger.open(tmp_path / "empty.db", clock=lambda: START):
         pass
-    with pytest.raises(LedgerFault, match="holds nothing yet"):
-        plan_against(folder / "base.toml", tmp_path / "empty.db", None, None)
+    (tmp_path / "cut.db").touch()
+    for name in ("empty.db", "cut.db"):
+        with pytest.raises(
+            LedgerFault, match="holds nothing yet; name a copy of one that a daemon has written"
+        ):
+            plan_against(folder / "base.toml", tmp_path / name, None, None)
+    (tmp_path / "other.db").write_text("no ledger", "utf-8")
+    with pytest.raises(
+        LedgerFault, match=r"not a readable ledger .*Nothing was changed: take another backup"
+    ):
+        plan_against(folder / "base.toml", tmp_path / "other.db", None, None)
 
 
 def test_the_command_opens_no_socket_needs_no_secret_and_leaves_the_copy_as_it_is(folder: Path) -> None:

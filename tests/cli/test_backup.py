@@ -9,21 +9,24 @@ import pytest
 
 from reconcilerd.cli.wiring import terms_of
 from reconcilerd.config.load import load
+from reconcilerd.domain.names import Instant
 from reconcilerd.ledger.store import Ledger
 from tests.cli.programs import COLUMNS, PATIENCE_S, run, running, trading, wait_until
 from tests.ledger.test_ledger import stock
 
 CONFIG = Path(__file__).parents[2] / "config.toml"
+DAYS = 139
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A tenant with a ledger of two years ago, and nobody running."""
+    """A tenant with a ledger of two years ago, an entry a day, and nobody running."""
     (tmp_path / "config.toml").write_text(CONFIG.read_text("utf-8"), "utf-8")
-    old = int(datetime(2024, 11, 1, tzinfo=UTC).timestamp() * 1000)
-    with Ledger.open(tmp_path / "reconcilerd.db", clock=lambda: old) as ledger:  # type: ignore[arg-type,return-value]
-        for number in range(50):
-            ledger.append([stock("a", number, old + number)])
+    at = [Instant(int(datetime(2024, 11, 1, tzinfo=UTC).timestamp() * 1000))]
+    with Ledger.open(tmp_path / "reconcilerd.db", clock=lambda: at[0]) as ledger:
+        for number in range(DAYS):
+            ledger.append([stock("a", number, at[0])])
+            at[0] = Instant(at[0] + 86_400_000)
     return tmp_path
 
 
@@ -80,6 +83,7 @@ def test_a_restore_over_a_ledger_is_refused_and_says_how(folder: Path) -> None:
 
 
 def test_old_entries_go_and_the_rest_is_verified(folder: Path) -> None:
+    """That nobody wrote for long since counts for little: of what was lived through, the last ninety days stay."""
     said = run(folder, "ledger", "compact")
     assert said.returncode == 0, said.stderr
     assert "50 entries went" in said.stdout

@@ -1,9 +1,11 @@
 """What is answered and done while no daemon runs, on a machine where its secrets are systemd's."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from reconcilerd.cli.offline import WRITES, answer_offline
 from reconcilerd.cli.wall import now
@@ -94,6 +96,22 @@ def test_a_plan_from_the_ledger_alone_has_nothing_read(unlent: Path, monkeypatch
     told = answer_offline(unlent, {"op": "plan"})
     assert told["plan"]["counts"]["hold_pending"] == 1
     assert asked == []
+
+
+def test_a_log_beside_the_answer_tells_of_bugs_alone(
+    unlent: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rail that trips while a plan is made is told by what it holds, to a person and to a program."""
+    answer_offline(unlent, {"op": "plan"})
+    log = structlog.get_logger("reconcilerd.sweeping")
+    log.error("reading_doubted", feed="extensiv.stock", rail="nearly everything", why="9 of 9 changed")
+    assert capsys.readouterr().err == ""
+    log.error("sweep_bug", exc_info=ZeroDivisionError("oh"))
+    log.critical("invariant_broken", id="x")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == [
+        "sweep_bug",
+        "invariant_broken",
+    ]
 
 
 def test_no_word_of_a_person_needs_a_secret() -> None:

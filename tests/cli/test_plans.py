@@ -99,6 +99,10 @@ def test_a_plan_is_reviewed_applied_once_put_back_and_replayed(tenant: Path) -> 
     assert (code in {0, 3, 7}, fits(out)) == (True, True), out + err
     code, out, err = told(tenant, "revert", "--pass", sent[0], "--apply", "--reason", "a mistake")
     assert (code in {0, 3, 7}, fits(out)) == (True, True), out + err
+    idle = next(each["id"] for each in listed["passes"] if not each["sent"])
+    for words in ((), ("--apply", "--reason", "a mistake")):
+        code, out, err = told(tenant, "revert", "--pass", idle, *words)
+        assert (code, "Nothing to put back." in out) == (0, True), out + err
     code, out, _ = told(tenant, "pins")
     assert (code, fits(out)) == (0, True)
     code, _, err = told(tenant, "pins", "lift", "all", "--reason", "done")

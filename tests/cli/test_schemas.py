@@ -13,11 +13,14 @@ from jsonschema import Draft202012Validator
 from reconcilerd.cli.exits import document_of
 from reconcilerd.cli.main import main
 from reconcilerd.cli.schema import document, documents
+from reconcilerd.simulator.faults import LEVELS, MENU
 from tests.cli.commands import ALL, Words, has
 from tests.cli.programs import running, trading, wait_until
 from tests.cli.test_plans import guarded
 from tests.cli.test_run import is_up, stopped
 
+OF_OPTIONS = {"simulate-faults": ("simulate", "--faults", "list")}
+"""What a command answers that was asked for something else than it is for."""
 THIN: Words = ("reconcile",)
 """Has a parser of its own."""
 ANSWERS = sorted(words for words, each in ALL.items() if has(each, "--json") or words == THIN)
@@ -59,7 +62,8 @@ class Asked:
         failed = not out.getvalue()
         told: dict[str, Any] = json.loads(err.getvalue() if failed else out.getvalue())
         known = max((words for words in ALL if args[: len(words)] == words), key=len)
-        name = "error" if failed else document_of(known)
+        other = next((each for each, words in OF_OPTIONS.items() if args == words), None)
+        name = "error" if failed else other or document_of(known)
         assert faults(name, told) == []
         assert told.get("exit_code", end.value.code) == end.value.code
         assert code in {None, end.value.code}, told
@@ -79,7 +83,7 @@ def test_a_document_is_sound_and_whole_and_of_a_command(name: str) -> None:
     assert said["title"]
     assert set(said["required"]) >= {"schema"}
     named = {document_of(words) for words in ANSWERS}
-    assert name in named | {"error"}
+    assert name in named | set(OF_OPTIONS) | {"error"}
     text = json.dumps(said)
     for part in said.get("$defs", {}):
         assert f'"#/$defs/{part}"' in text
@@ -93,16 +97,16 @@ def test_documents_that_share_a_name_describe_the_same() -> None:
 
 
 def test_a_field_that_is_missing_or_too_much_is_found() -> None:
-    told = {"frozen": ["all"], "schema": "reconcilerd.freeze/1", "exit_code": 0}
-    assert faults("freeze", told) == []
+    told = {"frozen": ["all"], "schema": "reconcilerd.unfreeze/1", "exit_code": 0}
+    assert faults("unfreeze", told) == []
     for bad in (
         {**told, "more": 1},
         {**told, "frozen": "all"},
         {"frozen": [], "exit_code": 0},
         {**told, "exit_code": "0"},
-        {**told, "schema": "reconcilerd.freeze/2"},
+        {**told, "schema": "reconcilerd.unfreeze/2"},
     ):
-        assert len(faults("freeze", bad)) == 1, bad
+        assert len(faults("unfreeze", bad)) == 1, bad
 
 
 def test_the_list_names_every_document_and_a_slip_is_met_with_the_next_one() -> None:
@@ -115,6 +119,17 @@ def test_the_list_names_every_document_and_a_slip_is_met_with_the_next_one() -> 
         with redirect_stdout(out), pytest.raises(SystemExit):
             main(["schema", *words])
         assert json.loads(out.getvalue()) == document("breaker")
+
+
+def test_the_menu_of_faults_is_json_for_who_asks_for_json() -> None:
+    told = Asked()("simulate", "--faults", "list", code=0)
+    assert told["schema"] == "reconcilerd.simulate-faults/1"
+    assert [each["fault"] for each in told["faults"]] == list(MENU)
+    assert {each["level"]: each["rates"] for each in told["levels"]} == LEVELS
+    out = StringIO()
+    with redirect_stdout(out), pytest.raises(SystemExit):
+        main(["schema", "simulate", "faults"])
+    assert json.loads(out.getvalue()) == document("simulate-faults")
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +168,10 @@ def test_real_answers_are_what_their_documents_say(tenant: Path) -> None:
     for command in ("handover", "digest"):
         assert asked(command, code=0)["daemon"] is False
     asked("reload", code=8)
-    Asked()("simulate", "--days", "0.02", code=0)
-    asked.seen |= {"simulate"}
+    alone = Asked()
+    alone("simulate", "--days", "0.02", code=0)
+    alone("simulate", "--faults", "list", code=0)
+    asked.seen |= alone.seen
     assert set(documents()) - asked.seen <= ELSEWHERE
 
 

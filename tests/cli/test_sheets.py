@@ -249,7 +249,7 @@ def test_a_held_plan_is_approved_by_its_own_id_and_then_goes() -> None:
         status = await answers.answer({"op": "status"}, "test")
         assert status["waiting_for_approval"] == 3
         assert status["held_plan"] in {fact.id for fact in stage.journal.facts if isinstance(fact, PlanMade)}
-        assert f"approve {status['held_plan']}" in render.status(status, 80)
+        assert "3 corrections wait: reconcilerd approve held --reason ..." in render.status(status, 80)
         for reason, name in (("", status["held_plan"]), ("counted it", "no-such-plan")):
             refused = await answers.answer({"op": "approve", "id": name, "reason": reason}, "test")
             assert refused["exit_code"] in {2, 6}

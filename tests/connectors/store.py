@@ -1,6 +1,6 @@
 """A connector before a pretend store, without a network: the store of the simulator, or replies made by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +88,11 @@ class Shop:
         self.facts.clear()
         name = self.connector.slots_feed if feed == "slots" else self.connector.orders_feed
         return await self.connector.sweep(name, cursor, self.emit, whole=whole)
+
+    async def read(self, slots: Sequence[SlotKey]) -> None:
+        """Some slots; only what that told is kept."""
+        self.facts.clear()
+        await self.connector.read_slots(slots, self.emit)
 
     @property
     def slots(self) -> list[SlotObserved]:

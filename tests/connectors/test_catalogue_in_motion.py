@@ -5,9 +5,14 @@ from typing import Any
 import pytest
 
 from reconcilerd.assemble import assemble
+from reconcilerd.connectors.port import Page
 from reconcilerd.domain.facts import Fact, FindingKind, ListingDeclared, ProductObserved
+from reconcilerd.domain.names import FeedName
+from reconcilerd.errors import LedgerFault, TryLater
 from reconcilerd.simulator.virtual_time import VirtualClock
+from reconcilerd.transport.client import Call
 from reconcilerd.transport.pool import in_process_transport
+from reconcilerd.transport.replies import Reply
 from reconcilerd.trial.stage import Heard, wire
 from tests.connectors.source import Tenant
 from tests.simulator.builders import START, Desk, world_of
@@ -82,6 +87,45 @@ async def test_what_went_away_before_a_start_is_told_as_no_longer_active_after_i
     started_anew.connector._walker._client = started_anew
     assert (await started_anew.sweep(feed)).complete
     assert numbers(started_anew) == {1: True, 2: False}
+
+
+@pytest.mark.parametrize("feed", ["products", "listings"])
+async def test_what_went_away_is_told_though_the_reading_that_found_out_broke_off(feed: str) -> None:
+    live = [row(1), row(2), row(3)]
+    tenant = catalogue(live)
+    await tenant.sweep(feed)
+    del live[1:]
+    send, left = tenant.send, [1]
+
+    async def broken(call: Call) -> Reply:
+        if "M3." in {value for _, value in call.query} and left:
+            raise TryLater(f"the line broke {left.pop()} time")
+        return await send(call)
+
+    tenant.send = broken  # type: ignore[method-assign]
+    with pytest.raises(TryLater):
+        await tenant.sweep(feed)
+    assert numbers(tenant) == {}
+    assert (await tenant.sweep(feed)).complete
+    assert numbers(tenant) == {1: True, 2: False, 3: False}
+    assert (await tenant.sweep(feed)).complete
+    assert numbers(tenant) == {1: True}
+
+
+@pytest.mark.parametrize("feed", ["products", "listings"])
+async def test_what_nobody_took_down_is_told_again(feed: str) -> None:
+    live = [row(1), row(2)]
+    tenant = catalogue(live)
+    await tenant.sweep(feed)
+    del live[1:]
+
+    async def full(_page: Page) -> None:
+        raise LedgerFault("the disk is full")
+
+    with pytest.raises(LedgerFault):
+        await tenant.connector.sweep(FeedName(f"extensiv.{feed}"), "", full)
+    await tenant.sweep(feed)
+    assert numbers(tenant) == {1: True, 2: False}
 
 
 async def test_a_product_made_anew_under_its_sku_is_not_told_as_no_longer_active() -> None:

@@ -134,6 +134,8 @@ def item(**changed: Any) -> dict[str, Any]:
             ["slot_not_online"],
         ),
         ({"level": {"location": {"id": "other"}}}, "buyable", ["foreign_slot"]),
+        ({"level": {"location": {"id": "other"}, "isActive": False}}, "inactive", []),
+        ({"level": {"quantities": [], "isActive": False}}, "inactive", ["slot_inactive"]),
         ({"tracked": False}, "untracked", ["untracked_item"]),
         ({"sku": ""}, "buyable", ["blank_sku"]),
         ({"variants": {"nodes": [{"inventoryPolicy": "CONTINUE"}]}}, "buyable", ["sells_past_zero"]),
@@ -145,6 +147,41 @@ def test_what_a_slot_is_and_what_a_person_hears_of_it(
     slots, findings = shopify.slots(item(**changed), ChannelName("uk"), {"p"}, AT, AT)
     assert [slot.state for slot in slots] == [state]
     assert [finding.what for finding in findings] == found
+
+
+def sold(**changed: Any) -> dict[str, Any]:
+    line = {"sku": "a", "quantity": 4, "currentQuantity": 4, "isGiftCard": False, "requiresShipping": True}
+    return {
+        "id": "gid://shopify/Order/1",
+        "name": "#1",
+        "createdAt": "2026-11-01T00:00:00Z",
+        "updatedAt": "2026-11-01T00:00:00Z",
+        "cancelledAt": None,
+        "displayFulfillmentStatus": "UNFULFILLED",
+        "test": False,
+        "sourceName": "web",
+        "lineItems": {"nodes": [line | changed.pop("line", {})]},
+    } | changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "counts"),
+    [
+        ({}, True),
+        ({"sourceName": "shopify_draft_order"}, True),
+        ({"sourceName": "580111"}, True),
+        ({"sourceName": None}, True),
+        ({"sourceName": "pos"}, False),
+        ({"test": True}, False),
+        ({"line": {"isGiftCard": True}}, False),
+        ({"line": {"requiresShipping": False}}, False),
+    ],
+)
+def test_every_order_that_is_shipped_counts_a_completed_draft_too(
+    changed: dict[str, Any], counts: bool
+) -> None:
+    fact, _ = shopify.order(sold(**changed), ChannelName("uk"), AT, lambda at: at)
+    assert (fact.eligible, [line.units for line in fact.lines]) == (counts, [4])
 
 
 def test_less_than_zero_is_a_debt() -> None:

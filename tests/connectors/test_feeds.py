@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 
 from reconcilerd.connectors.extensiv import stock
 from reconcilerd.connectors.shopify import client as shopify
-from reconcilerd.domain.facts import OrderObserved, StockObserved
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.facts import OrderObserved, OrderStatus, StockObserved
+from reconcilerd.domain.names import Instant, format_instant, parse_instant
+from reconcilerd.errors import MalformedReply
+from reconcilerd.simulator import shopify_api
+from reconcilerd.simulator.shopify_api import ShopifyApi
 from reconcilerd.transport.replies import Reply, Skew
 from tests.connectors.source import Tenant
-from tests.connectors.store import shop
+from tests.connectors.store import Shop, shop
 from tests.simulator.builders import START, Desk, world_of
 
 DAY_MS = 86_400_000
@@ -166,6 +169,98 @@ async def test_another_accounts_rows_stay_strangers_however_often_they_come() ->
     assert len(here.slots) == 2
 
 
+@pytest.mark.parametrize("broken", ["the line", "the second page"])
+async def test_another_accounts_rows_stay_strangers_whatever_became_of_the_reading_before(
+    broken: str,
+) -> None:
+    here = shop(Desk(world_of({f"s{number}": 5 for number in range(90)})))
+    assert (await here.sweep()).complete
+    left = [1]
+
+    def other(asked: dict[str, Any], body: dict[str, Any]) -> Any:
+        if "ids" in asked["variables"]:
+            return {"data": {"nodes": [None for _ in asked["variables"]["ids"]]}}
+        if asked["variables"]["after"] is not None and left and left.pop():
+            return b'{"data": {"inven' if broken == "the line" else {"data": {}}
+        for each in body["data"]["inventoryItems"]["nodes"]:
+            each["id"] = each["id"].replace("/1", "/9")
+        return body
+
+    here.wire.spoil = other
+    with pytest.raises(MalformedReply):
+        await here.sweep()
+    for _ in range(2):
+        sweep = await here.sweep()
+        assert (sweep.complete, "somebody else's account" in sweep.why, here.slots) == (False, True, [])
+
+
+async def test_another_stores_order_is_not_taken_for_ours_of_the_same_number() -> None:
+    desk = Desk(world_of({"a": 50}, import_ms=(10**12, 10**12), index_lag_ms=(0, 0)))
+    for number in ("7", "8"):
+        desk.world.place_order("uk", number, [("a", 4)], desk.clock())
+    desk.clock.pass_by(5_000)
+    here = shop(desk)
+    cursor = (await here.sweep("orders")).cursor
+
+    def other(_asked: dict[str, Any], body: dict[str, Any]) -> Any:
+        for node in body["data"]["orders"]["nodes"]:
+            if node["name"] == "#7":
+                node["id"], node["cancelledAt"] = "gid://shopify/Order/999999", node["updatedAt"]
+        return body
+
+    here.wire.spoil = other
+    for complete in (False, True):
+        desk.clock.pass_by(60_000)
+        assert (await here.sweep("orders", cursor)).complete is complete
+        assert {(each.key.number, each.status) for each in here.orders} == {("8", OrderStatus.OPEN)}
+        (found,) = here.findings("rejected_row")
+        assert "999999 goes by the number of gid://shopify/Order/" in found.detail
+    here.wire.spoil = None
+    assert (await here.sweep("orders", cursor)).complete
+    assert {each.key.number for each in here.orders} == {"7", "8"}
+
+
+async def test_of_so_many_orders_those_read_last_are_told_apart_from_another_stores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shopify, "ORDERS_KNOWN", 3)
+    desk = Desk(world_of({"a": 500}, import_ms=(10**12, 10**12), index_lag_ms=(0, 0)))
+    here = shop(desk)
+    made = [
+        desk.world.place_order("uk", f"{number}", [("a", 1)], desk.clock.pass_by(1_000))
+        for number in range(9)
+    ]
+    desk.clock.pass_by(1_000)
+    await here.sweep("orders")
+    assert list(here.connector._orders) == ["6", "7", "8"]
+    assert made[6] is not None
+    desk.world.cancel(made[6], desk.clock.pass_by(600_000))
+    cursor = str(desk.clock.pass_by(1_000))
+    await here.sweep("orders", cursor)
+    assert [each.key.number for each in here.orders] == ["6"]
+    assert list(here.connector._orders) == ["7", "8", "6"]
+
+
+@pytest.mark.parametrize(("bad", "complete"), [(6, True), (7, False)])
+async def test_of_many_orders_of_a_store_a_fiftieth_may_be_left_to_a_person(bad: int, complete: bool) -> None:
+    desk = Desk(world_of({"a": 500}, index_lag_ms=(0, 0)))
+    here = shop(desk)
+    for number in range(300):
+        desk.world.place_order("uk", f"{number}", [("a", 1)], desk.clock())
+    desk.clock.pass_by(1_000)
+
+    def spoil(_asked: dict[str, Any], body: dict[str, Any]) -> Any:
+        for node in body["data"]["orders"]["nodes"]:
+            if int(node["name"].removeprefix("#")) < bad:
+                node["createdAt"] = "once"
+        return body
+
+    here.wire.spoil = spoil
+    cursor = str(desk.clock())
+    assert not (await here.sweep("orders", cursor)).complete, "they are asked for again first"
+    assert (await here.sweep("orders", cursor)).complete is complete
+
+
 NUMBERS = ("quantity", "availableQuantity")
 
 
@@ -190,7 +285,7 @@ async def test_rows_that_their_total_denies_are_not_told() -> None:
     for factor in (0, 100):
         tenant.spoil = spoil(factor)
         told = await tenant.sweep("stock")
-        assert (told.complete, "their total denies" in told.why) == (False, True)
+        assert (told.complete, told.unread) == (True, ("a",)), told.why
         assert {each.sku for each in tenant.of(StockObserved)} == {"b"}
         await tenant.read("a", "b")
         assert {each.sku for each in tenant.of(StockObserved)} == {"b"}
@@ -224,6 +319,55 @@ async def test_the_first_reading_of_a_store_finds_what_is_not_shipped_however_ol
     assert {each.key.number for each in here.orders} == {"7"}
 
 
+@pytest.mark.parametrize("items", [44, 45, 46, 90, 91, 200])
+async def test_a_store_is_read_to_its_end_however_many_items_it_has(
+    monkeypatch: pytest.MonkeyPatch, items: int
+) -> None:
+    """No list is paged through beyond its depth; what is behind is a list of its own."""
+    for module in (shopify, shopify_api):
+        monkeypatch.setattr(module, "DEPTH_CAP" if module is shopify else "MOST_DEEP", 90)
+    here = shop(Desk(world_of({f"s{number}": 5 for number in range(items)})))
+    for _ in range(2):
+        sweep = await here.sweep()
+        assert (sweep.complete, sweep.rows) == (True, items), sweep.why
+        assert len({each.slot for each in here.slots}) == items
+    assert all(len(each["data"].get("nodes", ())) == 0 for each in here.wire.answered), (
+        "nothing was looked for"
+    )
+
+
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        ("unsorted", "ids do not come in their order"),
+        ("no number", "ids do not come in their order"),
+        ("no filter", "10100001 came"),
+    ],
+)
+async def test_a_store_whose_list_does_not_go_on_from_an_id_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, odd: str, why: str
+) -> None:
+    monkeypatch.setattr(shopify, "DEPTH_CAP", 90)
+    here = shop(Desk(world_of({f"s{number}": 5 for number in range(200)})))
+    items = ShopifyApi._items
+    if odd == "no filter":
+        monkeypatch.setattr(
+            ShopifyApi, "_items", lambda self, info, **more: items(self, info, **more | {"query": None})
+        )
+
+    def spoil(_asked: dict[str, Any], body: dict[str, Any]) -> Any:
+        nodes = body["data"]["inventoryItems"]["nodes"]
+        if odd == "unsorted":
+            nodes.reverse()
+        if odd == "no number":
+            nodes[0]["id"] = "gid://shopify/InventoryItem/x"
+        return body
+
+    here.wire.spoil = spoil
+    sweep = await here.sweep()
+    assert (sweep.complete, why in sweep.why) == (False, True), sweep.why
+
+
 @pytest.mark.parametrize("at_once", [0, 60])
 async def test_a_flood_of_changed_orders_is_read_to_its_end(
     monkeypatch: pytest.MonkeyPatch, at_once: int
@@ -239,6 +383,52 @@ async def test_a_flood_of_changed_orders_is_read_to_its_end(
     sweep = await here.sweep("orders", str(int(cursor) - 300_000))
     assert sweep.complete
     assert len({each.key.number for each in here.orders}) == 200
+
+
+def old_orders(monkeypatch: pytest.MonkeyPatch, apart_ms: int) -> Shop:
+    """A store with 200 open orders of a month ago, before a list of which 80 are paged through."""
+    for module in (shopify, shopify_api):
+        monkeypatch.setattr(module, "DEPTH_CAP" if module is shopify else "MOST_DEEP", 80)
+    desk = Desk(world_of({"a": 500}, import_ms=(10**12, 10**12), index_lag_ms=(0, 0)))
+    for number in range(200):
+        desk.world.place_order("uk", f"{number}", [("a", 1)], desk.clock.pass_by(apart_ms))
+    desk.clock.pass_by(30 * DAY_MS)
+    return shop(desk)
+
+
+async def test_what_is_not_shipped_is_read_to_its_end_however_much_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = old_orders(monkeypatch, 1_000)
+    sweep = await here.sweep("orders", whole=True)
+    assert (sweep.complete, sweep.full) == (True, True), sweep.why
+    assert {each.key.number for each in here.orders} == {f"{number}" for number in range(200)}
+
+
+@pytest.mark.parametrize("moved_ms", [40 * DAY_MS, -40 * DAY_MS])
+async def test_one_order_with_a_wrong_date_takes_none_out_of_a_long_reading(
+    monkeypatch: pytest.MonkeyPatch, moved_ms: int
+) -> None:
+    """On whatever page it stands: where paging ends, the next list begins by the dates on the last one."""
+    here = old_orders(monkeypatch, 1_000)
+
+    def spoil(_asked: dict[str, Any], body: dict[str, Any]) -> Any:
+        for node in body["data"]["orders"]["nodes"][-1:]:
+            node["updatedAt"] = format_instant(Instant(parse_instant(node["updatedAt"]) + moved_ms))
+        return body
+
+    here.wire.spoil = spoil
+    assert (await here.sweep("orders", whole=True)).complete
+    assert len({each.key.number for each in here.orders}) == 200
+
+
+async def test_a_reading_of_more_orders_of_one_second_than_are_paged_through_ends_and_is_not_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = old_orders(monkeypatch, 0)
+    sweep = await here.sweep("orders", whole=True)
+    assert (sweep.complete, "paging goes no deeper" in sweep.why) == (False, True)
+    assert len(here.wire.asked) < 20
 
 
 @pytest.mark.parametrize(

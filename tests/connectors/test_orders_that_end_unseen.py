@@ -216,10 +216,10 @@ async def test_a_reading_of_the_news_looks_for_no_order() -> None:
 
 async def test_many_orders_that_vanished_are_believed_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extensiv, "MAX_SOUGHT", 4)
-    live = [order_row(number) for number in range(10)]
+    live = [order_row(number) for number in range(11)]
     tenant = listed(live)
     await tenant.sweep("orders")
-    live.clear()
+    del live[1:]
     told_gone, complete = 0, []
     for _ in range(3):
         complete.append((await tenant.sweep("orders", "1", whole=True)).complete)
@@ -433,9 +433,34 @@ async def test_a_line_without_a_name_takes_what_it_took_until_it_has_one_again()
     for _ in range(4):
         await tenant.sweep("orders", cursor)
         assert {each.lines for each in tenant.of(OrderObserved)} == {known}
-    live[0] = {**row, "orderItems": [{**row["orderItems"][0], "quantityOrdered": 2}]}
+    later = {"modifiedDate": "2010-12-05T12:01:00Z"}
+    live[0] = {**row, **later, "orderItems": [{**row["orderItems"][0], "quantityOrdered": 2}]}
     await tenant.sweep("orders", cursor)
     assert [line.units for line in tenant.of(OrderObserved)[-1].lines] == [2]
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["a row each", "a row twice"])
+@pytest.mark.parametrize("newer", [False, True], ids=["the same version", "a newer one"])
+async def test_other_lines_of_the_same_version_are_believed_when_they_are_read_again(
+    newer: bool, twice: bool
+) -> None:
+    """A server that shows two lists of lines for one change is wrong in one of them."""
+    row = order_row(1, modifiedDate="2010-12-05T12:00:00Z", orderStatus="AWAITING_SHIPMENT")
+    line = {**row["orderItems"][0], "quantityOrdered": 2}
+    live = [row]
+    tenant = listed(live)
+    cursor = (await tenant.sweep("orders")).cursor
+    (known,) = {each.lines[0].units for each in tenant.of(OrderObserved)}
+    spoilt = {**row, "orderItems": [line], **({"modifiedDate": "2010-12-05T12:00:01Z"} if newer else {})}
+    live[:] = [spoilt] * (1 + twice)
+    seen = []
+    for _ in range(3):
+        tenant.desk.clock.pass_by(60_000)
+        await tenant.sweep("orders", cursor)
+        seen.append({each.lines[0].units for each in tenant.of(OrderObserved)})
+    assert known == 1
+    assert 2 in seen[-1]
+    assert seen[0] == ({2} if newer else {1})
 
 
 @pytest.mark.parametrize(

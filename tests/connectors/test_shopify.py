@@ -1,7 +1,8 @@
 """One store's connector against the pretend store, and against scripted answers where that store is too kind."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import anyio.lowlevel
@@ -28,6 +29,7 @@ from reconcilerd.simulator.app import Business, build
 from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.shopify_api import schema
 from reconcilerd.simulator.shopify_cost import MOST_A_QUERY, Pricing
+from reconcilerd.simulator.stores import Product
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
 from reconcilerd.transport.client import Call
@@ -35,6 +37,8 @@ from reconcilerd.transport.lane import Lane
 from reconcilerd.transport.pool import in_process_transport
 from reconcilerd.transport.replies import Reply
 from reconcilerd.trial.stage import START, Heard, wire
+from tests.connectors.store import PLACE, UK, Shop, Wire
+from tests.simulator.builders import Desk, world_of
 from tests.world.stage import Journal, policy, small_world
 
 NAME = ChannelName("shop-uk")
@@ -271,6 +275,28 @@ async def test_an_item_that_a_cut_page_hid_is_of_the_reading_and_still_a_twin() 
     assert not [f for f in facts if isinstance(f, FindingRaised) and f.cleared], (
         "who writes to one of two, to which?"
     )
+
+
+@pytest.mark.parametrize("levels", [1, 8])
+async def test_a_slot_that_is_switched_off_is_told_and_not_taken_for_gone(levels: int) -> None:
+    """Of as many places as fit on an item's own page, and beyond it: a list leaves them out unless it is asked."""
+    world = world_of({})
+    others = tuple(f"gid://shopify/Location/{number}" for number in range(1, levels))
+    world.stores["uk"] = replace(world.stores["uk"], others=others)
+    world.add_product(Product(1, "a", "Product a"))
+    world.add_item("uk", "a", 5)
+    here = Shop(Wire(Desk(world)))
+    here.connector = Shopify(here.wire, here.wire.desk.clock, name=UK, places=(PLACE, *others))
+    assert (await here.sweep()).complete
+    off = world.stores["uk"].levels[-1]
+    off.active = False
+    for read in (here.sweep, partial(here.read, [off.slot])):
+        await read()
+        told = {each.slot: (each.state, each.gone) for each in here.slots}
+        assert told.pop(off.slot) == (SlotState.INACTIVE, False)
+        assert set(told.values()) <= {(SlotState.BUYABLE, False)}
+        assert {each.quantity for each in here.slots if each.slot == off.slot} == {0}, "nothing is sold there"
+        assert len(here.findings("slot_inactive")) == 1
 
 
 async def test_what_went_away_while_we_were_away_is_told_gone_and_its_duplicate_cleared() -> None:

@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from reconcilerd.connectors.shopify.lists import ById, Connection
 from reconcilerd.errors import MalformedReply
 from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import Priority
@@ -99,6 +102,27 @@ async def test_a_reply_without_its_list_is_told_by_the_name_of_what_is_missing(
     here.wire.spoil = lambda _asked, _body: {"data": {name: page}}
     with pytest.raises(MalformedReply, match=f"{name} is missing"):
         await here.sweep(feed)
+
+
+@given(st.sets(st.integers(1, 400), max_size=120), st.integers(1, 5), st.integers(2, 6))
+def test_a_list_of_any_length_is_read_whole_and_no_part_of_it_beyond_its_depth(
+    ids: set[int], size: int, pages: int
+) -> None:
+    asks, read, more = ById(size, size * pages), list[int](), True
+    while more:
+        least = int(str(asks.variables.get("query", "id:>=0")).partition(">=")[2])
+        start = int(asks.after or 0)
+        assert start + size <= asks.cap
+        left = [number for number in sorted(ids) if number >= least][start:]
+        read += left[:size]
+        nodes = [{"id": f"gid://shopify/InventoryItem/{number}"} for number in left[:size]]
+        page = Connection(nodes, str(start + size) if left[size:] else None)
+        more = page.more
+        assert not more or asks.turn(page) == ""
+    assert set(read) == ids
+    assert len(read) <= len(ids) * (1 + 1 / (asks.cap - 1)) + 1, (
+        "a part begins with the last one of the part before"
+    )
 
 
 @pytest.mark.parametrize("nodes", [None, [], [7], "x"])

@@ -47,11 +47,11 @@ async def test_a_permission_that_lacks_is_told_as_refused_credentials(data: dict
         await here.connector.write([here.correction("a", 5, 9)], "run", go)
 
 
-async def test_a_document_that_is_refused_before_it_runs_is_refused() -> None:
+async def test_a_document_that_is_refused_before_it_runs_has_sent_nothing() -> None:
     bad = {"errors": [{"message": "Field 'x' doesn't exist", "extensions": {"code": "undefinedField"}}]}
     here = shop(Desk(world_of({"a": 5})), lambda _ask, _body: bad)
     answers = await here.connector.write([here.correction("a", 5, 9)], "run", go)
-    assert of(answers) == {"a": Outcome.REFUSED}
+    assert of(answers) == {"a": Outcome.NOT_SENT}
 
 
 def test_a_refusal_after_a_try_that_may_have_worked_tells_nothing() -> None:

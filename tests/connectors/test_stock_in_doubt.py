@@ -53,6 +53,87 @@ async def test_numbers_that_fitted_together_and_do_no_longer_are_not_believed(
     assert told(tenant) == ({"a": 9} if believed else {})
 
 
+def fitting(number: int, sku: str, units: int) -> dict[str, Any]:
+    return stock_row(number, sku, units) | {"availableQuantity": units}
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@pytest.mark.parametrize(
+    "said",
+    [{"quantity": 7}, {"allocatedQuantity": 2}, {"quantityLocked": 4}, {"quantity": 8, "quantityLocked": 6}],
+)
+async def test_a_fall_is_told_at_once_although_the_available_number_lags(
+    said: dict[str, int], targeted: bool
+) -> None:
+    """Units that are gone would be shown, and sold, for as long as any of a hot SKU's numbers is late."""
+    live = [fitting(1, "a", 9), fitting(2, "b", 5)]
+    tenant = shelves(live)
+    await tenant.sweep("stock")
+    live[0] |= said
+    if targeted:
+        await tenant.read("a")
+    else:
+        sweep = await tenant.sweep("stock")
+        assert (sweep.complete, sweep.unread) == (True, ())
+    (row,) = [each for each in tenant.of(StockObserved) if each.sku == "a"]
+    expected = (said.get("quantity", 9), said.get("quantityLocked", 0), said.get("allocatedQuantity", 0))
+    assert (row.on_hand, row.unavailable, row.allocated) == expected
+    assert [each.subject for each in tenant.findings("quantity_algebra")] == ["a@1/1"]
+
+
+async def test_what_fell_in_numbers_that_do_not_fit_rises_again_only_in_such_as_do() -> None:
+    live = [fitting(1, "a", 9), fitting(2, "b", 5)]
+    tenant = shelves(live)
+    await tenant.sweep("stock")
+    for units, believed in ((7, True), (8, False), (6, True), (7, False)):
+        live[0] |= {"quantity": units}
+        await tenant.sweep("stock")
+        assert told(tenant) == {"b": 5} | ({"a": units} if believed else {})
+    live[0] |= {"availableQuantity": 7}
+    await tenant.sweep("stock")
+    assert told(tenant) == {"a": 7, "b": 5}
+
+
+@pytest.mark.parametrize("fits_then", [True, False])
+async def test_a_rise_in_numbers_that_do_not_fit_is_read_once_more_before_it_is_refused(
+    fits_then: bool,
+) -> None:
+    live = [fitting(number, f"s{number:02}", 9) for number in range(30)]
+    tenant = shelves(live)
+    await tenant.sweep("stock")
+    answer, hot = tenant.spoil, {f"s{number:02}" for number in range(4)}
+    assert answer is not None
+
+    def late(path: str, query: dict[str, str], body: Any) -> Any:
+        got = answer(path, query, body)
+        if not path.endswith("/inventory"):
+            return got
+        fits = "sku" in query and fits_then
+        more = {"quantity": 12, "availableQuantity": 12 if fits else 9}
+        return [row | more if row["product"]["masterSku"] in hot else row for row in got]
+
+    tenant.spoil = late
+    sweep = await tenant.sweep("stock")
+    assert (sweep.complete, set(sweep.unread)) == (True, set() if fits_then else hot)
+    assert {sku: units for sku, units in told(tenant).items() if sku in hot} == (
+        dict.fromkeys(hot, 12) if fits_then else {}
+    )
+    assert len({each.subject for each in tenant.findings("rejected_row")}) == (0 if fits_then else 4)
+    assert sum("sku" in query for _, query in tenant.asked) == 1, "all of them in one call"
+
+
+async def test_rows_that_cannot_be_read_beside_a_late_one_keep_their_sku_untold() -> None:
+    live = [fitting(number, f"s{number:02}", 9) for number in range(30)]
+    live.append(fitting(99, "s03", 4))
+    tenant = shelves(live)
+    await tenant.sweep("stock")
+    live[3] |= {"quantity": 12}
+    live[-1] |= {"quantity": -1}
+    sweep = await tenant.sweep("stock")
+    assert (sweep.complete, sweep.unread, "s03" in told(tenant)) == (True, ("s03",), False)
+    assert len({each.subject for each in tenant.findings("rejected_row")}) == 2
+
+
 async def test_rows_that_are_too_many_to_ask_for_their_totals_at_once_are_not_believed_until_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconcilerd.connectors.extensiv import stock
-from reconcilerd.connectors.extensiv.walk import PAGINGS, Walker, key_of
+from reconcilerd.connectors.extensiv.walk import PAGINGS, Walker, Ways, key_of
 from reconcilerd.connectors.port import Page
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import FindingKind, StockObserved
@@ -238,7 +238,7 @@ async def test_a_list_that_is_read_again_keeps_only_what_was_not_there_before() 
     walker, paging = Walker(shelves(live), {}), PAGINGS[FeedName("extensiv.stock")]
     seen = {key_of(row, paging.key) for row, _ in (await walker.walk(paging, doubt=True)).rows}
     live.append(stock_row(150, "new", 7))
-    again = await walker.walk(paging, besides=seen)
+    again = await walker.walk(paging, Ways(besides=seen))
     assert (again.why, [row["productStockId"] for row, _ in again.rows]) == ("", [150])
 
 

@@ -1,6 +1,7 @@
 """Where facts come in: what is written down of them, whom they have looked at again, and what a clock set back does."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,24 @@ async def test_what_is_written_down_is_what_was_made_of_a_fact() -> None:
     scene = Scene()
     await scene.desk.take([swept(STOCK_FEED)])
     assert [each.sizes for each in scene.kept.facts if isinstance(each, SweepRead)] == [(7,)]
+
+
+async def test_one_fact_that_meets_a_bug_takes_no_other_of_its_page_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene, take = Scene(), Book.take
+
+    def broken(book: Book, fact: Any) -> Any:
+        if fact.about == "a@2":
+            raise RuntimeError("spoilt")
+        return take(book, fact)
+
+    monkeypatch.setattr(Book, "take", broken)
+    at = Instant(NOW)
+    places = [StockObserved(A, LocationName(place), 7, 0, 0, at, at) for place in "123"]
+    await scene.desk.take(places)
+    assert [each.about for each in scene.kept.facts] == ["a@1", "a@3"]
+    assert scene.desk.broken == "stock of a@2: RuntimeError: spoilt"
 
 
 async def test_what_follows_from_a_fact_that_is_no_news_is_written_down() -> None:
@@ -133,3 +152,20 @@ async def test_groups_that_became_one_since_they_were_marked_are_looked_at_as_th
     scene.desk.book.take(SlotObserved(slot, "kit", "kit", 5, SlotState.BUYABLE, False, at, at))
     (group,) = await scene.marked()
     assert set(scene.desk.book.joins().groups.members[group]) == {A, B}
+
+
+async def test_a_sweep_during_which_the_clock_was_set_back_keeps_nothing_newer_out() -> None:
+    """Its rows stay, as if they were old; of the whole reading nobody can tell when it was."""
+    scene, hour = Scene(), 3_600_000
+    scene.now -= hour
+    began = Instant(NOW)
+    await scene.desk.take([replace(row(NOW), on_hand=40), replace(swept(STOCK_FEED), began=began)])
+    assert STOCK_FEED not in scene.desk.book.sweeps
+    known = scene.desk.book.stock[A, LocationName("1")].row
+    assert (known.on_hand, known.as_of, known.age_of) == (40, scene.now, 0)
+    scene.now += 60_000
+    await scene.desk.take(
+        [replace(row(scene.now), on_hand=3), replace(swept(STOCK_FEED), began=Instant(scene.now))]
+    )
+    assert scene.desk.book.stock[A, LocationName("1")].row.on_hand == 3
+    assert scene.desk.book.sweeps[STOCK_FEED].began == scene.now

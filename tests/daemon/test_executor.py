@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import anyio
 import pytest
 
 from reconcilerd.connectors.port import Emit, Withholding, WriteAnswer
@@ -23,6 +24,7 @@ from reconcilerd.domain.facts import (
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import ChannelRule, Policy
 from reconcilerd.errors import Denied, LedgerFault, MalformedReply, OutcomeUnknown, Refused, TryLater
+from reconcilerd.simulator.virtual_time import run_virtual
 from tests.daemon.test_sweeping import Kept
 
 UK = ChannelName("uk")
@@ -100,6 +102,74 @@ async def test_lowers_go_before_raises_that_waited_longer() -> None:
     up, down = shift.plan("up", 9, listing="a"), shift.plan("down", 1, listing="b")
     await shift.carry_out(replace(up, at=Instant(NOW - 500)), down)
     assert shift.store.sent == [["down"]]
+
+
+@pytest.mark.parametrize("batch_max", [1, 25])
+async def test_what_orders_explain_goes_first_and_of_each_kind_the_lowers(batch_max: int) -> None:
+    """Whatever of it waited longer."""
+    shift = Shift(Store(batch_max=batch_max))
+    plans = {
+        "bold raise": (9, 4, 400),
+        "bold lower": (1, 4, 300),
+        "even": (5, 0, 200),
+        "sold": (1, 0, 100),
+    }
+    shift.executor.put(
+        [
+            replace(
+                shift.plan(each, target, listing=each), unexplained=unexplained, at=Instant(NOW - waited_ms)
+            )
+            for each, (target, unexplained, waited_ms) in plans.items()
+        ]
+    )
+    while not shift.executor.idle:
+        await shift.executor.work_once()
+    order = [each for batch in shift.store.sent for each in batch]
+    assert order == ["sold", "even", "bold lower", "bold raise"]
+
+
+def test_everybody_who_waits_for_the_work_to_be_done_is_told() -> None:
+    """And again of what comes later."""
+
+    async def main() -> None:
+        shift, told = Shift(), list[str]()
+        write = shift.store.write
+
+        async def slow(
+            corrections: Sequence[CorrectionPlanned], run: str, withheld: Withholding
+        ) -> tuple[WriteAnswer, ...]:
+            await anyio.sleep(1)
+            return await write(corrections, run, withheld)
+
+        async def wait(who: str) -> None:
+            await shift.executor.drained()
+            told.append(who)
+
+        shift.store.write = slow  # type: ignore[method-assign]
+        async with anyio.create_task_group() as group:
+            group.start_soon(shift.executor.run)
+            for number in "12":
+                shift.executor.put([shift.plan(number, 1, listing=number)])
+                for who in ("drain", "page", "plan"):
+                    group.start_soon(wait, who + number)
+                await anyio.sleep(0.9)
+                assert len(told) == 3 * (int(number) - 1)
+                await anyio.sleep(0.2)
+                assert len(told) == 3 * int(number)
+            group.cancel_scope.cancel()
+
+    run_virtual(main)
+
+
+async def test_whoever_waits_for_work_that_comes_again_sleeps_meanwhile() -> None:
+    shift = Shift()
+    await shift.carry_out(shift.plan("one", 1))
+    shift.executor.put([shift.plan("two", 1, listing="b")])
+    async with anyio.create_task_group() as group:
+        group.start_soon(shift.executor.drained)
+        with anyio.fail_after(1):
+            await anyio.wait_all_tasks_blocked()
+        await shift.executor.work_once()
 
 
 async def test_what_was_approved_is_not_sent_once_the_approval_is_revoked() -> None:
@@ -222,3 +292,45 @@ async def test_a_ledger_that_cannot_be_written_is_no_answer_of_the_channel() -> 
     with pytest.raises(LedgerFault):
         await shift.carry_out(made)
     assert shift.outcomes == {}
+
+
+async def test_credentials_that_were_refused_are_told_as_taken_again() -> None:
+    shift, told = Shift(), list[str | None]()
+
+    async def hears(_channel: str, why: str | None) -> None:
+        told.append(why)
+
+    shift.executor = Executor(shift.store, shift.desk, lambda _: None, hears)
+    shift.store.answer = Denied("the app lacks write_inventory")
+    await shift.carry_out(shift.plan("first", 1))
+    shift.store.answer = Outcome.APPLIED
+    await shift.carry_out(shift.plan("second", 2))
+    assert [why is None for why in told] == [False, True]
+
+
+@pytest.mark.parametrize("read", ["nothing", "the same", "less before", "less since"])
+@pytest.mark.parametrize("back_ms", [10_000, 600_000])
+async def test_a_write_that_waits_while_the_clock_is_set_back_leaves_unless_something_newer_was_read(
+    back_ms: int, read: str
+) -> None:
+    shift, now = Shift(), [NOW]
+    shift.desk.clock = lambda: now[0]
+    await shift.desk.take([])
+
+    async def look(quantity: int, at: int) -> None:
+        await shift.desk.take(
+            [SlotObserved(waits.slot, "a", "a", quantity, SlotState.BUYABLE, False, Instant(at), Instant(at))]
+        )
+
+    waits = shift.plan("down", 1)
+    if read == "less before":
+        await look(3, NOW)
+    now[0] = Instant(NOW - back_ms)
+    await shift.desk.take([])
+    if read in {"less since", "the same"}:
+        now[0] = Instant(now[0] + 1_000)
+        await look(5 if read == "the same" else 3, now[0])
+    left = await shift.carry_out(waits)
+    sent = read in {"nothing", "the same"}
+    assert left == {"down": Outcome.APPLIED if sent else Outcome.NOT_SENT}
+    assert (shift.store.sent, shift.breaches) == ([["down"]] if sent else [], [])

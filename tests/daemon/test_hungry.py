@@ -19,6 +19,9 @@ from reconcilerd.domain.policy import ChannelRule, Limits, Mode, Policy
 from reconcilerd.domain.position import OfferView, Position
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
+from tests.daemon.test_passes import NOW, Scene
+from tests.daemon.test_passes import A as SKU_A
+from tests.daemon.test_passes import B as SKU_B
 from tests.domain.builders import A, offer, position, row, slot
 
 START = Instant(1_000_000_000)
@@ -132,3 +135,22 @@ def test_what_nearly_ran_out_is_hungry_and_what_sold_last_lively_up_to_a_bound()
     assert standing.hungry == {}
     standing.note(make_plan(pool(3, selling("uk", 3), selling("eu", 3)), Rails(Mode.AUTO)))
     assert set(standing.hungry) == {"x"}
+
+
+async def test_what_sold_out_and_is_taken_off_sale_is_read_ahead_no_longer() -> None:
+    """No plan of it says that it is hungry no more, as it has nothing to sell."""
+    scene = Scene()
+    book, standing, at = scene.desk.book, scene.passes.standing, Instant(NOW - 100)
+    for place in ("1", "2"):
+        book.take(StockObserved(SKU_A, LocationName(place), 0, 0, 0, at, at))
+    await scene.pass_over(SKU_A, SKU_B)
+    standing.lively[SKU_A] = None
+    hungry, lively = standing.hungry, standing.lively
+    assert SKU_A in hungry
+    off = SlotObserved(SlotKey(UK, "a"), "a", "a", None, SlotState.BUYABLE, False, at, at, gone=True)
+    book.take(off)
+    await scene.pass_over(SKU_A, SKU_B)
+    assert SKU_A not in hungry
+    assert SKU_A not in lively
+    assert (standing.hungry, standing.lively) == (hungry, lively), "whoever reads ahead has these in hand"
+    assert SKU_B in hungry, "one that is on sale stays"

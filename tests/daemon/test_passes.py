@@ -1,6 +1,6 @@
 """One pass over a small shop: what is durable first, what each plan leaves of the allowance, who comes first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
@@ -13,11 +13,17 @@ from reconcilerd.daemon.desk import Awaits, Desk
 from reconcilerd.daemon.executors import Executor
 from reconcilerd.daemon.passes import Passes, Word
 from reconcilerd.daemon.windows import Windows
+from reconcilerd.domain.announcements import LargeOrder
+from reconcilerd.domain.bundles import Groups
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
+    DecisionRecorded,
     EnvelopeApproved,
     Fact,
     InvariantBroken,
+    ListingDeclared,
+    ProductObserved,
+    ProductType,
     RegimeSwitched,
     SlotObserved,
     SlotState,
@@ -30,6 +36,7 @@ from reconcilerd.domain.policy import Mode, PoolMode, PoolRule
 from reconcilerd.domain.position import Claim, ClaimKind
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.record import Only, PutBack, decide
+from reconcilerd.errors import LedgerFault
 from tests.domain.books import UK, shop_book, swept
 from tests.domain.builders import NOW as BUILT
 from tests.domain.builders import A as PLACE
@@ -97,6 +104,118 @@ async def test_nothing_is_handed_over_before_it_is_written_down() -> None:
     assert [each for each in scene.facts if isinstance(each, CorrectionPlanned)] == scene.given
 
 
+async def test_what_was_decided_is_handed_over_and_counted_though_something_breaks_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An intent that nobody was given would be open until the next start, and hold its listing."""
+    scene = Scene(window_units=15)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(scene.desk, "wait_for", broken)
+    assert await scene.pass_over(A, B) == ["a"], "and the other has no allowance left"
+    assert [each for each in scene.facts if isinstance(each, CorrectionPlanned)] == scene.given
+    assert scene.passes.broken.keys() == {A, B}
+
+
+def breaks_for_b(work: Callable[..., Any]) -> Callable[..., Any]:
+    """As usual, but for whatever is said of the second group."""
+
+    def broken(*given: Any) -> Any:
+        for each in given:
+            position = getattr(getattr(each, "plan", each), "position", each)
+            if getattr(position, "group", None) == B:
+                raise ZeroDivisionError("a bug")
+        return work(*given)
+
+    return broken
+
+
+@pytest.mark.parametrize("what", ["held_of", "large_orders", "tell", "exposure", "record", "tell_large"])
+async def test_what_was_decided_is_written_down_and_handed_over_once_though_telling_of_it_breaks(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Nobody else has it in hand: a write that nobody carries out is open for ever, and holds its listing."""
+    # What a record cannot hold, and what cannot be announced, is of all that is in it.
+    of_all = {"record", "tell_large"}
+    work = getattr(passes, what)
+    monkeypatch.setattr(passes, what, all_broken if what in of_all else breaks_for_b(work))
+    scene = Scene()
+    if what == "tell_large":
+        monkeypatch.setattr(passes, "large_orders", lambda position, _: [large(position.group)])
+    scene.desk.mark([A, B])
+    await scene.passes.one_pass(await scene.desk.groups(9))
+    assert [each.slot.listing for each in scene.given] == ["a", "b"]
+    assert scene.events == ["written down", "handed over"] + ["written down"] * (len(scene.events) - 2)
+    assert [each for each in scene.facts if isinstance(each, CorrectionPlanned)] == scene.given
+    assert scene.passes.broken == dict.fromkeys([A, B] if what in of_all else [B], "ZeroDivisionError: a bug")
+    assert any(isinstance(each, DecisionRecorded) for each in scene.facts) == (what != "record")
+    monkeypatch.undo()
+    assert await scene.pass_over(A, B) == [], "each write is open, and none is made twice"
+    assert scene.passes.broken == {}
+
+
+def all_broken(*_: object) -> None:
+    raise ZeroDivisionError("a bug")
+
+
+def large(group: Sku) -> LargeOrder:
+    return LargeOrder(group, UK, "1", 90, 100)
+
+
+async def test_a_bug_in_an_alert_of_a_large_order_is_told_of_its_group_and_stops_no_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene()
+    told: list[LargeOrder] = []
+
+    async def announce(orders: Sequence[LargeOrder]) -> None:
+        told.extend(orders)
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(passes, "large_orders", lambda at, _: [large(B)] if at.group == B else [])
+    scene.passes.announce = announce
+    assert await scene.pass_over(A, B) == ["a", "b"]
+    assert told == [large(B)]
+    assert scene.passes.broken.keys() == {B}
+
+
+@pytest.mark.parametrize("where", ["plan", "alert"])
+async def test_what_the_ledger_cannot_keep_ends_everything_and_nothing_is_handed_over(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    scene = Scene()
+
+    async def full(*_: object, **__: object) -> None:
+        raise LedgerFault("the disk is full")
+
+    if where == "plan":
+        monkeypatch.setattr(scene, "append", full)
+    else:
+        monkeypatch.setattr(passes, "large_orders", lambda position, _: [large(position.group)])
+        scene.passes.announce = full
+    with pytest.raises(LedgerFault):
+        await scene.pass_over(A, B)
+    assert (scene.given, scene.passes.broken) == ([], {})
+
+
+async def test_what_a_pass_did_not_come_to_before_it_broke_off_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passes, "SLICE_MS", 0)
+    scene = Scene()
+
+    async def others(_readers: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(passes, "everybody_else", others)
+    with pytest.raises(ZeroDivisionError):
+        await scene.passes.one_pass([A, B])
+    assert [each.slot.listing for each in scene.given] == ["a"]
+    assert await scene.desk.groups(9) == [B]
+
+
 async def test_what_one_group_spends_is_spent_for_the_others_of_its_pass() -> None:
     assert await Scene(window_units=15).pass_over(A, B) == ["a"]
 
@@ -146,6 +265,96 @@ async def test_a_persons_word_is_written_down_once_however_many_slices_its_pass_
     approval = EnvelopeApproved("e", (A,), "lower", 99, "ops", "counted", NOW, Instant(NOW + 1))
     await scene.passes.one_pass([A, B], Word(Only("p", ()), facts=(approval,)))
     assert [each for each in scene.facts if isinstance(each, EnvelopeApproved)] == [approval]
+
+
+async def test_a_group_that_became_part_of_another_between_two_slices_is_planned_as_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bundle of both is first seen while the second waits for its slice: of that alone none could be made."""
+    monkeypatch.setattr(passes, "SLICE_MS", 0)
+    scene = Scene(over_a=0, over_b=0)
+    book, at = scene.desk.book, Instant(NOW - 500)
+    parts = ((A, 1), (B, 1))
+    book.take(ProductObserved(Sku("kit"), "kit", 9, "kit", ProductType.BUNDLE, "", True, parts, at))
+    book.take(ListingDeclared(1, 9, "kit", Sku("kit"), False, True, at))
+    kit = SlotKey(UK, "kit")
+
+    async def others(_readers: object) -> None:
+        await scene.desk.take([SlotObserved(kit, "kit", "kit", 20, SlotState.BUYABLE, False, NOW, NOW)])
+
+    monkeypatch.setattr(passes, "everybody_else", others)
+    first, second = await scene.passes.one_pass([A, B])
+    assert (first.position.group, second.position.group) == (A, A)
+    assert {row.sku for row in second.position.stock} == {A, B}
+    assert all(each.target > 0 for each in scene.given if each.slot == kit)
+    scene.desk.wait_for(B, (), Awaits.REREAD, asking=True)
+    scene.desk.ask_again()
+    assert await scene.desk.groups(9) == [A]
+    scene.desk.wait_for(A, (), Awaits.NOTHING, asking=False)
+    scene.desk.ask_again()
+    assert not scene.desk.busy, "under its old name nobody asks for it for ever"
+
+
+@pytest.mark.parametrize("beside", [False, True])
+async def test_the_names_of_groups_are_looked_up_when_they_change_and_not_for_each_slice(
+    monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    """``beside``: another pass, as a person's word may have one, was the first to see what changed."""
+    monkeypatch.setattr(passes, "SLICE_MS", 0)
+    scene = Scene(over_a=0, over_b=0)
+    looked: list[list[Sku]] = []
+    current = Groups.current
+
+    def counted(groups: Groups, names: Collection[Sku]) -> list[Sku]:
+        looked.extend([list(names)] if names else [])
+        return current(groups, names)
+
+    async def others(_readers: object) -> None:
+        if beside:
+            sold_together(scene)
+            await scene.passes.one_pass([A])
+
+    monkeypatch.setattr(Groups, "current", counted)
+    monkeypatch.setattr(passes, "everybody_else", others)
+    plans = await scene.passes.one_pass([A, B])
+    assert looked == [[A, B], *([[A], [B]] if beside else [])]
+    assert [plan.position.group for plan in plans] == [A, A if beside else B]
+
+
+def sold_together(scene: Scene) -> None:
+    """A bundle of both is on sale: they are one group from now on."""
+    book, at, kit = scene.desk.book, Instant(NOW - 500), Sku("kit")
+    book.take(ProductObserved(kit, "kit", 9, "kit", ProductType.BUNDLE, "", True, ((A, 1), (B, 1)), at))
+    book.take(ListingDeclared(1, 9, "kit", kit, False, True, at))
+    slot = SlotKey(UK, "kit")
+    book.take(SlotObserved(slot, "kit", "kit", 100, SlotState.BUYABLE, False, at, at))
+
+
+async def test_a_bug_is_told_of_no_longer_when_its_group_is_part_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(rails=Rails(Mode.AUTO, stop=True))
+    monkeypatch.setattr(passes, "exposure", all_broken)
+    await scene.pass_over(A, B)
+    assert scene.passes.broken.keys() == scene.passes._held.keys() == {A, B}
+    monkeypatch.undo()
+    sold_together(scene)
+    await scene.pass_over(A)
+    assert scene.passes.broken == {}
+    assert scene.passes._held.keys() == {A}
+
+
+async def test_a_bug_is_told_of_no_longer_when_nothing_of_its_group_is_on_sale(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene(rails=Rails(Mode.AUTO, stop=True))
+    monkeypatch.setattr(passes, "exposure", all_broken)
+    await scene.pass_over(A, B)
+    slot, at = SlotKey(UK, "b"), Instant(NOW - 100)
+    scene.desk.book.take(SlotObserved(slot, "b", "b", None, SlotState.BUYABLE, False, at, at, gone=True))
+    assert B in scene.desk.book.joins().groups.members, "Extensiv knows it still"
+    await scene.pass_over(A)
+    assert scene.passes.broken.keys() == scene.passes._held.keys() == {A}
 
 
 async def test_after_a_persons_numbers_a_group_is_planned_by_its_own_again() -> None:

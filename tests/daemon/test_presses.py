@@ -1,5 +1,6 @@
 """Buttons under alerts: who may, zeros by two people, and nothing by a press that is stale, strange or repeated."""
 
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -153,6 +154,7 @@ def test_what_raises_is_approved_by_one_and_goes(tmp_path: Path) -> None:
         assert await room.press(approve) == "done"
         [envelope] = room.kept(EnvelopeApproved)
         assert (envelope.by, envelope.direction) == (f"slack {ANN}", "raise")
+        assert [sku for sku, lower, rise in envelope.limits if not lower and rise] == list(envelope.skus)
         await anyio.sleep(400)
         assert room.shop.shown("a")["shop-uk"] > 0
 
@@ -168,6 +170,25 @@ def test_a_second_press_changes_nothing(tmp_path: Path) -> None:
         assert await room.press(approve) == "stale"
         assert await room.press(approve, BOB) == "stale"
         assert len(room.kept(EnvelopeApproved)) == 1
+
+    play(tmp_path / "l.db", scene)
+
+
+@pytest.mark.parametrize(("others", "result"), [("a", "done"), ("ab", "stale")])
+def test_a_press_approves_what_somebody_else_has_approved_only_in_part(
+    others: str, result: str, tmp_path: Path
+) -> None:
+    """And what is approved as a whole since a moment ago is left as it is."""
+
+    async def scene(room: Room) -> None:
+        approve = await room.shown()
+        for sku in others:
+            await room.shop.ask("approve", id=sku, reason="counted")
+        before = len(room.kept(EnvelopeApproved))
+        assert await room.send(payload(approve, room.clock())) == result
+        assert len(room.kept(EnvelopeApproved)) == before + (result == "done")
+        said = [text for _, text in room.mouth.whispers if "approved already" in text]
+        assert bool(said) is (result == "stale")
 
     play(tmp_path / "l.db", scene)
 
@@ -190,7 +211,8 @@ def test_zeros_take_two_people_and_the_second_is_told_who(tmp_path: Path) -> Non
         [envelope] = [each for each in room.kept(EnvelopeApproved) if each.by.startswith("slack")]
         [consent] = room.kept(ConsentGiven)
         assert envelope.by == f"slack {ANN} and slack {BOB}"
-        assert (envelope.id, envelope.skus) == (consent.id, consent.skus)
+        assert (envelope.id, envelope.skus, envelope.limits) == (consent.id, consent.skus, consent.limits)
+        assert [sku for sku, lower, rise in envelope.limits if lower and not rise] == ["a"]
         assert await room.press(again, BOB) == "stale"
         await anyio.sleep(400)
         assert room.shop.shown("a")["shop-uk"] == 0
@@ -358,6 +380,27 @@ def test_freeze_and_unfreeze_each_once_and_by_whom(tmp_path: Path) -> None:
         assert await room.press(allow, BOB) == "stale"
         [made] = room.kept(FreezeSet)
         assert (made.on, made.by) == (False, f"slack {BOB}")
+
+    play(tmp_path / "l.db", scene)
+
+
+def test_a_freeze_that_ends_is_made_one_without_end_by_a_press_and_no_press_shortens_any(
+    tmp_path: Path,
+) -> None:
+    """The same as on the command line: the later end counts."""
+
+    async def scene(room: Room) -> None:
+        button = await room.raised()
+        await room.shop.ask("freeze", channel="shop-uk", for_s=60.0, reason="a look")
+        look = Button(Do.LOOK_UNFREEZE, button.key, button.episode, "shop-uk")
+        assert await room.press(look) == "shown"
+        assert re.search(r"frozen since .* UTC until .* UTC by uid 7: a look", room.mouth.replies[-1])
+        assert await room.press(button) == "done"
+        [made] = room.kept(FreezeSet)
+        assert (made.until, made.by) == (None, f"slack {ANN}")
+        assert await room.press(button) == "stale"
+        assert "until somebody lifts it" in room.mouth.whispers[-1][1]
+        assert room.kept(FreezeSet) == [made]
 
     play(tmp_path / "l.db", scene)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 from types import MappingProxyType
 from typing import Any
@@ -204,6 +205,53 @@ def test_a_source_that_asks_for_a_week_is_asked_again_within_minutes() -> None:
     assert len(asked) >= 2
 
 
+def polled(pace: Pace, answers: Sequence[ReconcilerdError | None], for_s: float) -> list[tuple[float, bool]]:
+    """When one feed is read (seconds from the start), and whether whole; each time it answers as it is told to."""
+    asked: list[tuple[float, bool]] = []
+
+    async def main() -> None:
+        clock = VirtualClock(Instant(1_000_000))
+        began = clock()
+        desk = Desk(Book(Policy("test", MappingProxyType({}), MappingProxyType({}))), Nowhere(), clock)
+
+        class Source:
+            name = "extensiv"
+            feeds = (FeedName("extensiv.orders"),)
+
+            async def sweep(
+                self, feed: FeedName, cursor: str, emit: Emit, *, whole: bool = False
+            ) -> SweepRead:
+                asked.append(((clock() - began) / 1000, whole))
+                error = answers[len(asked) - 1] if len(asked) <= len(answers) else None
+                if error is not None:
+                    raise error
+                return SweepRead(feed, clock(), clock(), True, 1, 0, "", "1", full=whole)
+
+        async def calm(feed: FeedName, error: ReconcilerdError | None) -> None: ...
+
+        with anyio.move_on_after(for_s):
+            await poll(Source(), Source.feeds[0], pace, desk, Random(1), calm, Rereads())
+
+    run_virtual(main)
+    return asked
+
+
+def test_a_whole_reading_comes_when_it_is_due_and_after_one_that_failed_the_next_is_whole() -> None:
+    whole = [each for _, each in polled(Pace(60, whole_every_s=290, jitter=0), (), 605)]
+    assert whole == [True, *[False] * 4, True, *[False] * 4, True]
+    failed = [TryLater("later"), None]
+    assert [each for _, each in polled(Pace(60, whole_every_s=3_600, jitter=0), failed, 185)][:3] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_who_is_told_how_long_to_wait_waits_so_long() -> None:
+    at = [when for when, _ in polled(Pace(60, jitter=0), [TryLater("later", after_ms=2_000)], 30)]
+    assert at == [0, 2]
+
+
 def test_who_asked_for_a_whole_reading_waits_for_no_reader_that_died() -> None:
     class Source:
         name = "extensiv"
@@ -225,3 +273,43 @@ def test_who_asked_for_a_whole_reading_waits_for_no_reader_that_died() -> None:
         assert "see the log" in asked.why
 
     run_virtual(main)
+
+
+@pytest.mark.parametrize("step_ms", [3_600_000, 30_000])
+def test_a_clock_that_is_set_back_while_a_feed_is_read_puts_off_no_reading_of_it(step_ms: int) -> None:
+    """Neither the next nor the next from the beginning."""
+    began_s: list[float] = []
+    whole_s: list[float] = []
+
+    class Source:
+        name = "uk"
+        feeds = (SLOTS,)
+
+        async def sweep(self, feed: FeedName, cursor: str, emit: Emit, *, whole: bool = False) -> SweepRead:
+            began, began_at = clock(), anyio.current_time()
+            began_s.append(began_at)
+            if whole:
+                whole_s.append(began_at)
+            await anyio.sleep(2)
+            if len(began_s) == 2:
+                steps.append(step_ms)
+            return SweepRead(feed, began, clock(), True, 0, 0, cursor="1", full=whole)
+
+    async def calm(feed: FeedName, error: ReconcilerdError | None) -> None:
+        assert error is None or "the clock was set back" in str(error)
+
+    steps: list[int] = []
+    ticks = VirtualClock(Instant(100_000_000))
+
+    def clock() -> Instant:
+        return Instant(ticks() - sum(steps))
+
+    async def main() -> None:
+        desk = Desk(Book(Policy("test", MappingProxyType({}), MappingProxyType({}))), Nowhere(), clock)
+        with anyio.move_on_after(600):
+            await poll(Source(), SLOTS, Pace(60, whole_every_s=300), desk, Random(1), calm, Rereads())
+
+    run_virtual(main)
+    apart = [later - earlier for earlier, later in pairwise(began_s)]
+    assert max(apart) < 70
+    assert max(later - earlier for earlier, later in pairwise([*whole_s, 600.0])) < 370

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import anyio
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
@@ -123,6 +124,36 @@ def test_a_clock_that_was_a_year_ahead_at_the_start_and_is_set_right_puts_no_job
 
     one.play(5.5, scene=set_right)
     assert len([at for at in one.ran if at < START + 6 * HOUR_MS]) == 4
+
+
+@pytest.mark.parametrize("hours", [2, 5, 23, 30])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_clock_that_is_set_back_puts_no_job_off_for_as_long(hours: int, restarted: bool) -> None:
+    one = kept()
+
+    async def set_back() -> None:
+        await anyio.sleep(1.5 * HOUR_S)
+        one.clock.start = Instant(one.clock.start - hours * HOUR_MS)
+
+    if restarted:
+        ended = Instant(START + hours * HOUR_MS + 20_000)
+        one.play(3.2, before=[JobEnded("backup", True, "", ended, ended)])
+        assert len(one.ran) == 3
+    else:
+        one.play(4.2, scene=set_back)
+        assert len(one.ran) == 4
+
+
+def test_a_clock_that_is_set_back_by_a_little_has_nothing_done_twice() -> None:
+    one = kept()
+
+    async def set_back() -> None:
+        await anyio.sleep(HOUR_S + 20)
+        assert len(one.ran) == 1
+        one.clock.start = Instant(one.clock.start - 60_000)
+
+    one.play(1.9, scene=set_back)
+    assert len(one.ran) == 1
 
 
 def test_what_was_never_done_was_never_missed() -> None:

@@ -1,28 +1,32 @@
 """The last look before a write leaves: the STOP file, a freeze window, an open circuit, a canary that did not sing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
+from reconcilerd.connectors.port import Emit, Withholding, WriteAnswer
 from reconcilerd.connectors.shopify import writes
 from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.daemon import stop_reason
 from reconcilerd.daemon.desk import Desk
-from reconcilerd.daemon.executors import Executor
+from reconcilerd.daemon.executors import DENIED_REST_S, Executor
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome, RailLatched
+from reconcilerd.domain.names import Instant, SlotKey
 from reconcilerd.domain.policy import ChannelRule, Limits, Policy
-from reconcilerd.errors import ReconcilerdError, Withheld
+from reconcilerd.errors import Denied, LedgerFault, ReconcilerdError, TryLater, Withheld
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
 from reconcilerd.transport.client import Call, Client, RetryRule
 from reconcilerd.transport.lane import Lane, LaneSpec, Priority
 from tests.connectors.store import PLACE, UK, Shop, shop
+from tests.daemon.test_canaries import APPLY_MAX_MS, Scene
+from tests.daemon.test_executor import NOW
 from tests.daemon.test_sweeping import Kept
 from tests.simulator.builders import Desk as Business
 from tests.simulator.builders import world_of
@@ -199,6 +203,180 @@ def test_what_orders_explain_does_not_wait_for_a_canary() -> None:
 
     virtually(scene)
     assert sender.batches() == [2 + 6, 3, 1]
+
+
+class Throttled(Scene):
+    """What it is asked to read is never answered, and that takes a minute; its writes take two seconds.
+
+    Its clock is the loop's: ``run`` is for virtual time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began_s = anyio.current_time()
+        self.desk.clock = lambda: Instant(NOW + int(self.since_s() * 1000))
+        rule = replace(self.desk.book.policy.channels[UK], apply_max_ms=600_000)
+        self.desk.book.policy = replace(self.desk.book.policy, channels=MappingProxyType({UK: rule}))
+        self.reads: list[float] = []
+        self.left: list[tuple[float, list[str]]] = []
+        write = self.read.write
+
+        async def no_reading(slots: Sequence[SlotKey], emit: Emit) -> None:
+            self.reads.append(self.since_s())
+            await anyio.sleep(60)
+            raise TryLater("429")
+
+        async def slow(
+            corrections: Sequence[CorrectionPlanned], run: str, withheld: Withholding
+        ) -> tuple[WriteAnswer, ...]:
+            self.left.append((self.since_s(), [each.id for each in corrections]))
+            await anyio.sleep(2)
+            return await write(corrections, run, withheld)
+
+        self.read.read_slots = no_reading  # type: ignore[method-assign]
+        self.read.write = slow  # type: ignore[method-assign]
+
+    def since_s(self) -> float:
+        return round(anyio.current_time() - self.began_s, 2)
+
+    def sold(self, names: str) -> None:
+        """Orders explain these."""
+        self.executor.put(self.changes(names, unexplained=0))
+
+    async def run(self, *then: tuple[float, str], large: Sequence[str] = ("abcd",)) -> None:
+        """A large set comes, in these parts; then, at these seconds, what orders explain is handed over."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.executor.run)
+            for names in large:
+                self.executor.put(self.changes(names))
+                await anyio.sleep(0.5)
+            for at_s, names in then:
+                await anyio.sleep(at_s - self.since_s())
+                self.sold(names)
+            await anyio.sleep(100 - self.since_s())
+            group.cancel_scope.cancel()
+
+
+def test_what_orders_explain_does_not_wait_for_a_reading_back() -> None:
+    """Neither what is there before it begins (the first write takes two seconds) nor what comes while it goes on."""
+
+    async def main() -> None:
+        scene = Throttled()
+        await scene.run((1, "m"), (20, "n"), (20.5, "o"))
+        assert scene.left == [(0, ["a", "b"]), (2, ["m"]), (20, ["n"]), (22, ["o"])]
+        assert [outcome for name, outcome in scene.outcomes.items() if name in "mno"] == [Outcome.APPLIED] * 3
+
+    run_virtual(main)
+
+
+def test_what_orders_explain_does_not_wait_for_the_last_reading_back_either() -> None:
+    """All of the large set went, and nothing is queued when it begins."""
+
+    async def main() -> None:
+        scene = Throttled()
+        await scene.run((20, "n"), large=("abc", "d"))
+        assert scene.left == [(0, ["a", "b", "c"]), (2, ["d"]), (20, ["n"])]
+        assert scene.reads == [5, 66], "the first goes on from 5 to 65"
+
+    run_virtual(main)
+
+
+def test_neither_a_reading_back_nor_what_goes_beside_it_is_cut_short_for_the_other() -> None:
+    """A reading that is begun anew whenever something sells might never end; a write must have its answer."""
+
+    async def main() -> None:
+        scene = Throttled()
+        await scene.run((20, "n"), (61, "o"))
+        assert scene.reads == [2, 64], "the last write ends at 63, and a second later it is looked at again"
+        assert scene.outcomes["o"] is Outcome.APPLIED
+
+    run_virtual(main)
+
+
+def test_credentials_that_are_refused_beside_a_reading_back_are_left_in_peace() -> None:
+    async def main() -> None:
+        scene = Throttled()
+        async with anyio.create_task_group() as group:
+            group.start_soon(scene.run, (20, "m"), (25, "n"))
+            await anyio.sleep(10)
+            scene.read.answer = Denied("no")
+        assert scene.left == [(0, ["a", "b"]), (20, ["m"]), (63 + DENIED_REST_S, ["n"])]
+
+    run_virtual(main)
+
+
+def test_a_bug_in_reading_one_row_stops_the_rest_after_its_time_and_nothing_that_orders_explain() -> None:
+    async def main() -> None:
+        scene = Scene()
+
+        async def broken(slots: Sequence[SlotKey], emit: Emit) -> None:
+            raise KeyError("odd row")
+
+        scene.read.read_slots = broken  # type: ignore[method-assign]
+        scene.executor.put(scene.changes("abcd"))
+        await scene.executor.work_once()
+        scene.executor.put(scene.changes("z", unexplained=0))
+        await scene.executor.work_once()
+        assert scene.read.sent == [["a", "b"], ["z"]]
+        assert scene.latched == frozenset()
+        scene.now += APPLY_MAX_MS + 1
+        await scene.executor.work_once()
+        assert scene.latched == {"canary:uk"}
+        assert scene.executor.idle
+
+    run_virtual(main)
+
+
+@pytest.mark.parametrize("where", ["read_slots", "write"])
+async def test_a_ledger_that_fails_beside_a_reading_back_is_told_as_what_it_is(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene()
+    scene.executor.put(scene.changes("abcd"))
+    await scene.executor.work_once()
+
+    async def full(*_: object) -> Any:
+        raise LedgerFault("the disk is full")
+
+    monkeypatch.setattr(scene.read, where, full)
+    if where == "write":
+        scene.executor.put(scene.changes("z", unexplained=0))
+    with pytest.raises(LedgerFault):
+        await scene.executor.work_once()
+
+
+@pytest.mark.parametrize(
+    ("unexplained", "released", "sent"), [(4, "", False), (4, "an approval", True), (0, "", True)]
+)
+async def test_what_was_planned_before_a_first_batch_failed_and_comes_after_it_is_not_sent(
+    unexplained: int, released: str, sent: bool
+) -> None:
+    """But for what orders explain, and what a person agreed to."""
+    scene = Scene()
+    scene.executor.put(scene.changes("abcd"))
+    late = [replace(each, released=released) for each in scene.changes("efg", unexplained)]
+    await scene.executor.work_once()
+    scene.read.shows = {"a": (5, NOW), "b": (1, NOW)}
+    await scene.executor.work_once()
+    assert scene.latched == {"canary:uk"}
+    scene.executor.put(late)
+    await scene.executor.work_once()
+    assert scene.read.sent[1:] == ([["e", "f", "g"]] if sent else [])
+    assert scene.outcomes["e"] is (Outcome.APPLIED if sent else Outcome.NOT_SENT)
+
+
+@pytest.mark.parametrize(
+    ("channel", "on", "sent"), [("uk", True, False), ("uk", False, True), ("de", True, True)]
+)
+async def test_a_first_batch_that_failed_bars_its_own_channel_until_a_person_lifts_it(
+    channel: str, on: bool, sent: bool
+) -> None:
+    scene = Scene()
+    name = f"canary:{channel}"
+    scene.desk.fold([RailLatched(name, True, "reconcilerd", "did not take", NOW)])
+    scene.desk.fold([RailLatched(name, on, "ops", "looked", NOW)])
+    await scene.carry_out(*scene.changes("e"))
+    assert scene.outcomes == {"e": Outcome.APPLIED if sent else Outcome.NOT_SENT}
 
 
 def a_client(answers: list[Any], heard: list[bool]) -> Client:

@@ -18,6 +18,7 @@ from reconcilerd.daemon.surroundings import (
 from reconcilerd.domain.alerts import KINDS
 from reconcilerd.domain.facts import FreezeSet
 from reconcilerd.domain.names import Instant
+from reconcilerd.ledger.backups import AHEAD_MS
 from reconcilerd.ledger.backups import OVERDUE_MS as BACKUP_MS
 from reconcilerd.trial.stage import START
 
@@ -129,6 +130,39 @@ def test_a_freeze_is_told_after_hours_until_it_ends() -> None:
     assert machine.told() == {}
 
 
+def test_a_stop_file_is_told_as_early_as_ever_though_the_clock_was_set_back_after_it_was_made() -> None:
+    machine = Machine()
+    machine.stopped = START
+    machine.now = Instant(START - 12 * HOUR_MS)
+    machine.backup = None
+    for after_ms, told in ((0, False), (4 * HOUR_MS - 1, False), (1, True)):
+        assert (("paused_too_long", "STOP") in machine.told(after_ms)) is told
+    machine.stopped = None
+    machine.told()
+    machine.stopped = machine.now
+    assert ("paused_too_long", "STOP") not in machine.told(4 * HOUR_MS - 1), "it is another one"
+
+
+def test_a_young_ledger_needs_no_backup_yet_though_the_clock_was_set_back() -> None:
+    machine = Machine(backup=None)
+    machine.now = Instant(START - 12 * HOUR_MS)
+    assert machine.told() == {}
+    assert machine.told(BACKUP_MS) == {}
+    assert set(machine.told(1)) == {("storage", "backup")}
+
+
+def test_an_attempt_is_told_no_longer_though_the_clock_was_set_back() -> None:
+    machine = Machine()
+    machine.surroundings.probed("socket", "uid 9")
+    machine.surroundings.widened("shop-uk", "write_orders")
+    both = {("access_probe", "socket"), ("access_probe", "scopes of shop-uk")}
+    assert both <= machine.told().keys()
+    machine.now = Instant(START - 12 * HOUR_MS)
+    assert both <= machine.told().keys()
+    assert both <= machine.told(PROBED_MS).keys()
+    assert not both & machine.told(1).keys()
+
+
 def test_a_stop_file_is_told_by_its_own_age_and_a_whole_freeze_beside_it() -> None:
     machine = Machine(stopped=None)
     machine.stopped = Instant(START - 4 * HOUR_MS)
@@ -173,6 +207,15 @@ def test_an_old_backup_is_told_and_one_that_never_was_after_a_day() -> None:
     never = Machine(backup=None)
     assert never.told(BACKUP_MS) == {}
     assert never.told(1)["storage", "backup"].text == "there is no backup of the ledger"
+
+
+def test_a_backup_that_is_dated_ahead_is_no_new_one() -> None:
+    """By a clock that was wrong: it would keep everybody quiet until that day."""
+    machine = Machine()
+    machine.backup = Instant(machine.now + BACKUP_MS + AHEAD_MS)
+    assert machine.told(BACKUP_MS) == {}
+    machine.backup = Instant(machine.now + BACKUP_MS + 400 * 24 * HOUR_MS)
+    assert "9600 h ahead" in machine.told(BACKUP_MS)["storage", "backup"].text
 
 
 def test_where_nothing_can_be_seen_nothing_is_told() -> None:

@@ -168,6 +168,15 @@ async def test_a_following_reading_that_says_the_old_numbers_again_ends_the_doub
     assert here.left() == (50, 50)
 
 
+async def test_a_doubt_that_was_ended_comes_again_as_often_as_there_is_reason_for_it() -> None:
+    here = await business()
+    for _ in range(3):
+        await here.read(here.stock(0, CODES[1:]), here.stock(50, CODES[:1]))
+        assert here.latched() == {"all-changed:extensiv.stock"}
+        await here.read(here.stock(50))
+        assert here.latched() == frozenset()
+
+
 async def test_a_reading_that_says_the_new_numbers_again_does_not_and_a_person_accepts() -> None:
     here = await business()
     for _ in range(3):

@@ -234,9 +234,11 @@ def limits_of_any_size() -> st.SearchStrategy[Limits]:
 @st.composite
 def envelopes(draw: st.DrawFn) -> EnvelopeApproved:
     began = NOW + draw(st.sampled_from([-5_000, 0, 1]))
+    skus = tuple(Sku(each) for each in draw(st.lists(st.sampled_from(list(RECIPES)), unique=True)))
+    most = st.sampled_from([0, 10, MAX_UNITS])
     return EnvelopeApproved(
         f"e{draw(st.integers(0, 9))}",
-        tuple(Sku(each) for each in draw(st.lists(st.sampled_from(list(RECIPES)), unique=True))),
+        skus,
         draw(st.sampled_from(["lower", "raise", "both"])),
         draw(st.sampled_from([0, 10, MAX_UNITS])),
         "ops",
@@ -244,6 +246,7 @@ def envelopes(draw: st.DrawFn) -> EnvelopeApproved:
         Instant(began),
         Instant(began + draw(st.sampled_from([1, 7_200_000]))),
         draw(st.booleans()),
+        tuple((sku, draw(most), draw(most)) for sku in sorted(skus)) if draw(st.booleans()) else (),
     )
 
 

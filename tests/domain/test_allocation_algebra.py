@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.allocation import allocate
@@ -14,7 +14,7 @@ from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import ChannelName, LocationName, Sku, SlotKey
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import BundleMode, MaxUnits, Mode, Percent
-from reconcilerd.domain.position import Claim, ClaimKind, Position
+from reconcilerd.domain.position import Claim, ClaimKind, OfferView, Position
 from reconcilerd.domain.quantities import MAX_UNITS
 from reconcilerd.domain.room import Room, Shelf, room_of
 from reconcilerd.domain.shares import Taker, fill
@@ -102,8 +102,13 @@ def test_a_split_leaves_nothing_that_policy_would_give(where: Position) -> None:
         offers=tuple(replace(o, rule=replace(o.rule, buffer=0, low_stock=None)) for o in where.offers),
     )
     given_out, room = ideals(where), room_of(where)
-    whole = sum(o.rule.normal.permille for o in where.offers if isinstance(o.rule.normal, Percent)) >= 1000
+    parts: dict[Sku, dict[str, int]] = {}
+    for o in where.offers:
+        if isinstance(o.rule.normal, Percent):
+            part = parts.setdefault(o.sku, {})
+            part[o.slot.channel] = max(part.get(o.slot.channel, 0), o.rule.normal.permille)
     for each in where.offers:
+        whole = sum(parts.get(each.sku, {}).values()) >= 1000
         weighty = isinstance(each.rule.normal, Percent) and each.rule.normal.permille > 0
         free = each.rule.cap is None and weighty and whole
         if ours(each) and free and given_out[each.slot] < MAX_UNITS:
@@ -254,19 +259,26 @@ shelves = st.fixed_dictionaries({p: st.tuples(st.integers(0, 6), st.integers(0, 
 taken = st.lists(st.tuples(st.sampled_from("xy"), THREE_PLACES, st.integers(0, 3)), max_size=3)
 
 
+def offered(
+    listed: Sequence[tuple[str, frozenset[LocationName], int]], recipes: Mapping[str, Uses]
+) -> list[OfferView]:
+    """Listings (SKU, places, what it shows), each on a channel of its own."""
+    return [
+        replace(
+            offer(f"c{i}", shown=shown, uses=recipes[sku], sku=sku, locations=places),
+            slot=SlotKey(ChannelName(f"c{i}"), sku, ""),
+        )
+        for i, (sku, places, shown) in enumerate(listed)
+    ]
+
+
 def pool(
     listed: list[tuple[str, frozenset[LocationName], int]],
     stock: Mapping[LocationName, tuple[int, int]],
     claimed: list[tuple[str, frozenset[LocationName], int]],
     bundles: BundleMode,
 ) -> Position:
-    offers = [
-        replace(
-            offer(f"c{i}", shown=shown, uses=RECIPES[sku], sku=sku, locations=places),
-            slot=SlotKey(ChannelName(f"c{i}"), sku, ""),
-        )
-        for i, (sku, places, shown) in enumerate(listed)
-    ]
+    offers = offered(listed, RECIPES)
     rows = [row(p, n, s) for p, both in stock.items() for s, n in zip("xy", both, strict=True)]
     claims = [Claim(ClaimKind.IN_FLIGHT, Sku(s), n, places) for s, places, n in claimed]
     return replace(
@@ -305,11 +317,68 @@ def test_a_bundle_that_ships_from_one_place_never_hides_what_can_be_assembled(
         assert room_of(where).fits(shown)
 
 
+Z = Sku("z")
+KITS: dict[str, Uses] = {
+    **{str(each): ((each, 1),) for each in (X, Y, Z)},
+    "xy": ((X, 1), (Y, 1)),
+    "xz": ((X, 1), (Z, 1)),
+    "xx-z": ((X, 2), (Z, 1)),
+}
+three = st.tuples(*[st.integers(0, 3)] * 3)
+
+
+def kits(
+    listed: Sequence[tuple[str, frozenset[LocationName], int]],
+    stock: Mapping[LocationName, tuple[int, ...]],
+) -> Position:
+    rows = [row(p, n, s) for p, some in stock.items() for s, n in zip("xyz", some, strict=True)]
+    where = position(offered(listed, KITS), rows, split=True, limits=WIDE)
+    return replace(where, all_locations=frozenset(stock))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted(KITS)), THREE_PLACES, st.integers(0, 3)), min_size=2, max_size=4
+    ),
+    st.fixed_dictionaries({A: three, B: three, C: three}),
+)
+def test_bundles_that_share_a_component_never_hide_what_can_be_assembled(
+    listed: list[tuple[str, frozenset[LocationName], int]], stock: dict[LocationName, tuple[int, ...]]
+) -> None:
+    where = kits(listed, stock)
+    shown = {each.slot: each.read or 0 for each in where.offers}
+    units_ = [(o.uses, o.locations) for o in where.offers for _ in range(shown[o.slot])][:6]
+    if len(units_) == sum(shown.values()) and _assembled(units_, stock):
+        assert room_of(where).fits(shown)
+
+
+@given(
+    st.tuples(*[st.integers(0, 3)] * 3),
+    st.fixed_dictionaries({A: three, B: three}),
+    st.sampled_from([frozenset({A, B}), frozenset({A}), frozenset({B})]),
+)
+@example((0, 3, 2), {A: (3, 0, 1), B: (2, 3, 3)}, frozenset({B}))
+@example((2, 2, 0), {A: (2, 2, 2), B: (2, 1, 0)}, frozenset({A}))
+def test_bundles_that_share_a_component_and_who_takes_it_alone_show_what_can_be_assembled_at_two_places(
+    numbers: tuple[int, int, int], stock: dict[LocationName, tuple[int, ...]], alone: frozenset[LocationName]
+) -> None:
+    """Not only never less, but never more."""
+    both = frozenset({A, B})
+    listed = [
+        (sku, places, n)
+        for sku, places, n in zip(("xy", "xz", "x"), (both, both, alone), numbers, strict=True)
+    ]
+    where = kits(listed, stock)
+    shown = {each.slot: each.read or 0 for each in where.offers}
+    units_ = [(o.uses, o.locations) for o in where.offers for _ in range(shown[o.slot])]
+    assert room_of(where).fits(shown) == _assembled(units_, stock)
+
+
 def _assembled(
-    wanted: Sequence[tuple[Uses, frozenset[LocationName]]], stock: Mapping[LocationName, tuple[int, int]]
+    wanted: Sequence[tuple[Uses, frozenset[LocationName]]], stock: Mapping[LocationName, tuple[int, ...]]
 ) -> bool:
     for choice in product(*(sorted(places) for _, places in wanted)):
-        left = {(p, s): both[i] for p, both in stock.items() for i, s in enumerate((X, Y))}
+        left = {(p, s): n for p, some in stock.items() for s, n in zip((X, Y, Z), some, strict=False)}
         for (uses, _), place in zip(wanted, choice, strict=True):
             for component, count in uses:
                 left[place, component] -= count

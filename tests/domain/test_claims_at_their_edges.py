@@ -18,13 +18,18 @@ from reconcilerd.domain.facts import (
     Outcome,
     ProductObserved,
     ProductType,
+    SlotObserved,
+    SlotState,
     StockObserved,
 )
-from reconcilerd.domain.names import Instant, LocationName, Sku
-from reconcilerd.domain.policy import AfterDark, Reserve
+from reconcilerd.domain.guards import Rails
+from reconcilerd.domain.invariants import check_plan
+from reconcilerd.domain.names import Instant, LocationName, Sku, SlotKey
+from reconcilerd.domain.plan import make_plan
+from reconcilerd.domain.policy import AfterDark, Mode, PoolMode, PoolRule, Reserve
 from reconcilerd.domain.position import ClaimKind
 from reconcilerd.domain.room import level_of
-from reconcilerd.domain.survey import position_of, weather_of
+from reconcilerd.domain.survey import Surveyor, position_of, weather_of
 from tests.domain.books import LAG_MS, SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
 from tests.domain.builders import A
 from tests.domain.builders import row as stock_row
@@ -52,6 +57,25 @@ def test_what_was_added_to_an_old_order_counts_until_extensiv_must_have_heard_of
     book.take(order(EXTENSIV, OPEN, 2_010, units=2))
     swept(book, "extensiv.orders", began)
     assert claimed(book, 2_200, ClaimKind.IN_FLIGHT) == added
+
+
+@pytest.mark.parametrize(
+    ("began", "second", "kept"), [(2_150, False, 3), (2_151, False, 0), (2_050, True, 0), (2_151, True, 0)]
+)
+def test_what_extensiv_takes_off_an_order_is_kept_until_the_order_that_it_made_of_it_is_read(
+    began: int, second: bool, kept: int
+) -> None:
+    """Of an order that was split, the reading of one part may be late, or come to nothing."""
+    book = shop_book(1_000)
+    book.take(order("uk", OPEN, 1_000, units=5))
+    swept(book, "extensiv.orders", 2_000)
+    book.take(part("p1", 5, OPEN))
+    book.take(replace(part("p1", 2, OPEN), as_of=Instant(2_060), modified=Instant(2_050)))
+    if second:
+        book.take(replace(part("p2", 3, OPEN), as_of=Instant(2_060)))
+    swept(book, "extensiv.orders", began)
+    assert claimed(book, 2_200, ClaimKind.IN_FLIGHT) == kept
+    assert claimed(book, 2_200, ClaimKind.COMMITTED) == (5 if second else 2)
 
 
 def part(name: str, units: int, status: OrderStatus) -> OrderObserved:
@@ -211,3 +235,200 @@ def test_a_dark_channel_has_sold_no_more_than_it_showed() -> None:
     see(book, 5, 5_000)
     offers = position_at(book, 5_000).offers
     assert [each.units for each in dark_claims(book, offers, frozenset({UK}), Instant(11_000))] == [5]
+
+
+def test_an_order_claims_a_component_once_whichever_of_its_lines_grew() -> None:
+    """Two pages of one product: a customer adds one of each to an order that Extensiv has."""
+    book = shop_book(1_000)
+    book.take(ListingDeclared(1, 7, "again", Sku("a"), False, True, Instant(0)))
+
+    def lines(units: int) -> tuple[OrderLine, ...]:
+        return (OrderLine("a", units), OrderLine("again", units))
+
+    book.take(replace(order("uk", OPEN, 2_000), lines=lines(1)))
+    book.take(replace(order(EXTENSIV, OPEN, 2_010), lines=lines(1)))
+    book.take(replace(order("uk", OPEN, 2_020), lines=lines(2)))
+    found = position_at(book, 2_030)
+    assert [each.units for each in found.claims if each.kind is ClaimKind.IN_FLIGHT] == [2]
+    assert check_plan(make_plan(found, Rails(Mode.AUTO))) == ()
+
+
+@pytest.mark.parametrize("left", [1, 0])
+def test_what_a_customer_takes_off_an_order_is_free_once_extensiv_can_no_longer_import_it_whole(
+    left: int,
+) -> None:
+    """A refund in part, or of all lines without a cancel: what was ordered may be imported as it was."""
+    book = shop_book(1_000)
+    swept(book, "extensiv.orders", 1_000)
+    book.take(order("uk", OPEN, 2_000, units=5))
+    book.take(replace(order("uk", OPEN, 2_010, units=left), modified=Instant(2_010)))
+    surveyor, kept = Surveyor(book), []
+    for began in (2_100, 2_110, 2_111):
+        swept(book, "extensiv.orders", began)
+        where = surveyor.position(Sku("a"), weather_of(book, Instant(began)))
+        kept.append(sum(each.units for each in where.claims if each.kind is ClaimKind.IN_FLIGHT))
+    assert kept == [5, 5, left]
+    book.take(order(EXTENSIV, OPEN, 2_120, units=2))
+    assert claimed(book, 2_130, ClaimKind.COMMITTED) == 2, "its own word counts once it has it"
+
+
+@pytest.mark.parametrize("left", [5, 0])
+def test_a_cancel_takes_nothing_back_before_extensiv_can_no_longer_import_the_order(left: int) -> None:
+    """Whether the channel goes on saying what was ordered or says that nothing is left of it."""
+    book = shop_book(1_000)
+    swept(book, "extensiv.orders", 1_000)
+    book.take(order("uk", OPEN, 2_000, units=5))
+    book.take(order("uk", CANCELLED, 2_010, units=left))
+    swept(book, "extensiv.orders", 2_100)
+    assert claimed(book, 2_100, ClaimKind.IN_FLIGHT) == 5
+    swept(book, "extensiv.orders", 2_111)
+    assert claimed(book, 2_111, ClaimKind.IN_FLIGHT) == 0
+
+
+def test_a_cancelled_order_that_is_first_heard_of_when_nothing_is_left_of_it_claims_what_was_ordered() -> (
+    None
+):
+    book = shop_book(1_000)
+    swept(book, "extensiv.orders", 1_000)
+    ordered = order("uk", CANCELLED, 2_010, units=0)
+    book.take(replace(ordered, lines=(OrderLine("b", 3),), most=(OrderLine("A ", 5),)))
+    assert claimed(book, 2_011, ClaimKind.IN_FLIGHT) == 5
+    assert book.orders.placed(UK, "a", Instant(-1), Instant(3_000)) == 5, (
+        "it explains how far the number fell"
+    )
+
+
+def kit_book(**rule: object) -> Book:
+    """A kit of two of a and one of b, with a rule of its own."""
+    book = shop_book(1_000)
+    parts = ((Sku("a"), 2), (Sku("b"), 1))
+    book.take(ProductObserved(Sku("kit"), "kit", 3, "kit", ProductType.BUNDLE, "", True, parts, Instant(0)))
+    kit = replace(book.policy.default_sku, **rule)  # type: ignore[arg-type]
+    book.policy = replace(book.policy, skus=MappingProxyType({Sku("kit"): kit}))
+    return book
+
+
+def test_what_a_bundle_keeps_back_is_kept_of_its_components() -> None:
+    assert claimed(kit_book(safety_stock=3), 2_000, ClaimKind.SAFETY) == 6
+    assert claimed(kit_book(), 2_000, ClaimKind.SAFETY) == 0
+
+
+def test_what_every_sku_keeps_back_is_not_kept_once_more_for_each_bundle_with_a_rule() -> None:
+    book = shop_book(1_000)
+    base = replace(book.policy.default_sku, safety_stock=2)
+    book.policy = replace(book.policy, default_sku=base)
+    parts = ((Sku("a"), 2), (Sku("b"), 1))
+    book.take(ProductObserved(Sku("kit"), "kit", 3, "kit", ProductType.BUNDLE, "", True, parts, Instant(0)))
+    book.policy = replace(book.policy, skus=MappingProxyType({Sku("kit"): replace(base, price=100)}))
+    assert claimed(book, 2_000, ClaimKind.SAFETY) == 2
+
+
+def test_a_pool_that_bundles_tie_together_is_the_strictest_and_lends_what_each_of_them_allows() -> None:
+    book = kit_book(pool="strict")
+    see(book, 50, 1_500)
+    book.take(ListingDeclared(1, 9, "kit", Sku("kit"), False, True, Instant(0)))
+    kit = SlotKey(UK, "kit")
+    book.take(SlotObserved(kit, "kit", "kit", 9, SlotState.BUYABLE, False, Instant(1_500), Instant(1_500)))
+    pools = {"default": PoolRule(PoolMode.SHARED, overcommit=20), "strict": PoolRule(PoolMode.SPLIT)}
+    book.policy = replace(book.policy, pools=MappingProxyType(pools))
+    book.turn_to(book.policy)
+    found = position_at(book, 2_000)
+    assert (found.split, found.pool.overcommit) == (True, 0)
+    usual = MappingProxyType({Sku("kit"): replace(book.policy.default_sku, price=100)})
+    book.turn_to(replace(book.policy, skus=usual))
+    found = position_at(book, 2_000)
+    assert (found.split, found.pool.overcommit) == (False, 20)
+    own = MappingProxyType({Sku(code): replace(book.policy.default_sku, pool="own") for code in "ab"})
+    pools = {"default": PoolRule(PoolMode.SPLIT), "own": PoolRule(PoolMode.SHARED, overcommit=20)}
+    book.turn_to(replace(book.policy, skus=own, pools=MappingProxyType(pools)))
+    found = position_at(book, 2_000)
+    assert (found.split, found.pool.overcommit) == (False, 20)
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(0, 5), (4, 5), (5, 5), (6, 5 + 2 * 6)])
+def test_a_bundle_that_asks_for_less_than_all_do_keeps_no_more_than_they(asked: int, kept: int) -> None:
+    book = kit_book(safety_stock=asked)
+    book.policy = replace(book.policy, default_sku=replace(book.policy.default_sku, safety_stock=5))
+    assert claimed(book, 2_000, ClaimKind.SAFETY) == kept
+
+
+@pytest.mark.parametrize(
+    ("told", "place", "taken"),
+    [(SHIPPED, "77", 0), (SHIPPED, None, 0), (SHIPPED, "1", 5), (OPEN, "77", 5)],
+    ids=["shipped", "place not told", "from here", "open anew"],
+)
+def test_what_was_to_leave_from_somebody_elses_stock_takes_none_of_ours_when_it_has_left(
+    told: OrderStatus, place: str | None, taken: int
+) -> None:
+    book = shop_book(1_000)
+    swept(book, "extensiv.orders", 1_000)
+    book.take(replace(order(EXTENSIV, OPEN, 2_000, units=5, place="77"), eligible=False))
+    assert sum(each.units for each in position_at(book, 2_001).claims) == 0
+    book.take(order(EXTENSIV, told, 3_000, units=5, place=place))
+    book.take(order(EXTENSIV, told, 3_001, units=5, place=place))
+    assert claimed(book, 3_002, ClaimKind.SHIPPED, ClaimKind.COMMITTED) == taken
+
+
+@pytest.mark.parametrize(
+    ("status", "read_at", "counted"), [(OPEN, 1_000, 5), (SHIPPED, 1_000, 5), (SHIPPED, 2_001, 0)]
+)
+def test_what_leaves_from_somebody_elses_stock_counts_where_that_stock_is_counted(
+    status: OrderStatus, read_at: int, counted: int
+) -> None:
+    """Of a vendor's warehouse whose rows are read, what was ordered is none to be sold a second time."""
+    book = shop_book(1_000)
+    swept(book, "extensiv.orders", 1_900)
+    book.take(replace(order(EXTENSIV, status, 2_000, units=5, place="2"), eligible=False))
+    row(book, "2", 50, read_at)
+    found = [each for each in position_at(book, 2_010).claims if each.component == "a"]
+    assert sum(each.units for each in found) == counted
+    assert {each.locations for each in found} <= {frozenset({LocationName("2")})}
+    settle_orders(book, Instant(2_010))
+    assert len(list(book.orders.unsettled())) == (counted > 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "sku", "more"),
+    [
+        ("a-renamed", None, 5),
+        (" ", None, 5),
+        ("a-renamed", "a-renamed", 5),
+        ("a-renamed", "a", 0),
+        ("b", None, 0),
+    ],
+)
+def test_what_extensiv_calls_by_a_name_that_nobody_knows_is_what_the_channel_says_it_sold(
+    name: str, sku: str | None, more: int
+) -> None:
+    """However long ago that was; until its parcel has left the shelf."""
+    book = shop_book(1_000)
+    swept(book, "extensiv.orders", 1_000)
+    book.take(order("uk", OPEN, 2_000, units=5))
+    line = OrderLine(name, 5, None if sku is None else Sku(sku))
+    book.take(replace(order(EXTENSIV, OPEN, 2_010, place="1"), lines=(line,)))
+    swept(book, "extensiv.orders", 500_000)
+    settle_orders(book, Instant(500_000))
+    assert claimed(book, 500_000, ClaimKind.IN_FLIGHT) == more
+    book.take(replace(order(EXTENSIV, SHIPPED, 500_010, place="1"), lines=(line,)))
+    row(book, "1", 50, 500_005)
+    assert claimed(book, 500_020, ClaimKind.IN_FLIGHT) == more
+    row(book, "1", 45, 500_015)
+    settle_orders(book, Instant(500_020))
+    assert claimed(book, 500_020, ClaimKind.IN_FLIGHT) == 0
+
+
+def test_of_what_nobody_knows_no_more_is_kept_than_there_is_of_it() -> None:
+    book = shop_book(1_000)
+    swept(book, "extensiv.orders", 1_000)
+    book.take(order("uk", OPEN, 2_000, units=5))
+    lines = OrderLine("a", 1), OrderLine("a-renamed", 2)
+    book.take(replace(order(EXTENSIV, OPEN, 2_010), lines=lines))
+    swept(book, "extensiv.orders", 500_000)
+    assert claimed(book, 500_000, ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED) == 1 + 2
+    apart = replace(order(EXTENSIV, CANCELLED, 2_020), lines=(OrderLine("b-renamed", 2),), part="2")
+    book.take(apart)
+    assert claimed(book, 500_000, ClaimKind.IN_FLIGHT, ClaimKind.COMMITTED) == 1 + 2, (
+        "what is over says nothing"
+    )
+    book.take(order("uk", CANCELLED, 500_010, units=5))
+    assert claimed(book, 500_020, ClaimKind.IN_FLIGHT) == 0, "the channel ends it"

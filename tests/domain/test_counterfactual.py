@@ -11,11 +11,12 @@ from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import MaxUnits, Mode, OfferRule, Percent, PoolMode
-from reconcilerd.domain.position import ClaimKind, Position
-from tests.domain.builders import NOW, A, B, claim, offer, position, row, slot
-from tests.domain.test_plan import WIDE, positions
+from reconcilerd.domain.position import KEPT_FROM_RAISES, ClaimKind, Locations, Position
+from tests.domain.builders import EVERYWHERE, NOW, A, B, claim, offer, position, row, slot
+from tests.domain.test_plan import WIDE, positions, small
 
 AUTO = Rails(Mode.AUTO)
+SETS = (frozenset({A}), frozenset({B}), EVERYWHERE)
 
 
 @given(
@@ -40,6 +41,7 @@ def test_what_suffices_does_and_one_unit_less_does_not(
         assert suffices(lever.change(by), mine.slot, wanted, of_now=each.now) == (each.by is not None)
         if each.by is not None:
             assert 0 < each.by <= lever.most
+            assert each.shows is not None
             assert each.shows >= wanted
             assert not suffices(lever.change(each.by - 1), mine.slot, wanted, of_now=each.now)
         else:
@@ -54,6 +56,62 @@ def test_no_lever_that_is_left_alone_changes_anything(where: Position) -> None:
     plan = make_plan(where, AUTO)
     for lever in levers_of(where, AUTO, mine.slot):
         assert make_plan(*lever.change(0)).allocations == plan.allocations, lever.what
+
+
+@given(
+    st.lists(st.tuples(small, st.integers(1, 12)), min_size=1, max_size=4),
+    st.lists(
+        st.tuples(st.integers(1, 9), st.sampled_from(ClaimKind), st.sampled_from(SETS)),
+        min_size=1,
+        max_size=3,
+    ),
+    st.tuples(small, small),
+    st.booleans(),
+)
+def test_where_a_claim_alone_is_in_the_way_some_change_alone_would_do(
+    shows: list[tuple[int, int]],
+    taken: list[tuple[int, ClaimKind, Locations]],
+    there: tuple[int, int],
+    split: bool,
+) -> None:
+    names = ("eu", "jp", "uk", "us")
+    offers = [
+        offer(name, Percent(1000 // len(shows)), shown=n) for name, (n, _) in zip(names, shows, strict=False)
+    ]
+    claims = [claim(units, kind, where=places) for units, kind, places in taken]
+    where = position(offers, [row(A, there[0]), row(B, there[1])], claims, split=split, limits=WIDE)
+    mine, wanted = where.offers[0].slot, shows[0][0] + shows[0][1]
+    if suffices((where, AUTO), mine, wanted, of_now=True):
+        return
+    by_hand = [replace(where, claims=(*where.claims[:n], *where.claims[n + 1 :])) for n in range(len(claims))]
+    if any(suffices((each, AUTO), mine, wanted, of_now=True) for each in by_hand):
+        assert [each for each in what_if(where, AUTO, mine, wanted) if each.by is not None]
+
+
+@pytest.mark.parametrize("kind", sorted(KEPT_FROM_RAISES))
+def test_a_number_that_only_what_is_kept_from_raises_holds_asks_for_fewer_of_it_and_for_more_stock(
+    kind: ClaimKind,
+) -> None:
+    where = position([offer("ebay", shown=40)], [row(A, 73)], [claim(40, kind)], limits=WIDE)
+    told = ask(where, "ebay", 45)
+    does = {what: each for what, each in told.items() if each.by is not None}
+    assert does.keys() == {
+        "more of x on hand at A",
+        "fewer units of x that may have been sold, or are not counted",
+    }
+    assert {(each.by, each.shows, each.then) for each in does.values()} == {(12, 45, "at once")}
+
+
+def test_units_that_are_reserved_are_a_lever() -> None:
+    where = position([offer("ebay", shown=6)], [row(A, 10)], [claim(4, ClaimKind.RESERVED)], limits=WIDE)
+    assert ask(where, "ebay", 8)["fewer units of x reserved"].by == 2
+
+
+def test_what_a_listing_goes_on_to_show_is_unknown_where_its_number_is() -> None:
+    where = position([offer("ebay", shown=None)], [row(A, 10)], limits=WIDE)
+    frozen = Rails(Mode.AUTO, frozen=frozenset({"ebay"}))
+    told = ask(where, "ebay", 5, frozen)
+    assert told["everything read again, the same"].shows is None
 
 
 def ask(where: Position, channel: str, wanted: int, rails: Rails = AUTO) -> dict[str, Answer]:
@@ -164,3 +222,15 @@ def test_a_scarce_pool_that_was_shared_again_would_show_everybody_all_of_it() ->
     told = ask(adaptive, "ebay", 5)["the pool shared again, not scarce"]
     assert (told.by, told.shows) == (1, 5)
     assert ask(adaptive, "ebay", 6)["the pool shared again, not scarce"].by is None
+
+
+def test_an_adaptive_pool_turns_by_what_is_asked_for() -> None:
+    """Four more are enough for it to be shared again, and then each shows all five."""
+    offers = [offer(name, Percent(1000), shown=name == "uk") for name in ("de", "eu", "uk")]
+    where = position(offers, [row(A, 1)], [claim(9, ClaimKind.COMMITTED)], split=True, limits=WIDE)
+    where = replace(where, pool=replace(where.pool, mode=PoolMode.ADAPTIVE))
+    for stock, what, by in ((1, "more of x on hand at A", 4), (10, "fewer units of x in open orders", 4)):
+        taken = where.claims if stock == 10 else ()
+        at = replace(where, stock=(row(A, stock),), claims=taken)
+        assert ask(at, "de", 5)[what].by == by
+        assert ask(at, "de", 5)[what].shows == 5

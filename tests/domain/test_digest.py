@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.digest import canonical, digest_of, revive
-from reconcilerd.domain.facts import Fact
-from reconcilerd.domain.names import ChannelName, SlotKey
+from reconcilerd.domain.facts import EnvelopeApproved, Fact
+from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.policy import MaxUnits, OfferRule, Percent
 from reconcilerd.domain.position import Position
 from reconcilerd.domain.record import Inputs
@@ -192,6 +192,21 @@ def test_a_field_that_is_not_there_yet_has_its_default() -> None:
     assert revive(Thing, with_said(later=None)) == replace(SOUND, later=7)
     with pytest.raises(TypeError, match="name"):
         revive(Thing, with_said(name=None))
+
+
+def test_a_field_that_was_added_is_in_no_text_while_it_says_nothing() -> None:
+    """A record from before it replays to the same bytes."""
+    sku, at = Sku("a"), Instant(1)
+    before = (
+        b'["EnvelopeApproved",{"at":1,"by":"ops","ceiling":9,"direction":"both","id":"e","reason":"x",'
+        b'"skus":["a"],"until":2,"zeros":true}]'
+    )
+    old = EnvelopeApproved("e", (sku,), "both", 9, "ops", "x", at, Instant(2))
+    assert canonical(old) == before
+    assert revive(EnvelopeApproved, json.loads(before)) == old
+    new = replace(old, limits=((sku, 3, 9),))
+    assert b'"limits":[["a",3,9]]' in canonical(new)
+    assert revive(EnvelopeApproved, plain(new)) == new
 
 
 def test_a_field_that_nobody_knows_is_refused() -> None:

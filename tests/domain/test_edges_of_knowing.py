@@ -185,11 +185,11 @@ def test_a_book_that_was_read_by_a_clock_ahead_is_turned_back_as_it_is_loaded() 
     assert (book.slots[SLOT].value, book.slots[SLOT].as_of, book.slots[SLOT].age_of) == (5, 5_000, 0)
 
 
-def test_turning_back_leaves_alone_what_was_read_before() -> None:
+def test_turning_back_leaves_the_numbers_that_were_read_before() -> None:
     book = shop_book(1_000)
     see(book, 50, 1_000)
     book.turn_back(Instant(2_000))
-    assert (book.slots[SLOT].as_of, book.slots[SLOT].age_of) == (1_000, 1_000)
+    assert (book.slots[SLOT].value, book.slots[SLOT].as_of) == (50, 1_000)
     assert book.slots[SLOT].suspect_since is None
 
 
@@ -366,3 +366,18 @@ def test_a_write_in_the_state_says_what_the_one_before_it_had_made_of_the_listin
     loaded = again.slots[SLOT]
     assert (loaded.value, loaded.as_of) == (live.value, live.as_of) == (60, 1_050)
     assert [each.target for each in loaded.open] == [55]
+
+
+@pytest.mark.parametrize(("awake_s", "withheld"), [(0, 100), (7_000, 0)])
+def test_stock_that_nobody_could_read_before_the_start_is_not_withheld_for_that(
+    awake_s: int, withheld: int
+) -> None:
+    """After hours of downtime it is read first; raises wait for that, and nothing is hidden."""
+    book = shop_book(0)
+    book.awake_since = Instant(awake_s * 1_000)
+    book.policy = replace(book.policy, limits=replace(book.policy.limits, after_dark=AfterDark.DROP))
+    swept(book, "extensiv.stock", 0)
+    found = position_at(book, 7_200_000)
+    assert found.stock_dark
+    assert claimed(book, 7_200_000, ClaimKind.DARK_STOCK) == withheld
+    assert ("extensiv.stock" in dark_sources(book, Instant(7_200_000))) is bool(withheld)

@@ -308,6 +308,14 @@ def test_a_minimum_is_sent_beyond_stock_and_is_neither_exposure_nor_hidden() -> 
     assert exposure(shown) == 1, "what goes beyond the budget is exposure"
 
 
+@pytest.mark.parametrize("split", [True, False])
+def test_what_lies_on_no_shelf_is_not_hidden_while_nobody_shows_it(split: bool) -> None:
+    where = position([offer("uk", minimum=2, shown=0)], [row(A, 0)], split=split, limits=WIDE)
+    plan = make_plan(in_pool(where, overcommit=2), AUTO)
+    assert [each.beyond for each in plan.allocations] == [2]
+    assert hidden(plan) == 0
+
+
 def test_a_raise_into_the_stock_does_not_wait_for_what_is_overcommitted() -> None:
     """Another listing's minimum lies on no shelf: it takes no headroom."""
     offers = [offer("uk", weight=1, shown=3), offer("eu", weight=1, tier=2, minimum=1, shown=1)]
@@ -339,6 +347,7 @@ def test_deliveries_to_one_place_add_up_and_each_place_counts_what_has_come_earl
     where = replace(position([seller], [row(A, 0)]), inbound=(arriving(5), arriving(7), there))
     assert ideals(where) == {"uk": 16}
     assert ideals(replace(where, stock=(row(A, 12), row(B, 1)))) == {"uk": 13 + 3}
+    assert ideals(replace(where, stock=(row(A, 50), row(B, 0)))) == {"uk": 50 + 4}, "at A all of it has come"
 
 
 def test_orders_beyond_stock_are_taken_from_what_is_on_its_way() -> None:
@@ -382,6 +391,14 @@ def test_without_costs_an_adaptive_pool_turns_at_three_deviations() -> None:
     assert k_of(where) == 11
     assert scarcity(where, scarce=False)
     assert not scarcity(adaptive(36_000, 12, {"uk": None, "eu": None}), scarce=False)
+
+
+def test_a_part_that_was_never_counted_turns_no_pool() -> None:
+    """Unknown is not zero: what is left of it cannot be said to be little."""
+    where = in_pool(position([offer("uk", uses=SET, sku="set")], [row(A, 500)]), PoolMode.ADAPTIVE)
+    assert where.unknown == ("y",)
+    assert not scarcity(where, scarce=False)
+    assert scarcity(replace(where, stock=(row(A, 500), row(A, 0, "y")), unknown=()), scarce=False)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 10**6))
@@ -491,6 +508,18 @@ def test_a_maximum_bounds_what_is_promised_of_what_is_on_its_way(
     assert ideals(where) == {"uk": shows}
 
 
+def test_percentages_of_what_is_on_its_way_add_up_for_each_sku_by_itself() -> None:
+    """Sixty of a hundred of x, and of y, that a bundle ties to it: neither divides all of its own."""
+    y = ((Sku("y"), 1),)
+    listings = [
+        past_zero(offer("uk", Percent(600))),
+        past_zero(offer("eu", Percent(600), uses=y, sku="y")),
+        offer("us", Percent(0), uses=((Sku("x"), 1), (Sku("y"), 1)), sku="xy"),
+    ]
+    where = position(listings, [row(A, 0), row(A, 0, "y")], split=True)
+    assert ideals(replace(where, inbound=(arriving(10),))) == {"uk": 6, "eu": 0, "us": 0}
+
+
 SET = ((Sku("x"), 1), (Sku("y"), 2))
 
 
@@ -506,6 +535,13 @@ def test_a_bundle_is_promised_as_far_as_its_components_arrive_at_one_place() -> 
     }
     elsewhere = replace(more_x, sku=Sku("y"), location=B, counted=30)
     assert ideals(replace(where, inbound=(more_x, elsewhere))) == {"uk": 5}
+
+
+def test_a_pack_of_bundles_takes_as_many_as_it_holds_and_each_is_built_once() -> None:
+    """Ten can be built: five packs of two."""
+    pack = ((Sku("x"), 2), (Sku("y"), 2))
+    listing = offer("uk", ALL, uses=pack, sku="box", units_per_sale=2)
+    assert ideals(position([listing], [row(A, 10), row(A, 10, "y")])) == {"uk": 5}
 
 
 @pytest.mark.parametrize("component", ["x", "y"])

@@ -37,7 +37,7 @@ from reconcilerd.domain.policy import (
 from reconcilerd.domain.position import ClaimKind
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.room import level_of, room_of
-from tests.domain.books import SLOT, UK, order, position_at, row, see, shop_book, swept
+from tests.domain.books import SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
 from tests.domain.test_exposure import AUTO
 
 A = Sku("a")
@@ -139,8 +139,70 @@ def test_the_oldest_soft_order_is_held_first() -> None:
     book = book_with(demand=demand(QUOTE=soft(100)))
     ordered(book, "2", 8, "QUOTE", 3_000)
     ordered(book, "1", 8, "QUOTE", 2_000)
-    held = {c.about: (c.units, c.waived) for c in position_at(book, 4_000).claims}
-    assert held == {"1/1": (8, 0), "2/2": (2, 6)}
+    held = {c.about: (c.units, c.waived, c.until) for c in position_at(book, 4_000).claims}
+    assert held == {"1/1": (8, 0, 2_000 + HOUR), "2/2": (2, 6, 3_000 + HOUR)}
+
+
+def test_each_soft_status_has_a_share_of_its_own_beyond_all_that_came_before() -> None:
+    """Eight quoted are within the tenth of quotes; thirty more within the half of what is not paid yet."""
+    book = book_with(demand=demand(QUOTE=soft(100), AWAITING_PAYMENT=soft(500)))
+    ordered(book, "1", 8, "QUOTE", 2_000)
+    ordered(book, "2", 30, "AWAITING_PAYMENT", 3_000)
+    assert left(book, 4_000) == THERE - 8 - 30
+
+
+SPARE = SkuRule(rate=Rate(0), safety_stock=20)
+ELSEWHERE = SkuRule(rate=Rate(0), excluded_locations=frozenset({LocationName("2")}))
+
+
+@pytest.mark.parametrize(
+    ("declared", "offered"),
+    [
+        ({}, THERE),
+        ({"skus": MappingProxyType({A: ELSEWHERE})}, THERE // 2),
+        ({"skus": MappingProxyType({A: SPARE})}, THERE - 20),
+        ({"reserves": MappingProxyType({A: (Reserve(20, Instant(HOUR), "fair"),)})}, THERE - 20),
+    ],
+    ids=["all of it", "at one place", "but for a safety stock", "but for a reserve"],
+)
+def test_the_share_of_soft_orders_is_one_of_what_may_be_sold(
+    declared: dict[str, object], offered: int
+) -> None:
+    book = book_with(demand=demand(QUOTE=soft(500)), **declared)
+    ordered(book, "1", 60, "QUOTE", 2_000)
+    assert left(book, 3_000) == offered - offered // 2
+
+
+def unheard_book() -> Book:
+    """Half of what is left may be taken by quotes; both order lists were read before anything was ordered."""
+    book = shop_book(1_000)
+    book.policy = replace(book.policy, demand=demand(QUOTE=soft(500)))
+    swept(book, "extensiv.orders", 1_000)
+    swept(book, "uk.orders", 1_000)
+    return book
+
+
+def test_what_is_not_believed_of_a_firm_order_yet_leaves_soft_ones_their_share() -> None:
+    """Extensiv alone tells of sixty at once, and no channel ever sold two: one is taken, and half of the rest left."""
+    book = unheard_book()
+    ordered(book, "1", 60, "AWAITING_SHIPMENT", 2_000)
+    for number in range(2, 82):
+        ordered(book, str(number), 1, "QUOTE", 3_000)
+    assert left(book, 4_000) == THERE - 1 - (THERE - 1) // 2
+
+
+def test_what_is_not_believed_of_a_soft_order_yet_lowers_nobody_and_leaves_others_their_share() -> None:
+    """A number that somebody mistyped in a quote is no surer than in an order that is paid."""
+    book = unheard_book()
+    ordered(book, "1", 500, "QUOTE", 2_000)
+    assert left(book, 4_000) == THERE - 1
+    kept = {kind: claimed(book, 4_000, kind) for kind in (ClaimKind.COMMITTED, ClaimKind.UNHEARD)}
+    assert kept == {ClaimKind.COMMITTED: 1, ClaimKind.UNHEARD: THERE // 2 - 1}, "raises wait, up to its share"
+    waived = [claim.waived for claim in position_at(book, 4_000).claims if claim.waived]
+    assert waived == [500 - THERE // 2], "once"
+    for number in range(2, 82):
+        ordered(book, str(number), 1, "QUOTE", 3_000)
+    assert left(book, 4_000) == THERE - THERE // 2
 
 
 def test_a_channels_own_rule_comes_before_that_for_all() -> None:

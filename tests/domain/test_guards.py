@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reconcilerd.domain.facts import EnvelopeApproved, SlotState
+from reconcilerd.domain.facts import EnvelopeApproved, Limit, SlotState
 from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, STALE, Change, Rails, Spent, Verdict, judge
 from reconcilerd.domain.names import ChannelName, Instant, Sku, after
-from reconcilerd.domain.policy import Limits, Mode, Publisher
+from reconcilerd.domain.policy import Limits, Mode, Publisher, UnreadPeer
 from reconcilerd.domain.position import ClaimKind, Position
 from tests.domain.builders import NOW, A, claim, offer, position, row
 
@@ -163,10 +165,32 @@ def test_an_input_just_fresh_enough_holds_nothing(ms: int, what: str) -> None:
         pytest.param(where(not_before=NOW), id="its rest is over"),
         pytest.param(on_channel(where(), "eu", through=None, dark=True), id="a dark channel tells nothing"),
         pytest.param(with_offer(where(), "eu", read=None, last_written=3), id="what was last written there"),
+        pytest.param(
+            with_offer(where(), "eu", read=None, state=SlotState.UNPUBLISHED), id="nobody can buy it there"
+        ),
+        pytest.param(
+            replace(where(), stock=(row(A, 50), replace(row(A, 5, "y"), age_of=Instant(0)))),
+            id="old stock of what it is not made of",
+        ),
     ],
 )
 def test_what_nobody_can_or_need_wait_for_holds_nothing(at: Position) -> None:
     assert judge(change(31, at), rails()) is Verdict.SEND
+
+
+def test_a_peer_never_read_holds_raises_unless_its_pool_is_told_to_go_on_regardless() -> None:
+    unread = with_offer(where(), "eu", read=None)
+    assert judge(change(31, unread), rails()) is Verdict.HOLD_PEER_UNREAD
+    ignored = replace(unread, pool=replace(unread.pool, unread_peer=UnreadPeer.IGNORE))
+    assert judge(change(31, ignored), rails()) is Verdict.SEND
+    assert judge(change(31, replace(unread, split=False)), rails()) is Verdict.SEND, "each may show all of it"
+
+
+def test_a_pinned_number_stays_unless_it_shows_more_than_there_is() -> None:
+    pinned = rails(pinned=frozenset({change(29).offer.slot}))
+    for target in (29, 31):
+        assert judge(change(target), pinned) is Verdict.HOLD_PINNED
+    assert judge(replace(change(29), cures=True), pinned) is Verdict.SEND
 
 
 def test_a_bundle_of_which_one_part_was_never_counted_is_held() -> None:
@@ -197,8 +221,10 @@ def test_orders_and_what_is_inferred_explain_a_fall_together_and_what_is_unsettl
 
 def test_a_bundle_falls_by_what_sold_of_its_scarcest_part() -> None:
     bundle = with_offer(where(), uses=((Sku("x"), 1), (Sku("y"), 2)))
-    sold = replace(bundle, sold=((Sku("x"), 4), (Sku("y"), 10)))
-    assert change(20, sold).unexplained == 5
+    sold = replace(bundle, sold=((Sku("x"), 4), (Sku("y"), 16)))
+    for y, unexplained in ((99, 2), (100, 2), (101, 2), (102, 6)):
+        there = replace(sold, stock=(row(A, 50), row(A, y, "y")))
+        assert change(20, there).unexplained == unexplained, "of both where there is as much of both"
 
 
 def test_a_window_is_spent_by_what_orders_do_not_explain_alone() -> None:
@@ -266,6 +292,43 @@ def test_a_raise_that_waits_for_a_person_is_read_anew_once_he_has_agreed_and_not
     assert judge(change(31, at), held) in NEEDS_A_PERSON
     agreed = EnvelopeApproved("e", (Sku("x"),), "raise", 1, "ops", "counted by hand", NOW, Instant(NOW + 1))
     assert judge(change(31, at), replace(held, envelopes=(agreed,))) is stale
+
+
+@pytest.mark.parametrize(
+    ("limits", "released"),
+    [
+        ((), True),
+        (((Sku("x"), 28, 0),), True),
+        (((Sku("x"), 27, 573),), False),
+        (((Sku("a"), 573, 0), (Sku("x"), 28, 0), (Sku("z"), 573, 0)), True),
+        (((Sku("a"), 573, 0), (Sku("x"), 27, 0), (Sku("z"), 573, 0)), False),
+        (((Sku("x"), 0, 573),), False),
+        (((Sku("a"), 573, 573), (Sku("z"), 573, 573)), False),
+    ],
+)
+def test_an_approval_of_many_skus_lets_each_go_as_far_as_its_own_limits_and_no_further(
+    limits: tuple[Limit, ...], released: bool
+) -> None:
+    """One that falls by hundreds says nothing of the others; without limits, as once, one ceiling is of all."""
+    skus = (Sku("a"), Sku("x"), Sku("z"))
+    envelope = EnvelopeApproved(
+        "e", skus, "both", 573, "ops", "counted by hand", NOW, Instant(NOW + 1), limits=limits
+    )
+    assert (judge(change(2), rails(envelopes=(envelope,))) is Verdict.SEND) is released
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcd").map(Sku), st.tuples(st.integers(0, 9), st.integers(0, 9))),
+    st.sampled_from("abcde").map(Sku),
+)
+def test_limits_are_of_each_sku_and_way(limits: dict[Sku, tuple[int, int]], asked: Sku) -> None:
+    """Nobody lets a SKU go by naming another, nor up by naming how far down."""
+    told = tuple(sorted((sku, *both) for sku, both in limits.items()))
+    envelope = EnvelopeApproved("e", tuple(limits), "both", 9, "ops", "x", NOW, Instant(NOW + 1), limits=told)
+    lower, rise = limits.get(asked, (0, 0))
+    if limits:
+        assert envelope.most(asked, "lower") == (lower or None)
+        assert envelope.most(asked, "raise") == (rise or None)
 
 
 def test_who_agreed_to_no_zeros_agreed_to_no_share_of_nothing_either() -> None:

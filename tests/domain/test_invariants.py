@@ -28,7 +28,7 @@ from reconcilerd.domain.invariants import (
 )
 from reconcilerd.domain.names import ChannelName, Instant
 from reconcilerd.domain.plan import GroupPlan, make_plan
-from reconcilerd.domain.policy import Limits, Mode, Percent
+from reconcilerd.domain.policy import Ages, Limits, Mode, Percent, Publisher
 from reconcilerd.domain.position import ClaimKind, OfferView
 from reconcilerd.domain.slots import SlotTrack
 from tests.domain.builders import NOW, A, claim, offer, position, row, slot
@@ -95,6 +95,10 @@ def test_one_order_subtracted_twice_is_seen() -> None:
     other = replace(once, about="1002")
     assert "I9" not in broken(replace(plan, position=replace(plan.position, claims=(once, other))))
     assert "I9" in broken(replace(plan, position=replace(plan.position, claims=(once, again))))
+    elsewhere = replace(again, channel=ChannelName("uk"))
+    assert "I9" not in broken(replace(plan, position=replace(plan.position, claims=(once, elsewhere)))), (
+        "two channels may number alike"
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,8 +121,21 @@ def test_a_write_that_is_not_ours_is_seen(changed: dict[str, object]) -> None:
         ({"stock_dark": True}, {"I11"}),
         ({"at": Instant(NOW + 11_000)}, {"I4"}),
         ({"at": Instant(NOW + 2_000_000)}, {"I4", "I11"}),
+        ({"stock": (replace(row(A, 10), age_of=Instant(NOW - 60_000)),)}, set()),
+        ({"stock": (replace(row(A, 10), age_of=Instant(NOW - 60_001)),)}, {"I4"}),
+        ({"stock": (replace(row(A, 10), age_of=Instant(NOW - Ages().max_age_ms - 1)),)}, {"I4", "I11"}),
+        ({"channels": tuple(replace(each, dark=True) for each in raising().position.channels)}, {"I11"}),
     ],
-    ids=["orders never read", "stock dark", "its own reading old", "all too old"],
+    ids=[
+        "orders never read",
+        "stock dark",
+        "its own reading old",
+        "all too old",
+        "stock read just in time",
+        "stock old",
+        "stock too old",
+        "its channel dark",
+    ],
 )
 def test_a_raise_from_what_is_not_known_now_is_seen(changed: dict[str, object], named: set[str]) -> None:
     plan = raising()
@@ -127,6 +144,23 @@ def test_a_raise_from_what_is_not_known_now_is_seen(changed: dict[str, object], 
 
 def test_a_raise_of_what_was_never_read_is_seen() -> None:
     assert broken(with_offer(raising(), read=None)) == {"I4"}
+
+
+@pytest.mark.parametrize(("ms", "named"), [(90_000, set()), (90_001, {"I4"})])
+def test_a_raise_beside_what_was_read_too_long_ago_is_seen(ms: int, named: set[str]) -> None:
+    plan = raising()
+    first, second = plan.sends
+    old = with_offer(replace(plan, entries=(second,)), age_of=Instant(NOW - ms)).position
+    assert broken(replace(plan, position=old, entries=(first,))) == named
+
+
+def test_what_may_be_shown_beyond_stock_is_room_for_minimums_alone() -> None:
+    """Eight and five of ten, three may be overcommitted, and nobody has a minimum."""
+    plan = with_target(raising(), 8)
+    lent = replace(plan.position, pool=replace(plan.position.pool, overcommit=3))
+    plan = replace(plan, position=lent)
+    assert broken(plan) == {"I2"}
+    assert broken(with_offer(plan, rule=replace(lent.offers[0].rule, minimum=1))) == set()
 
 
 def test_zero_where_there_is_a_share_is_seen() -> None:
@@ -153,6 +187,10 @@ def test_one_zero_too_many_is_seen() -> None:
     spent = replace(AUTO, spent={ChannelName("eu"): Spent(zeros=WIDE.unexplained_zeros)})
     assert {each.invariant for each in check_plan(plan, spent)} == {"I15"}
     assert check_plan(plan, AUTO) == ()
+    lowers = EnvelopeApproved("e", (plan.sends[0].sku,), "lower", 99, "me", "so", NOW, Instant(NOW + 1))
+    assert check_plan(plan, replace(spent, envelopes=(lowers,))) == ()
+    no_zeros = replace(spent, envelopes=(replace(lowers, zeros=False),))
+    assert {each.invariant for each in check_plan(plan, no_zeros)} == {"I15"}, "nobody agreed to zeros"
 
 
 EU = slot("eu")
@@ -212,6 +250,8 @@ def test_a_part_of_a_channel_is_a_part_of_what_was_read_of_it() -> None:
     assert windows(limits, *seen, planned(1, 0)) == []
     assert windows(limits, *seen, planned(1, 0), planned(2, 1)) == ["I15"]
     assert windows(limits, *seen, planned(1, 0), replace(planned(2, 1), released="e")) == []
+    for least, told in ((1, ["I15"]), (2, [])):
+        assert windows(replace(limits, window_min_slots=least), *seen, planned(1, 0), planned(2, 1)) == told
 
 
 def intent(name: str, based_on: int) -> CorrectionPlanned:
@@ -261,6 +301,17 @@ def test_a_group_that_shows_its_shares_is_at_rest() -> None:
     offers = [offer("eu", Percent(500), shown=5), offer("uk", Percent(500), shown=5)]
     plan = make_plan(position(offers, [row(A, 10)], split=True, limits=WIDE), AUTO)
     assert check_rest(plan) == ()
+
+
+@pytest.mark.parametrize(("shown", "hides"), [(8, False), (7, True), (6, True)])
+def test_more_than_a_quarter_of_a_share_hidden_by_what_ends_by_itself_is_seen(
+    shown: int, hides: bool
+) -> None:
+    where = position([offer("eu", shown=shown)], [row(A, 10)], split=True, limits=WIDE)
+    plan = make_plan(where, AUTO)
+    held = tuple(replace(each, verdict=Verdict.HOLD_PENDING) for each in plan.entries)
+    told = check_rest(replace(plan, entries=held))
+    assert ("I20" in {each.invariant for each in told}) is hides
 
 
 def test_a_plan_that_comes_out_otherwise_the_second_time_is_seen() -> None:
@@ -340,8 +391,10 @@ def test_what_each_write_of_a_plan_spends_is_spent_for_the_next() -> None:
     offers = [one, replace(one, slot=replace(one.slot, listing="second"))]
     plan = make_plan(position(offers, [row(A, 10)], split=True, limits=WIDE), AUTO)
     assert len(plan.sends) == 2
-    narrow = replace(plan, position=replace(plan.position, limits=replace(WIDE, window_slots=1)))
-    assert [each.invariant for each in check_plan(narrow, AUTO)] == ["I15"]
+    assert [each.unexplained for each in plan.sends] == [3, 3]
+    for limits in (replace(WIDE, window_slots=1), replace(WIDE, window_units=5)):
+        narrow = replace(plan, position=replace(plan.position, limits=limits))
+        assert [each.invariant for each in check_plan(narrow, AUTO)] == ["I15"]
 
 
 def test_a_raise_to_less_than_may_be_shown_already_makes_no_room_for_the_next() -> None:
@@ -354,9 +407,14 @@ def test_a_raise_to_less_than_may_be_shown_already_makes_no_room_for_the_next() 
 
 
 def test_a_write_beside_extensivs_own_push_is_ours_in_mode_net_alone() -> None:
-    pushed = with_offer(raising(), pushed=True)
-    assert broken(pushed) == {"I17"}
-    assert broken(replace(pushed, rails=replace(pushed.rails, mode=Mode.NET))) == set()
+    plan = raising()
+    theirs = tuple(replace(each, publisher=Publisher.EXTENSIV) for each in plan.position.channels)
+    for pushed in (
+        with_offer(plan, pushed=True),
+        replace(plan, position=replace(plan.position, channels=theirs)),
+    ):
+        assert broken(pushed) == {"I17"}
+        assert broken(replace(pushed, rails=replace(pushed.rails, mode=Mode.NET))) == set()
 
 
 def test_another_number_than_was_meant_is_seen_before_it_leaves() -> None:

@@ -110,6 +110,16 @@ def test_one_more_tie_joins_what_all_of_them_at_once_join(before: list[list[Sku]
     assert group(before).tied(more) == group([*before, more])
 
 
+@given(ties, st.lists(st.sampled_from("abcdefgh").map(Sku), max_size=4))
+def test_what_was_a_group_is_asked_for_once_by_the_name_of_the_one_that_it_is_in(
+    before: list[list[Sku]], names: list[Sku]
+) -> None:
+    groups = group(before)
+    asked = groups.current(names)
+    assert sorted(asked) == sorted({groups.of.get(name, name) for name in names})
+    assert asked == sorted(asked, key=[groups.of.get(name, name) for name in names].index), "in their order"
+
+
 def test_a_bundle_that_is_read_late_ties_its_components_together() -> None:
     joins = join([ListingDeclared(1, 1, "set", Sku("set"), False, True, Instant(0))], PRODUCTS, CHANNELS, [])
     assert joins.groups.members.keys() == {"a", "b"}

@@ -12,6 +12,7 @@ from reconcilerd.domain.facts import (
     EXTENSIV,
     CorrectionSent,
     Fact,
+    FindingKind,
     ListingDeclared,
     OrderLine,
     OrderStatus,
@@ -318,6 +319,14 @@ def test_a_listing_that_is_no_longer_counted_ends_a_write_in_its_time() -> None:
     assert book.slots[SLOT].open == ()
 
 
+def test_a_line_of_nothing_that_is_left_out_leaves_nothing_behind() -> None:
+    book = shop_book(0)
+    book.take(order("uk", OrderStatus.OPEN, 1, units=0))
+    book.take(replace(order("uk", OrderStatus.OPEN, 2), lines=(OrderLine("b", 4),)))
+    assert [list(book.orders.standing(UK, code)) != [] for code in "ab"] == [False, True]
+    assert book.orders.taken_since(UK, "b", Instant(-1)) == 4
+
+
 def test_whoever_loses_something_is_looked_at_again() -> None:
     book = shop_book(0)
     see(book, 10, 1)
@@ -326,7 +335,7 @@ def test_whoever_loses_something_is_looked_at_again() -> None:
     book.take(order(EXTENSIV, OrderStatus.OPEN, 3, units=4))
     edited = replace(order(EXTENSIV, OrderStatus.OPEN, 4), lines=(OrderLine("b", 4),))
     assert book.take(edited).dirty == {"a", "b"}
-    assert book.take(replace(edited, as_of=Instant(5), lines=())).dirty == {"b"}
+    assert book.take(replace(edited, as_of=Instant(5), lines=())).dirty == {"a", "b"}
 
 
 def test_units_that_a_channel_added_count_until_extensiv_must_have_heard_of_them() -> None:
@@ -510,3 +519,24 @@ def test_a_raise_waits_for_nothing_that_it_does_not_need() -> None:
     all_read(book, T + LAG_MS)
     plan = make_plan(position_at(book, T + LAG_MS + 1), AUTO)
     assert {each.verdict for each in plan.entries} == {Verdict.SEND}
+
+
+def test_what_a_listing_shows_whose_mapping_has_ended_is_given_to_nobody() -> None:
+    """The store goes on selling it: nobody writes it, and its units are not there for others."""
+    book = two_channels()
+    all_read(book, T)
+    book.take(ListingDeclared(1, 1, "a", Sku("a"), False, False, Instant(T + 1)))
+    assert raises(book, T + 2) == {"us": (8, 12)}
+    verdicts = {e.slot.channel: e.verdict for e in make_plan(position_at(book, T + 2), AUTO).entries}
+    assert verdicts.get(UK, Verdict.HOLD_NOT_OURS) is Verdict.HOLD_NOT_OURS
+    swept(book, "uk.slots", T + 3)
+    book.take(whole("uk.slots", T + 3))
+    assert [each.what for each in book.findings.values() if not each.cleared] == [FindingKind.UNMAPPED_SKU]
+
+
+def test_of_a_code_that_once_meant_several_nobody_can_say_what_it_shows() -> None:
+    book = two_channels()
+    all_read(book, T)
+    for number, sku in ((1, "a"), (7, "b")):
+        book.take(ListingDeclared(1, number, "a", Sku(sku), False, False, Instant(T + 1)))
+    assert [each.slot.channel for each in position_at(book, T + 2).offers] == ["us"]

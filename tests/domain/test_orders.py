@@ -193,6 +193,10 @@ def test_one_customer_in_ten_makes_no_line_a_usual_one() -> None:
         order = replace(seen("uk", OrderStatus.OPEN, number), key=replace(KEY, number=str(number)))
         book.take(replace(order, lines=(OrderLine("a", units),)))
     assert book.large_line(KEY.channel) == 1
+    for number in range(20, 140):
+        order = replace(seen("uk", OrderStatus.CANCELLED, number), key=replace(KEY, number=str(number)))
+        book.take(replace(order, lines=(OrderLine("a", 0),)))
+    assert book.large_line(KEY.channel) == 1, "nor does one of whose lines nothing is left"
 
 
 def test_an_order_is_forgotten_by_when_either_side_told_of_it_last() -> None:

@@ -259,3 +259,29 @@ def test_an_order_explains_no_fall_where_two_listings_may_be_meant() -> None:
     bought(book, 1, 5_000)
     read(book, "p", 49, 10_000)
     assert claimed(book, 10_100, ClaimKind.INFERRED) == 1
+
+
+SOMEBODY_ELSES, OURS = ("p",), ("p", "q")
+
+
+@pytest.mark.parametrize(
+    ("state", "gone", "mapped", "shows"),
+    [
+        (SlotState.INACTIVE, False, SOMEBODY_ELSES, 49),
+        (SlotState.INACTIVE, False, OURS, 49),
+        (SlotState.BUYABLE, True, SOMEBODY_ELSES, 49),
+        (SlotState.BUYABLE, False, SOMEBODY_ELSES, 50),
+    ],
+    ids=["switched off", "ours switched off", "gone", "selling"],
+)
+def test_a_sale_came_off_a_place_that_sells(
+    state: SlotState, gone: bool, mapped: tuple[str, ...], shows: int
+) -> None:
+    """A level where nothing is sold is none that an order may have been taken off."""
+    book, at_q = two_places(50, 0, mapped=mapped), SlotKey(UK, "item", "q")
+    seen = SlotObserved(at_q, "a", "A", 0, state, False, Instant(1_500), Instant(1_500), gone=gone)
+    book.take(seen)
+    bought(book, 1, 5_000)
+    assert [each.current for each in position_at(book, 5_200).offers if each.slot.place == "p"] == [shows]
+    book.take(replace(seen, state=SlotState.BUYABLE, gone=False, as_of=Instant(9_000)))
+    assert len(book.slots[at_q].beside) == 2, "it sells again"

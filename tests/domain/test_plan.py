@@ -176,6 +176,13 @@ def test_what_shows_too_much_by_most_is_lowered_first() -> None:
     assert [(each.slot.channel, each.lowers) for each in plan.entries] == [("uk", True), ("eu", True)]
 
 
+def test_what_is_furthest_below_its_share_is_raised_first() -> None:
+    """Six units are kept back, and the two that are left go to who shows nothing."""
+    offers = [offer("eu", Percent(500), shown=4), offer("uk", Percent(500), shown=0)]
+    where = position(offers, [row(A, 12)], [claim(6, ClaimKind.BURIED)], split=True, limits=WIDE)
+    assert [(each.slot.channel, each.target) for each in make_plan(where, AUTO).sends] == [("uk", 2)]
+
+
 def test_what_another_listing_shows_of_a_split_pool_is_not_hidden() -> None:
     offers = [offer("eu", Percent(500), shown=8), offer("uk", Percent(500), shown=0)]
     for stock, units in ((8, 0), (10, 2), (40, 32)):
@@ -234,6 +241,16 @@ def test_a_correction_goes_under_the_newest_approval_that_covers_it() -> None:
     ):
         assert released_by(entry, NOW, (one, other)) == "one"
     assert released_by(entry, NOW, ()) == ""
+
+
+def test_a_correction_to_zero_goes_under_an_approval_of_zeros_alone() -> None:
+    (entry,) = make_plan(position([offer("uk", shown=3)], [row(A, 0)], limits=WIDE), AUTO).entries
+    small = EnvelopeApproved(
+        "small", (Sku("x"),), "lower", 9, "ops", "counted", NOW, Instant(NOW + 10), zeros=False
+    )
+    assert released_by(entry, NOW, (small,)) == ""
+    assert released_by(entry, NOW, (replace(small, zeros=True),)) == "small"
+    assert released_by(replace(entry, target=1), NOW, (small,)) == "small"
 
 
 @pytest.mark.parametrize("split", [True, False])

@@ -14,8 +14,8 @@ from reconcilerd.domain.guards import MEANS, Change, Closed, Rails, Spent, Verdi
 from reconcilerd.domain.latches import Latches, latch_name, quarantine_name
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import make_plan
-from reconcilerd.domain.policy import Limits, Mode, Percent
-from reconcilerd.domain.position import ClaimKind, Position
+from reconcilerd.domain.policy import BundleMode, Limits, Mode, Percent, PoolMode, PoolRule
+from reconcilerd.domain.position import ClaimKind, Position, StockView
 from reconcilerd.domain.verdicts import GOES, NEEDS_A_PERSON
 from tests.domain.builders import NOW, A, B, claim, offer, position, row
 from tests.domain.test_guards import change, on_channel, rails, where, with_offer
@@ -96,8 +96,33 @@ def test_a_zero_that_only_a_stock_reading_brings_must_be_said_three_times(
 ) -> None:
     at = with_rows(EMPTY, said=said)
     assert judge(change(0, at, sold_out=True), rails()) is verdict
-    assert judge(change(0, sold(at, 9), sold_out=True), rails()) is Verdict.SEND, "orders explain it"
+    lately = with_rows(sold(at, 9), sold=9)
+    assert judge(change(0, lately, sold_out=True), rails()) is Verdict.SEND, "orders explain it"
     assert judge(change(1, at), rails()) is Verdict.SEND, "not zero"
+
+
+@pytest.mark.parametrize(("since", "unsure", "verdict"), [(8, 0, True), (9, 0, False), (6, 3, False)])
+def test_what_sold_before_a_row_last_said_more_does_not_explain_that_it_says_nothing(
+    since: int, unsure: int, verdict: bool
+) -> None:
+    """The number shown lacks it already: a hundred sales are no reason for one odd reading of nothing."""
+    busy = replace(
+        with_rows(sold(EMPTY, 100), said=1, sold=since), claims=(claim(unsure, ClaimKind.INFERRED),)
+    )
+    held = Verdict.HOLD_CONFIRM if verdict else Verdict.SEND
+    assert judge(change(0, busy, sold_out=True), rails()) is held
+    assert judge(change(0, busy), rails()) is Verdict.SEND, "its share of something is nothing"
+    assert judge(change(0, with_rows(busy, said=3), sold_out=True), rails()) is Verdict.SEND, (
+        "it said so thrice"
+    )
+
+
+def test_each_place_that_ran_empty_is_explained_by_itself() -> None:
+    gone, lately = replace(row(A, 0), said=3), replace(row(B, 0), said=1, sold=8)
+    busy = sold(replace(EMPTY, stock=(gone, lately)), 100)
+    assert judge(change(0, busy, sold_out=True), rails()) is Verdict.HOLD_CONFIRM
+    elsewhere = with_offer(busy, locations=frozenset({A}))
+    assert judge(change(0, elsewhere, sold_out=True), rails()) is Verdict.SEND
 
 
 def test_a_zero_waits_for_readings_and_asks_for_them() -> None:
@@ -183,6 +208,9 @@ def test_a_value_that_was_refused_too_often_is_parked_and_another_is_not() -> No
     latched = rails(latched=frozenset({quarantine_name(path, 29)}))
     assert judge(change(29), latched) is Verdict.HOLD_QUARANTINE
     assert judge(change(28), latched) is Verdict.SEND
+    assert judge(replace(change(29), cures=True), latched) is Verdict.SEND, (
+        "each minute that it waits may oversell"
+    )
 
 
 def test_a_slot_is_written_so_often_an_hour() -> None:
@@ -275,11 +303,41 @@ def test_an_open_circuit_closes_by_three_reads_and_rests_longer_each_time() -> N
     assert rests == [60_000, 120_000, 240_000, 480_000, 900_000, 900_000]
 
 
+def test_reads_that_succeed_before_one_that_fails_close_no_circuit() -> None:
+    twice = after_calls([True] * 2, after_calls([False] * 20), NOW + 60_000)
+    again = after_calls([False], twice, NOW + 60_000)
+    assert again.open_until is not None
+    assert after_calls([True] * 2, again, again.open_until).open_until is not None
+    assert after_calls([True] * 3, again, again.open_until).open_until is None
+
+
 def test_a_circuit_says_since_when_it_is_open_however_often_it_was_probed() -> None:
     opened = after_calls([False] * 20, at=NOW + 5)
     assert opened.since == NOW + 5
     assert opened.open_until is not None
     assert after_calls([False], opened, opened.open_until).since == NOW + 5
+
+
+@pytest.mark.parametrize("opened_times", [1, 2, 9])
+def test_an_open_circuit_rests_no_longer_because_the_clock_was_set_back(opened_times: int) -> None:
+    opened, rest_ms, at = after_calls([False] * 20), 60_000, NOW
+    for _ in range(opened_times - 1):
+        assert opened.open_until is not None
+        at = opened.open_until
+        opened = after_calls([False], opened, at)
+        rest_ms = min(2 * rest_ms, LIMITS.breaker_longest_ms)
+    back = at - 3_600_000
+    opened = after_calls([True], opened, back)
+    assert opened.open_until == back + rest_ms
+    assert after_calls([True] * 3, opened, back + rest_ms - 1).open_until is not None
+    assert after_calls([True] * 3, opened, back + rest_ms).open_until is None
+
+
+def test_what_failed_before_the_clock_was_set_back_counts_no_longer_than_it_would() -> None:
+    back = NOW - 3_600_000
+    noticed = after_calls([True], after_calls([False] * 5), back)
+    later = after_calls([False] * 15, noticed, back + LIMITS.breaker_window_ms)
+    assert later.open_until is None
 
 
 def test_a_circuit_remembers_a_bounded_number_of_calls() -> None:
@@ -299,6 +357,10 @@ def test_a_large_set_goes_as_five_then_twenty_five_then_the_rest() -> None:
     assert may_go(canary, LIMITS) == 25
     canary = read_back(went(canary, 25), 25, LIMITS)
     assert may_go(canary, LIMITS) is None
+
+
+def test_a_batch_that_is_not_full_yet_is_filled_before_a_larger_one_begins() -> None:
+    assert may_go(read_back(went(Canary(), 1), 1, LIMITS), LIMITS) == 4
 
 
 @pytest.mark.parametrize(
@@ -334,8 +396,8 @@ def test_a_latch_outlives_a_restart_and_ends_by_its_time_or_a_word() -> None:
 
 def test_what_a_row_said_before_a_suspicion_is_kept_until_it_is_over() -> None:
     latches, feed = Latches(), FeedName("extensiv.stock")
-    assert latches.note(feed, "x@A", (50, 0))
-    assert not latches.note(feed, "x@A", (0, 0)), "the older one stays"
+    assert latches.note(feed, "x@A", (50, 0), Instant(1))
+    assert not latches.note(feed, "x@A", (0, 0), Instant(1)), "the older one stays"
     latches.take(RailLatched("all-changed:extensiv.stock", True, "reconcilerd", "", NOW))
     latches.sound(feed)
     assert latches.said_before(feed, "x@A") == (50, 0), "under suspicion no reading is sound by itself"
@@ -438,3 +500,42 @@ def test_a_zero_waits_for_the_place_that_said_so_the_fewest_times() -> None:
     assert judge(change(0, at, sold_out=True), rails()) is Verdict.HOLD_CONFIRM
     both = replace(at, stock=(often, replace(once, said=3)))
     assert judge(change(0, both, sold_out=True), rails()) is not Verdict.HOLD_CONFIRM
+
+
+SET = ((Sku("x"), 1), (Sku("y"), 1))
+
+
+def emptied(stock: list[StockView], **more: object) -> Change:
+    """A set of x and y of which five are shown is sold out, by orders of y alone."""
+    listing = offer("uk", shown=5, uses=SET, sku="set")
+    where = position([listing], stock, [claim(5, ClaimKind.COMMITTED, "y")], limits=Limits(mode=Mode.AUTO))
+    where = replace(where, sold=((Sku("x"), 0), (Sku("y"), 5)), **more)  # type: ignore[arg-type]
+    return Change(where, listing, 5, 0, sold_out=True)
+
+
+def test_an_empty_place_that_is_not_why_a_bundle_is_sold_out_holds_nothing() -> None:
+    """Nothing could be packed there if it had some: no y is there. Where y is, it could."""
+    there = [row(A, 50), row(A, 5, "y"), replace(row(B, 0), said=1)]
+    assert judge(emptied(there), rails()) is Verdict.SEND
+    beside = [*there, row(B, 1, "y")]
+    assert judge(emptied(beside), rails()) is Verdict.HOLD_CONFIRM
+    barred = emptied(beside, excluded=((Sku("x"), frozenset({B})),))
+    assert judge(barred, rails()) is Verdict.SEND, "x is not sold from there"
+
+
+def test_an_empty_place_holds_nothing_while_another_has_all_that_is_asked_for() -> None:
+    """Of what is packed from anywhere, and of a single SKU."""
+    odd = [row(A, 50), row(A, 5, "y"), replace(row(B, 0), said=1), row(B, 1, "y")]
+    pooled = PoolRule(PoolMode.SPLIT, BundleMode.POOLED)
+    assert judge(emptied(odd, pool=pooled), rails()) is Verdict.SEND
+    gone = [replace(row(A, 0), said=1), row(A, 5, "y")]
+    assert judge(emptied(gone, pool=pooled), rails()) is Verdict.HOLD_CONFIRM
+
+
+def test_a_fall_is_explained_by_the_part_that_is_scarcest_where_the_listing_is_packed() -> None:
+    """A hundred x lie where it is not packed from: five that were ordered are all that is left of them here."""
+    listing = offer("uk", shown=5, uses=SET, sku="set", locations=frozenset({A}))
+    stock = [row(A, 5), row(B, 100), row(A, 50, "y")]
+    where = position([listing], stock, [claim(5, where=frozenset({A}))])
+    where = replace(where, sold=((Sku("x"), 5), (Sku("y"), 0)))
+    assert Change(where, listing, 5, 0).unexplained == 0

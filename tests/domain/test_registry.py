@@ -52,8 +52,16 @@ def test_every_latch_says_what_a_reset_of_it_means() -> None:
     assert {rail.latch for rail in RAILS if rail.latch} == named
 
 
-def test_what_waits_for_a_person_or_for_the_window_is_told_apart() -> None:
-    assert NEEDS_A_PERSON >= LATCHED | SHORT_OF_ALLOWANCE
+def test_whatever_a_rail_of_size_holds_waits_for_a_person_but_for_stock_that_is_read_again_first() -> None:
+    of_size = {rail.verdict for rail in RAILS if function_of(rail) in SIZE}
+    assert of_size - {Verdict.HOLD_CONFIRM} == NEEDS_A_PERSON
+
+
+def test_what_waits_for_a_reset_or_for_the_window_is_told_apart() -> None:
+    of_size = [rail for rail in RAILS if function_of(rail) in SIZE]
+    assert {rail.verdict for rail in of_size if rail.latch} == LATCHED
+    windows = {rail.verdict for rail in of_size if rail.name.startswith("window by")}
+    assert windows | {Verdict.HOLD_ZEROS} == SHORT_OF_ALLOWANCE
 
 
 def test_what_the_ledger_holds_of_a_reason_that_is_gone_is_told_by_its_name() -> None:

@@ -1,15 +1,18 @@
 """What each rule of a listing does where two of them meet: the smallest shop in which it can be told."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from reconcilerd.domain.allocation import Because, allocate, estimated, native_number
+from reconcilerd.domain.allocation import Because, allocate, estimated, native_number, told
+from reconcilerd.domain.counterfactual import levers_of
+from reconcilerd.domain.explain import explain
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, Sku
 from reconcilerd.domain.plan import hidden, make_plan
-from reconcilerd.domain.policy import Limits, MaxUnits, Mode, Percent
+from reconcilerd.domain.policy import BundleMode, Limits, MaxUnits, Mode, Percent, Rule
 from reconcilerd.domain.position import ClaimKind, InboundView, OfferView, Position
 from reconcilerd.domain.promises import declared
 from reconcilerd.domain.room import room_of
@@ -83,6 +86,51 @@ def test_nothing_above_a_maximum_is_kept_however_near() -> None:
     split = position([offer("uk", MaxUnits(8), shown=9), offer("eu", shown=31)], [row(A, 40)], split=True)
     assert wanted(split)["uk"] == 8
     assert wanted(shared(offer("uk", MaxUnits(100), shown=102), 1_000)) == {"uk": 100}
+
+
+@pytest.mark.parametrize(
+    ("rule", "cap", "more", "ideal", "because"),
+    [
+        (Percent(1000), 50, {}, 50, Because.CAP),
+        (Percent(1000), 758, {}, 758, Because.CAP),
+        (Percent(1000), 759, {}, 759, Because.ALL),
+        (Percent(1000), 0, {}, 0, Because.CAP),
+        (Percent(1000), 50, {"buffer": 7}, 43, Because.CAP),
+        (Percent(1000), 50, {"pot": 20}, 50, Because.CAP),
+        (Percent(1000), 51, {"units_per_sale": 2, "uses": TWOS}, 25, Because.CAP),
+        (MaxUnits(60), 50, {}, 50, Because.CAP),
+        (MaxUnits(40), 50, {}, 40, Because.MAX),
+        (HALF, 50, {}, 50, Because.CAP),
+        (HALF, 400, {}, 379, Because.SHARE),
+    ],
+)
+def test_where_a_cap_decides_nothing_else_is_said_to(
+    rule: Rule, cap: int, more: dict[str, Any], ideal: int, because: Because
+) -> None:
+    listing = offer("uk", rule, cap=cap, **more)
+    where = position([listing], [row(A, 759)])
+    (found,) = allocate(where)
+    assert (found.ideal, told(where, room_of(where), found)) == (ideal, because)
+
+
+def test_in_a_split_a_cap_is_named_by_the_listing_that_it_bounds_alone() -> None:
+    where = position([offer("uk", HALF, cap=50), offer("eu", HALF)], [row(A, 759)], split=True)
+    room = room_of(where)
+    found = {each.slot.channel: (each.ideal, told(where, room, each)) for each in allocate(where)}
+    assert found == {"uk": (50, Because.CAP), "eu": (709, Because.SHARE)}
+
+
+def test_what_lies_on_no_shelf_does_not_hide_that_a_cap_decides() -> None:
+    """A plan's room lends what is promised beyond the shelf; a cap is asked about what is on it."""
+    where = position([offer("uk", HALF, cap=5), offer("eu", HALF)], [row(A, 100)], split=True)
+    uk = next(each for each in allocate(where) if each.slot.channel == "uk")
+    assert told(where, room_of(where).lending({uk.slot: 100}), uk) is Because.CAP
+
+
+def test_a_reason_that_no_rule_gives_stands_whatever_its_cap() -> None:
+    where = position([offer("uk", cap=50, shown=50, managed=False)], [row(A, 759)])
+    (found,) = allocate(where)
+    assert told(where, room_of(where), found) is Because.NOT_OURS
 
 
 def test_what_a_person_set_aside_may_be_kept_above_a_share_of_nothing() -> None:
@@ -180,8 +228,8 @@ def test_a_lower_cures_only_what_shows_more_than_there_is(shown: int, cures: boo
 
 def test_a_number_that_is_right_is_written_again_over_a_write_above_it_for_its_own_reason() -> None:
     where = position([offer("uk", shown=5, write=9)], [row(A, 5)])
-    told = [(each.lowers, each.because) for each in make_plan(where, AUTO).entries]
-    assert told == [(True, Because.ALL)]
+    found = [(each.lowers, each.because) for each in make_plan(where, AUTO).entries]
+    assert found == [(True, Because.ALL)]
 
 
 def test_a_raise_has_the_reason_of_its_number() -> None:
@@ -227,3 +275,104 @@ def test_stock_that_was_read_just_before_a_shipment_is_read_again(before_ms: int
     left = replace(claim(2), shipped=Instant(NOW + before_ms))
     wants = make_plan(position([offer("uk", shown=8)], [row(A, 10)], [left]), AUTO).wants
     assert ("x" in wants.stock) is again
+
+
+def at_item(listing: OfferView, item: str) -> OfferView:
+    return replace(listing, slot=replace(listing.slot, listing=item))
+
+
+def test_percentages_are_of_each_sku_though_a_bundle_ties_several_together() -> None:
+    """What policy holds back of x and of y is not dealt out because the two add up to more than a hundred."""
+    third, y, both = Percent(300), ((Sku("y"), 1),), ((Sku("x"), 1), (Sku("y"), 1))
+    xs = [at_item(offer(name, third), "x") for name in ("uk", "eu")]
+    ys = [at_item(offer(name, third, uses=y, sku="y"), "y") for name in ("uk", "eu")]
+    bundle = at_item(offer("uk", Percent(0), uses=both, sku="b"), "b")
+    where = position([*xs, *ys, bundle], [row(A, 100), row(A, 100, "y")], split=True)
+    found = {(each.slot.channel, each.slot.listing): each.ideal for each in allocate(where)}
+    assert found == {(name, item): 30 for name in ("uk", "eu") for item in "xy"} | {("uk", "b"): 0}
+
+
+def test_a_channel_counts_once_with_its_percentage() -> None:
+    """Whatever listings it had of a SKU before, and at however many places it sells it."""
+    now, before = offer("uk", HALF), at_item(offer("uk", HALF, shown=0, managed=False), "before")
+    where = position([now, before], [row(A, 100)], split=True)
+    assert {each.slot: each.ideal for each in allocate(where)} == {now.slot: 50, before.slot: 0}
+    places = [
+        replace(offer("uk", Percent(300)), slot=replace(offer("uk").slot, place=place)) for place in "1234"
+    ]
+    assert sum(each.ideal for each in allocate(position(places, [row(A, 100)], split=True))) <= 100
+    one = position([offer("uk", Percent(300)), offer("eu", Percent(699))], [row(A, 100)], split=True)
+    assert shares(one) == {"uk": 30, "eu": 69}
+
+
+@pytest.mark.parametrize(("shows", "theirs"), [(0, 10), (3, 7), (9, 5)])
+def test_what_may_not_be_raised_takes_no_share_beyond_what_it_shows(shows: int, theirs: int) -> None:
+    where = position([offer("uk", HALF, shown=shows), offer("eu", HALF, shown=5)], [row(A, 10)], split=True)
+    bound = tuple(replace(each, decrease_only=each.name == "uk") for each in where.channels)
+    assert shares(replace(where, channels=bound)) == {"uk": 10 - theirs, "eu": theirs}
+
+
+@pytest.mark.parametrize("pot", [3, 6])
+def test_what_may_not_be_raised_keeps_its_pot_as_far_as_it_shows_it(pot: int) -> None:
+    listing = offer("uk", HALF, shown=4, pot=pot)
+    where = position([listing, offer("eu", HALF, shown=5)], [row(A, 10)], split=True)
+    bound = tuple(replace(each, decrease_only=each.name == "uk") for each in where.channels)
+    assert shares(replace(where, channels=bound)) == {"uk": 4, "eu": 6}
+
+
+def test_bundles_of_one_place_are_not_promised_what_lies_at_another() -> None:
+    """Both are packed at A, where five x are; those at B are no help, with which nothing else lies."""
+    xy, xz = (((Sku("x"), 1), (Sku(other), 1)) for other in "yz")
+    sets = [at_item(offer("uk", uses=uses, sku=name), name) for uses, name in ((xy, "xy"), (xz, "xz"))]
+    rows = [row(A, 5), row(B, 5), row(A, 5, "y"), row(A, 5, "z")]
+    where = position(sets, rows, split=True)
+    assert sum(each.ideal for each in allocate(where)) == 5
+    pooled = replace(where, pool=replace(where.pool, bundles=BundleMode.POOLED))
+    assert sum(each.ideal for each in allocate(pooled)) == 10
+    alone = at_item(offer("uk", locations=frozenset({A})), "x")
+    beside = position([sets[0], alone], rows, split=True)
+    assert sum(each.ideal for each in allocate(beside)) == 5
+    there = replace(beside, offers=(sets[0], replace(alone, locations=EVERYWHERE)))
+    assert sum(each.ideal for each in allocate(there)) == 10, "x is sold from B"
+    nowhere = position(sets, [row(A, 5), row(B, 5, "y"), row(B, 5, "z")], split=True)
+    assert [each.ideal for each in allocate(nowhere)] == [0, 0]
+
+
+def test_a_pot_of_another_leaves_what_is_promised_beyond_stock_at_several_places() -> None:
+    minimum = [
+        replace(offer("uk", shown=3, minimum=6), slot=replace(offer("uk").slot, place=place))
+        for place in "12"
+    ]
+    beside = position([*minimum, offer("eu", Percent(0), pot=1)], [row(A, 5)])
+    beside = replace(beside, pool=replace(beside.pool, overcommit=20))
+    where = replace(beside, offers=tuple(each for each in beside.offers if each.slot.channel == "uk"))
+    told = [sum(each.desired for each in allocate(at) if each.slot.channel == "uk") for at in (where, beside)]
+    assert told[1] >= told[0] - 1 > 6
+
+
+def test_what_another_would_have_to_give_up_counts_its_buffer() -> None:
+    """A cap is less its buffer: capped at what it has, it has less."""
+    where = position(
+        [offer("eu", HALF, buffer=1, shown=18), offer("uk", HALF, shown=19)], [row(A, 38)], split=True
+    )
+    (less,) = (
+        each for each in levers_of(where, AUTO, offer("uk").slot) if each.what.startswith("fewer for eu")
+    )
+    assert [shares(less.change(by)[0])["eu"] for by in (0, 1, 2)] == [18, 17, 16]
+
+
+def test_what_is_set_aside_for_others_is_told_once_for_each() -> None:
+    """At however many places it is; not of a listing that nobody writes, nor of its own at another place."""
+    spread = [
+        replace(offer("us", pot=5), slot=replace(offer("us").slot, place=place)) for place in ("1", "2")
+    ]
+    left_alone = offer("jp", pot=7, managed=False)
+    plan = make_plan(position([*spread, offer("eu"), left_alone, offer("de", pot=2)], [row(A, 20)]), AUTO)
+    told = {
+        slot.channel: [said for said in explain(plan, slot)["sentences"] if said.startswith("Set aside")]
+        for slot in (offer("eu").slot, spread[0].slot)
+    }
+    assert {name: said for name, (said,) in told.items()} == {
+        "eu": "Set aside for others, as far as there is any: 2 for de, 5 for us.",
+        "us": "Set aside for others, as far as there is any: 2 for de.",
+    }

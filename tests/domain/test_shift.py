@@ -1,11 +1,14 @@
 """The story of a stretch of time, told from the facts that were written in it."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.facts import (
     AlertChanged,
     AlertStage,
+    EndsMoved,
     EnvelopeApproved,
     PlanApplied,
     RailLatched,
@@ -44,6 +47,15 @@ def test_who_said_it_why_and_until_when_is_told() -> None:
     assert (tripped.by, tripped.what) == (OURSELVES, "tripped")
     [put_back] = deeds([(5, NOW, PlanApplied("revert p1 123", "", "uid 7", "wrong", NOW))])
     assert (put_back.what, put_back.about) == ("put back a pass", "p1")
+
+
+def test_nobody_said_anew_what_was_written_down_because_the_clock_was_set_back() -> None:
+    said = RailLatched("tug-of-war:uk/a/", True, "reconcilerd", "x", NOW, "", NOW)
+    other = replace(said, name="tug-of-war:uk/b/")
+    moved = EndsMoved(((said.kind, said.about),), SINCE)
+    earlier, again, another = (7, NOW, said), (8, SINCE, replace(said, at=SINCE)), (8, SINCE, other)
+    found = deeds([earlier, (8, SINCE, moved), again, another])
+    assert [(each.entry, each.about) for each in found] == [(7, said.name), (8, other.name)]
 
 
 def test_listings_that_one_word_pins_are_counted_together() -> None:

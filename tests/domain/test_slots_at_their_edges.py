@@ -1,5 +1,6 @@
 """One slot through time: what windows, answers and readings say at the moments where they meet."""
 
+from copy import deepcopy
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -180,3 +181,121 @@ def test_a_window_in_which_sales_may_be_buried_ends_with_the_orders_of_its_last_
     see(book, 30, 90_000)
     swept(book, "uk.orders", through + LAG_MS)
     assert windows(book) == left
+
+
+@pytest.mark.parametrize(("compares", "fallen"), [(True, 6), (False, 0)])
+def test_what_fell_while_a_compare_was_under_way_that_never_wrote_is_a_fall(
+    compares: bool, fallen: int
+) -> None:
+    """Its call broke; the number went on selling from what it was when the write was decided.
+
+    Of a write that compares nothing nobody can tell: it may have come and sold.
+    """
+    book = comparing() if compares else shop_book(1_000)
+    see(book, 30, 1_000)
+    write(book, "w", 40, 30, 1_000, 1_050)
+    answer(book, "w", Outcome.UNKNOWN, 1_050, 1_100)
+    see(book, 24, 10_000)
+    assert claimed(book, 10_000, *TRIED) == 0, "the write may still come"
+    see(book, 24, 90_000)
+    assert book.slots[SLOT].open == ()
+    assert claimed(book, 90_000, *TRIED) == fallen
+
+
+def test_what_sells_below_zero_is_a_fall_like_any() -> None:
+    book = comparing()
+    for at, shown, owed, fallen in (
+        (1_000, 2, 0, 0),
+        (5_000, 0, 3, 5),
+        (9_000, 0, 8, 10),
+        (13_000, 0, 6, 10),
+    ):
+        moment = Instant(at)
+        state = SlotState.BUYABLE
+        book.take(SlotObserved(SLOT, "a", "A", shown, state, True, moment, moment, below_zero=owed))
+        assert claimed(book, at, *TRIED) == fallen, "what comes back is no sale"
+
+
+@pytest.mark.parametrize(("read", "held"), [(50_000, 0), (50_001, 1)])
+def test_a_late_reading_of_what_all_orders_are_known_of_holds_nothing_back(read: int, held: int) -> None:
+    """A channel's numbers may come later than its orders: the fall is over when it is first read of."""
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    swept(book, "uk.orders", 50_000 + LAG_MS)
+    see(book, 49, read)
+    assert (len(book.slots[SLOT].inferred), claimed(book, read, *TRIED)) == (held, held)
+    assert book.slots[SLOT].surprise == held - 1, "somebody else took the one that no order tells of"
+
+
+@pytest.mark.parametrize("shows", [50, 47])
+def test_a_reading_after_a_compare_that_failed_is_believed_by_whoever_loads_it_too(shows: int) -> None:
+    """Though it may say what the last one said: then it is news that it is so."""
+    book = comparing()
+    see(book, 50, 1_000)
+    write(book, "w", 60, 50, 1_000, 1_050)
+    answer(book, "w", Outcome.STALE, 1_050, 1_100)
+    loaded = deepcopy(book.slots[SLOT])
+    assert (loaded.value, loaded.suspect_since) == (50, 1_100)
+    moment = Instant(1_100)
+    reading = SlotObserved(SLOT, "a", "A", shows, SlotState.BUYABLE, False, moment, moment)
+    assert book.take(reading).news
+    loaded.restore(reading)
+    assert [each.suspect_since for each in (book.slots[SLOT], loaded)] == [None, None]
+    assert not book.take(replace(reading, as_of=Instant(1_200), age_of=Instant(1_200))).news
+
+
+@pytest.mark.parametrize("owed", [0, 3])
+def test_a_compare_that_never_wrote_tells_of_no_sale_where_nothing_moved(owed: int) -> None:
+    """However far below zero the number stood all along."""
+    book = comparing()
+
+    def shows(below: int, at: int) -> None:
+        moment = Instant(at)
+        book.take(SlotObserved(SLOT, "a", "A", 0, SlotState.BUYABLE, True, moment, moment, below_zero=below))
+
+    shows(owed, 1_000)
+    book.take(
+        CorrectionPlanned(
+            "w", SLOT, "a", 0, Instant(1_000), 5, "lag", "share", Instant(1_050), owed=owed, under=()
+        )
+    )
+    answer(book, "w", Outcome.UNKNOWN, 1_050, 1_100)
+    shows(owed, 90_000)
+    assert (book.slots[SLOT].open, book.slots[SLOT].inferred) == ((), [])
+    shows(owed + 2, 95_000)
+    assert claimed(book, 95_000, *TRIED) == 2
+
+
+def test_what_fell_while_several_compares_were_under_way_that_never_wrote_is_one_fall_since_the_first() -> (
+    None
+):
+    book = comparing()
+    see(book, 50, 1_000)
+    write(book, "first", 40, 50, 1_000, 1_050)
+    answer(book, "first", Outcome.UNKNOWN, 1_050, 1_100)
+    write(book, "second", 30, 50, 1_000, 2_050)
+    answer(book, "second", Outcome.UNKNOWN, 2_050, 2_100)
+    see(book, 46, 20_000)
+    assert claimed(book, 20_000, *TRIED) == 0, "either may still come"
+    see(book, 46, 90_000)
+    assert book.slots[SLOT].open == ()
+    assert [(each.since, each.to, each.fall) for each in book.slots[SLOT].inferred] == [(1_000, 90_000, 4)]
+
+
+def test_that_a_number_was_only_answered_outlives_a_restart_whatever_was_planned_since() -> None:
+    book = comparing()
+    see(book, 10, 1_000)
+    write(book, "first", 4, 10, 1_000, 2_000)
+    told = book.take(CorrectionSent("first", SLOT, Outcome.APPLIED, "", Instant(2_000), Instant(2_100)))
+    track, seen = book.slots[SLOT], book.slots[SLOT].seen
+    assert isinstance(told.instead, CorrectionSent)
+    assert seen is not None
+    second = CorrectionPlanned(
+        "second", SLOT, "a", 4, track.as_of, 3, "lag", "share", Instant(3_000), under=()
+    )
+    loaded = comparing()
+    loaded.load([seen, told.instead, second], Instant(5_000))
+    assert (loaded.slots[SLOT].value, loaded.slots[SLOT].last_written) == (4, 4)
+    assert loaded.slots[SLOT].firm_since == track.firm_since == 2_100
+    see(loaded, 10, 2_050)
+    assert loaded.slots[SLOT].value == 4, "it was asked for before the number was answered"

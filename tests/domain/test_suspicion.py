@@ -581,3 +581,65 @@ def test_what_was_kept_for_a_suspicion_that_is_over_or_older_does_not_come_back(
         again = Book(book.policy)
         again.load([*rows, *latches, *words], new)
         assert set(again.latches.before.get(STOCK_FEED, {})) == kept
+
+
+HOUR = 60 * MINUTE
+
+
+def test_all_that_was_sold_since_a_doubt_began_may_have_left_however_long_it_lasts() -> None:
+    """Nobody resets the rail for hours; what a row says meanwhile is as much less as was sold."""
+    book = shop()
+    assert read(book, STOCK_FEED, NEXT, stock(0, NEXT, CODES[1:]), stock(50, NEXT, CODES[:1]))
+    later = NEXT + 5 * MINUTE
+    sold = order(EXTENSIV, OrderStatus.SHIPPED, later, placed=later - 1, place="1")
+    book.take(replace(sold, lines=(OrderLine("s01", 20),)))
+    for fact in stock(30, NEXT + HOUR, ["s01"]):
+        book.take(fact)
+    settle_orders(book, Instant(NEXT + 2 * HOUR))
+    again = Look()
+    look(again, book, STOCK_FEED, stock(30, NEXT + HOUR + MINUTE, ["s01"]), Instant(NEXT + HOUR + MINUTE))
+    assert (again.known, again.changed) == (1, 0), "an honest row has not changed beyond what was sold"
+    assert [left(book, code, NEXT + 3 * HOUR)[0] for code in ("s01", "s02")] == [30, 50]
+
+
+def test_a_second_suspicion_forgets_nothing_of_when_the_first_began() -> None:
+    book = shop()
+    assert read(book, STOCK_FEED, NEXT, stock(0, NEXT, CODES[1:]), stock(50, NEXT, CODES[:1]))
+    row = book.stock[Sku("s01"), LocationName("1")].row
+    began = book.latches.changed_at(STOCK_FEED, row.about)
+    for fact in trip(Suspicion(SHRINKING, "fewer"), book, STOCK_FEED, Instant(NEXT + HOUR)):
+        book.take(fact)
+    assert book.latches.changed_at(STOCK_FEED, row.about) == began
+    assert book.latches.changed_at(STOCK_FEED, "nothing") is None
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_a_restart_goes_on_doubting_all_that_was_doubted(second: bool) -> None:
+    """The page was asked for before the rail tripped; and of two rails the first may be released meanwhile."""
+    book, asked, folded = shop(), NEXT, NEXT + 400
+    page, told = stock(0, asked), dict[str, Fact]()
+
+    def take(*facts: Fact) -> None:
+        for fact in facts:
+            taken = book.take(fact)
+            for each in (taken.instead or fact, *taken.derived):
+                told[f"{each.kind} {each.about}"] = each
+
+    seen = Look()
+    look(seen, book, STOCK_FEED, page, Instant(folded))
+    found = suspicion(seen, book, STOCK_FEED)
+    assert found is not None
+    take(*trip(found, book, STOCK_FEED, Instant(folded)), *page)
+    if second:
+        take(*trip(Suspicion(SHRINKING, "fewer"), book, STOCK_FEED, Instant(folded + MINUTE)))
+        name = latch_name(found.rail, STOCK_FEED)
+        take(RailLatched(name, False, "ops", "looked at it", Instant(folded + 2 * MINUTE)))
+    again, now = Book(book.policy), Instant(folded + HOUR)
+    rows = [track.row for track in book.stock.values()]
+    shown = [track.seen for track in book.slots.values() if track.seen]
+    latched = [each for each in told.values() if not isinstance(each, StockObserved)]
+    again.load([*products(), *listings(), *book.sweeps.values(), *rows, *shown, *latched], now)
+    assert again.latches.before[STOCK_FEED] == book.latches.before[STOCK_FEED] != {}
+    seen = Look()
+    look(seen, again, STOCK_FEED, stock(0, now), now)
+    assert suspicion(seen, again, STOCK_FEED) is not None, "the same wrong reading bears nothing out"

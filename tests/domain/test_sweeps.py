@@ -59,6 +59,31 @@ def test_a_whole_reading_proves_shipments_by_rows_that_it_found_unchanged(
     assert claimed(book, 3_000, ClaimKind.SHIPPED) == left
 
 
+def test_what_a_whole_reading_could_not_read_is_as_old_as_it_was_and_proves_no_shipment() -> None:
+    book = shop_book(1_000)
+    book.take(order(EXTENSIV, SHIPPED, 2_000, place="1"))
+    read = SweepRead(STOCK_FEED, Instant(3_000), Instant(3_000), True, 4, 0, unread=("a",))
+    book.take(read)
+    assert claimed(book, 4_000, ClaimKind.SHIPPED) == 1
+    again = shop_book(1_000)
+    again.load([read], Instant(4_000))
+    for each in (book, again):
+        ages = {(sku, track.row.age_of, track.row.as_of) for (sku, _), track in each.stock.items()}
+        assert ages == {("a", 1_000, 1_000), ("b", 3_000, 3_000)}
+    stock_sweep(book, 5_000)
+    assert claimed(book, 6_000, ClaimKind.SHIPPED) == 0
+
+
+def test_a_listing_that_a_whole_reading_could_not_read_is_as_old_as_it_was() -> None:
+    book = shop_book(1_000)
+    see(book, 50, 1_000)
+    for began, unread in ((3_000, (SLOT.listing,)), (2_500, ())):
+        at = Instant(began)
+        book.take(SweepRead(FeedName("uk.slots"), at, at, True, 1, 0, unread=unread))
+        track = book.slots[SLOT]
+        assert (track.age_of, track.as_of) == ((1_000, 1_000) if unread else (2_500, 2_500))
+
+
 def test_a_listing_that_a_whole_reading_found_unchanged_is_told_of_less_the_lag_of_its_feed() -> None:
     book = shop_book(1_000)
     channels = {UK: replace(book.policy.channels[UK], read_lag_ms=500)}
@@ -80,7 +105,7 @@ def test_a_reading_of_a_time_that_is_yet_to_come_tells_of_no_orders() -> None:
     book = shop_book(1_000)
     swept(book, "uk.orders", 20_000)
     book.turn_back(Instant(5_000))
-    assert book.through(UK) is None
+    assert book.through(UK) == -book.policy.channels[UK].order_lag_ms
     swept(book, "uk.orders", 6_000)
     assert book.through(UK) == 6_000 - book.policy.channels[UK].order_lag_ms
 

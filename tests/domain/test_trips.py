@@ -18,6 +18,8 @@ from reconcilerd.domain.facts import (
 from reconcilerd.domain.habits import Habits, Hand
 from reconcilerd.domain.latches import quarantine_name
 from reconcilerd.domain.names import Instant, LocationName, Sku
+from reconcilerd.domain.policy import SkuRule
+from reconcilerd.domain.quantities import Rate
 from tests.domain.books import SLOT, order, shop_book
 
 MINUTE = 60_000
@@ -132,6 +134,24 @@ def test_what_customers_give_back_was_put_back_by_no_other_hand(more: int, trips
     assert book.slots[SLOT].habits.hands
 
 
+@pytest.mark.parametrize(("more", "trips"), [(0, False), (1, True)])
+def test_what_customers_buy_was_taken_by_no_other_hand(more: int, trips: bool) -> None:
+    """Two of them at once of what hardly ever sells, again and again, heard of after the number has fallen."""
+    book, at, found = shop_book(0), 0, list[str]()
+    book.policy = replace(book.policy, default_sku=SkuRule(rate=Rate(0)))
+    shows(book, 10, at)
+    for number in range(6):
+        at += 9 * MINUTE
+        writes(book, 20, at)
+        shows(book, 20, at + MINUTE)
+        found += latches(shows(book, 18 - more, at + 2 * MINUTE))
+        heard, placed = at + 3 * MINUTE, at + MINUTE + 500
+        for one in "ab":
+            book.take(order("uk", OrderStatus.OPEN, heard, placed=placed, number=f"{number}{one}"))
+    assert (found[:1] == ["tug-of-war:uk/item/"]) is trips
+    assert book.slots[SLOT].habits.hands
+
+
 def test_no_cancel_excuses_who_takes_units_away() -> None:
     book, at, found = shop_book(0), 0, list[str]()
     for number in range(300):
@@ -177,6 +197,10 @@ def test_a_reset_forgets_what_led_to_it() -> None:
     book.take(RailLatched(name, False, "ops", "found it", Instant(at + 2 * MINUTE)))
     writes(book, 20, at + 3 * MINUTE)
     assert latches(shows(book, 90, at + 4 * MINUTE)) == []
+
+
+def test_a_tug_of_war_that_is_latched_is_not_told_again_while_it_goes_on() -> None:
+    assert changed_away(6)[2] == ["tug-of-war:uk/item/"]
 
 
 def test_the_same_value_refused_three_times_in_a_row_is_parked() -> None:
@@ -248,3 +272,34 @@ def test_a_window_ends_where_it_began_and_what_was_seen_by_then_stands() -> None
     assert [each.at for each in habits.changed_away(last, 200)] == [101, 200, 300]
     habits.no_hand(Instant(200))
     assert [each.at for each in habits.hands] == [101, 200]
+
+
+def test_a_clock_that_was_set_back_holds_no_slot_for_what_was_written_by_its_time_before() -> None:
+    habits, now = Habits(), Instant(200 * MINUTE)
+    for number in range(120):
+        habits.tried(Instant(now - number))
+    assert habits.attempts(now) == 120
+    back = Instant(now - 180 * MINUTE)
+    assert habits.attempts(back) == 0
+    habits.tried(back)
+    assert habits.attempts(back) == 1
+
+
+def test_refusals_with_something_taken_between_them_are_no_row() -> None:
+    book = shop_book(0)
+    shows(book, 10, 0)
+    for turn in range(1, 6):
+        assert latches(writes(book, 20, turn * MINUTE, Outcome.REFUSED)) == []
+        writes(book, 12, turn * MINUTE + 1)
+    assert latches(writes(book, 20, 10 * MINUTE, Outcome.REFUSED)) == []
+    writes(book, 12, 11 * MINUTE, Outcome.UNKNOWN)
+    writes(book, 20, 12 * MINUTE, Outcome.REFUSED)
+    assert latches(writes(book, 20, 13 * MINUTE, Outcome.REFUSED)) != [], "an answer that never came is none"
+
+
+def test_a_write_of_before_the_start_is_recalled_once() -> None:
+    habits = Habits()
+    habits.tried(Instant(5))
+    for at, target in ((5, 40), (9, 60), (9, 50)):
+        habits.recall(Instant(at), target)
+    assert (habits.attempts(Instant(10)), habits.last_good) == (2, 60)

@@ -12,11 +12,15 @@ from reconcilerd.domain.facts import (
     FACT_TYPES,
     BreachLifted,
     ConsentGiven,
+    CorrectionEnd,
+    CorrectionSent,
+    CorrectionSettled,
     EnvelopeApproved,
     EnvelopeRevoked,
     Fact,
     FreezeSet,
     InvariantBroken,
+    Outcome,
     PlanApplied,
     PolicyAdopted,
     RailLatched,
@@ -88,6 +92,9 @@ def test_a_restart_forgets_no_word_and_revives_none(said: list[Fact], now: Insta
     for each in said:
         assert each.as_of == each.at  # type: ignore[union-attr]
         lived.take(each)
+    newest = max((each.as_of for each in said), default=now)
+    if newest > now:
+        lived.turn_back(now, newest)
     again.load(as_the_ledger_has_it(said), now)
     assert stands(again, now) == stands(lived, now)
 
@@ -135,6 +142,35 @@ def test_a_freeze_holds_until_its_end_or_until_it_is_taken_back(
     assert (said.frozen(Instant(10)) == {"uk"}) is holds
 
 
+@pytest.mark.parametrize(
+    ("stands", "said", "outlasts"),
+    [
+        (50, 20, True),
+        (50, 50, True),
+        (50, 51, False),
+        (50, None, False),
+        (None, 20, True),
+        (None, None, True),
+        (10, None, False),
+        (10, 20, False),
+    ],
+)
+def test_of_two_freezes_the_later_end_counts_and_none_is_the_latest(
+    stands: int | None, said: int | None, outlasts: bool
+) -> None:
+    def freeze(at: int, until: int | None, *, on: bool = True, channel: str = "uk") -> FreezeSet:
+        return FreezeSet(channel, on, "ops", "x", Instant(at), None if until is None else Instant(until))
+
+    words, older, newer = Words(), freeze(0, stands), freeze(10, said)
+    assert words.outlasting(newer) is None
+    words.take(older)
+    assert words.outlasting(newer) == (older if outlasts else None)
+    assert words.outlasting(replace(newer, channel="eu")) is None
+    assert words.outlasting(replace(newer, channel="")) is None
+    words.take(freeze(9, None, on=False))
+    assert words.outlasting(newer) is None
+
+
 def test_of_two_approvals_the_newer_is_the_last_whatever_its_name() -> None:
     said = Words()
     older = EnvelopeApproved("z", (Sku("a"),), "both", 9, "ops", "x", Instant(1), Instant(99))
@@ -180,3 +216,34 @@ def test_a_policy_concerns_everybody_unless_it_is_the_first() -> None:
 def test_a_breach_is_found_beside_the_rails_by_a_name_of_its_own() -> None:
     assert A_BREACH.name == "invariant:b"
     assert A_BREACH.about == BreachLifted("b", "ops", "x", Instant(9)).about
+
+
+@pytest.mark.parametrize(
+    ("fact", "holds"),
+    [
+        (CorrectionSent("c", SLOT, Outcome.REFUSED, "", Instant(5), Instant(6)), False),
+        (CorrectionSent("c", SLOT, Outcome.APPLIED, "", Instant(5), Instant(6)), True),
+        (CorrectionSent("other", SLOT, Outcome.REFUSED, "", Instant(5), Instant(6)), True),
+        (CorrectionSent("c", OTHER, Outcome.REFUSED, "", Instant(5), Instant(6)), True),
+        (CorrectionSettled("c", SLOT, CorrectionEnd.MISSED, Instant(6)), False),
+        (CorrectionSettled("c", SLOT, CorrectionEnd.CONFIRMED, Instant(6)), True),
+        (PlanApplied("p", "d", "ops", "x", Instant(6)), True),
+    ],
+)
+def test_a_pin_ends_with_the_correction_that_was_to_bring_its_number(fact: Fact, holds: bool) -> None:
+    said = Words()
+    said.take(SlotPinned(SLOT, True, "ops", "x", Instant(4), Instant(90), "c"))
+    told = said.unpin((fact,))
+    assert (SLOT in said.pinned(Instant(7))) is holds
+    assert [each.on for each in told] == ([] if holds else [False])
+    assert said.unpin((fact,)) == (), "once"
+
+
+@pytest.mark.parametrize(("until", "moved"), [(10, False), (15, True), (20, True), (25, False)])
+def test_a_release_that_was_over_stays_so_when_the_clock_goes_back(until: int, moved: bool) -> None:
+    """From 20 to 10: one that ended between is over now; what ends later may go on."""
+    said = Words()
+    said.take(EnvelopeApproved("e", (Sku("a"),), "both", 9, "ops", "x", Instant(5), Instant(until)))
+    said.stay_over(Instant(10), Instant(20))
+    assert bool(said.moved()) is moved
+    assert bool(said.in_force(Instant(12))) is (until == 25)

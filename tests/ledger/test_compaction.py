@@ -17,7 +17,15 @@ from hypothesis.strategies import DataObject
 from reconcilerd.cli.render import history
 from reconcilerd.daemon.keeper import Terms, let_go
 from reconcilerd.domain.book import Book
-from reconcilerd.domain.facts import DecisionRecorded, Fact, LedgerAnchored, LedgerRestored
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    DecisionRecorded,
+    Fact,
+    LedgerAnchored,
+    LedgerRestored,
+    OrderStatus,
+    SilenceSet,
+)
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.policy import Mode
 from reconcilerd.domain.record import replay
@@ -28,13 +36,17 @@ from reconcilerd.ledger.reader import open_reader
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 from reconcilerd.trial.stage import START
+from tests.domain.books import order
 from tests.ledger.test_ledger import stock
 from tests.near_misses.samples import FACTS
 from tests.plans.stage import Shop, opened
 from tests.plans.test_replay import check
 from tests.world.stage import policy, shop
 
-LATE = Instant(START + 30 * 86_400_000)
+DAY_MS = 86_400_000
+LATE = Instant(START + 30 * DAY_MS)
+THEN = Instant(START + 3_600_000)
+"""When the hour has passed."""
 
 
 @cache
@@ -126,7 +138,7 @@ def test_a_compacted_ledger_gives_the_same_state_and_book_as_the_whole_one_and_s
 
 
 def test_a_daemon_goes_on_from_a_compacted_ledger_and_decides_by_what_can_be_proven(path: Path) -> None:
-    with writing(path, Instant(START + 3_600_000)) as ledger:
+    with writing(path, THEN) as ledger:
         upto = ledger.latest_seq - 40
         while ledger.compact(LATE, upto):
             pass
@@ -139,7 +151,7 @@ def test_a_daemon_goes_on_from_a_compacted_ledger_and_decides_by_what_can_be_pro
         await one.ask("unfreeze", channel="shop-eu")
         await shop(one.stage, 20, 1.0, 4, ("a", "b"))
 
-    opened(path, on, start=Instant(START + 3_600_000))
+    opened(path, on, start=THEN)
     with writing(path) as ledger:
         assert ledger.latest_seq > cut + 20
         assert ledger.verify().ok
@@ -154,7 +166,7 @@ def decisions(ledger: Ledger) -> Iterator[tuple[int, DecisionRecorded]]:
 
 
 def test_what_decisions_looked_at_goes_before_their_entries_and_only_that(path: Path) -> None:
-    with writing(path) as ledger:
+    with writing(path, THEN) as ledger:
         state, before = without_anchor(ledger), list(decisions(ledger))
         times = {entry.seq: entry.at for entry in ledger.entries()}
         middle = before[len(before) // 2][0]
@@ -178,7 +190,7 @@ def test_what_decisions_looked_at_goes_before_their_entries_and_only_that(path: 
 
 def test_what_a_young_decision_looked_at_stays_though_the_clock_went_back_after_it(tmp_path: Path) -> None:
     """Records go from the oldest entry on, and no further than to the first that is young."""
-    times = iter([1_000, 5_000, 2_000, 6_000, 6_000])
+    times = iter([1_000, 5_000, 2_000, *[6_000] * 4])
     with Ledger.open(tmp_path / "l.db", clock=lambda: Instant(next(times)), durable=False) as ledger:
         for name in ("old", "young", "back"):
             ledger.append([DecisionRecorded(name, Instant(1), "f00d", "0.1.0", (), f"packed of {name}")])
@@ -257,7 +269,7 @@ async def test_a_day_of_compaction_goes_in_steps_that_let_writers_in(
 
 
 def test_what_is_younger_than_asked_stays(path: Path) -> None:
-    with writing(path) as ledger:
+    with writing(path, THEN) as ledger:
         times = [entry.at for entry in ledger.entries()]
         middle = sorted(times)[len(times) // 2]
         upto = ledger.latest_seq
@@ -266,9 +278,72 @@ def test_what_is_younger_than_asked_stays(path: Path) -> None:
         assert min(entry.at for entry in ledger.entries()) == middle
 
 
+@pytest.mark.parametrize("wrote", [False, True], ids=["at once", "after it wrote by that clock"])
+async def test_a_clock_that_is_ahead_for_a_while_costs_no_history(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, wrote: bool
+) -> None:
+    monkeypatch.setattr("reconcilerd.daemon.keeper.REST_S", 0.0)
+    at, terms = [THEN], Terms(90 * DAY_MS, 14 * DAY_MS)
+    with Ledger.open(path, clock=lambda: at[0], durable=False) as ledger:
+        ledger.append([SilenceSet("x", True, "*", "*", "ops", "so", THEN, Instant(THEN + 30 * DAY_MS))])
+        entries, made, state = list(ledger.entries()), list(decisions(ledger)), without_anchor(ledger)
+        at[0] = Instant(THEN + 400 * DAY_MS)
+        async with Writer(ledger, inline=True) as writer:
+            if wrote:
+                await writer.append([stock("ahead", 1, at[0])])
+            assert await let_go(writer, ledger, at[0], terms) == (0, 0, 0)
+            at[0] = Instant(THEN + 600_000)
+            assert await let_go(writer, ledger, at[0], terms) == (0, 0, 0)
+        assert list(ledger.entries())[: len(entries)] == entries
+        assert list(decisions(ledger)) == made
+        assert [fact for fact in without_anchor(ledger) if fact.about != "ahead@1"] == state
+
+
+def test_a_clock_that_is_ahead_for_a_while_ends_nothing_that_is_to_end_later(tmp_path: Path) -> None:
+    """Their entries went long ago; the silence holds for another month, and Extensiv's clock is ahead of ours."""
+    at = [THEN]
+    with Ledger.open(tmp_path / "l.db", clock=lambda: at[0], durable=False) as ledger:
+        silence = SilenceSet("x", True, "*", "*", "ops", "so", THEN, Instant(THEN + 30 * DAY_MS))
+        ended = order(EXTENSIV, OrderStatus.SHIPPED, THEN + DAY_MS)
+        ledger.append([silence, ended])
+        at[0] = Instant(THEN + 1_000)
+        assert ledger.compact(at[0], ledger.latest_seq) == 1
+        kept, at[0] = without_anchor(ledger), Instant(THEN + 400 * DAY_MS)
+        before = Instant(at[0] - 90 * DAY_MS)
+        assert ledger.forget(before) == 0
+        assert ledger.ended_orders(before) == {}
+        assert without_anchor(ledger) == kept == [ended, silence]
+
+
+async def test_a_date_that_a_person_named_holds_whatever_was_lived_through_since(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconcilerd.daemon.keeper.REST_S", 0.0)
+    late = Instant(THEN + 400 * DAY_MS)
+    for by_date in (False, True):
+        with Ledger.open(path, clock=lambda: late, durable=False, by_date=by_date) as ledger:
+            async with Writer(ledger, inline=True) as writer:
+                before = ledger.latest_seq
+                gone, _, _ = await let_go(writer, ledger, late, Terms(90 * DAY_MS, 14 * DAY_MS))
+            assert gone == before * by_date
+            assert ledger.verify().ok
+
+
+def test_a_ledger_is_not_compacted_over_an_entry_that_is_missing(tmp_path: Path) -> None:
+    """What shows that it is would go."""
+    at = [Instant(0)]
+    with Ledger.open(tmp_path / "l.db", clock=lambda: at[0], durable=False) as ledger:
+        for day in (1, 11, 21):
+            at[0] = Instant(day * DAY_MS)
+            ledger.append([stock("a", day, at[0])])
+        ledger._connection.executescript("drop trigger entries_stay; delete from entries where seq = 2")
+        with pytest.raises(LedgerFault, match=r"entry 2 is missing; run: reconcilerd ledger verify"):
+            ledger.compact(Instant(2 * DAY_MS), 3)
+
+
 def test_an_anchor_takes_the_place_of_the_one_before_however_the_clock_moves(tmp_path: Path) -> None:
     """The clock goes back after the first one, and on again before the second one is written."""
-    times = iter([1_000, 2_000, 5_000, 5_000, 3_000, 6_000])
+    times = iter([1_000, 2_000, *[5_000] * 3, *[3_000] * 2, 6_000])
     with Ledger.open(tmp_path / "l.db", clock=lambda: Instant(next(times)), durable=False) as ledger:
         for as_of in (1_000, 2_000):
             ledger.append([stock("a", 1, as_of)])

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from reconcilerd.domain.facts import Fact, StockObserved
+from reconcilerd.domain.facts import Fact, StockObserved, SweepRead
+from reconcilerd.domain.feeds import STOCK_FEED
+from reconcilerd.domain.names import Instant
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger import store
 from reconcilerd.ledger.backups import back_up, restore
-from reconcilerd.ledger.codec import Row, encode, encode_body
+from reconcilerd.ledger.codec import Row, decode, encode, encode_body
 from reconcilerd.ledger.copies import inspect
 from reconcilerd.ledger.migrations import migrations
 from reconcilerd.ledger.reader import GENESIS, chain_hash, open_reader
@@ -49,6 +51,17 @@ def older(path: Path, schema: int) -> None:
 def held(ledger: Ledger) -> tuple[int, list[int]]:
     assert ledger.verify().ok
     return ledger.latest_seq, [fact.on_hand for fact in ledger.state(StockObserved)]
+
+
+def test_a_reading_that_was_written_before_any_could_leave_rows_out_has_left_none_out() -> None:
+    read = SweepRead(STOCK_FEED, Instant(1), Instant(2), True, 3, 0, sizes=(3,), unread=("a",))
+    written = encode(read)
+    assert decode("sweep", read.about, written) == read
+    before = written.replace(b',"unread":["a"]', b"")
+    assert before != written
+    assert decode("sweep", read.about, before) == SweepRead(
+        STOCK_FEED, Instant(1), Instant(2), True, 3, 0, sizes=(3,)
+    )
 
 
 def test_the_list_of_migrations_is_all_of_them() -> None:

@@ -1,5 +1,6 @@
 """Takes each rail away in a process of its own and runs its tests. Exit code 1: a mutant lives, or a rail has none."""
 
+import argparse
 import multiprocessing
 import os
 import sys
@@ -89,4 +90,7 @@ def _tell(rail: Rail, code: int) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m tests.mutants", description=__doc__, allow_abbrev=False
+    ).parse_args()
     sys.exit(main())

@@ -13,6 +13,7 @@ from reconcilerd.domain.facts import (
     CorrectionSent,
     CorrectionSettled,
     DecisionRecorded,
+    EndsMoved,
     EnvelopeApproved,
     EnvelopeRevoked,
     Fact,
@@ -97,4 +98,5 @@ FACTS: Final[list[Fact]] = [
     SlotPinned(SLOT, True, "ops", "put back", THEN, NOW),
     RailLatched("zeros:uk", True, "reconcilerd", "too many", NOW, "6 zeros", None),
     EnvelopeRevoked("e1", "ops", "counted wrongly", NOW),
+    EndsMoved((("freeze", "uk"),), NOW),
 ]

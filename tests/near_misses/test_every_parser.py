@@ -41,6 +41,7 @@ ELSEWHERE: Final = {
     "domain/names.py": {"instant_of": "takes a datetime; parse_instant is its edge"},
     "domain/orders.py": {"number_on_channel": "total: what does not fit stays as it is"},
     "domain/book.py": {"load": "takes facts, not bytes"},
+    "shopify/rows.py": {"still": "takes a fact, not a row"},
     "extensiv/walk.py": {"key_of": "total: a row without its key has none"},
 }
 """What is called like a parser and is none, or is tried by another's name, and why."""

@@ -76,7 +76,9 @@ SHOPIFY_ORDER = {
     "test": False,
     "sourceName": "web",
     "lineItems": {
-        "nodes": [{"sku": "a", "currentQuantity": 1, "isGiftCard": False, "requiresShipping": True}]
+        "nodes": [
+            {"sku": "a", "quantity": 1, "currentQuantity": 1, "isGiftCard": False, "requiresShipping": True}
+        ]
     },
 }
 Read = Callable[[dict[str, Any]], Any]
@@ -154,7 +156,7 @@ Amounts = dict[str, Any]
 UNUSABLE = {**STOCK, "pickable": False}
 PUSHED = {**LISTING, "pushInventory": True}
 UNUSED = {**STOCK, "active": False}
-GIFT = {"sku": "g", "currentQuantity": 3, "isGiftCard": False, "requiresShipping": True}
+GIFT = {"sku": "g", "quantity": 3, "currentQuantity": 3, "isGiftCard": False, "requiresShipping": True}
 TWO_LINES = {
     **SHOPIFY_ORDER,
     "cancelledAt": None,

@@ -64,15 +64,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.oversell",
+        allow_abbrev=False,
         description=__doc__,
         epilog="; ".join(f"{name}: {what}" for name, what in MEANS.items()),
     )
-    parser.add_argument("--seeds", type=_above_zero, default=20, metavar="N", help="runs a row (20)")
-    parser.add_argument("--seed", type=int, metavar="N", help="only this seed: replays one run exactly")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--seeds", type=_above_zero, default=20, metavar="N", help="runs a row (20)")
+    which.add_argument("--seed", type=_from_zero, metavar="N", help="only this seed: replays one run exactly")
     parser.add_argument(
-        "--world", nargs="+", default=[], metavar="W", help="worlds whose names begin so (all)"
+        "--world",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="W",
+        help="worlds whose names begin so (all)",
     )
-    parser.add_argument("--policy", nargs="+", default=[], choices=POLICIES, help="only these (all)")
+    parser.add_argument(
+        "--policy", nargs="+", action="extend", default=[], choices=POLICIES, help="only these (all)"
+    )
     parser.add_argument(
         "--jobs", type=_above_zero, default=os.cpu_count() or 1, metavar="N", help="at once (every core)"
     )
@@ -81,10 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _above_zero(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 up, not {text!r}")
+def _from_zero(text: str, least: int = 0) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {least} up, not {text!r}")
     return int(text)
+
+
+def _above_zero(text: str) -> int:
+    return _from_zero(text, 1)
 
 
 def _all(

@@ -191,6 +191,15 @@ def test_worlds_are_listed_and_bad_arguments_named(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.splitlines()[0].startswith("quiet-scarce-split ")
     assert main(["--list"]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) <= WIDTH
-    for bad in (["--world", "moon"], ["--seeds", "0"], ["--policy", "luck"]):
+    assert main(["--list", "--world", "quiet-scarce-split", "--world", "hot-split-60-120"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    bad_ones = (
+        ["--world", "moon"],
+        ["--seeds", "0"],
+        ["--seed", "-1"],
+        ["--policy", "luck"],
+        ["--polic", "blind"],
+    )
+    for bad in (*bad_ones, ["--seed", "1", "--seeds", "3"]):
         with pytest.raises(SystemExit):
             main(bad)

@@ -53,7 +53,7 @@ class Untold:
 
     def _takes(self, order: Order, refreshed: int) -> bool:
         """Whether it is open as Extensiv has heard, or the copy of its place still holds what has left."""
-        if order.cancelled is not None:
+        if order.off is not None:
             return False
         if order.shipped is None or order.ext_status != "SHIPPED":
             return True

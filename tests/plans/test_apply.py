@@ -7,9 +7,10 @@ import anyio
 import pytest
 
 from reconcilerd.cli.plan_text import applied
+from reconcilerd.daemon.passes import SLICE_MS
 from reconcilerd.domain.digest import canonical, digest_of
 from reconcilerd.domain.facts import CorrectionPlanned, FreezeSet, SlotPinned
-from reconcilerd.domain.names import Sku, after
+from reconcilerd.domain.names import Instant, Sku, after
 from reconcilerd.domain.policy import Mode
 from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.menu import Fault
@@ -87,6 +88,24 @@ def test_a_write_that_is_taken_and_has_no_effect_is_not_confirmed(tmp_path: Path
     opened(tmp_path / "l.db", scene, faults=faults)
 
 
+def test_what_was_written_before_is_no_sign_that_the_same_number_was_taken_again(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        assert (await shop.apply(await shop.plan(sku="a")))["exit_code"] == 0
+        world, clock, listing = shop.stage.world, shop.stage.clock, shop.stage.item("shop-us", "a")
+        world.set_quantity(listing, 1, clock())
+        await anyio.sleep(500)
+        plan = await shop.plan(sku="a", fresh=True)
+        await anyio.sleep(1)
+        world.set_quantity(listing, 2, clock())
+        told = await shop.apply(plan)
+        assert [(each["to"], each["shows"], each["outcome"]) for each in told["sent"]] == [
+            (SHARES["shop-us"], 2, "not taken by the channel")
+        ]
+        assert told["exit_code"] == 3
+
+    opened(tmp_path / "l.db", scene)
+
+
 def test_a_plan_of_one_channel_writes_to_no_other(tmp_path: Path) -> None:
     async def scene(shop: Shop) -> None:
         plan = await shop.plan(channel="shop-eu", sku="a")
@@ -120,17 +139,22 @@ def test_a_plan_goes_once_and_the_second_time_says_who_did_it(tmp_path: Path) ->
     opened(tmp_path / "l.db", after_a_restart, world=world, start=world.now, read_s=5)
 
 
-async def test_two_at_once_write_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("slice_ms", [0, SLICE_MS], ids=["each waits for the others", "none waits"])
+async def test_two_at_once_write_once(slice_ms: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconcilerd.daemon.plans.SLICE_MS", slice_ms)
+
     async def scene(shop: Shop) -> None:
         plan, told = await shop.plan(), []
 
         async def apply() -> None:
-            told.append((await shop.apply(plan))["exit_code"])
+            told.append(await shop.apply(plan))
 
         async with anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(apply)
-        assert sorted(told) == [0, 7, 7]
+        assert sorted(each["exit_code"] for each in told) == [0, 7, 7]
+        late = [each["error"]["message"] for each in told if "error" in each]
+        assert ["applied already" in message for message in late] == [True, True]
         assert intents(shop) == 6
 
     await anyio.to_thread.run_sync(opened, tmp_path / "l.db", scene)
@@ -289,6 +313,38 @@ def test_mode_observe_writes_nothing_whoever_applies(tmp_path: Path) -> None:
         assert set(shop.shown().values()) == {0}
 
     opened(tmp_path / "l.db", scene, mode=Mode.OBSERVE)
+
+
+def test_of_a_plan_that_was_held_whole_it_is_told_what_holds_it_now(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        await shop.ask("freeze", reason="a count")
+        plan = await shop.plan(sku="a")
+        assert plan["counts"] == {"hold_frozen": 3}
+        told = await shop.apply(plan)
+        assert {each["verdict"] for each in told["held"]} == {"hold_frozen"}
+        await shop.ask("unfreeze")
+        told = await shop.apply(plan)
+        assert {(each["sku"], each["verdict"]) for each in told["held"]} == {("a", "hold_approval")}
+        assert (told["sent"], told["exit_code"]) == ([], 7)
+        assert "shop-eu a  held: " in applied(told, 100)
+        assert (await shop.apply(await shop.plan(sku="a")))["exit_code"] == 0
+        assert ((await shop.apply(plan))["held"], (await shop.apply(plan))["exit_code"]) == ([], 0)
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_a_plan_writes_down_what_it_cannot_say(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        await anyio.sleep(200)
+        told = await shop.ask("plan")
+        assert told["plan"]["incomplete"] == told["incomplete"] == []
+        track = next(iter(shop.stage.built.daemon.desk.book.slots.values()))
+        track.age_of = Instant(0)
+        told = await shop.ask("plan")
+        assert told["plan"]["incomplete"] == told["incomplete"] != []
+        assert told["exit_code"] == 5
+
+    opened(tmp_path / "l.db", scene)
 
 
 def test_a_plan_says_how_sure_it_is(tmp_path: Path) -> None:

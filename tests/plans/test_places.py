@@ -58,7 +58,7 @@ def test_apply_revert_and_pins_name_the_place(tmp_path: Path) -> None:
         assert "shop-uk at 901 a stays at 0" in pins(pinned, 80)
         again = await shop.ask("revert", **{"pass": newest["id"]})
         assert at_both <= said(again["skipped"])
-        assert "shop-uk at 901 gid://shopify/InventoryItem/" in reverted(again, 80)
+        assert "shop-uk at 901 a  left alone: " in reverted(again, 80)
 
     opened(tmp_path / "l.db", scene, rules=rules(), world=world())
 

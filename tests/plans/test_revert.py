@@ -1,14 +1,22 @@
 """A pass is put back by the rails' leave, stays so while it may, and an approval can be taken away."""
 
+import json
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
-from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome
+from reconcilerd.cli.plan_text import reverted
+from reconcilerd.cli.replay import _replay
+from reconcilerd.domain.facts import CorrectionPlanned, CorrectionSent, Outcome, PlanApplied, PlanMade
 from reconcilerd.domain.guards import NEEDS_A_PERSON, Verdict
 from reconcilerd.domain.names import ChannelName
 from reconcilerd.domain.policy import Mode
+from reconcilerd.ledger.reader import open_reader
 from reconcilerd.simulator.faults import FaultPlan
 from reconcilerd.simulator.menu import Fault
 from tests.plans.stage import Shop, opened
@@ -96,6 +104,25 @@ def test_a_pinned_number_gives_way_when_it_is_more_than_there_is(tmp_path: Path)
     opened(tmp_path / "l.db", scene, mode=Mode.AUTO)
 
 
+def test_who_puts_a_number_back_agrees_to_no_zero_that_comes_of_it_instead(tmp_path: Path) -> None:
+    """What is put back is no more than there is: once the rest is gone too, that would be nothing."""
+
+    async def scene(shop: Shop) -> None:
+        world, clock = shop.stage.world, shop.stage.clock
+        await applied(shop, sku="a")
+        world.damage("a", 30, clock())
+        await anyio.sleep(900)
+        id_, few = await applied(shop, sku="a", fresh=True), shop.shown()
+        assert sum(few.values()) == 10
+        world.damage("a", 10, clock())
+        await anyio.sleep(1_500)
+        told = await revert(shop, id_)
+        assert (told["sent"], {each["verdict"] for each in told["held"]}) == ([], {"hold_approval"})
+        assert shop.shown() == few
+
+    opened(tmp_path / "l.db", scene)
+
+
 def test_only_what_was_put_back_is_left_so(tmp_path: Path) -> None:
     """A pin elsewhere would keep a number that nobody asked for, and hide stock for hours."""
     faults = FaultPlan(1)
@@ -129,6 +156,104 @@ def test_a_revert_that_a_rail_would_hold_says_so_before_it_is_done(tmp_path: Pat
         told = await revert(shop, id_, apply=False)
         assert {each["verdict"] for each in told["would"]} == {"hold_frozen"}
         assert told["exit_code"] == 7
+
+    opened(tmp_path / "l.db", scene)
+
+
+def told_as_done(shop: Shop) -> list[str]:
+    """The ids under which a person had something carried out, by the ledger."""
+    return [f.id for e in shop.ledger.entries() for f in e.facts if isinstance(f, PlanApplied)]
+
+
+def test_what_put_nothing_back_is_not_written_down_as_done(tmp_path: Path) -> None:
+    """Held, left alone, or never a write: the preview and the deed end alike, and the audit has no word of it."""
+
+    async def scene(shop: Shop) -> None:
+        idle = next(each["id"] for each in (await shop.ask("passes"))["passes"] if not each["sent"])
+        id_ = await applied(shop, sku="a")
+        before = told_as_done(shop)
+        await shop.ask("freeze", reason="a count")
+        for pass_, code, held in ((id_, 7, 3), (idle, 0, 0)):
+            dry, told = await revert(shop, pass_, apply=False), await revert(shop, pass_)
+            assert (dry["exit_code"], told["exit_code"]) == (code, code)
+            assert (len(dry["would"]), told["sent"], len(told["held"])) == (held, [], held)
+            assert [each["sku"] for each in told["held"]] == ["a"] * held
+        await shop.ask("unfreeze")
+        shop.stage.world.place_order("shop-uk", "77", [("a", 2)], shop.stage.clock())
+        await anyio.sleep(200)
+        assert (await revert(shop, id_))["exit_code"] == 0
+        again = await revert(shop, id_, apply=False), await revert(shop, id_)
+        assert [each["exit_code"] for each in again] == [7, 7]
+        assert {each["sku"] for told in again for each in told["skipped"]} == {"a"}
+        assert f"shop-uk a  left alone: {again[0]['skipped'][0]['why']}" in reverted(again[0], 100)
+        assert len(told_as_done(shop)) == len(before) + 1, "once something was put back"
+
+    opened(tmp_path / "l.db", scene)
+
+
+def test_a_number_that_stock_does_not_allow_is_left_alone_with_the_reason(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> None:
+        await anyio.sleep(200)
+        shop.stage.world.damage("a", 39, shop.stage.clock())
+        await anyio.sleep(900)
+        lowered, id_ = shop.shown(), await last_pass(shop)
+        assert sum(lowered.values()) == 1
+        has = next(channel for channel, number in lowered.items() if number)
+        for told in (await revert(shop, id_, apply=False), await revert(shop, id_)):
+            assert {each["channel"]: each["why"] for each in told["skipped"]}[has] == "only 1 is there"
+            assert told["exit_code"] == 7
+        assert told_as_done(shop) == []
+        assert shop.shown() == lowered
+
+    opened(tmp_path / "l.db", scene, mode=Mode.AUTO)
+
+
+def test_what_is_one_pass_to_a_person_is_one_however_many_slices_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listed once, and put back whole by its own id, by that of any slice, or by that of the plan it carried out."""
+    monkeypatch.setattr("reconcilerd.daemon.passes.SLICE_MS", 0)
+
+    async def scene(shop: Shop) -> None:
+        for of in ("pass", "slice", "plan"):
+            plan = await shop.plan(fresh=True)
+            assert len((await shop.apply(plan))["sent"]) == 6
+            slices = [
+                f
+                for e in shop.ledger.entries()
+                for f in e.facts
+                if isinstance(f, PlanMade) and dict(f.verdicts).get(Verdict.SEND)
+            ][-2:]
+            listed = [each for each in (await shop.ask("passes", limit=1000))["passes"] if each["sent"]]
+            assert (listed[0]["sent"], listed[0]["id"]) == (6, slices[0].id)
+            assert (await shop.ask("passes", limit=1))["passes"] != []
+            id_ = {"pass": listed[0]["id"], "slice": slices[1].id, "plan": plan["id"]}[of]
+            told = await revert(shop, id_)
+            assert (told["id"], len(told["sent"]), told["exit_code"]) == (slices[0].id, 6, 0), told
+            assert {*shop.shown().values(), *shop.shown("b").values()} == {0}
+            await shop.ask("unpin", sku="all", reason="again")
+            reader = open_reader(tmp_path / "l.db")
+            again = json.loads(printed(_replay, reader, id_, as_json=True))
+            reader.close()
+            assert (again["decisions"], again["groups"], again["corrections"]) == (2, 2, 6)
+            assert (again["identical"], again["unproven"], again["exit_code"]) == (True, [], 0)
+
+    opened(tmp_path / "l.db", scene)
+
+
+def printed(what: Callable[..., int], *args: Any, **more: Any) -> str:
+    out = StringIO()
+    with redirect_stdout(out):
+        what(*args, **more)
+    return out.getvalue()
+
+
+def test_what_one_pass_holds_is_approved_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconcilerd.daemon.passes.SLICE_MS", 0)
+
+    async def scene(shop: Shop) -> None:
+        (listed,) = [each for each in (await shop.ask("passes"))["passes"] if each["held"] == 6]
+        assert (await shop.ask("approve", id=listed["id"], reason="go on"))["envelope"]["skus"] == ("a", "b")
 
     opened(tmp_path / "l.db", scene)
 

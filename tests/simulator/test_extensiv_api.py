@@ -150,6 +150,48 @@ async def test_an_order_shows_up_only_after_its_import_and_keeps_its_birthday() 
     assert (await desk.extensiv("v1/shipments")).json()[0]["orderNumber"] == "1"
 
 
+async def test_a_line_names_the_listing_it_was_sold_by_and_the_product_it_takes() -> None:
+    desk = Desk(world_of({"a": 50}, **NOW))
+    desk.world.add_product(Product(8, "PAIR", "pair", components=(("a", 2),)))
+    desk.world.add_item("uk", "PAIR", 9, listing_sku="two-of-a")
+    desk.world.place_order("uk", "1", [("a", 1), ("two-of-a", 2), ("nobody", 3)], desk.clock())
+    desk.world.enter_order("PAIR", 4, desk.clock())
+    listed, typed_in = (await desk.extensiv("v1.1/orders")).json()
+    lines = [*listed["orderItems"], *typed_in["orderItems"]]
+    assert [
+        (line["listingSku"], (line["product"] or {}).get("masterSku"), line["quantityOrdered"])
+        for line in lines
+    ] == [("a", "a", 1), ("two-of-a", "PAIR", 2), ("nobody", None, 3), (None, "PAIR", 4)]
+    (pair,) = (await desk.extensiv("v1.1/products", params={"sku": "PAIR"})).json()
+    assert lines[1]["product"] == lines[3]["product"] == {name: pair[name] for name in lines[1]["product"]}
+
+
+async def test_what_was_taken_off_an_order_is_off_it_here_only_once_that_was_heard() -> None:
+    desk = Desk(world_of({"a": 50}, **{**NOW, "import_ms": (MINUTE, MINUTE)}), token_life_s=3600)
+    order = desk.world.place_order("uk", "1", [("a", 3)], desk.clock())
+    assert order is not None
+    desk.world.take_off(order, "a", 1, desk.clock.pass_by(2 * MINUTE))
+    said = []
+    for _ in range(2):
+        (row,) = (await desk.extensiv("v1.1/orders")).json()
+        said.append((row["orderItems"][0]["quantityOrdered"], row["modifiedDate"]))
+        desk.clock.pass_by(MINUTE)
+    assert said == [(3, "2010-12-05T12:01:00Z"), (2, "2010-12-05T12:03:00Z")]
+
+
+async def test_an_order_that_was_split_is_two_of_one_number_that_name_each_other() -> None:
+    desk = Desk(world_of({"a": 50}, **{**NOW, "import_ms": (0, 0)}), token_life_s=3600)
+    order = desk.world.place_order("uk", "1", [("a", 5)], desk.clock())
+    assert order is not None
+    desk.world.split_order(order, "a", 2, 1, desk.clock.pass_by(MINUTE))
+    rows = (await desk.extensiv("v1.1/orders")).json()
+    assert [(row["orderNumber"], row["relatedOrderIds"]) for row in rows] == [
+        ("1", [rows[1]["orderId"]]),
+        ("1", [rows[0]["orderId"]]),
+    ]
+    assert [row["orderItems"][0]["quantityOrdered"] for row in rows] == [3, 2]
+
+
 async def test_over_the_limit_is_told_in_milliseconds() -> None:
     desk = Desk(world_of({"a": 1}))
     replies = [await desk.extensiv("v1/warehouses") for _ in range(7)]

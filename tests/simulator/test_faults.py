@@ -24,7 +24,7 @@ from reconcilerd.simulator.faults import (
     FaultPlan,
     faults_of,
     is_record,
-    menu_lines,
+    menu_rows,
 )
 from reconcilerd.simulator.serve import serve
 from reconcilerd.simulator.virtual_time import VirtualClock, run_virtual
@@ -51,8 +51,8 @@ async def replies(desk: Desk, count: int) -> list[bytes]:
 
 
 async def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
-    slow = {Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER, Fault.SLOW_DRIP}
-    rates = {f: r * 5 for f, r in HOSTILE.items() if f not in slow}
+    unfit = {Fault.TIMEOUT_BEFORE, Fault.TIMEOUT_AFTER, Fault.SLOW_DRIP, Fault.GZIP_LIE}
+    rates = {f: r * 5 for f, r in HOSTILE.items() if f not in unfit}
     said = [await replies(Desk(world_of(SKUS), faults=FaultPlan(seed, rates)), 60) for seed in (3, 3, 4)]
     assert said[0] == said[1]
     assert said[0] != said[2]
@@ -151,9 +151,21 @@ def test_a_record_that_is_none_is_told_by_its_line(tmp_path: Path) -> None:
     assert [each.split(" ")[0] for each in raised.value.faults] == [f"{path}:{n}:" for n in (1, 2, 3)]
 
 
+@pytest.mark.parametrize(("lines", "rest"), [(5, []), (6, ["... and 1 more"]), (7, ["... and 2 more"])])
+def test_of_many_lines_that_are_none_a_few_are_told_and_the_rest_is_counted(
+    tmp_path: Path, lines: int, rest: list[str]
+) -> None:
+    path = tmp_path / "r"
+    path.write_text("x\n" * lines, "utf-8")
+    with pytest.raises(ConfigFault) as raised:
+        faults_of(f"@{path}")
+    assert len(raised.value.faults[:5]) == 5
+    assert list(raised.value.faults[5:]) == rest
+
+
 def test_hostile_is_everything_and_the_menu_prints_all_of_it() -> None:
     assert set(HOSTILE) == set(Fault) == set(MENU)
-    assert [line.split(" ")[0] for line in menu_lines()] == list(MENU)
+    assert [name for name, _, _ in menu_rows()] == list(MENU)
 
 
 def test_no_level_promises_more_than_certainty() -> None:
@@ -175,6 +187,19 @@ async def test_what_befalls_a_page(fault: Fault | None, page: int, found: list[s
         desk.faults.arm("extensiv", fault)
     rows = (await desk.extensiv("v1/inventory", params={"limit": 3, "page": page})).json()
     assert [row["product"]["masterSku"] for row in rows] == found
+
+
+async def test_a_line_of_an_order_may_be_called_wrong_by_its_listing_and_by_its_product() -> None:
+    desk = Desk(world_of({"a": 5}, import_ms=(0, 0)))
+    desk.world.place_order("uk", "1", [("a", 1)], desk.clock())
+    said = set()
+    for _ in range(20):
+        desk.faults.arm("extensiv", Fault.SKU_RENAMED)
+        (row,) = (await desk.extensiv("v1.1/orders")).json()
+        (sold,) = row["orderItems"]
+        said.add((sold["listingSku"], sold["product"]["masterSku"]))
+        desk.clock.pass_by(10_000)
+    assert said == {("a-renamed", "a"), ("a", "a-renamed")}
 
 
 async def test_a_list_without_pages_loses_none() -> None:

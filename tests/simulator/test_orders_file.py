@@ -1,8 +1,11 @@
 """Real orders are read whole or refused with every bad place; played, each invoice is what it was."""
 
 import gzip
+import os
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -110,6 +113,44 @@ def test_a_column_that_is_wrong_throughout_is_told_a_few_times(tmp_path: Path) -
     found = faults(orders(tmp_path, *[GOOD.replace(",6,", ",x,")] * 23, GOOD.replace("2.55", "cheap")))
     assert [each.split()[1] for each in found[:-1]] == ["quantity"] * ALIKE + ["unit_price_gbp"]
     assert found[-1] == "... and 18 more"
+
+
+@contextmanager
+def piped(raw: bytes) -> Iterator[Path]:
+    """A pipe that holds these bytes, under the name that a shell gives one."""
+    reads, writes = os.pipe()
+    os.write(writes, raw)
+    os.close(writes)
+    try:
+        yield Path(f"/dev/fd/{reads}")
+    finally:
+        os.close(reads)
+
+
+def test_what_comes_through_a_pipe_is_read_whole() -> None:
+    """Whoever opens one a second time finds the rest of it, or nothing."""
+    text = f"{HEAD}\n{GOOD}\n{GOOD.replace('536365', '536366')}\n"
+    with piped(text.encode("utf-8-sig")) as pipe:
+        assert [each.number for each in read_invoices(pipe)] == ["536365", "536366"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (gzip.compress(HEAD.encode()), "is compressed (gzip); unpack it"),
+        (f"{HEAD}\n{GOOD}\n".encode() + b"\xff\n", ":3: not UTF-8"),
+        (f"{HEAD}\n".encode(), "holds no order lines"),
+    ],
+    ids=[
+        "packed",
+        "no text",
+        "empty",
+    ],  # packed bytes hold the time of packing: each worker would name it otherwise
+)
+def test_what_is_wrong_with_it_is_told_though_it_cannot_be_read_again(raw: bytes, said: str) -> None:
+    with piped(raw) as pipe:
+        (fault,) = faults(pipe)
+    assert said in fault
 
 
 @pytest.mark.parametrize(

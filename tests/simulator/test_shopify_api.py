@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.names import Instant, format_instant
+from reconcilerd.simulator import shopify_api
 from reconcilerd.simulator.faults import Fault
-from reconcilerd.simulator.shopify_api import ShopifyApi, schema
+from reconcilerd.simulator.shopify_api import ShopifyApi, _again, schema
 from reconcilerd.simulator.stores import Product
 from tests.connectors.test_contracts import SPECS
-from tests.simulator.builders import GRAPHQL, MINUTE, Desk, world_of
+from tests.simulator.builders import GRAPHQL, MINUTE, START, Desk, world_of
 
 SET = """
 mutation Set($in: InventorySetQuantitiesInput!, $k: String!) {
@@ -26,10 +27,11 @@ PLACE = "gid://shopify/Location/101"
 ITEMS = """
 query Items($first: Int!, $after: String) { inventoryItems(first: $first, after: $after) {
   nodes { id sku tracked duplicateSkuCount
-    inventoryLevels(first: 5) { nodes {
+    inventoryLevels(first: 5, includeInactive: true) { nodes {
       isActive location { id } quantities(names: ["available"]) { name quantity } } } }
   pageInfo { hasNextPage endCursor } } }
 """
+FROM = "query From($query: String) { inventoryItems(first: 50, query: $query) { nodes { id } } }"
 ORDERS = """
 query Orders($query: String) { orders(first: 50, query: $query, sortKey: UPDATED_AT) {
   nodes { name cancelledAt displayFulfillmentStatus lineItems(first: 9) { nodes { sku currentQuantity } } } } }
@@ -190,6 +192,27 @@ async def test_items_come_in_pages_each_once() -> None:
     assert seen == [f"s{n}" for n in range(23)]
 
 
+async def test_items_are_listed_from_an_id_on() -> None:
+    desk = Desk(world_of({f"s{n}": n for n in range(23)}))
+    ids = [int(each.rpartition("/")[2]) for each in desk.world.stores["uk"].items]
+    for least, left in ((ids[7], ids[7:]), (ids[-1], ids[-1:]), (ids[-1] + 1, [])):
+        page = (await desk.shopify(FROM, query=f"id:>={least}"))["data"]["inventoryItems"]["nodes"]
+        assert [int(node["id"].rpartition("/")[2]) for node in page] == left
+
+
+async def test_paging_goes_no_deeper_than_the_vendor_lets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shopify_api, "MOST_DEEP", 20)
+    desk = Desk(world_of({f"s{n}": n for n in range(23)}))
+    assert "errors" not in await desk.shopify(ITEMS, first=10, after="10")
+    refused = await desk.shopify(ITEMS, first=10, after="20")
+    assert "no deeper than 20" in refused["errors"][0]["message"]
+
+
+def test_lists_from_different_ids_on_are_different_questions() -> None:
+    queries = ["id:>=7", "id:>=8", None]
+    assert len({_again("query", {"first": 9, "after": None, "query": each}) for each in queries}) == 3
+
+
 async def test_an_item_says_what_makes_it_unfit() -> None:
     desk = Desk(world_of({"a": 5}))
     twin = desk.world.add_item("uk", "a", 2)
@@ -197,6 +220,19 @@ async def test_an_item_says_what_makes_it_unfit() -> None:
     nodes = (await desk.shopify(ITEMS, first=9))["data"]["inventoryItems"]["nodes"]
     assert [(node["tracked"], node["duplicateSkuCount"]) for node in nodes] == [(True, 2), (False, 2)]
     assert [node["inventoryLevels"]["nodes"][0]["isActive"] for node in nodes] == [True, False]
+
+
+async def test_a_level_that_is_switched_off_is_listed_only_where_it_is_asked_for() -> None:
+    desk = Desk(world_of({"a": 5, "b": 5}))
+    desk.world.stores["uk"].by_sku["a"].active = False
+    for asked, listed in (
+        ("", [0, 1]),
+        (", includeInactive: false", [0, 1]),
+        (", includeInactive: true", [1, 1]),
+    ):
+        query = ITEMS.replace(", includeInactive: true", asked)
+        nodes = (await desk.shopify(query, first=9))["data"]["inventoryItems"]["nodes"]
+        assert [len(node["inventoryLevels"]["nodes"]) for node in nodes] == listed
 
 
 async def test_the_index_of_orders_lags_behind_the_sale() -> None:
@@ -223,6 +259,48 @@ async def test_orders_updated_since() -> None:
     assert old is not None
     desk.world.cancel(old, desk.clock())
     assert await names() == ["#2", "#1"]
+
+
+async def test_a_customer_with_second_thoughts_leaves_an_order_open_with_less_than_was_ordered() -> None:
+    desk = Desk(world_of({"a": 50}, index_lag_ms=(0, 0), import_ms=(10**12, 10**12)))
+    query = ORDERS.replace("nodes { sku currentQuantity }", "nodes { sku quantity currentQuantity }")
+    said = set()
+    for _ in range(9):
+        desk.faults.arm("uk", Fault.SECOND_THOUGHTS)
+        await desk.shopify(query)
+        desk.clock.pass_by(shopify_api.LATEST_EDIT_MS)
+    orders = (await desk.shopify(query))["data"]["orders"]["nodes"]
+    for node in orders:
+        (line,) = node["lineItems"]["nodes"]
+        assert (node["cancelledAt"], node["displayFulfillmentStatus"]) == (None, "UNFULFILLED")
+        assert 1 <= line["currentQuantity"] <= line["quantity"] <= 4
+        said.add(line["currentQuantity"] < line["quantity"])
+    assert len({node["name"] for node in orders}) == 9
+    assert True in said
+    sold = sum(node["lineItems"]["nodes"][0]["currentQuantity"] for node in orders)
+    assert desk.world.shippable("a") == 50 - sold
+    assert 50 - sold > shown(desk)["a"] > 50 - sum(n["lineItems"]["nodes"][0]["quantity"] for n in orders)
+
+
+async def test_an_order_that_was_split_is_shipped_in_parts() -> None:
+    desk = Desk(
+        world_of({"a": 50}, index_lag_ms=(0, 0), import_ms=(0, 0), ship_ms=(60 * MINUTE, 120 * MINUTE))
+    )
+    said = set()
+    for _ in range(9):
+        desk.faults.arm("uk", Fault.SPLIT_ORDER)
+        await desk.shopify(ORDERS)
+    while (desk.clock() - START) < 4 * shopify_api.LATEST_SPLIT_MS:
+        desk.clock.pass_by(5 * MINUTE)
+        body = await desk.shopify(ORDERS)
+        nodes = body["data"]["orders"]["nodes"]
+        said |= {node["displayFulfillmentStatus"] for node in nodes}
+        for state, found in (("partial", {"PARTIALLY_FULFILLED"}), ("unfulfilled", {"UNFULFILLED"})):
+            listed = await desk.shopify(ORDERS, query=f"status:open fulfillment_status:{state}")
+            names = [each["name"] for each in nodes if each["displayFulfillmentStatus"] in found]
+            assert sorted(each["name"] for each in listed["data"]["orders"]["nodes"]) == sorted(names)
+    assert said == {"UNFULFILLED", "PARTIALLY_FULFILLED", "FULFILLED"}
+    assert any(order.parts for order in desk.world.stores["uk"].orders)
 
 
 async def test_an_empty_bucket_is_throttled_with_status_200_and_refills() -> None:
@@ -305,7 +383,10 @@ def test_our_fields_have_the_vendors_types_and_arguments() -> None:
         for field, made in ours.fields.items():
             assert str(made.type) == str(theirs.fields[field].type), f"{name}.{field}"
             for argument, given_type in getattr(made, "args", {}).items():
-                assert str(given_type.type) == str(theirs.fields[field].args[argument].type), (
+                known = theirs.fields[field].args[argument]
+                assert str(given_type.type) == str(known.type), f"{name}.{field}({argument})"
+                defaults = given_type.default_value, known.default_value
+                assert defaults[0] == defaults[1] or defaults[0] is graphql.Undefined, (
                     f"{name}.{field}({argument})"
                 )
     ours_once, theirs_once = schema().get_directive("idempotent"), vendor.get_directive("idempotent")

@@ -29,7 +29,7 @@ def store() -> ShopifyApi:
 ids = st.integers(1, 6).map(lambda number: f"gid://shopify/InventoryItem/{101 * 100_000 + number}")
 order_ids = st.integers(1, 6).map(lambda number: f"gid://shopify/Order/{number}")
 filters = st.sampled_from(
-    ["", "status:open", "updated_at:>='2010-12-05T12:00:00Z'", "fulfillment_status:partial"]
+    ["", "status:open", "updated_at:>='2010-12-05T12:00:00Z'", "fulfillment_status:partial", "id:>=10100002"]
 )
 odd = st.none() | st.just("x") | st.just(-1) | st.just(True) | st.just([3])
 plain = st.fixed_dictionaries(

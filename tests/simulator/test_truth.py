@@ -1,6 +1,8 @@
 """The business keeps its books: no unit appears, vanishes or is counted twice, whatever happens in what order."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -169,6 +171,120 @@ def test_a_parcel_that_left_before_the_cancel_was_heard_is_gone_once() -> None:
     assert (on_hand(world, "a"), world.shippable("a")) == (7, 7)
 
 
+@pytest.mark.parametrize("restock", [True, False])
+def test_what_is_taken_off_an_order_is_for_sale_again_and_shown_where_the_store_restocks(
+    restock: bool,
+) -> None:
+    world = world_of({"a": 10}, **FIXED)
+    order = bought(world, 5)
+    world.take_off(order, "a", 2, later(0.5), restock=restock)
+    assert (order.bought, order.lines, order.cancelled) == ([("a", 5)], [("a", 3)], None)
+    assert (world.items_of("a")[0].quantity, world.shippable("a")) == (7 if restock else 5, 7)
+    world.cancel(order, later(0.7))
+    assert (world.items_of("a")[0].quantity, world.shippable("a")) == (10 if restock else 8, 10)
+
+
+def test_extensiv_hears_late_of_what_was_taken_off_after_the_import() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    order = bought(world, 5)
+    world.take_off(order, "a", 2, later(5), restock=True)
+    seen = []
+    for minute in (5.5, 6.5, 30):
+        world.advance(later(minute))
+        seen.append(
+            (order.ext_lines, world.bins["a", 1].allocated, on_hand(world, "a"), world.shippable("a"))
+        )
+    assert seen == [([("a", 5)], 5, 10, 7), ([("a", 3)], 3, 10, 7), ([("a", 3)], 0, 7, 7)]
+
+
+def test_a_parcel_that_left_before_extensiv_heard_of_it_holds_what_was_taken_off() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    order = bought(world, 5)
+    world.take_off(order, "a", 2, later(10.5), restock=True)
+    world.advance(SOON)
+    assert (order.ext_status, order.ext_lines, order.lines) == ("SHIPPED", [("a", 5)], [("a", 3)])
+    assert (on_hand(world, "a"), world.shippable("a"), world.bins["a", 1].allocated) == (5, 5, 0)
+
+
+def test_an_order_changed_before_its_import_comes_as_it_was_ordered_or_as_it_is() -> None:
+    imported = []
+    for seed in range(9):
+        world = world_of({"a": 10}, **FIXED, seed=seed)
+        order = bought(world, 5)
+        world.take_off(order, "a", 2, later(0.5))
+        world.advance(later(1))
+        imported.append(order.ext_lines[0][1])
+        world.advance(SOON)
+        assert (order.ext_lines, on_hand(world, "a"), world.shippable("a")) == ([("a", 3)], 7, 7)
+    assert set(imported) == {3, 5}
+
+
+def test_some_of_each_line_stays_ordered_and_nothing_comes_off_what_is_over() -> None:
+    world = world_of({"a": 10, "b": 10}, **FIXED)
+    order = world.place_order("uk", "1", [("a", 2), ("b", 1)], START)
+    assert order is not None
+    for code, units in (("a", 2), ("b", 1), ("c", 1)):
+        world.take_off(order, code, units, START)
+    world.advance(SOON)
+    world.take_off(order, "a", 1, SOON)
+    typed_in = world.enter_order("a", 3, SOON)
+    world.take_off(typed_in, "a", 1, SOON)
+    assert (order.lines, typed_in.lines) == ([("a", 2), ("b", 1)], [("a", 3)])
+
+
+def split(world: World, order: Order, units: int = 2, place: int = 1, at: float = 3) -> None:
+    world.split_order(order, "a", units, place, later(at))
+
+
+def test_the_pieces_of_an_order_leave_each_on_its_own_and_the_store_hears_of_the_last() -> None:
+    world = world_of({"a": 10}, **FIXED)
+    order = bought(world, 5)
+    split(world, order)
+    (part,) = order.parts
+    assert (order.lines, order.ext_lines, part.ext_lines) == ([("a", 5)], [("a", 3)], [("a", 2)])
+    assert (part.number, part.whole, part.pieces) == ("1", order, [order, part])
+    assert world.stores["uk"].orders == [order]
+    seen = []
+    for minute in (3.5, 4, 11, 13):
+        world.advance(later(minute))
+        seen.append(
+            (world.bins["a", 1].allocated, on_hand(world, "a"), world.shippable("a"), order.fulfilled)
+        )
+    assert seen == [(3, 10, 5, False), (5, 10, 5, False), (2, 7, 5, False), (0, 5, 5, True)]
+
+
+def test_an_order_is_cancelled_whole_or_once_a_piece_has_left_not_at_all() -> None:
+    world = world_of({"a": 10, "b": 10}, **FIXED)
+    one, other = bought(world, 5), bought(world, 5, number="2")
+    split(world, other, at=0.5)
+    assert other.parts == [], "it was not there yet"
+    split(world, one)
+    split(world, other)
+    world.cancel(one.parts[0], later(5))
+    world.advance(later(6))
+    assert [piece.ext_status for piece in one.pieces] == ["CANCELLED", "CANCELLED"]
+    world.cancel(other, later(12))
+    world.advance(SOON)
+    assert [piece.ext_status for piece in other.pieces] == ["SHIPPED", "SHIPPED"]
+    assert (on_hand(world, "a"), world.shippable("a"), world.bins["a", 1].allocated) == (5, 5, 0)
+
+
+@pytest.mark.parametrize("units", [5, 6])
+def test_some_of_an_order_stays_with_it_and_one_that_is_over_or_changed_is_not_split(units: int) -> None:
+    world = world_of({"a": 30}, **FIXED)
+    whole, changed, gone, twice = (bought(world, 5, number=str(number)) for number in range(4))
+    split(world, whole, units)
+    world.take_off(changed, "a", 1, later(3))
+    split(world, changed)
+    split(world, twice)
+    split(world, twice)
+    split(world, twice.parts[0], 1)
+    world.take_off(twice, "a", 1, later(3))
+    split(world, gone, at=20)
+    assert [len(order.parts) for order in (whole, changed, gone, twice)] == [0, 0, 0, 1]
+    assert twice.lines == [("a", 5)]
+
+
 def test_a_cancelled_order_typed_into_extensiv_gives_its_units_back() -> None:
     world = world_of({"a": 10}, **FIXED)
     order = world.enter_order("a", 4, START)
@@ -254,6 +370,31 @@ def test_a_pool_that_is_split_from_now_on_is_measured_by_the_sum_of_what_is_show
     assert world.tally.exposed_now == 10
     world.switch("a", split=False, now=START)
     assert world.tally.exposed_now == 0
+
+
+def test_however_much_happens_in_one_moment_each_thing_happens_once_and_one_after_another() -> None:
+    world = world_of({"a": 2_000}, **FIXED)
+    order: list[int] = []
+
+    def buys(number: int, now: Instant) -> None:
+        order.append(number)
+        bought(world, 1, now, number=str(number))
+        order.append(number)
+
+    for number in range(1_000):
+        world.at(START + MINUTE, partial(buys, number))
+    world.advance(later(1))
+    assert order == [number for number in range(1_000) for _ in range(2)]
+    assert world.shippable("a") == 1_000
+
+
+def test_what_goes_wrong_in_the_business_is_told_though_whoever_asked_kept_it_to_himself() -> None:
+    world = world_of({"a": 2}, **FIXED)
+    world.at(START + MINUTE, lambda now: world.receive("a", 99, 1, now))
+    with suppress(KeyError):
+        world.advance(later(2))
+    with pytest.raises(KeyError):
+        world.finish_score(later(3))
 
 
 def test_a_mirrored_place_is_seen_late() -> None:
@@ -395,7 +536,8 @@ class Books:
 operations = st.lists(
     st.tuples(
         st.sampled_from(
-            ["sell", "sell", "sell", "bundle", "b2b", "cancel", "receive", "damage", "write", "wait"]
+            ["sell"] * 3
+            + ["bundle", "b2b", "cancel", "edit", "split", "split", "receive", "damage", "write", "wait"]
         ),
         st.integers(1, 4),
         st.integers(0, 20 * MINUTE),
@@ -436,6 +578,12 @@ def step(world: World, books: Books, what: str, units: int, number: int, now: In
             books.placed.append(world.enter_order("a", units, now))
         case "cancel" if books.placed:
             world.cancel(books.placed[number % len(books.placed)], now)
+        case "edit" if books.placed:
+            order = books.placed[number % len(books.placed)]
+            world.take_off(order, order.lines[0][0], units, now, restock=bool(number % 2))
+        case "split" if books.placed:
+            order = books.placed[number % len(books.placed)]
+            world.split_order(order, order.lines[0][0], units, 1 + number % 2, now)
         case "receive":
             world.receive("a", 1 + number % 2, units, now)
             books.received += units
@@ -449,11 +597,13 @@ def step(world: World, books: Books, what: str, units: int, number: int, now: In
 
 
 def check(world: World, books: Books) -> None:
-    def units(order: Order) -> int:
-        return sum(count * world.uses(sku)["a"] for sku, count in order.lines)
+    def units(lines: list[tuple[str, int]]) -> int:
+        return sum(count * world.uses(sku)["a"] for sku, count in lines)
 
-    left = sum(units(order) for order in books.placed if order.shipped is not None)
-    open_units = sum(units(o) for o in books.placed if o.shipped is None and o.cancelled is None)
+    pieces = [piece for order in books.placed for piece in order.pieces]
+    left = sum(units(piece.ext_lines) for piece in pieces if piece.shipped is not None)
+    waits = [piece for piece in pieces if piece.shipped is None and piece.off is None]
+    open_units = sum(units(each.ext_lines if each.split else each.lines) for each in waits)
     assert on_hand(world, "a") == 600 + books.received - books.lost - left
     assert world.shippable("a") == on_hand(world, "a") - open_units
     assert all(each.on_hand >= 0 and each.allocated >= 0 for each in world.bins.values())

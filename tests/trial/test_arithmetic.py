@@ -4,15 +4,29 @@ from dataclasses import replace
 
 import pytest
 
+from reconcilerd.domain import plan as planning
 from reconcilerd.domain.allocation import Allocation, allocate
+from reconcilerd.domain.facts import SlotState
 from reconcilerd.domain.guards import Rails, Verdict
-from reconcilerd.domain.names import ChannelName, Sku, SlotKey
+from reconcilerd.domain.names import ChannelName, Instant, Sku, SlotKey
 from reconcilerd.domain.plan import GroupPlan, make_plan
-from reconcilerd.domain.policy import BundleMode, Limits, Mode, Percent
+from reconcilerd.domain.policy import Ages, BundleMode, Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
 from reconcilerd.trial import arithmetic
-from reconcilerd.trial.arithmetic import sends_beyond_room, silent_zeros, unfair_shares
-from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position, row
+from reconcilerd.trial.arithmetic import (
+    Found,
+    blind_raises,
+    of_inputs,
+    of_sends,
+    sends_beyond_room,
+    silent_zeros,
+    strangers,
+    undetermined,
+    unfair_shares,
+)
+from tests.domain.builders import EVERYWHERE, NOW, A, B, claim, offer, position, row
+
+AUTO = Rails(Mode.AUTO)
 
 
 def all_zero(told: Position) -> GroupPlan:
@@ -161,3 +175,140 @@ def test_a_place_may_show_nothing_where_another_shows_all_there_is(second: int, 
     assert [
         invariant for invariant, _ in silent_zeros(replace(plan, position=told, entries=(zero,)))
     ] == found
+
+
+def raising(uses: int = 1) -> GroupPlan:
+    """Ten units and one listing that shows too little of them: the plan raises it to all there is."""
+    uk = offer("uk", shown=2, uses=((Sku("x"), uses),))
+    plan = make_plan(position([uk], [row(A, 10)]), AUTO)
+    assert [(each.target, each.verdict) for each in plan.entries] == [(10 // uses, Verdict.SEND)]
+    return plan
+
+
+def seen_otherwise(plan: GroupPlan, **changed: object) -> GroupPlan:
+    """The same write, decided while its listing is another."""
+    (uk,) = plan.position.offers
+    offers = (replace(uk, **changed),)  # type: ignore[arg-type]
+    return replace(plan, position=replace(plan.position, offers=offers))
+
+
+def of_another_number(plan: GroupPlan, target: int) -> GroupPlan:
+    return replace(plan, entries=tuple(replace(each, target=target) for each in plan.entries))
+
+
+def names(found: Found) -> list[str]:
+    return [invariant for invariant, _ in found]
+
+
+@pytest.mark.parametrize(("uses", "target"), [(1, 10), (2, 5)])
+def test_one_more_than_what_is_left_could_fill_is_found(uses: int, target: int) -> None:
+    plan = raising(uses)
+    assert names(sends_beyond_room(of_another_number(plan, target))) == []
+    assert names(sends_beyond_room(of_another_number(plan, target + 1))) == ["I1"]
+
+
+def stock_of(age_ms: int) -> GroupPlan:
+    plan = raising()
+    old = (replace(row(A, 10), age_of=Instant(NOW - age_ms)),)
+    return replace(plan, position=replace(plan.position, stock=old))
+
+
+def on_a_dark_channel() -> GroupPlan:
+    plan = raising()
+    dark = tuple(replace(each, dark=True) for each in plan.position.channels)
+    return replace(plan, position=replace(plan.position, channels=dark))
+
+
+@pytest.mark.parametrize(
+    ("plan", "found"),
+    [
+        (raising(), []),
+        (stock_of(60_000), []),
+        (stock_of(60_001), ["I4"]),
+        (stock_of(Ages().max_age_ms + 1), ["I4", "I11"]),
+        (seen_otherwise(raising(), age_of=Instant(NOW - 10_000)), []),
+        (seen_otherwise(raising(), age_of=Instant(NOW - 10_001)), ["I4"]),
+        (seen_otherwise(raising(), age_of=Instant(NOW - Ages().max_age_ms - 1)), ["I4", "I11"]),
+        (replace(raising(), position=replace(raising().position, unknown=(Sku("x"),))), ["I4"]),
+        (on_a_dark_channel(), ["I11"]),
+    ],
+    ids=[
+        "fresh",
+        "stock just in time",
+        "stock old",
+        "stock too old",
+        "its own just in time",
+        "its own old",
+        "its own too old",
+        "never counted",
+        "its channel dark",
+    ],
+)
+def test_a_raise_from_what_is_old_or_not_known_is_found_and_no_lower(
+    plan: GroupPlan, found: list[str]
+) -> None:
+    assert names(blind_raises(plan)) == found
+    lowered = replace(plan, entries=tuple(replace(each, lowers=True) for each in plan.entries))
+    assert names(blind_raises(lowered)) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ambiguous": True},
+        {"rule": replace(offer("uk").rule, managed=False)},
+        *({"state": state} for state in SlotState if state is not SlotState.BUYABLE),
+    ],
+    ids=["ambiguous", "not managed", *(state for state in SlotState if state is not SlotState.BUYABLE)],
+)
+def test_a_write_of_a_listing_that_is_not_ours_is_found(changed: dict[str, object]) -> None:
+    assert names(strangers(raising())) == []
+    assert names(strangers(seen_otherwise(raising(), **changed))) == ["I17"]
+
+
+def falling() -> GroupPlan:
+    """Two listings show more than there is, the last of them by name by most."""
+    told = position([offer("eu", shown=7), offer("uk", shown=9)], [row(A, 5)])
+    plan = make_plan(told, AUTO)
+    assert [each.slot.channel for each in plan.sends] == ["uk", "eu"]
+    return plan
+
+
+def test_a_plan_that_comes_out_otherwise_again_is_found() -> None:
+    assert names(undetermined(falling(), AUTO)) == []
+    assert names(undetermined(of_another_number(falling(), 4), AUTO)) == ["I14", "I14"]
+
+
+def test_a_plan_that_hangs_on_the_order_of_its_inputs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = falling().position
+    monkeypatch.setattr(planning, "_in_order", lambda _, drifts: [(each, True) for each in drifts])
+    ((invariant, what),) = undetermined(make_plan(told, AUTO), AUTO)
+    assert (invariant, "in another order" in what) == ("I14", True)
+
+
+@pytest.mark.parametrize(("taken", "found"), [(0, []), (1, []), (2, ["I19"])])
+def test_a_share_that_falls_where_there_is_a_unit_more_is_found(
+    taken: int, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of eleven units each listing of a shared pool has eleven; ``taken``: so many less are dealt to the first."""
+
+    def dealt(where: Position) -> tuple[Allocation, ...]:
+        first, *others = allocate(where)
+        odd = where.stock[0].on_hand % 2
+        return (replace(first, ideal=first.ideal - taken * odd), *others)
+
+    monkeypatch.setattr(arithmetic, "allocate", dealt)
+    told = position([offer("uk"), offer("eu")], [row(A, 10)])
+    assert names(unfair_shares(told)) == found
+
+
+def test_whatever_may_be_found_of_a_plan_is_looked_for() -> None:
+    theirs = seen_otherwise(stock_of(60_001), ambiguous=True)
+    assert set(names(of_sends(of_another_number(theirs, 11)))) == {"I1", "I4", "I17"}
+    assert set(names(of_sends(of_another_number(raising(), 0)))) == {"I5"}
+    assert names(of_sends(replace(theirs, entries=()))) == []
+
+
+def test_whatever_takes_deciding_again_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arithmetic, "unfair_shares", lambda _: iter([("I19", "x")]))
+    assert names(of_inputs(of_another_number(falling(), 4), AUTO)) == ["I14", "I14", "I19"]

@@ -211,7 +211,7 @@ def test_what_waits_for_a_person_is_at_rest_though_it_is_read_again_now_and_then
 
 def test_which_rails_a_person_would_have_to_reset_is_told(tried: Tried) -> None:
     """Somebody else writes what a listing shows, again and again: it is left alone until a person has looked."""
-    outcome = run_trial(tried(skus=3), 4, 0.48, "foreign_writer:0.1")
+    outcome = run_trial(tried(skus=3), 9, 0.48, "foreign_writer:0.1")
     assert outcome.held.keys() == {"hold_tug_of_war"}
     assert {name.partition(":")[0] for name in outcome.tripped} == {"tug-of-war"}
     assert len(outcome.tripped) >= outcome.held["hold_tug_of_war"]

@@ -1,17 +1,22 @@
 """A trial is the real daemon in a business that replays; what it finds wrong is wrong, and what is right passes."""
 
 import json
+import os
+import re
 import shlex
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from reconcilerd.cli.faults import check_script
 from reconcilerd.cli.simulate import (
     Ask,
     Progress,
     _again,
-    _check_script,
     _result,
     _summary,
     _told,
@@ -153,6 +158,7 @@ def test_the_command_says_what_came_of_it(tmp_path: Path) -> None:
         "exit_code",
         "seeds",
         "simulated_hours",
+        "settling_hours",
         "hours_per_second",
         "orders",
         "oversold_units",
@@ -189,11 +195,42 @@ def test_how_far_a_long_run_is_is_said_every_ten_seconds(capsys: pytest.CaptureF
         (("--days", "nan"), "--days"),
         (("--record", "nowhere/struck.jsonl"), "struck.jsonl: cannot be written"),
         (("--policy", "nowhere.toml"), "nowhere.toml"),
+        (("--policy", "config.toml", "--channels", "5"), "--channels goes without --policy"),
+        (("--from", "yesterday"), "is no time with a zone"),
+        (("--from", "1900-01-01T00:00:00Z"), "is no time from 1971 to 2100"),
     ],
 )
 def test_what_cannot_be_simulated_is_refused(tmp_path: Path, args: tuple[str, ...], said: str) -> None:
+    (tmp_path / "config.toml").touch()
     done = run(tmp_path, "simulate", *args)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_an_interrupted_run_tells_what_was_played(tmp_path: Path) -> None:
+    """Of four hundred seeds those that were over, their record too; the others end at once."""
+    words = ["--days", "0.01", "--skus", "1", "--channels", "1", "--faults", "hostile", "--record", "r.jsonl"]
+    # Whoever was started in the background may have been told to ignore interrupts.
+    deaf_no_more = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "import sys; from reconcilerd.cli.main import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", deaf_no_more, "simulate", "--seeds", "1..400", *words]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as told:
+        assert told.stdout is not None
+        played = 0
+        for line in told.stdout:
+            played += line.startswith("  seed ")
+            if played == 2:
+                os.killpg(told.pid, signal.SIGINT)
+                break
+        rest = told.stdout.read()
+    assert told.returncode == 130
+    (whole,) = re.findall(r"Interrupted: (\d+) of 400 seeds were played.", rest)
+    assert 2 <= int(whole) < 400
+    assert "violations of invariants" in rest
+    assert (tmp_path / "r.jsonl").read_text().count("\n") > 0
 
 
 @pytest.mark.parametrize("tenths", [0, 1, 100])
@@ -235,6 +272,32 @@ def test_a_record_may_strike_and_be_written_anew(tmp_path: Path) -> None:
     assert json.loads(record.read_text("utf-8"))["request"] == 5
 
 
+def test_figures_are_not_lost_with_the_record_that_cannot_be_written(tmp_path: Path) -> None:
+    """It could be opened before hours were simulated, and its disk is full afterwards."""
+    small = (
+        "--days",
+        "0.01",
+        "--skus",
+        "1",
+        "--channels",
+        "1",
+        "--faults",
+        "5xx:0.2",
+        "--record",
+        "/dev/full",
+    )
+    done = run(tmp_path, "simulate", *small)
+    said = " ".join(done.stderr.split())
+    assert (done.returncode, "violations of invariants" in done.stdout) == (2, True)
+    assert "the record is lost: /dev/full cannot be written (No space left on device)" in said
+    assert "cannot begin" not in said
+    told = run(tmp_path, "simulate", *small, "--json")
+    assert (
+        json.loads(told.stdout)["exit_code"] == json.loads(told.stderr)["exit_code"] == told.returncode == 2
+    )
+    assert json.loads(told.stdout)["faults"]["5xx"] > 0
+
+
 LINE = '{"seed": 1, "system": "extensiv", "request": 5, "fault": "5xx", "at": 0, "subject": ""}\n'
 
 
@@ -257,8 +320,8 @@ def test_a_record_that_would_strike_nothing_is_refused(tmp_path: Path, text: str
 
 def test_of_a_record_of_several_seeds_one_may_be_played() -> None:
     several = Script(exactly={seed: {("extensiv", 5): frozenset({Fault("5xx")})} for seed in (1, 2)})
-    _check_script(several, [2], {"extensiv"})
-    _check_script(several, range(2, 9), {"extensiv"})
+    check_script(several, [2], {"extensiv"})
+    check_script(several, range(2, 9), {"extensiv"})
 
 
 def test_what_is_no_record_is_not_written_over(tmp_path: Path) -> None:
@@ -291,7 +354,7 @@ def test_what_is_told_fits_the_terminal_but_for_the_command_that_replays(
     broken = Violation(
         "I5", START, "shop-uk/gid://shopify/InventoryItem/10100001: zero, though its rule " * 2
     )
-    outcome = Outcome(1, 1.0, score, (broken,), rested=True)
+    outcome = Outcome(1, 1.0, 0.4, score, (broken,), rested=True)
     ask = Ask(0.02, 12, 3, Path("policies/next-quarter.toml"), "hostile", Path("data/orders-of-2010.csv"))
     lines = [*_told(ask, [1], what.policy), *_summary(ask, _result([outcome], 1.0))]
     assert [line[:20] for line in lines if len(line) > 80] == ["  replays exactly: r"]
@@ -301,8 +364,8 @@ def test_what_is_told_fits_the_terminal_but_for_the_command_that_replays(
 def test_what_holds_listings_at_the_end_and_what_is_tripped_is_told_beside_their_number() -> None:
     score = trial(1, "none").score
     tug = "tug-of-war:shop-1/gid://shopify/InventoryItem/1/gid://shopify/Location/1"
-    one = Outcome(1, 1.0, score, (), rested=True, held={"hold_tug_of_war": 1}, tripped=(tug,))
-    two = Outcome(2, 1.0, score, (), rested=True, held={"hold_approval": 2, "hold_tug_of_war": 1})
+    one = Outcome(1, 1.0, 0.4, score, (), rested=True, held={"hold_tug_of_war": 1}, tripped=(tug,))
+    two = Outcome(2, 1.0, 0.4, score, (), rested=True, held={"hold_approval": 2, "hold_tug_of_war": 1})
     ask = Ask(0.02, 12, 3, None, "hostile", None)
     result = _result([one, two], 1.0)
     assert result["held"] == {"hold_approval": 2, "hold_tug_of_war": 2}

@@ -220,7 +220,7 @@ def test_a_feed_that_is_read_in_vain_grows_old() -> None:
         )
         assert daemon.health.stale() == {}
         await anyio.lowlevel.checkpoint()
-        daemon.desk.book.sweeps[feed] = replace(daemon.desk.book.sweeps[feed], began=Instant(0))
+        daemon.desk.book.sweeps[feed] = replace(daemon.desk.book.sweeps[feed], began=Instant(1))
         assert list(daemon.health.stale()) == [feed]
 
     play(small_world(WorldConfig(), split=True), policy(split=True), scene)

@@ -58,6 +58,57 @@ def test_a_quantity_that_is_none_is_named_and_its_sku_is_left_alone(
     assert systems <= {"extensiv"}
 
 
+def test_a_row_that_stays_unreadable_holds_the_raises_of_its_sku_and_of_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        spoil_rows(
+            monkeypatch,
+            "_stock_row",
+            lambda row: row | {"quantity": -4} if row["product"]["masterSku"] == "a" else row,
+        )
+        await anyio.sleep(7_200)
+        for sku in ("a", "b"):
+            stage.world.receive(sku, 1, 50, stage.clock())
+        stage.world.place_order("shop-uk", "1", [("a", 5)], stage.clock())
+        await anyio.sleep(1_500)
+
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert sum(stage.shown("a").values()) == 95, "what was sold is known from the orders, and nothing else is"
+    assert sum(stage.shown("b").values()) == 150
+    assert findings(stage, FindingKind.REJECTED_ROW)
+    assert {(kind, subject) for kind, subject, _ in stage.alerts.raised} >= {("unreadable_rows", "extensiv")}
+    assert "stale_source" not in stage.alerts.told
+
+
+def test_an_item_that_stays_unreadable_holds_the_raises_of_its_pool_and_of_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, ills = ShopifyApi._level_node, [False]
+
+    def level(self: ShopifyApi, each: Any) -> Row:
+        node = made(self, each)
+        ill = ills[0] and (each.store, each.sku) == ("shop-uk", "a")
+        return node | {"quantities": lambda _info, names: []} if ill else node  # noqa: ARG005 - the vendor's name
+
+    monkeypatch.setattr(ShopifyApi, "_level_node", level)
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        ills[0] = True
+        await anyio.sleep(7_200)
+        for sku in ("a", "b"):
+            stage.world.receive(sku, 1, 50, stage.clock())
+        await anyio.sleep(1_500)
+
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert sum(stage.shown("a").values()) == 100
+    assert sum(stage.shown("b").values()) == 150
+    assert {(kind, subject) for kind, subject, _ in stage.alerts.raised} >= {("unreadable_rows", "shop-uk")}
+    assert "stale_source" not in stage.alerts.told
+
+
 def test_a_listing_mapped_twice_is_not_written_and_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
     listings = ExtensivApi._listings
 
@@ -166,16 +217,21 @@ def test_a_page_of_html_stops_nothing_but_its_own_feed_and_the_alert_ends_with_i
     assert stage.alerts.raised == []
 
 
+def set_back(stage: Stage, ms: int) -> None:
+    """The clock of everybody is set back."""
+    stage.clock.start = Instant(stage.clock.start - ms)
+    stage.world.now = stage.clock()
+    for item in (each for store in stage.world.stores.values() for each in store.items.values()):
+        item.past.clear()
+
+
 @pytest.mark.parametrize("hours", [1, 48])
 def test_a_clock_that_goes_back_hides_no_news_and_makes_nothing_fresh(hours: int) -> None:
     async def scene(stage: Stage) -> None:
         await anyio.sleep(600)
         before = len(stage.journal.facts)
-        stage.clock.start = Instant(stage.clock.start - hours * 3_600_000)
-        stage.world.now = at = stage.clock()
-        for item in (each for store in stage.world.stores.values() for each in store.items.values()):
-            item.past.clear()
-        stage.world.damage("a", 60, at)
+        set_back(stage, hours * 3_600_000)
+        stage.world.damage("a", 60, stage.clock())
         await anyio.sleep(1_500)
         since = stage.journal.facts[before:]
         grown.extend(f for f in since if isinstance(f, CorrectionPlanned) and f.target > f.read)
@@ -186,6 +242,41 @@ def test_a_clock_that_goes_back_hides_no_news_and_makes_nothing_fresh(hours: int
     assert grown == []
     assert "clock_went_back" in stage.alerts.told
     assert stopped(stage.built.daemon.desk.book) == []
+
+
+def test_stock_that_nobody_could_read_for_an_hour_is_not_fresh_because_the_clock_is_set_back_an_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All was right a second ago, by the clock that goes now; and somebody took a listing down in between."""
+    dead = [False]
+
+    def middleware(app: Any) -> Any:
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+            if not (dead[0] and scope.get("path", "").endswith("v1/inventory")):
+                await app(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        return wrapped
+
+    build = ExtensivApi.app
+    monkeypatch.setattr(ExtensivApi, "app", lambda self: middleware(build(self)))
+
+    async def scene(stage: Stage) -> None:
+        await anyio.sleep(400)
+        dead[0] = True
+        await anyio.sleep(120)
+        stage.item("shop-uk", "a").quantity = 1
+        await anyio.sleep(3_490)
+        stage.world.damage("a", 60, stage.clock())
+        rows = stage.built.daemon.desk.book.stock.values()
+        set_back(stage, stage.clock() - max(each.row.age_of for each in rows) - 1_000)
+        await anyio.sleep(600)
+
+    stage = play(small_world(WorldConfig(), split=True), policy(split=True), scene)
+    assert stage.shown("a") == {"shop-uk": 1, "shop-eu": 30, "shop-us": 20}
+    assert {"clock_went_back", "stale_source"} <= set(stage.alerts.told)
 
 
 def test_a_listing_below_zero_is_raised_from_where_it_is() -> None:

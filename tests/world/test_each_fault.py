@@ -8,7 +8,7 @@ import pytest
 
 from reconcilerd.daemon.audit import audit_rest, stopped
 from reconcilerd.domain.invariants import check_history
-from reconcilerd.domain.latches import QUARANTINE, TUG
+from reconcilerd.domain.latches import TUG
 from reconcilerd.simulator.faults import MENU, POSSIBLE, Ask, Fault, FaultPlan
 from reconcilerd.simulator.truth import WorldConfig
 from tests.world.stage import Stage, play, policy, shop, small_world
@@ -30,9 +30,9 @@ UNREACHED = frozenset({Ask.POST})
 """Requests that the daemon does not make."""
 
 
-MADE_FOR = {Fault.FOREIGN_WRITER: TUG, Fault.ZERO_NOT_PUSHED: TUG, Fault.REDIRECT: QUARANTINE}
+MADE_FOR = {Fault.FOREIGN_WRITER: TUG, Fault.ZERO_NOT_PUSHED: TUG}
 """Faults that a rail is made for: struck three times at one listing they trip it, and it holds for hours, or until a
-person has found the other writer, or the address, and resets it.
+person has found the other writer and resets it.
 """
 STRIKES = 4
 """A seed in which each fault strikes: writes are few, and what strikes only these has few chances."""

@@ -1,7 +1,7 @@
 """A daemon that starts again knows what the old one knew, and does not wait for those it can do without."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,18 @@ import pytest
 from starlette.responses import Response
 from typing_extensions import override
 
+from reconcilerd.assemble import assemble
 from reconcilerd.daemon.audit import rebuilt
 from reconcilerd.daemon.windows import Windows
-from reconcilerd.domain.facts import CorrectionPlanned, Fact
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.facts import CorrectionPlanned, Fact, SlotObserved, SlotState
+from reconcilerd.domain.names import ChannelName, Instant, SlotKey
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.simulator.extensiv_api import ExtensivApi
 from reconcilerd.simulator.faults import MILD, FaultPlan
 from reconcilerd.simulator.truth import WorldConfig
-from reconcilerd.trial.stage import START
+from reconcilerd.simulator.virtual_time import VirtualClock
+from reconcilerd.transport.pool import in_process_transport
+from reconcilerd.trial.stage import START, Heard, wire
 from tests.world.stage import Journal, Stage, play, policy, shop, small_world
 
 
@@ -107,3 +110,18 @@ def away(monkeypatch: pytest.MonkeyPatch) -> None:
         await Response("away", 503)(scope, receive, send)
 
     monkeypatch.setattr(ExtensivApi, "app", lambda _: gone)
+
+
+async def test_a_start_recalls_how_often_and_how_high_a_listing_was_written_lately() -> None:
+    """Sold out when it stops, it may be raised to what it showed before; and no restart renews its attempts."""
+    slot, at = SlotKey(ChannelName("shop-uk"), "item", "place"), Instant(START - 60_000)
+    seen = SlotObserved(slot, "a", "A", 0, SlotState.BUYABLE, False, at, at)
+    written = [
+        CorrectionPlanned(f"c{each}", slot, "a", 0, at, 900 - each, "", "", Instant(at + each))
+        for each in range(3)
+    ]
+    gone = replace(written[0], slot=replace(slot, listing="gone"))
+    wiring = wire(policy(split=True), VirtualClock(START), lambda: in_process_transport(None))  # type: ignore[arg-type]
+    built = assemble(wiring, Journal(), Heard(), [seen, written[-1]], [*written, gone])
+    habits = built.daemon.desk.book.slots[slot].habits
+    assert (habits.attempts(START), habits.last_good) == (3, 900)

@@ -34,8 +34,8 @@ class Look:
         return 100 * self.failed / self.calls if self.calls >= LEAST_CALLS else 0.0
 
 
-def fault(looks: Sequence[Look], before: Look | None, *, over: bool = False) -> str:
-    """Why it must go back, if it must. ``over``: the time of watching is; ``before``: its forerunner."""
+def fault(looks: Sequence[Look], before: Look | None) -> str:
+    """Why it must go back, if it must. ``before``: its forerunner."""
     first, last = looks[0], looks[-1]
     if not last.running:
         return "it does not run any more"
@@ -46,16 +46,16 @@ def fault(looks: Sequence[Look], before: Look | None, *, over: bool = False) -> 
     most = max(FAILED_PERCENT, 2 * before.failed_percent if before else 0)
     if last.failed_percent > most:
         return f"{last.failed} of its {last.calls} calls failed; at most {most:.0f} % may"
-    return _unready(looks, over=over)
+    return _unready(looks)
 
 
-def _unready(looks: Sequence[Look], *, over: bool) -> str:
+def _unready(looks: Sequence[Look]) -> str:
     last = looks[-1]
     if not last.why:
         return ""
     ready = [each.at_s for each in looks if not each.why]
     since, most = (ready[-1], UNREADY_S) if ready else (looks[0].at_s, GRACE_S)
-    if over or last.at_s - since > most:
+    if last.at_s - since > most:
         return f"not ready for {last.at_s - since:.0f} s: {last.why}"
     return ""
 

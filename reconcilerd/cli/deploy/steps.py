@@ -105,13 +105,16 @@ class Deployment:
         return ""
 
     def _watched(self, new: Path, before: Look) -> str:
-        """Look for as long as is wanted; why it must go back."""
+        """Look for as long as is wanted, and on until it is ready or may not be waited for; why it must go back.
+
+        A hiccup in the last look is one like any other.
+        """
         looks: list[Look] = [self.machine.look(new)]
         end_s = looks[0].at_s + self.wanted.watch_s
-        while not (why := fault(looks, before)) and looks[-1].at_s < end_s:
+        while not (why := fault(looks, before)) and (looks[-1].at_s < end_s or looks[-1].why):
             self.rest(LOOK_S)
             looks.append(self.machine.look(new))
-        return why or fault(looks, before, over=True)
+        return why
 
     def _copies(self) -> list[Path]:
         """Copies that a start makes of a ledger before it upgrades it."""

@@ -17,7 +17,7 @@ from anyio.streams.tls import TLSAttribute
 from reconcilerd.assemble import SHOPIFY_TOKEN, Endpoint, client_of
 from reconcilerd.cli.doctor.line import Line, Lines, Scene, fail, ok, warn
 from reconcilerd.cli.wiring import Plan
-from reconcilerd.connectors.extensiv.client import WHOLE
+from reconcilerd.connectors.extensiv.account import WHOLE
 from reconcilerd.connectors.extensiv.walk import LANES, ORDERS, PAGINGS, Walker
 from reconcilerd.connectors.shopify.client import NEEDED
 from reconcilerd.connectors.shopify.graphql import LANE, GraphQL

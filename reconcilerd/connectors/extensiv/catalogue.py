@@ -79,7 +79,7 @@ class Catalogue:
             walk = await self._walker.walk_till_still(PAGINGS[feed], doubt=True)
         facts, entries, keys = self._entries(feed, walk.rows)
         known = self._last[feed]
-        why, gone, back = walk.why, list[Entry](), list[Row]()
+        why, gone, back = walk.why, dict[object, Entry | None](), list[Row]()
         if not why:
             lost = {key: entry for key, entry in known.items() if key not in keys}
             why = strangers(known, keys, len(keys), feed.partition(".")[2])
@@ -90,14 +90,17 @@ class Catalogue:
             more, again, _ = self._entries(feed, back)
             facts += more
             entries |= again
-        known.update(entries)
-        self._skus = {each.sku for each in self._last[PRODUCTS].values()}
         if feed == PRODUCTS:
             products = [entry for entry in entries.values() if isinstance(entry, ProductObserved)]
             facts += _collisions(products, began)
         else:
             facts += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
-        await emit(Page(feed, (*facts, *gone)))
+        await emit(Page(feed, (*facts, *(each for each in gone.values() if each is not None))))
+        # What is known is what was told: a reading that breaks off before that has told nothing.
+        known.update(entries)
+        for key in gone:
+            del known[key]
+        self._skus = {each.sku for each in self._last[PRODUCTS].values()}
         return walk.count + len(back), why
 
     def _entries(
@@ -123,12 +126,15 @@ class Catalogue:
             facts += (entry, *findings)
         return facts, entries, keys
 
-    async def _confirm(self, feed: FeedName, lost: dict[object, Entry]) -> tuple[list[Entry], list[Row], str]:
+    async def _confirm(
+        self, feed: FeedName, lost: dict[object, Entry]
+    ) -> tuple[dict[object, Entry | None], list[Row], str]:
         """Ask for each lost row by exact SKU, twice: the gone (told as inactive), rows found, why some stay open.
 
-        Where many are lost, a page was cut most likely: several are asked for in one call first, to find those.
+        Nothing is told of what is gone under its old id and there under another one. Where many are lost, a page was
+        cut most likely: several are asked for in one call first, to find those.
         """
-        gone: list[Entry] = []
+        gone: dict[object, Entry | None] = {}
         # A bounded number each time: the next reading asks for those that are left over.
         open_ = max(0, len(lost) - MAX_CONFIRM)
         asked = dict(islice(lost.items(), MAX_CONFIRM))
@@ -143,11 +149,10 @@ class Catalogue:
             elif key in read:
                 there[key] = read[key]
             else:
-                del self._last[feed][key]
                 _, others, _ = self._entries(feed, read.values())
                 # A product that was made anew under the same SKU has another id, and is there.
-                if all(each.about != entry.about for each in others.values()):
-                    gone.append(replace(entry, active=False, as_of=self._clock()))
+                made_anew = any(each.about == entry.about for each in others.values())
+                gone[key] = None if made_anew else replace(entry, active=False, as_of=self._clock())
         name = PAGINGS[feed].path.rpartition("/")[2]
         why = f"{open_} {name} of the last reading could not be found again" if open_ else ""
         return gone, list(there.values()), why

@@ -1,7 +1,7 @@
 """Stock rows and their cross-check. A SKU is told whole or not at all: one unreadable bin would halve it.
 
 What is missing is asked for by exact SKU, twice, before it is gone. A row that cannot be read is not missing: its
-SKU stays as it was known, and the sweep that met it is not complete.
+SKU stays as it was known and as old as it was. Where such SKUs are few, the sweep is complete for all the others.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,23 +9,24 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconcilerd.connectors.extensiv import rows
+from reconcilerd.connectors.extensiv.account import Account
+from reconcilerd.connectors.extensiv.bins import Bins, by_place, stock_id, sums_of, whose_row
 from reconcilerd.connectors.extensiv.walk import (
     MAX_CONFIRM,
     PAGINGS,
     SKUS_A_CALL,
     STOCK,
     TOTALS,
+    WAREHOUSES,
     Walk,
     Walker,
     Wire,
 )
-from reconcilerd.connectors.port import Emit, Page, strangers
+from reconcilerd.connectors.port import Emit, Page, strangers, too_many_aside
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.domain.facts import Fact, FindingKind, FindingRaised, StockObserved, StockTotalObserved
-from reconcilerd.domain.names import Instant, LocationName, Sku, after, sku_of
+from reconcilerd.domain.names import Instant, LocationName, Sku, after
 
-Sums = tuple[int, int, int]
-"""On hand, unavailable and allocated of the bins of one SKU at one place."""
 _NEVER: Final = Instant(0)
 ROWS_A_CALL: Final = 50
 """Half a page: the filter finds longer SKUs as well, and one that they crowd off the page is asked for again."""
@@ -43,20 +44,29 @@ MAX_CHECKS: Final = 50
 """SKUs a sweep of totals reads again because the two readings it has were not taken together."""
 
 
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A reading of all rows: how many, why it is not complete, if so, and the oldest moment it tells of.
+
+    ``unread``: SKUs that it met and could not read, where it is complete for the rest.
+    """
+
+    rows: int
+    why: str
+    began: Instant
+    unread: tuple[Sku, ...] = ()
+
+
 @dataclass(slots=True)
-class Bins:
-    """The readable bins of a walk, the newest reading of each; findings for the rest."""
+class Asked:
+    """What became of SKUs that were asked for one by one. Of those that are in none of these, rows were told."""
 
-    bins: list[rows.Bin] = field(default_factory=list)
-    findings: list[Fact] = field(default_factory=list)
+    unsettled: set[Sku]
+    """Still to be asked for, by the next reading."""
+    gone: dict[Sku, Instant] = field(default_factory=dict)
+    """Since when nothing says that they are there."""
     unread: set[Sku] = field(default_factory=set)
-    """SKUs with a bin that cannot be read; none of their bins is in ``bins``."""
-
-    def by_sku(self) -> dict[Sku, list[rows.Bin]]:
-        groups: dict[Sku, list[rows.Bin]] = {}
-        for each in self.bins:
-            groups.setdefault(each.sku, []).append(each)
-        return groups
+    denied: dict[Sku, str] = field(default_factory=dict)
 
 
 class Stock:
@@ -67,6 +77,7 @@ class Stock:
         walker: Walker,
         clock: Callable[[], Instant],
         virtual: Callable[[], set[Sku]],
+        account: Account,
         stranger: Callable[[rows.Bin], str],
         read_lag_ms: int,
         known: Iterable[StockObserved],
@@ -75,9 +86,10 @@ class Stock:
 
         ``stranger``: why a row cannot be one of this tenant's, if so.
         """
+        self._account = account
         self._stranger = stranger
-        self._agreed: set[int] = set()
-        """Bins whose numbers fitted together when they were last read."""
+        self._proven: dict[int, int] = {}
+        """What could be sold out of each bin whose numbers once fitted together, as last believed."""
         self._walker = walker
         self._clock = clock
         self._virtual = virtual
@@ -104,23 +116,29 @@ class Stock:
         self._to_check: set[Sku] = set()
         """Those of them whose rows were read since."""
 
-    async def sweep(self, began: Instant, emit: Emit) -> tuple[int, str, Instant]:
-        """Read all rows; how many, why the reading is not complete, if it is not, and the oldest moment it tells of."""
+    async def sweep(self, began: Instant, emit: Emit) -> Swept:
+        """Read all rows."""
         walk = await self._walk()
-        count, read = walk.count, self._read(walk)
+        count, read = walk.count, await self._read(walk)
+        mended = set[Sku]() if walk.why else await self._read_late(read, emit)
         seen = read.by_sku()
-        unread = {sku for sku in read.unread if sku in self._places}
         lost = {sku for sku in self._places if sku not in read.unread and self._lacks(sku, seen.get(sku, []))}
-        facts = [*read.findings]
-        gone, unsettled = dict[Sku, Instant](), lost
+        facts: list[Fact] = [*read.findings]
+        asked = Asked(lost)
         walk.why = walk.why or strangers(self._places, seen.keys() | read.unread, count, "rows")
         if not walk.why:
-            gone, unsettled = await self._confirm(lost, emit)
+            asked = await self._confirm(lost, emit)
+        # What names no SKU may be any of those whose bins nobody knows.
+        unnamed = {sku for sku in asked.gone if self._may_be(sku, read.nameless)}
+        unread = {sku for sku in read.unread - mended if sku in self._places} | asked.unread | unnamed
         torn: set[Sku] = set()
         unlikely = (
             [] if walk.why else [sku for sku in seen if sku not in lost and self._unlikely(sku, seen[sku])]
         )
-        denied = await self._denied(unlikely, seen)
+        denied = asked.denied | await self._denied(unlikely, seen)
+        aside = unread | denied.keys()
+        many = "" in denied.values() or too_many_aside(aside, self._places.keys(), count)
+        facts += [] if many else self._not_believed(denied)
         for sku, some in sorted(seen.items()):
             if sku in denied:
                 continue
@@ -131,24 +149,25 @@ class Stock:
                 torn.add(sku)
             else:
                 facts += self._facts(some, began, settled=not walk.why)
-        for sku, at in sorted(gone.items()):
+        for sku, at in sorted(asked.gone.items()):
+            if sku in unnamed:
+                continue
             if self._read_since(sku, at):
-                unsettled.add(sku)
+                asked.unsettled.add(sku)
             else:
                 facts += [self._gone(sku, place, at) for place in self._forget(sku)]
         await emit(Page(STOCK, tuple(facts)))
         if walk.why:
-            return count, walk.why, walk.began(began)
+            return Swept(count, walk.why, walk.began(began))
         self._bins.update({sku: frozenset(each.stock_id for each in seen[sku]) for sku in torn})
         self._bins_known = True
         self._to_check |= self._after_rows
         self._after_rows.clear()
         moving = await self._read_again(torn, emit)
-        why = _open(unsettled, unread, moving)
-        if denied:
-            told = f"{len(denied)} SKUs have rows that their total denies, the first is {min(denied)}"
-            why = f"{why}; {told}" if why else told
-        return count + self._missed(lost - gone.keys() - unsettled, seen), why, walk.began(began)
+        why = _open(asked.unsettled, unread if many else (), denied if many else (), moving)
+        back = lost - asked.gone.keys() - asked.unsettled - aside
+        left_out = () if why else tuple(sorted(aside))
+        return Swept(count + self._missed(back, seen), why, walk.began(began), left_out)
 
     def _missed(self, back: Iterable[Sku], seen: Mapping[Sku, Sequence[rows.Bin]]) -> int:
         """How many rows of these SKUs, which were found again, were not among those seen: they are in the list too."""
@@ -189,15 +208,17 @@ class Stock:
     async def _read_few(self, wanted: set[Sku]) -> tuple[list[Fact], set[Sku]]:
         """What one call tells of some SKUs, and which of them it told."""
         began = self._clock()
-        first = self._read(await self._walker.glance(STOCK, wanted))
-        facts, seen = [*first.findings], first.by_sku()
+        first = await self._read(await self._walker.glance(STOCK, wanted))
+        facts: list[Fact] = [*first.findings]
+        seen = first.by_sku()
         sure = {sku for sku in wanted if sku in self._bins and not self._lacks(sku, seen.get(sku, []))}
         denied = await self._denied([sku for sku in sure if self._unlikely(sku, seen[sku])], seen)
-        sure -= denied
-        wanted = wanted - denied
+        sure -= denied.keys()
+        wanted = wanted - denied.keys()
         for sku in sorted(sure):
             facts += self._facts(seen[sku], began, settled=False)
-        more, found = await self._read_whole(wanted - sure)
+        # Whoever wants a row that cannot be read asks again and again: all its other rows say nothing without it.
+        more, found = await self._read_whole(wanted - sure - first.unread)
         return facts + more, sure | found
 
     async def _read_whole(self, skus: set[Sku]) -> tuple[list[Fact], set[Sku]]:
@@ -208,12 +229,12 @@ class Stock:
         walk = await self._walker.walk_skus(STOCK, skus)
         if walk.why:
             return [], set()
-        read = self._read(walk)
+        read = await self._read(walk)
         seen = {
             sku: some for sku, some in read.by_sku().items() if sku in skus and not self._lacks(sku, some)
         }
         moved = await self._moved({sku: some for sku, some in seen.items() if self._torn(some)})
-        moved |= await self._denied([sku for sku in seen if self._unlikely(sku, seen[sku])], seen)
+        moved |= (await self._denied([sku for sku in seen if self._unlikely(sku, seen[sku])], seen)).keys()
         told: list[Fact] = [*read.findings]
         for sku in sorted(seen.keys() - moved):
             told += self._facts(seen[sku], began, settled=False)
@@ -229,13 +250,13 @@ class Stock:
         """Units on hand over all places, as last told."""
         return sum(self._told.get((sku, place), (0, 0, 0))[0] for place in self._places.get(sku, ()))
 
-    async def _denied(self, skus: Sequence[Sku], seen: Mapping[Sku, Sequence[rows.Bin]]) -> set[Sku]:
-        """Which of these are nearer to what they were than to what their rows say, by their totals.
+    async def _denied(self, skus: Sequence[Sku], seen: Mapping[Sku, Sequence[rows.Bin]]) -> dict[Sku, str]:
+        """Which of these are nearer to what they were than to what their rows say, by their totals; with the numbers.
 
-        A bounded number each time; what is left over is denied, and asked for by the next reading. A total that
-        nobody can read, or that is not there, denies nothing unless all the rows are gone.
+        A bounded number each time; what is left over is denied unheard, without a word, and asked for by the next
+        reading. A total that nobody can read, or that is not there, denies nothing unless all the rows are gone.
         """
-        some, denied = sorted(skus)[:MAX_CHECKS], set(sorted(skus)[MAX_CHECKS:])
+        some, denied = sorted(skus)[:MAX_CHECKS], dict.fromkeys(sorted(skus)[MAX_CHECKS:], "")
         for start in range(0, len(some), SKUS_A_CALL):
             part = some[start : start + SKUS_A_CALL]
             _, totals = _totals(await self._walker.walk_skus(TOTALS, part))
@@ -243,16 +264,31 @@ class Stock:
                 now, before = sum(each.quantity for each in seen.get(sku, ())), self._count_told(sku)
                 total = totals[sku].on_hand if sku in totals else now
                 if abs(total - before) < abs(total - now):
-                    denied.add(sku)
+                    denied[sku] = f"{now} on hand by its rows, {before} before, {total} by its total"
         return denied
+
+    def _not_believed(self, denied: Mapping[Sku, str]) -> list[Fact]:
+        """What a person is told of SKUs whose rows can be read and are not believed."""
+        at = self._clock()
+        return [rows.rejected("stock", {"masterSku": sku}, why, at) for sku, why in sorted(denied.items())]
 
     async def _moved(self, torn: Mapping[Sku, list[rows.Bin]]) -> set[Sku]:
         """Which of these, too many bins for one page, do not add up to the same when they are read once more."""
         if not torn:
             return set()
         walk = await self._walker.walk_skus(STOCK, torn.keys())
-        again = {} if walk.why else self._read(walk).by_sku()
-        return {sku for sku, some in torn.items() if _sums(again.get(sku, [])) != _sums(some)}
+        again = {} if walk.why else (await self._read(walk)).by_sku()
+        return {sku for sku, some in torn.items() if sums_of(again.get(sku, [])) != sums_of(some)}
+
+    async def _read_late(self, read: Bins, emit: Emit) -> set[Sku]:
+        """Read SKUs once more whose rows say more than before in numbers that do not fit. Those that were told then.
+
+        Numbers that are reckoned one after the other fit a moment later. A bounded number each time.
+        """
+        some = sorted(set(read.late.values()))[:MAX_CHECKS]
+        told = await self._read_each(self._calls(some), emit)
+        read.findings = [each for each in read.findings if read.late.get(each.subject) not in told]
+        return told
 
     async def _read_again(self, torn: set[Sku], emit: Emit) -> set[Sku]:
         """Read SKUs whose bins a sweep met at different moments. Those that are still not told.
@@ -268,8 +304,8 @@ class Stock:
         """Whether some place's bins were asked for at different moments and add up to something new."""
         return any(
             len({each.asked for each in some}) > 1
-            and self._told.get((some[0].sku, place)) != _sums(some)[place]
-            for place, some in _by_place(bins).items()
+            and self._told.get((some[0].sku, place)) != sums_of(some)[place]
+            for place, some in by_place(bins).items()
         )
 
     async def sweep_totals(self, emit: Emit) -> tuple[int, str]:
@@ -308,15 +344,15 @@ class Stock:
         facts: list[Fact] = []
         for start in range(0, len(skus), SKUS_A_CALL):
             some = skus[start : start + SKUS_A_CALL]
-            await self.read(some, emit)
+            told = await self._read_each(self._calls(some), emit)
             before = {sku: self._counts.get(sku) for sku in some}
             walk = await self._walker.walk_skus(TOTALS, some)
-            await self.read(some, emit)
+            told &= await self._read_each(self._calls(some), emit)
             if walk.why:
                 continue
             for sku, total in sorted(_totals(walk)[1].items()):
                 count = self._counts.get(sku)
-                if sku not in before or count is None or count != before[sku]:
+                if sku not in told or count is None or count != before[sku]:
                     continue
                 if _pair(total) == count:
                     facts += [self._agrees(sku)] if sku in self._disagree else []
@@ -337,45 +373,53 @@ class Stock:
         text = "the rows and their total agree"
         return FindingRaised(FindingKind.TOTALS_DISAGREE, sku, text, self._clock(), cleared=True)
 
-    async def _confirm(self, skus: set[Sku], emit: Emit) -> tuple[dict[Sku, Instant], set[Sku]]:
-        """Ask for each by exact SKU, twice. Returns (gone since when, unsettled); those found again are told.
+    async def _confirm(self, skus: set[Sku], emit: Emit) -> Asked:
+        """Ask for each by exact SKU, twice. Those found again are told.
 
         Nothing older than the moment before the first asking says that it is gone: a row that was read after the
         sweep began may have left since. A bounded number each time: what is left over is unsettled, and asked for
         by the next sweep. Where many are missing, a page was cut most likely: several a call, to find those.
         """
         now = sorted(skus)[:MAX_CONFIRM]
-        gone: dict[Sku, Instant] = {}
-        unsettled = skus - set(now)
+        asked = Asked(skus - set(now))
         if len(now) > SKUS_A_CALL:
             there = await self._read_each(self._calls(now), emit)
             now = [sku for sku in now if sku not in there]
         for sku in now:
             began = self._clock()
             walks = [await self._walker.walk_skus(STOCK, {sku}) for _ in range(2)]
-            reads = [self._read(walk) for walk in walks]
+            reads = [await self._read(walk) for walk in walks]
             found = {each.stock_id: each for read in reads for each in read.bins if each.sku == sku}
             bins = list(found.values())
-            told_elsewhere = self._count_told(sku) and await self._denied([sku], {sku: bins})
-            if any(walk.why for walk in walks) or any(sku in read.unread for read in reads):
-                unsettled.add(sku)
+            denied = await self._denied([sku], {sku: bins}) if self._count_told(sku) else {}
+            if any(walk.why for walk in walks):
+                asked.unsettled.add(sku)
+            elif any(sku in read.unread or read.nameless for read in reads):
+                asked.unread.add(sku)
+                await emit(Page(STOCK, tuple(each for read in reads for each in read.findings)))
             elif self._read_since(sku, began):
-                unsettled.add(sku)  # somebody else saw it meanwhile: it comes and goes
-            elif told_elsewhere or (self._torn(bins) and await self._moved({sku: bins})):
-                unsettled.add(sku)
+                asked.unsettled.add(sku)  # somebody else saw it meanwhile: it comes and goes
+            elif denied:
+                asked.denied |= denied
+            elif self._torn(bins) and await self._moved({sku: bins}):
+                asked.unsettled.add(sku)
             elif found:
                 left = self._places.get(sku, frozenset()) - {each.location for each in bins}
-                facts = [*reads[-1].findings, *self._facts(bins, began, settled=True)]
+                facts: list[Fact] = [*reads[-1].findings, *self._facts(bins, began, settled=True)]
                 self._places[sku] = self._places[sku] - left
                 for place in sorted(left):
                     self._told.pop((sku, place), None)
                     facts.append(self._gone(sku, place, began))
                 await emit(Page(STOCK, tuple(facts)))
             elif self._walker.spells(sku):
-                gone[sku] = began
+                asked.gone[sku] = began
             else:
-                unsettled.add(sku)
-        return gone, unsettled
+                asked.unsettled.add(sku)
+        return asked
+
+    def _may_be(self, sku: Sku, nameless: Iterable[int | None]) -> bool:
+        """Whether one of these rows that name no SKU may be of this one: it is none of the bins that are known."""
+        return any(sku not in self._bins or each is None for each in nameless)
 
     def _read_since(self, sku: Sku, at: Instant) -> bool:
         """Whether a row of this SKU was read at that moment or later."""
@@ -387,13 +431,29 @@ class Stock:
         known = self._places.get(sku, frozenset())
         return not self._bins.get(sku, frozenset()) <= ids or not known <= places
 
-    def _read(self, walk: Walk) -> Bins:
+    async def _read(self, walk: Walk) -> Bins:
+        named = (parsed(lambda row=row: row["stockLocation"]["warehouseId"]) for row, _ in walk.rows)  # type: ignore[misc]
+        await self._account.meet(WAREHOUSES, {each for each in named if type(each) is int})
         read, bins, virtual = Bins(), dict[int, rows.Bin](), self._virtual()
+        owners: dict[int, Sku] | None = None
         for row, asked in walk.rows:
             made = parsed(lambda row=row, asked=asked: self._bin(row, asked))  # type: ignore[misc]
+            if isinstance(made, rows.Bin) and not self._proves(made):
+                finding = rows.rejected(
+                    "stock", row, f"{made.algebra}; they fitted when they were last read", asked
+                )
+                read.findings.append(finding)
+                read.late[finding.subject] = made.sku
+                read.unread.add(made.sku)
+                continue
             if isinstance(made, Rejected):
                 read.findings.append(rows.rejected("stock", row, made.why, asked))
-                read.unread |= self._whose(row)
+                if owners is None:
+                    owners = {id_: sku for sku, ids in self._bins.items() for id_ in ids}
+                whose = whose_row(row, owners)
+                read.unread |= whose
+                if not whose:
+                    read.nameless.add(stock_id(row))
                 continue
             if made.sku in virtual:
                 detail = f"virtual product {made.sku} has a stock row of {made.quantity}; it is not counted"
@@ -412,27 +472,30 @@ class Stock:
         return read
 
     def _bin(self, row: Wire, asked: Instant) -> rows.Bin:
-        """A bin that may be believed. Raises Unreadable for one of somebody else, or whose numbers fit no longer."""
+        """A bin of this account. Raises Unreadable for one of somebody else."""
         made = rows.stock_bin(row, asked)
         if why := self._stranger(made):
             raise rows.Unreadable(why)
-        if not made.algebra:
-            self._agreed.add(made.stock_id)
-        elif made.stock_id in self._agreed:
-            raise rows.Unreadable(f"{made.algebra}; they fitted when they were last read")
         return made
 
-    def _whose(self, row: Wire) -> set[Sku]:
-        """Whose row this is that cannot be read: by its SKU, else by its id."""
-        sku = parsed(lambda: sku_of(row["product"]["masterSku"]))
-        if not isinstance(sku, Rejected):
-            return {sku}
-        return {sku for sku, ids in self._bins.items() if row.get("productStockId") in ids}
+    def _proves(self, made: rows.Bin) -> bool:
+        """Whether what a bin says may be believed: all but more than before, in numbers that no longer fit together.
+
+        The available number may merely lag behind the others. Those are the ones that count: what they say of less is
+        told at once, or a shelf would show what has left it; more may be the one that is spoilt, and would be sold.
+        """
+        sellable, before = made.quantity - made.unavailable, self._proven.get(made.stock_id)
+        if made.algebra and before is None:
+            return True  # it never fitted: that is how this tenant's rows are
+        if made.algebra and before is not None and sellable > before:
+            return False
+        self._proven[made.stock_id] = sellable
+        return True
 
     def _facts(self, bins: Sequence[rows.Bin], began: Instant, *, settled: bool) -> list[Fact]:
         """All bins of one SKU, added up by warehouse. ``settled``: these are all there are."""
         sku = bins[0].sku
-        groups, sums = _by_place(bins), _sums(bins)
+        groups, sums = by_place(bins), sums_of(bins)
         self._places[sku] = self._places.get(sku, frozenset()) | frozenset(groups)
         self._counts[sku] = (sum(each.quantity for each in bins), sum(each.locked for each in bins))
         if not self._read_since(sku, after(min(each.asked for each in bins), 1)):
@@ -466,24 +529,6 @@ class Stock:
         return places
 
 
-def _by_place(bins: Iterable[rows.Bin]) -> dict[LocationName, list[rows.Bin]]:
-    groups: dict[LocationName, list[rows.Bin]] = {}
-    for each in bins:
-        groups.setdefault(each.location, []).append(each)
-    return groups
-
-
-def _sums(bins: Iterable[rows.Bin]) -> dict[LocationName, Sums]:
-    return {
-        place: (
-            sum(each.quantity for each in some),
-            sum(each.unavailable for each in some),
-            sum(each.allocated for each in some),
-        )
-        for place, some in _by_place(bins).items()
-    }
-
-
 def _totals(walk: Walk) -> tuple[list[Fact], dict[Sku, StockTotalObserved]]:
     facts: list[Fact] = []
     totals: dict[Sku, StockTotalObserved] = {}
@@ -501,8 +546,10 @@ def _pair(total: StockTotalObserved) -> tuple[int, int]:
     return total.on_hand, total.locked
 
 
-def _open(unsettled: Iterable[Sku], unread: Iterable[Sku], moving: Iterable[Sku]) -> str:
-    lost, bad, torn = sorted(unsettled), sorted(unread), sorted(moving)
+def _open(
+    unsettled: Iterable[Sku], unread: Iterable[Sku], denied: Iterable[Sku], moving: Iterable[Sku]
+) -> str:
+    lost, bad, odd, torn = sorted(unsettled), sorted(unread), sorted(denied), sorted(moving)
     said = []
     if lost:
         said.append(f"{len(lost)} SKUs of the last reading could not be found again, the first is {lost[0]}")
@@ -510,4 +557,6 @@ def _open(unsettled: Iterable[Sku], unread: Iterable[Sku], moving: Iterable[Sku]
         said.append(f"{len(bad)} SKUs have rows that cannot be read, the first is {bad[0]}")
     if torn:
         said.append(f"{len(torn)} SKUs have bins that were not read together yet, the first is {torn[0]}")
+    if odd:
+        said.append(f"{len(odd)} SKUs have rows that their total denies, the first is {odd[0]}")
     return "; ".join(said)

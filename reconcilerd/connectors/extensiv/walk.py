@@ -4,7 +4,7 @@ Lists are bare arrays, so a cut reply looks like the end: only what was told twi
 empty twice tells so, or an empty page behind one that is shorter than pages of that list are.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -42,6 +42,9 @@ Wire = dict[str, Any]
 Query = tuple[tuple[str, str], ...]
 Asked = tuple[list[Wire], Instant]
 """The rows of one page, and the moment it tells of: when it was asked for, or a cache had it made."""
+Row = tuple[Wire, Instant]
+Take = Callable[[Sequence[Row]], Awaitable[None]]
+"""Is handed the rows of a page as it is read; they are not kept then."""
 
 
 class Sender(Protocol):
@@ -64,23 +67,58 @@ class Paging:
     timeout_s: float = PAGE_TIMEOUT_S
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What becomes of the rows of a reading.
+
+    ``besides``: keys of rows that the caller has; they are read, and not kept. ``take``: whom each page goes to,
+    where none is kept. ``counts``: whether a row that turns up late tells that others were moved, and is not merely
+    new.
+    """
+
+    besides: Collection[object] = frozenset()
+    take: Take | None = None
+    counts: Callable[[Wire], bool] = lambda _: True
+
+
+PLAIN: Final = Ways()
+
+
 @dataclass(slots=True)
 class Walk:
     """One reading of a paged list, whose rows are told apart by ``key``."""
 
     key: str
-    rows: list[tuple[Wire, Instant]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    """Those that nobody took as they came."""
     why: str = ""
     """Why it does not prove the end; empty if it does."""
     pages: int = 0
     """How many pages had rows: the server decides how many rows a page has."""
     oldest: Instant | None = None
     """The oldest moment that a page tells of, the empty ones included."""
+    keys: set[object] = field(default_factory=set)
+    """Of all rows that were met, kept or not."""
+    ways: Ways = PLAIN
+    moved: bool = False
+    """Whether a row that nobody had before tells that others may have been moved out of sight."""
 
     @property
     def count(self) -> int:
         """How many rows the list has: one that came twice is one."""
-        return len({key_of(row, self.key) for row, _ in self.rows})
+        return len(self.keys)
+
+    async def keep(self, page: Sequence[Wire], asked: Instant, besides: Collection[object] = ()) -> None:
+        """Take in a page, but for rows that somebody has already."""
+        had = self.ways.besides
+        keyed = [(key_of(row, self.key), row) for row in page]
+        fresh = [(row, asked) for key, row in keyed if key not in had and key not in besides]
+        self.keys.update(key for key, _ in keyed)
+        self.moved = self.moved or any(self.ways.counts(row) for row, _ in fresh)
+        if self.ways.take is None:
+            self.rows += fresh
+        elif fresh:
+            await self.ways.take(fresh)
 
     def saw(self, asked: Instant) -> None:
         self.oldest = asked if self.oldest is None else min(self.oldest, asked)
@@ -118,7 +156,7 @@ class Walker:
 
     async def walk_skus(self, feed: FeedName, skus: Collection[Sku]) -> Walk:
         """All rows of these SKUs. The server matches substrings: the caller must look at each row's own SKU."""
-        return await self._walk(self._of_skus(feed, skus), at_once=1)
+        return await self._walk(self._of_skus(feed, skus), 1)
 
     async def glance(self, feed: FeedName, skus: Collection[Sku]) -> Walk:
         """The first page of rows of these SKUs: enough for a caller who knows which rows there must be."""
@@ -129,39 +167,36 @@ class Walker:
         page, asked = await self._page(paging, 1)
         return Walk(paging.key, [(row, asked) for row in page])
 
-    async def walk(
-        self, paging: Paging, *, doubt: bool = False, besides: Collection[object] = frozenset()
-    ) -> Walk:
+    async def walk(self, paging: Paging, ways: Ways = PLAIN, *, doubt: bool = False) -> Walk:
         """A whole list, two pages at a time, so that a slow answer does not leave the bucket unused.
 
-        ``doubt``: nothing is known of what must be there, so a last page that is not full is read twice. ``besides``:
-        keys of rows that the caller has; they are read, and not kept.
+        ``doubt``: nothing is known of what must be there, so a last page that is not full is read twice.
         """
         at_once = 1 if paging.path in self._short else 2
-        walk = await self._walk(paging, at_once, doubt=doubt, besides=besides)
+        walk = await self._walk(paging, at_once, ways, doubt=doubt)
         if walk.pages <= 1:
             self._short.add(paging.path)
         else:
             self._short.discard(paging.path)
         return walk
 
-    async def walk_till_still(self, paging: Paging, *, doubt: bool = False) -> Walk:
-        """A list to its end, again until nothing turns up that was not there before.
+    async def walk_till_still(self, paging: Paging, ways: Ways = PLAIN, *, doubt: bool = False) -> Walk:
+        """A list to its end, again until nothing that ``counts`` turns up that was not there before.
 
-        A row that leaves the list while it is read moves another one over the edge of a page, unseen.
+        A row that leaves the list while it is read moves another one over the edge of a page, unseen. One that comes
+        new moves none out of sight, and of a busy list there is always one more.
         """
-        walk = await self.walk(paging, doubt=doubt)
-        seen = {key_of(row, paging.key) for row, _ in walk.rows}
+        walk = await self.walk(paging, ways, doubt=doubt)
         for _ in range(MOST_PASSES):
             if walk.why or walk.pages <= 1:
                 return walk
-            again = await self.walk(paging, besides=seen)
+            again = await self.walk(paging, replace(ways, besides=walk.keys))
             walk.rows += again.rows
             walk.why = again.why
             if again.oldest is not None:
                 walk.saw(again.oldest)
-            seen |= {key_of(row, paging.key) for row, _ in again.rows}
-            if not again.rows:
+            walk.keys |= again.keys
+            if not again.moved:
                 return walk
         walk.why = f"{paging.path} still moved after {MOST_PASSES} readings"
         return walk
@@ -172,19 +207,12 @@ class Walker:
         text = ",".join(f'"{each}"' if "," in each else each for each in spelt)
         return replace(plain, query=((plain.by_sku, text),), timeout_s=PAGE_TIMEOUT_S)
 
-    async def _walk(
-        self,
-        paging: Paging,
-        at_once: int,
-        *,
-        doubt: bool = False,
-        besides: Collection[object] = frozenset(),
-    ) -> Walk:
+    async def _walk(self, paging: Paging, at_once: int, ways: Ways = PLAIN, *, doubt: bool = False) -> Walk:
         """Read pages until the end is told twice, and none after it has rows.
 
         A page of rows that all came before means that the server ignores ``page``.
         """
-        walk, number, seen, sizes = Walk(paging.key), 1, set[object](), dict[int, int]()
+        walk, number, sizes = Walk(paging.key, ways=ways), 1, dict[int, int]()
         while number <= self._max_pages:
             pages = await self._pages(paging, range(number, number + at_once))
             for at, (first, first_asked) in enumerate(pages, number):
@@ -195,13 +223,11 @@ class Walker:
                     if any(later for later, _ in pages[at - number + 1 :]):
                         walk.why = f"page {at} of {paging.path} is empty, and the next one is not"
                         return walk
-                    return await self._fill_up(paging, walk, seen.union(besides), sizes, doubt=doubt)
-                keys = {key_of(row, paging.key) for row in page}
-                if keys <= seen:
+                    return await self._fill_up(paging, walk, sizes, doubt=doubt)
+                if walk.keys.issuperset(key_of(row, paging.key) for row in page):
                     walk.why = f"page {at} of {paging.path} repeats earlier ones: the server ignores paging"
                     return walk
-                walk.rows.extend((row, asked) for row in page if key_of(row, paging.key) not in besides)
-                seen |= keys
+                await walk.keep(page, asked)
                 sizes[at] = len(page)
                 self._widest[paging.path] = max(len(page), self._widest.get(paging.path, 0))
                 walk.pages = len(sizes)
@@ -211,17 +237,14 @@ class Walker:
         walk.why = f"{paging.path} did not end within {self._max_pages} pages"
         return walk
 
-    async def _fill_up(
-        self, paging: Paging, walk: Walk, seen: set[object], sizes: Mapping[int, int], *, doubt: bool
-    ) -> Walk:
+    async def _fill_up(self, paging: Paging, walk: Walk, sizes: Mapping[int, int], *, doubt: bool) -> Walk:
         """Read again every page that may have been cut: one shorter than others that is not the last."""
         full = max(sizes.values(), default=0) if len(sizes) > 1 else paging.limit
         last = len(sizes)
         for number, size in sizes.items():
             if size < full and (number < last or doubt):
                 page, asked = await self._page(paging, number)
-                walk.rows.extend((row, asked) for row in page if key_of(row, paging.key) not in seen)
-                seen |= {key_of(row, paging.key) for row in page}
+                await walk.keep(page, asked, walk.keys)
         return walk
 
     async def _pages(self, paging: Paging, numbers: Sequence[int]) -> list[Asked]:

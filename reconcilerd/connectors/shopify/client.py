@@ -1,6 +1,7 @@
 """One Shopify store as a channel: slots, orders, corrections."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -12,18 +13,20 @@ from reconcilerd.connectors.port import (
     WriteAnswer,
     rejected_rows,
     strangers,
+    too_many_aside,
     too_many_unreadable,
 )
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.connectors.shopify import rows
 from reconcilerd.connectors.shopify.graphql import GraphQL, Sender
-from reconcilerd.connectors.shopify.lists import Node, connection_of, nodes_of
+from reconcilerd.connectors.shopify.lists import ById, Node, connection_of, nodes_of
 from reconcilerd.connectors.shopify.writes import Writes
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     Fact,
     FindingKind,
     FindingRaised,
+    OrderObserved,
     SlotObserved,
     SweepRead,
 )
@@ -52,6 +55,8 @@ MAX_CONFIRM: Final = 200
 UNSHIPPED: Final = ("unshipped", "unfulfilled", "partial", "on_hold", "scheduled", "request_declined")
 """Every value of the filter ``fulfillment_status`` but those that say it is shipped. An order may come under two."""
 MAX_SUBJECT: Final = 80
+ORDERS_KNOWN: Final = 20_000
+"""Of so many orders the store's own ids are known, the last ones taken: those that another store's would pass for."""
 
 
 NEEDED: Final = frozenset(
@@ -60,8 +65,22 @@ NEEDED: Final = frozenset(
 """The scopes of the app, and no more. A write scope holds its read scope."""
 
 
+@dataclass(slots=True)
+class Items:
+    """What some items show."""
+
+    slots: dict[SlotKey, SlotObserved] = field(default_factory=dict)
+    findings: list[FindingRaised] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
+    """Items that are there and cannot be read, whole: none of their slots is in ``slots``."""
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        return (*self.slots.values(), *self.findings)
+
+
 class Shopify:
-    """The connector of one store. Keeps the slots of its last complete sweep."""
+    """The connector of one store. Keeps the slots that it told."""
 
     def __init__(
         self,
@@ -92,6 +111,8 @@ class Shopify:
         self._writes = Writes(self._graphql)
         self._unreadable: set[str] = set()
         """Orders that the last reading could not read."""
+        self._orders: dict[str, str] = {}
+        """The store's own id of each order that was taken, by its number."""
         self._known: dict[SlotKey, SlotObserved] = dict(known)
         self._duplicates = duplicates
         self.slots_feed = FeedName(f"{name}.slots")
@@ -121,8 +142,7 @@ class Shopify:
         for start in range(0, len(ids), IDS_A_CALL):
             began = self._clock()
             nodes, asked = await self._items(ids[start : start + IDS_A_CALL])
-            facts, _ = self._facts(nodes, began, asked)
-            await emit(Page(self.slots_feed, tuple(facts)))
+            await self._tell(self._read(nodes, began, asked).facts, emit)
 
     async def scopes(self) -> frozenset[str]:
         """What the store's app may do."""
@@ -143,89 +163,98 @@ class Shopify:
         return await self._writes.send(corrections, run, withheld)
 
     async def _sweep_slots(self, emit: Emit) -> SweepRead:
-        began, seen, cursor, count, why = self._clock(), set[SlotKey](), None, 0, ""
-        oldest, known, met, new = began, set(self._known), set[object](), list[SlotObserved]()
+        began, known, seen, count, why = self._clock(), set(self._known), set[SlotKey](), 0, ""
+        oldest, met, new, unread, asks = began, set[object](), Items(), set[str](), ById(PAGE, DEPTH_CAP)
         while True:
-            variables = {"first": PAGE, "after": cursor}
-            data, asked = await self._graphql.run("inventory_items", variables, Priority.STOCK)
+            data, asked = await self._graphql.run("inventory_items", asks.variables, Priority.STOCK)
             page = connection_of(data, "inventoryItems", f"{self._name} inventory_items")
             nodes = await self._with_all_levels(page.nodes, Priority.STOCK)
-            facts, slots = self._facts(nodes, began, asked)
+            read = self._read(nodes, began, asked)
             if known:
                 # Whether these are this store's is known only at the end.
-                new += [each for each in facts if isinstance(each, SlotObserved) and each.slot not in known]
-                facts = [each for each in facts if not isinstance(each, SlotObserved) or each.slot in known]
+                for slot in read.slots.keys() - known:
+                    new.slots[slot] = read.slots.pop(slot)
             oldest = min(oldest, asked)
-            seen |= slots
+            seen |= read.slots.keys()
+            unread |= read.unread
             met |= {node.get("id") for node in nodes}
             count += len(nodes)
-            await emit(Page(self.slots_feed, tuple(facts)))
-            if not page.more:
+            await self._tell(read.facts, emit)
+            why = asks.turn(page) if page.more else ""
+            if why or not page.more:
                 break
-            if count >= DEPTH_CAP:
-                why = f"more than {DEPTH_CAP} items: paging does not go deeper"
-                break
-            if page.following == cursor or not page.nodes:
-                why = "paging does not move on"
-                break
-            cursor = page.following
         others = strangers({slot.listing for slot in known}, met, count, "items")
         why = why or others
+        left, aside = known - seen, set[str]()
         if not why:
-            again, why = await self._confirm(known - seen, began, emit)
+            again, aside, why = await self._confirm(left, unread, len(met), began, emit)
             # What was missing from a page, and is there, is of this reading: it has not shrunk, and no SKU lost a twin.
             seen |= again
             met |= {slot.listing for slot in again}
-        if others:
-            for each in new:
-                self._known.pop(each.slot, None)
-        else:
-            await emit(Page(self.slots_feed, tuple(new)))
+        if not others:
+            await self._tell(new.facts, emit)
         if not why:
-            await emit(Page(self.slots_feed, self._twice(seen, began)))
-        return SweepRead(self.slots_feed, oldest, self._clock(), not why, len(met), 0, why)
+            there = seen | new.slots.keys() | {slot for slot in left if slot.listing in aside}
+            await emit(Page(self.slots_feed, self._twice(there, began)))
+        left_out = () if why else tuple(sorted(aside))
+        ended = self._clock()
+        return SweepRead(self.slots_feed, oldest, ended, not why, len(met), 0, why, unread=left_out)
 
-    async def _confirm(self, missing: set[SlotKey], began: Instant, emit: Emit) -> tuple[set[SlotKey], str]:
-        """Slots of the last sweep that this one lacks: ask for each, twice. Those found, and why it stays open."""
+    async def _confirm(
+        self, missing: Collection[SlotKey], unread: Collection[str], met: int, began: Instant, emit: Emit
+    ) -> tuple[set[SlotKey], set[str], str]:
+        """Slots that were told and that this sweep lacks: ask for each, twice.
+
+        ``unread``: items that it met and could not read; ``met``: how many it met. Returns the slots found, the items
+        that are there and cannot be read, and why the reading stays open, if it does.
+        """
         if not missing:
-            return set(), ""
-        # A bounded number each time: the next sweep asks for those that are left over.
-        left_over = max(0, len(missing) - MAX_CONFIRM)
-        missing = set(sorted(missing)[:MAX_CONFIRM])
-        ids = sorted({slot.listing for slot in missing})
-        found: set[SlotKey] = set()
-        unreadable: set[str] = set()
+            return set(), set(), ""
+        # A bounded number each time, what may be gone first: the next sweep asks for those that are left over.
+        waiting = sorted(missing, key=lambda slot: (slot.listing in unread, slot))
+        left_over = sum(slot.listing not in unread for slot in waiting[MAX_CONFIRM:])
+        asked_for = set(waiting[:MAX_CONFIRM])
+        ids = sorted({slot.listing for slot in asked_for})
+        found, there = set[SlotKey](), set(unread)
         for _ in range(2):
             for start in range(0, len(ids), IDS_A_CALL):
                 nodes, asked = await self._items(ids[start : start + IDS_A_CALL])
-                facts, slots = self._facts(nodes, began, asked)
-                found |= slots
-                unreadable |= {finding.subject.partition(":")[2] for finding in rejected_rows(facts)}
-                await emit(Page(self.slots_feed, tuple(facts)))
-        if any(slot.listing in unreadable for slot in missing - found):
-            return (
-                found,
-                f"{len(unreadable)} items of the last complete reading cannot be read: {min(unreadable)}",
-            )
-        gone: list[Fact] = []
-        for slot in sorted(missing - found):
-            last = self._known.pop(slot)
-            now = after(self._clock(), -self._lag)
-            gone.append(
-                SlotObserved(
-                    slot, last.listing_sku, last.title, None, last.state, False, began, now, gone=True
-                )
-            )
-        if gone:
-            await emit(Page(self.slots_feed, tuple(gone)))
-        return found, f"{left_over} slots of the last reading are still to be asked for" if left_over else ""
+                read = self._read(nodes, began, asked)
+                found |= read.slots.keys()
+                there |= read.unread
+                await self._tell(read.facts, emit)
+        lost = [slot for slot in waiting if slot not in found]
+        aside = {slot.listing for slot in lost} & there
+        if too_many_aside(aside, {slot.listing for slot in self._known}, met):
+            why = f"{len(aside)} items of the last complete reading cannot be read: {min(aside)}"
+            return found, set(), why
+        facts: list[Fact] = []
+        for slot in lost:
+            last, now = self._known[slot], after(self._clock(), -self._lag)
+            if slot.listing in aside:
+                facts += rows.still(last, self._places, began)
+            elif slot in asked_for:
+                facts.append(_gone(last, began, now))
+        if facts:
+            await self._tell(facts, emit)
+        why = f"{left_over} slots of the last reading are still to be asked for" if left_over else ""
+        return found, aside, why
+
+    async def _tell(self, facts: Collection[Fact], emit: Emit) -> None:
+        """Tell facts, and know from then on which slots they show."""
+        await emit(Page(self.slots_feed, tuple(facts)))
+        for fact in facts:
+            if isinstance(fact, SlotObserved) and fact.gone:
+                self._known.pop(fact.slot, None)
+            elif isinstance(fact, SlotObserved):
+                self._known[fact.slot] = fact
 
     async def _items(self, ids: Sequence[str]) -> tuple[list[Node], Instant]:
         data, asked = await self._graphql.run("items_by_id", {"ids": list(ids)}, Priority.RAISE)
-        nodes = nodes_of(data, f"{self._name} items_by_id", len(ids))
+        nodes = nodes_of(data, f"{self._name} items_by_id", ids)
         return await self._with_all_levels(nodes, Priority.RAISE), asked
 
-    def _twice(self, seen: set[SlotKey], at: Instant) -> tuple[Fact, ...]:
+    def _twice(self, seen: Iterable[SlotKey], at: Instant) -> tuple[Fact, ...]:
         """SKUs that several items of a whole reading carry, and those that no longer do.
 
         Counted from our own reading: the vendor does not say whether its duplicateSkuCount includes the item.
@@ -281,26 +310,23 @@ class Shopify:
             so_far += page.nodes
         return {**node, nested: {"nodes": so_far}}
 
-    def _facts(
-        self, nodes: Sequence[Node], began: Instant, asked: Instant
-    ) -> tuple[list[Fact], set[SlotKey]]:
-        facts: list[Fact] = []
-        seen: set[SlotKey] = set()
+    def _read(self, nodes: Sequence[Node], began: Instant, asked: Instant) -> Items:
+        read = Items()
         age_of, as_of = min(began, asked), after(asked, -self._lag)
         for node in nodes:
             made = parsed(lambda node=node: rows.slots(node, self._name, self._places, age_of, as_of))  # type: ignore[misc]
             if isinstance(made, Rejected):
-                subject = f"{self._name}:{str(node.get('id', '?'))[:MAX_SUBJECT]}"
-                facts.append(
+                id_ = str(node.get("id", "?"))
+                subject = f"{self._name}:{id_[:MAX_SUBJECT]}"
+                read.unread.add(id_)
+                read.findings.append(
                     FindingRaised(FindingKind.REJECTED_ROW, subject, made.why, asked, feed=self.slots_feed)
                 )
                 continue
             slots, findings = made
-            facts.extend((*slots, *findings))
-            for slot in slots:
-                seen.add(slot.slot)
-                self._known[slot.slot] = slot
-        return facts, seen
+            read.slots.update((slot.slot, slot) for slot in slots)
+            read.findings += findings
+        return read
 
     async def _sweep_orders(self, cursor: str, emit: Emit, *, whole: bool) -> SweepRead:
         """A whole reading: every order that is not shipped, however old, and what was changed; else what was changed.
@@ -309,16 +335,16 @@ class Shopify:
         """
         began = self._clock()
         since = after(Instant(int(cursor)), -self._overlap_ms) if cursor else began
-        queries = []
+        lists: list[tuple[str, Instant | None]] = []
         if whole:
             since = min(since, after(began, -FIRST_LOOK_BACK_MS))
-            queries = [f"status:open fulfillment_status:{each}" for each in UNSHIPPED]
+            lists = [(f"status:open fulfillment_status:{each}", None) for each in UNSHIPPED]
         rejected: list[FindingRaised] = []
         count, why, oldest = 0, "", began
-        for query in (*queries, _changed_since(since)):
-            read, trouble, asked = await self._read_orders(query, rejected, emit)
+        for state, from_ in (*lists, ("", since)):
+            read, trouble, asked = await self._read_orders(state, from_, rejected, emit)
             count, why, oldest = count + read, why or trouble, min(oldest, asked)
-        why = why or too_many_unreadable(rejected) or self._unread_before(rejected)
+        why = why or too_many_unreadable(rejected, count) or self._unread_before(rejected)
         # The next window is asked for by the store's time: by ours, if it is ahead, orders would fall between.
         cursor = cursor if why else str(self._graphql.skew.theirs(oldest))
         return SweepRead(self.orders_feed, oldest, self._clock(), not why, count, 0, why, cursor, full=whole)
@@ -337,14 +363,16 @@ class Shopify:
         )
 
     async def _read_orders(
-        self, query: str, rejected: list[FindingRaised], emit: Emit
+        self, state: str, since: Instant | None, rejected: list[FindingRaised], emit: Emit
     ) -> tuple[int, str, Instant]:
-        """All orders of a query, the first changed first.
+        """All orders in a state, changed since a moment or (None) ever, the first changed first.
 
         Returns how many, why that is not the end of it, if so, and the oldest moment that a page tells of.
         """
         following, count, deep, oldest = None, 0, 0, self._clock()
         while True:
+            changed = [] if since is None else [_changed_since(since)]
+            query = " ".join([state, *changed]).strip()
             variables = {"first": ORDERS_PAGE, "after": following, "query": query}
             data, asked = await self._graphql.run("orders", variables, Priority.ORDERS)
             page = connection_of(data, "orders", f"{self._name} orders")
@@ -359,17 +387,16 @@ class Shopify:
             if following == last or not nodes:
                 return count, "paging does not move on", oldest
             if deep + ORDERS_PAGE > DEPTH_CAP:
-                # Paging goes no deeper: go on by the time of the last one, with a query of its own.
-                newest = _newest_change(page.nodes)
-                deeper = "" if newest is None else _changed_since(newest)
-                if not query.startswith("updated_at") or deeper in {"", query}:
-                    return count, f"more than {DEPTH_CAP} orders: paging does not go deeper", oldest
-                query, following, deep = deeper, None, 0
+                # Paging goes no deeper: go on by when the last ones were changed, with a query of its own.
+                since = _going_on(page.nodes, since)
+                if since is None:
+                    return count, f"more than {DEPTH_CAP} orders of one second: paging goes no deeper", oldest
+                following, deep = None, 0
 
     def _order_facts(self, nodes: Sequence[Node], asked: Instant) -> list[Fact]:
         facts: list[Fact] = []
         for node in nodes:
-            made = parsed(lambda node=node: rows.order(node, self._name, asked, self._graphql.skew.ours))  # type: ignore[misc]
+            made = parsed(lambda node=node: self._order(node, asked))  # type: ignore[misc]
             if isinstance(made, Rejected):
                 subject = f"{self._name}:order {str(node.get('name', '?'))[:MAX_SUBJECT]}"
                 facts.append(FindingRaised(FindingKind.REJECTED_ROW, subject, made.why, asked))
@@ -377,11 +404,41 @@ class Shopify:
             facts.extend((made[0], *made[1]))
         return facts
 
+    def _order(self, node: Node, asked: Instant) -> tuple[OrderObserved, list[FindingRaised]]:
+        """One order. Raises ValueError, KeyError, TypeError.
 
-def _newest_change(nodes: Sequence[Node]) -> Instant | None:
-    """When the last of these orders was changed, by the store's own clock, as its filter wants it."""
+        A number that another order was taken by is no sign that this one changed: somebody else's store counts its
+        orders from the same number on.
+        """
+        made = rows.order(node, self._name, asked, self._graphql.skew.ours)
+        number, id_ = made[0].key.number, node["id"]
+        if not isinstance(id_, str):
+            raise TypeError(f"id must be text, not {id_!r}")
+        known = self._orders.pop(number, id_)
+        self._orders[number] = known
+        if known != id_:
+            raise ValueError(f"{id_} goes by the number of {known}: does somebody else's account answer?")
+        while len(self._orders) > ORDERS_KNOWN:
+            del self._orders[next(iter(self._orders))]
+        return made
+
+
+def _gone(last: SlotObserved, began: Instant, now: Instant) -> SlotObserved:
+    """That a slot is there no longer."""
+    return SlotObserved(
+        last.slot, last.listing_sku, last.title, None, last.state, False, began, now, gone=True
+    )
+
+
+def _going_on(nodes: Sequence[Node], since: Instant | None) -> Instant | None:
+    """From when on to ask for what follows these orders; None where no order was changed later than was asked for.
+
+    By the store's own clock, as its filter wants it. The first change among them that leads on is taken: what is read
+    twice is no harm, and one date that is wrong takes no order out of the reading.
+    """
     stamps = [parsed(lambda node=node: parse_instant(node["updatedAt"])) for node in nodes]  # type: ignore[misc]
-    return max((each for each in stamps if not isinstance(each, Rejected)), default=None)
+    seconds = sorted(Instant(each - each % 1000) for each in stamps if not isinstance(each, Rejected))
+    return next((each for each in seconds if since is None or each > since), None)
 
 
 def _changed_since(at: Instant) -> str:

@@ -1,5 +1,6 @@
 """The lists of a reply, checked: what lacks its rows, or a word on whether more follow, is no list that ends."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +42,65 @@ def connection_of(holder: Any, name: str, where: str, *, of: object = None) -> C
     return Connection(nodes, info["endCursor"])
 
 
-def nodes_of(data: Node, where: str, asked: int) -> list[Node]:
-    """The nodes that were asked for by id, less those that are not there. Raises MalformedReply."""
+def nodes_of(data: Node, where: str, ids: Sequence[str]) -> list[Node]:
+    """The nodes that were asked for by id, less those that are not there. Raises MalformedReply.
+
+    A node that was not asked for may be one that was and says so no longer: that one would pass for gone.
+    """
     nodes = data.get("nodes")
-    if not isinstance(nodes, list) or len(nodes) != asked:
+    if not isinstance(nodes, list) or len(nodes) != len(ids):
         raise MalformedReply(f"{where}: nodes is missing, or is not one for each id")
     found = [node for node in nodes if node is not None]
     if not all(isinstance(node, dict) for node in found):
         raise MalformedReply(f"{where}: a node is no object")
+    if not all(node.get("id") in ids for node in found):
+        raise MalformedReply(f"{where}: a node that was not asked for")
     return found
+
+
+@dataclass(slots=True)
+class ById:
+    """Where to go on in a list of any length, ``size`` nodes a page.
+
+    A store pages through no more than ``cap`` nodes of one list. Beyond goes another list, of the ids from the last one
+    on: it leaves nothing out as long as the first one came in the order of its ids, which is looked at and not taken
+    for granted.
+    """
+
+    size: int
+    cap: int
+    after: str | None = None
+    least: int = 0
+    """The id from which the list is asked for; 0: the whole list."""
+    _last: int = 0
+    _deep: int = 0
+    _in_order: bool = True
+
+    @property
+    def variables(self) -> dict[str, object]:
+        """Asks for the page that comes next."""
+        asked: dict[str, object] = {"first": self.size, "after": self.after}
+        return asked | {"query": f"id:>={self.least}"} if self.least else asked
+
+    def turn(self, page: Connection) -> str:
+        """Go on behind a page that others follow. Why that cannot be, or nothing."""
+        for number in _numbers(page.nodes):
+            if number < self.least:
+                return f"paging does not go deeper than {self.cap}: asked for ids from {self.least} on, {number} came"
+            self._in_order &= number >= self._last
+            self._last = max(self._last, number)
+        if page.following == self.after or not page.nodes:
+            return "paging does not move on"
+        self.after = page.following
+        self._deep += len(page.nodes)
+        if self._deep + self.size > self.cap:
+            if not self._in_order or self._last == self.least:
+                return f"paging does not go deeper than {self.cap}, and ids do not come in their order"
+            self.after, self.least, self._deep = None, self._last, 0
+        return ""
+
+
+def _numbers(nodes: Iterable[Node]) -> list[int]:
+    """The numbers in the ids of nodes; 0, which is before every other, for an id without one."""
+    tails = [str(node.get("id")).rpartition("/")[2] for node in nodes]
+    return [int(tail) if tail.isdecimal() else 0 for tail in tails]

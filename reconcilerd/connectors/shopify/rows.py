@@ -15,11 +15,12 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.feeds import slots_feed
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, OrderKey, SlotKey, parse_instant
+from reconcilerd.domain.orders import units_of
 from reconcilerd.domain.quantities import MAX_UNITS, units
 
 Wire = Mapping[str, Any]
-NOT_IMPORTED = frozenset({"pos", "shopify_draft_order"})
-"""Order sources that never reach Extensiv."""
+NOT_IMPORTED = frozenset({"pos"})
+"""Order sources that never reach Extensiv. A completed draft is none of them: it is shipped like any other order."""
 
 _SHIPPED = frozenset({"FULFILLED"})
 
@@ -35,13 +36,13 @@ def slots(
     tracked = _flag(item, "tracked")
     findings = [
         _finding(channel, sku or listing, what, text, age_of, slots_feed(channel))
-        for what, text in _remarks(item, continues)
+        for what, text in _remarks(sku, tracked=tracked, continues=continues)
     ]
     made = []
     for level in _nodes(item, "inventoryLevels"):
         place = _text(_table(level, "location"), "id")
         state = _state(level, tracked=tracked)
-        quantity = _available(level) if tracked else None
+        quantity = _available(level, state) if tracked else None
         made.append(
             SlotObserved(
                 slot=SlotKey(channel, listing, place),
@@ -59,11 +60,24 @@ def slots(
     return made, findings
 
 
-def _remarks(item: Wire, continues: bool) -> list[tuple[FindingKind, str]]:
+def still(seen: SlotObserved, places: Collection[str], at: Instant) -> list[FindingRaised]:
+    """What was to be known of a slot when it could last be read: none of it is over because now it cannot."""
+    slot, feed = seen.slot, slots_feed(seen.slot.channel)
+    name, tracked = seen.listing_sku or slot.listing, seen.state is not SlotState.UNTRACKED
+    return [
+        *(
+            _finding(slot.channel, name, what, text, at, feed)
+            for what, text in _remarks(seen.listing_sku, tracked=tracked, continues=seen.sells_past_zero)
+        ),
+        *_slot_findings(slot.channel, name, slot.place, seen.state, slot.place in places, at),
+    ]
+
+
+def _remarks(sku: str, *, tracked: bool, continues: bool) -> list[tuple[FindingKind, str]]:
     said = []
-    if not item.get("sku"):
+    if not sku:
         said.append((FindingKind.BLANK_SKU, "an inventory item without a SKU cannot be mapped"))
-    if not item["tracked"]:
+    if not tracked:
         said.append((FindingKind.UNTRACKED_ITEM, "the store does not count this item: it sells without end"))
     if continues:
         said.append(
@@ -76,6 +90,8 @@ def _slot_findings(
     channel: ChannelName, sku: str, place: str, state: SlotState, ours: bool, at: Instant
 ) -> list[FindingRaised]:
     if not ours:
+        if state is SlotState.INACTIVE:
+            return []  # whoever wrote there once, nothing is shown there now
         text = f"stock is shown at {place}, which the configuration does not give us"
         return [_finding(channel, f"{sku}@{place}", FindingKind.FOREIGN_SLOT, text, at, slots_feed(channel))]
     match state:
@@ -98,7 +114,7 @@ def order(
     Raises ValueError, KeyError, TypeError.
     """
     number = _text(node, "name").removeprefix("#")
-    lines, findings, ship = [], [], False
+    lines, ordered, findings, ship = [], dict[str, int](), [], False
     for line in _nodes(node, "lineItems"):
         gift = _flag(line, "isGiftCard", missing=False)
         ship = ship or (not gift and _flag(line, "requiresShipping", missing=True))
@@ -106,6 +122,7 @@ def order(
         count = units(line["currentQuantity"], "currentQuantity")
         if sku:
             lines.append(OrderLine(sku, count))
+            ordered[sku] = ordered.get(sku, 0) + units(line["quantity"], "quantity")
         elif not gift and count:
             text = f"order {number} sells {count} of a line without a SKU"
             findings.append(_finding(channel, f"{number}", FindingKind.UNMAPPED_SKU, text, as_of))
@@ -128,6 +145,8 @@ def order(
         as_of=as_of,
         eligible=eligible,
         ended_at=None if cancelled is None else ours(cancelled),
+        # Edits, refunds and cancels leave less of a line than was ordered, of a cancelled order nothing.
+        most=tuple(OrderLine(sku, most) for sku, most in ordered.items() if most > units_of(lines, sku)),
     )
     return fact, findings
 
@@ -141,7 +160,9 @@ def _state(level: Wire, *, tracked: bool) -> SlotState:
     return SlotState.BUYABLE if online else SlotState.NOT_ONLINE
 
 
-def _available(level: Wire) -> int:
+def _available(level: Wire, state: SlotState) -> int:
+    if state is SlotState.INACTIVE:
+        return 0  # nothing is sold there, whether a number is told or not
     for each in _list(level, "quantities"):
         if each["name"] == "available":
             value = each["quantity"]

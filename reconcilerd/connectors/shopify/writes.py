@@ -1,4 +1,8 @@
-"""Compare-and-set corrections: what is sent, under which key, and what each refusal means for each line."""
+"""Compare-and-set corrections: what is sent, under which key, and what each refusal means for each line.
+
+Only an error that speaks of a line refuses that line. A call that is refused whole, by a locked store or by a proxy
+on the way, did nothing and says nothing of its lines: they count as not sent, and the store is left alone for a while.
+"""
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,8 +16,18 @@ from reconcilerd.connectors.port import Withholding, WriteAnswer
 from reconcilerd.connectors.shopify.graphql import GraphQL
 from reconcilerd.domain.facts import CorrectionPlanned, Outcome
 from reconcilerd.domain.names import SlotKey
-from reconcilerd.errors import Denied, MalformedReply, OutcomeUnknown, Refused, TryLater, Withheld
-from reconcilerd.transport.lane import Priority
+from reconcilerd.errors import (
+    Denied,
+    MalformedReply,
+    OutcomeUnknown,
+    ReconcilerdError,
+    Refused,
+    TryLater,
+    Withheld,
+)
+from reconcilerd.transport.lane import MAX_GATE_MS, Priority
+from reconcilerd.transport.progress import rest
+from reconcilerd.transport.refusals import NotThere, TurnedAway
 
 _SPACE: Final = uuid.UUID("5f9b7a52-0d3f-4a8e-9a54-7a1b6f0c2d11")
 MAX_ROUNDS: Final = 12
@@ -24,6 +38,10 @@ HOT_FOR: Final = 8
 """How many answered writes a slot stays hot after a compare failed."""
 BUSY_TRIES: Final = 5
 BUSY_S: Final = 0.5
+MOST_IN_VAIN: Final = 9
+"""Halving the largest call so often ends with a single line: what is refused whole once more is not about lines."""
+REST_S: Final = (5.0, 30.0)
+"""How long the store is left alone once it refused a call whole, and at most when it does so again and again."""
 
 _BUSY: Final = "IDEMPOTENCY_CONCURRENT_REQUEST"
 _NEW_KEY: Final = frozenset({"IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED", "IDEMPOTENCY_KEY_PARAMETER_MISMATCH"})
@@ -32,13 +50,17 @@ _STALE: Final = "CHANGE_FROM_QUANTITY_STALE"
 Answers = dict[str, WriteAnswer]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
     """What all batches of one ``send`` have in common."""
 
     run: str
     withheld: Withholding
     answers: Answers = field(default_factory=dict)
+    in_vain: int = 0
+    """How many calls in a row were refused whole."""
+    refused: ReconcilerdError | None = None
+    """The last such refusal that nothing could be made of."""
 
 
 class Writes:
@@ -47,13 +69,17 @@ class Writes:
     def __init__(self, graphql: GraphQL) -> None:
         self._graphql = graphql
         self._hot: dict[SlotKey, int] = {}
+        self._rests_until_s = 0.0
+        self._rests = 0
+        """How often in a row the store was left alone."""
 
     async def send(
         self, corrections: Sequence[CorrectionPlanned], run: str, withheld: Withholding
     ) -> tuple[WriteAnswer, ...]:
         """One answer for each correction. Raises Denied if none of them was sent."""
+        await self._rested()
         job = _Job(run, withheld)
-        answers = job.answers
+        answers, why = job.answers, ""
         for batch in self._batches(corrections):
             try:
                 await self._batch(batch, job, 0)
@@ -61,11 +87,29 @@ class Writes:
                 if not answers:
                     raise
                 # What went before has its answers; the next call meets the same refusal and tells of it.
-                rest = [each for each in corrections if each.id not in answers]
-                _settle(rest, Outcome.REFUSED, str(error), answers)
+                why = str(error)
                 break
+            except (Refused, TurnedAway) as error:
+                job.refused, why = error, str(error)
+                break
+        if job.refused is not None:
+            self._leave_alone(job.refused)
+        _settle([each for each in corrections if each.id not in answers], Outcome.NOT_SENT, why, answers)
         self._warm(answers.values())
         return tuple(answers[each.id] for each in corrections)
+
+    async def _rested(self) -> None:
+        left_s = self._rests_until_s - anyio.current_time()
+        if left_s > 0:
+            await rest(left_s)
+
+    def _leave_alone(self, error: ReconcilerdError) -> None:
+        """Ask nothing of the store for a while: longer each time, and as long as it said."""
+        first_s, longest_s = REST_S
+        told_s = (error.after_ms or 0) / 1000 if isinstance(error, TurnedAway) else 0.0
+        most_s = min(longest_s, first_s * 2.0 ** min(self._rests, 20))
+        self._rests_until_s = anyio.current_time() + min(MAX_GATE_MS / 1000, max(most_s, told_s))
+        self._rests += 1
 
     def _batches(self, corrections: Sequence[CorrectionPlanned]) -> Iterator[list[CorrectionPlanned]]:
         """Hot slots apart and few at a time; one slot never twice in a call, the later of two in a later call."""
@@ -100,6 +144,8 @@ class Writes:
                 return
             try:
                 errors = await self._patiently(batch, job, attempt)
+            except (NotThere, TurnedAway):
+                raise
             except (TryLater, OutcomeUnknown, MalformedReply) as error:
                 # It may have had its effect before it broke: only a reading can tell.
                 _settle(batch, Outcome.UNKNOWN, str(error), answers)
@@ -108,8 +154,20 @@ class Writes:
                 _settle(batch, Outcome.NOT_SENT, str(error), answers)
                 return
             except Refused as error:
-                _settle(batch, Outcome.REFUSED, str(error), answers)
-                return
+                job.in_vain += 1
+                if job.in_vain > MOST_IN_VAIN:
+                    raise
+                if len(batch) == 1:
+                    job.refused = error
+                    _settle(batch, Outcome.NOT_SENT, str(error), answers)
+                    return
+                # It names no line, and yet it may be for one that the rest is refused: then it is found.
+                attempt += 1
+                middle = len(batch) // 2
+                await self._batch(batch[:middle], job, attempt)
+                batch = batch[middle:]
+                continue
+            job.in_vain = self._rests = 0
             codes = {str(error.get("code")) for error in errors}
             if not errors:
                 _settle(batch, Outcome.APPLIED, "", answers)
@@ -138,7 +196,7 @@ class Writes:
         for tried in range(BUSY_TRIES):
             try:
                 errors = await self._once(batch, job, attempt)
-            except (Denied, Refused, Withheld) as error:
+            except (Denied, Refused, TurnedAway, Withheld) as error:
                 if tried:
                     raise OutcomeUnknown(f"the store worked on it when {error}") from error
                 raise
@@ -150,6 +208,14 @@ class Writes:
     async def _once(
         self, batch: Sequence[CorrectionPlanned], job: _Job, attempt: int
     ) -> list[dict[str, Any]]:
+        left = 0
+
+        def leaves() -> str | None:
+            nonlocal left
+            why = job.withheld()
+            left += not why
+            return why
+
         key = uuid.uuid5(_SPACE, "|".join([str(attempt), *(each.id for each in batch)]))
         variables = {
             "key": str(key),
@@ -170,14 +236,32 @@ class Writes:
         }
         priority = Priority.LOWER if any(c.target < c.read for c in batch) else Priority.RAISE
         # The key makes a repeat harmless, so a broken connection may be tried again under it.
-        data, _ = await self._graphql.run(
-            "set_quantities", variables, priority, guess=10, withheld=job.withheld
-        )
+        try:
+            data, _ = await self._graphql.run(
+                "set_quantities", variables, priority, guess=10, withheld=leaves
+            )
+        except (Denied, Refused, TurnedAway, Withheld) as error:
+            if left > _of_its_own(error) + 1:
+                # It tells of the last call alone. One try before that was answered, that the store was busy; of more
+                # than one, all but the last may have worked.
+                raise OutcomeUnknown(f"{error}, after another call that may have worked") from error
+            raise
         payload = data.get("inventorySetQuantities")
         errors = payload.get("userErrors") if isinstance(payload, dict) else None
         if not isinstance(errors, list) or not all(isinstance(each, dict) for each in errors):
             raise MalformedReply("set_quantities: an answer that does not say what was refused")
         return errors
+
+
+def _of_its_own(error: ReconcilerdError) -> int:
+    """How many tries an error that tells of one call has told of: none of them had an effect."""
+    match error:
+        case TurnedAway():
+            return error.tries
+        case Withheld():
+            return 0
+        case _:
+            return 1
 
 
 def _named(errors: Sequence[dict[str, Any]], size: int) -> dict[int, dict[str, Any]]:

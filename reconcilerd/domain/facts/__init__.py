@@ -24,6 +24,7 @@ from reconcilerd.domain.facts.doings import (
     CorrectionSent,
     CorrectionSettled,
     DecisionRecorded,
+    EndsMoved,
     EnvelopeApproved,
     EnvelopeRevoked,
     FreezeSet,
@@ -42,6 +43,7 @@ from reconcilerd.domain.facts.doings import (
     SalesBuried,
     SlotPinned,
 )
+from reconcilerd.domain.facts.made import Limit
 from reconcilerd.domain.facts.readings import (
     EXTENSIV,
     ChannelObserved,
@@ -82,6 +84,7 @@ __all__ = [
     "CorrectionSent",
     "CorrectionSettled",
     "DecisionRecorded",
+    "EndsMoved",
     "EnvelopeApproved",
     "EnvelopeRevoked",
     "Fact",
@@ -93,6 +96,7 @@ __all__ = [
     "LedgerAnchored",
     "LedgerRestored",
     "LevelDoubted",
+    "Limit",
     "ListingDeclared",
     "LocationObserved",
     "OrderLine",
@@ -149,6 +153,7 @@ Fact = (
     | BreachLifted
     | RegimeSwitched
     | RailLatched
+    | EndsMoved
     | ReadingKept
     | PolicyAdopted
     | PlanMade

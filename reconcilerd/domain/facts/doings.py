@@ -1,9 +1,10 @@
 """What we concluded and did, and what people said: inferences, corrections, approvals, plans, alerts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from reconcilerd.domain.facts.made import Made, OfSlot, Standing
+from reconcilerd.domain.digest import LATER
+from reconcilerd.domain.facts.made import Limit, Made, OfSlot, Release, Standing
 from reconcilerd.domain.facts.reasons import (
     CorrectionEnd,
     Outcome,
@@ -144,11 +145,12 @@ class CorrectionSettled(OfSlot):
 
 
 @dataclass(frozen=True, slots=True)
-class EnvelopeApproved(Made):
+class EnvelopeApproved(Release):
     """A person's release of held corrections: which SKUs, which way, up to what (``ceiling`` a slot), until when.
 
-    ``zeros``: whether they agreed that a listing may come to zero under it. Entries from before this was asked released
-    zeros too, and replay so.
+    ``limits``: how far each SKU's own corrections went when they were released; ``direction`` and ``ceiling`` then sum
+    them up. ``zeros``: whether they agreed that a listing may come to zero under it. Entries from before this was asked
+    released zeros too, and replay so.
     """
 
     kind: ClassVar[str] = "envelope"
@@ -161,6 +163,7 @@ class EnvelopeApproved(Made):
     at: Instant
     until: Instant
     zeros: bool = True
+    limits: tuple[Limit, ...] = field(default=(), metadata=LATER)
 
     @property
     def about(self) -> str:
@@ -168,7 +171,7 @@ class EnvelopeApproved(Made):
 
 
 @dataclass(frozen=True, slots=True)
-class ConsentGiven(Made):
+class ConsentGiven(Release):
     """The first of two people agreed to what an approval would release; alone this releases nothing.
 
     ``id``: of the approval that comes of it if somebody else agrees before ``until``. ``zeros``: the listings (by
@@ -186,6 +189,7 @@ class ConsentGiven(Made):
     reason: str
     at: Instant
     until: Instant
+    limits: tuple[Limit, ...] = field(default=(), metadata=LATER)
 
     @property
     def about(self) -> str:
@@ -209,7 +213,10 @@ class EnvelopeRevoked(Made):
 
 @dataclass(frozen=True, slots=True)
 class SlotPinned(Standing):
-    """A person wants a listing left at its number until ``until``, or (``on`` False) no longer."""
+    """A person wants a listing left at its number until ``until``, or (``on`` False) no longer.
+
+    ``correction``: the one that is to bring the number; where that comes to nothing, so does the pin. Empty: none is.
+    """
 
     kind: ClassVar[str] = "pin"
     slot: SlotKey
@@ -218,6 +225,7 @@ class SlotPinned(Standing):
     reason: str
     at: Instant
     until: Instant
+    correction: str = ""
 
     @property
     def about(self) -> str:
@@ -279,8 +287,27 @@ class RailLatched(Standing):
 
 
 @dataclass(frozen=True, slots=True)
+class EndsMoved(Made):
+    """The clock was set back: these words stand, from the entry of this on, as long as they may by the clock since.
+
+    ``words``: (kind, about) of each. They are in the same entry, and nobody said them anew.
+    """
+
+    kind: ClassVar[str] = "moved"
+    words: tuple[tuple[str, str], ...]
+    at: Instant
+
+    @property
+    def about(self) -> str:
+        return "words"
+
+
+@dataclass(frozen=True, slots=True)
 class ReadingKept(Made):
-    """What a row said before a reading that is under suspicion; ``subject`` is the row's own ``about``."""
+    """What a row said before a reading that is under suspicion; ``subject`` is the row's own ``about``.
+
+    ``at``: when it began to say something else; ``under``: when the newest suspicion began that it is kept for.
+    """
 
     kind: ClassVar[str] = "kept"
     feed: FeedName
@@ -288,6 +315,7 @@ class ReadingKept(Made):
     value: int
     at: Instant
     allocated: int = 0
+    under: Instant = Instant(0)
 
     @property
     def about(self) -> str:
@@ -365,7 +393,7 @@ class RegimeSwitched(Made):
 
 @dataclass(frozen=True, slots=True)
 class PlanMade(Made):
-    """One pass: how many slots it judged, what it sent and what it holds, by verdict."""
+    """One slice of a pass: how many slots it judged, what it sent and what it holds, by verdict."""
 
     kind: ClassVar[str] = "plan"
     id: str
@@ -374,6 +402,13 @@ class PlanMade(Made):
     verdicts: tuple[tuple[str, int], ...]
     held: tuple[tuple[SlotKey, int, int, str], ...]
     """(slot, shown, wanted, verdict) of each held correction, bounded by ``max_held``."""
+    part_of: str = ""
+    """The id of the first slice of the same pass that was written down; empty: it is that one."""
+
+    @property
+    def whole(self) -> str:
+        """The id of the pass."""
+        return self.part_of or self.id
 
     @property
     def about(self) -> str:

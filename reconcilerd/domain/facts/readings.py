@@ -36,6 +36,11 @@ class SweepRead:
     """Whether it read everything (False: the news since the previous cursor)."""
     sizes: tuple[int, ...] = ()
     """Rows of the whole readings of this feed that can be trusted, this one included, the newest last."""
+    unread: tuple[str, ...] = ()
+    """What it met and could not read although it is complete for the rest: SKUs of stock, listings of slots.
+
+    None of these was seen, and none of them is gone: each stays as old as it was.
+    """
 
     @property
     def about(self) -> str:
@@ -144,6 +149,8 @@ class StockObserved:
     gone: bool = False
     counted: bool = False
     """Whether any reading of this row, this one included, ever said more than nothing."""
+    more_at: Instant = Instant(0)
+    """``as_of`` of the last reading that said more, of a row that says nothing now; 0: nobody knows."""
 
     def __post_init__(self) -> None:
         units(self.on_hand, "on hand")

@@ -173,7 +173,19 @@ def test_readiness_may_fail_for_a_while_and_no_longer(steps: list[tuple[bool, in
         assert bool(fault(looks, None)) == expected
         if expected:
             return
-    assert bool(fault(looks, None, over=True)) == (not steps[-1][0])
+
+
+@pytest.mark.parametrize(("ready_again_s", "stays"), [(635, True), (None, False)])
+def test_a_hiccup_when_the_watch_ends_is_waited_out_as_any_other(
+    ready_again_s: float | None, stays: bool, tmp_path: Path
+) -> None:
+    def looks(release: Path, at_s: float) -> Look:
+        stale = release == NEW and at_s >= 595 and (ready_again_s is None or at_s < ready_again_s)
+        return replace(FINE, at_s=at_s, why="stale: stock" if stale else "")
+
+    rig = Rig(tmp_path, looks)
+    assert (deployed(rig) == "") is stays
+    assert rig.link == (NEW if stays else OLD)
 
 
 @pytest.mark.parametrize(
