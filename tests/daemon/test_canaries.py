@@ -166,16 +166,21 @@ async def test_once_it_has_stopped_nothing_goes_but_what_orders_explain() -> Non
 
 
 async def test_what_sold_since_the_change_was_decided_counts_as_read_back() -> None:
-    """A raise to nine of which three were sold before it was answered shows six."""
+    """A raise to nine of which five were sold before it was answered shows four; all orders of that time are known."""
     scene = Scene()
     waiting = [replace(each, target=9) for each in scene.changes("abcd")]
-    went = scene.canaries.let_go(waiting)
-    await scene.canaries.sent([WriteAnswer(each, Outcome.APPLIED, "") for each in went])
+    await scene.took(scene.canaries.let_go(waiting))
     placed, asked = Instant(NOW - 500), Instant(NOW)
     key, lines = OrderKey(UK, "1"), (OrderLine("a", 5),)
-    scene.desk.fold([OrderObserved("uk", key, placed, asked, OrderStatus.OPEN, "", lines, asked)])
+    began = Instant(NOW + scene.desk.book.policy.channels[UK].order_lag_ms)
+    scene.desk.fold(
+        [
+            OrderObserved("uk", key, placed, asked, OrderStatus.OPEN, "", lines, asked),
+            SweepRead(FeedName("uk.orders"), began, began, True, 1, 1),
+        ]
+    )
     scene.read.shows = {"a": (4, NOW), "b": (9, NOW)}
-    await scene.read_back()
+    assert await scene.goes(waiting[FIRST:]) == ["c"]
     assert not scene.canaries.stopped
 
 
