@@ -8,7 +8,15 @@ import pytest
 
 from reconcilerd.daemon.audit import _beyond_rails, audit_rest, rebuilt
 from reconcilerd.domain.change import Spent
-from reconcilerd.domain.facts import EXTENSIV, Fact, OrderLine, OrderStatus
+from reconcilerd.domain.facts import (
+    EXTENSIV,
+    CorrectionPlanned,
+    CorrectionSent,
+    Fact,
+    OrderLine,
+    OrderStatus,
+    Outcome,
+)
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED, slots_feed
 from reconcilerd.domain.invariants import Violation, breach_of
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku
@@ -49,6 +57,22 @@ def test_a_start_gives_other_shares_only_where_a_row_is_doubted(told: int, kept:
 def test_a_start_that_knows_another_number_of_a_listing_is_found() -> None:
     assert broken(50, 50, shown=50) == []
     assert set(broken(50, 50, shown=49)) == {"I6"}
+
+
+@pytest.mark.parametrize("more", [(), ("written",)])
+def test_a_start_that_forgot_a_write_under_way_is_found(more: tuple[str, ...]) -> None:
+    """One that will show nothing else than what is shown moves no share, and may still be on its way."""
+    book, at = shop(), Instant(NEXT)
+    one = slots(50, NEXT)[0].slot
+    planned = [
+        CorrectionPlanned(each, one, "s01", 50, at, 50, "lag", "share", at) for each in ("kept", *more)
+    ]
+    sent = [CorrectionSent(each.id, one, Outcome.UNKNOWN, "", at, at) for each in planned]
+    state: list[Fact] = [*products(), *listings(), *slots(50, NEXT), *stock(50, NEXT)]
+    for fact in [*state, *planned, *sent]:
+        book.take(fact)
+    found = list(rebuilt(book, [*state, planned[0], sent[0]], NOW))
+    assert [each.what.split(":")[0] for each in found] == [one.path] * len(more)
 
 
 UK = ChannelName("shop-uk")

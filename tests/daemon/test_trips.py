@@ -57,6 +57,11 @@ class Changed(Scene):
         return latch if latch is not None and latch.on else None
 
     @property
+    def reason(self) -> str:
+        """Which policies a person is asked about, if one is."""
+        return "" if self.asked is None else self.asked.reason
+
+    @property
     def evidence(self) -> str:
         assert self.asked is not None, "nobody is asked"
         return self.asked.evidence
@@ -421,6 +426,22 @@ async def test_the_policy_that_decided_last_is_not_looked_at_again() -> None:
     scene.passes.changed_policy.begin_anew()
     assert await scene.pass_over(A, B) == ["a", "b"]
     assert not [each for each in scene.facts if isinstance(each, PolicyAdopted | RailLatched)]
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+async def test_of_a_policy_that_follows_while_a_person_is_asked_it_is_judged_by_itself(limit: int) -> None:
+    """The first would change two, of which one is allowed; the one after it allows ``limit``."""
+    scene = Changed(limit=1)
+    scene.desk.everybody()
+    await scene.pass_over(A, B)
+    assert scene.reason == "test follows older"
+    limits = replace(scene.book.policy.limits, config_change_slots=limit)
+    scene.book.turn_to(replace(scene.book.policy, revision="newest", limits=limits))
+    scene.passes.changed_policy.begin_anew()
+    scene.desk.everybody()
+    await scene.pass_over(A, B)
+    judged = ("older", "newest follows older") if limit == 1 else ("newest", "")
+    assert (scene.book.adopted, scene.reason) == judged
 
 
 DE = ChannelName("de")
