@@ -74,7 +74,7 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
 
     ``room``: the position's own, where the caller has it already.
     """
-    room = room or room_of(position)
+    own = room = room or room_of(position)
     pots, ideal = _shares(position, room)
     spread = () if position.split else position.spread()
     tight = _tight(spread, room, ideal, pots)
@@ -94,7 +94,7 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
     desired |= _without_band(spread, room, ideal, desired)
     desired = {**desired, **_beside_native_push(position, ideal)}
     together = {offer.slot for listing in tight for offer in listing}
-    return tuple(
+    found = tuple(
         Allocation(
             offer.slot,
             ideal[offer.slot],
@@ -106,6 +106,8 @@ def allocate(position: Position, room: Room | None = None) -> tuple[Allocation, 
         )
         for offer in position.offers
     )
+    limited = _capped(position, own, found)
+    return tuple(replace(each, because=Because.CAP) if each.slot in limited else each for each in found)
 
 
 def _shares(position: Position, room: Room) -> tuple[dict[SlotKey, int], dict[SlotKey, int]]:
@@ -386,28 +388,33 @@ def _without_band(spread: Sequence[Listing], room: Room, ideal: Shown, desired: 
     return found
 
 
-def told(position: Position, room: Room, allocation: Allocation) -> Because:
-    """The reason to tell of an allocation: its own, or its cap, where that alone keeps it from more.
+def _capped(position: Position, room: Room, allocations: Sequence[Allocation]) -> frozenset[SlotKey]:
+    """Listings that their caps keep from more: without these the same rules would give them more.
 
-    Asked where a reason is told, and not where numbers are dealt out: it deals all of them out once more.
+    All caps that bind are lifted at once, or every one of them would take a division of its own. What a listing could
+    have only while others are capped is not called its cap's doing.
     """
-    if allocation.because not in _BY_RULE:
-        return allocation.because
-    offer = next(each for each in position.offers if each.slot == allocation.slot)
-    return Because.CAP if _capped(position, room.lending({}), offer, allocation.ideal) else allocation.because
+    bound = {
+        offer.slot: allocation.ideal
+        for offer, allocation in zip(position.offers, allocations, strict=True)
+        if allocation.because in _BY_RULE and _at_its_cap(offer, allocation.ideal, room.alone(offer.slot))
+    }
+    if not bound:
+        return frozenset()
+    free = tuple(
+        replace(each, rule=replace(each.rule, cap=None)) if each.slot in bound else each
+        for each in position.offers
+    )
+    more = _shares(replace(position, offers=free), room)[1]
+    return frozenset(slot for slot, ideal in bound.items() if more[slot] > ideal)
 
 
 _BY_RULE = frozenset({Because.POT, Because.LOW_STOCK, Because.MAX, Because.ALL, Because.SHARE})
 
 
-def _capped(position: Position, room: Room, offer: OfferView, ideal: int) -> bool:
-    """Whether without its cap the same rules would give it more."""
+def _at_its_cap(offer: OfferView, ideal: int, alone: int) -> bool:
     cap = cap_of(offer)
-    if cap is None or ideal != bounded(offer, cap) or cap >= room.alone(offer.slot):
-        return False
-    free = replace(offer, rule=replace(offer.rule, cap=None))
-    offers = tuple(free if each.slot == offer.slot else each for each in position.offers)
-    return _shares(replace(position, offers=offers), room)[1][offer.slot] > ideal
+    return cap is not None and ideal == bounded(offer, cap) and cap < alone
 
 
 def _because(position: Position, offer: OfferView, desired: int, ideal: int, beyond: Shown) -> Because:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from reconcilerd.domain.adaptive import scarcity
-from reconcilerd.domain.allocation import Allocation, told
+from reconcilerd.domain.allocation import Allocation
 from reconcilerd.domain.explain import BECAUSE
 from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, Rails, Verdict
@@ -124,7 +124,7 @@ def _bound(plan: GroupPlan, slot: SlotKey, lever: Lever) -> str:
     """What stops it, when the lever is moved as far as it goes."""
     offer, allocation, entry = _offer(plan.position, slot), _allocation(plan, slot), _entry(plan, slot)
     if not ours(offer):
-        return BECAUSE[told(plan.position, plan.room, allocation)]
+        return BECAUSE[allocation.because]
     if lever.of_now:
         if entry is None:
             return f"it should show no more than {allocation.desired}"
@@ -143,7 +143,7 @@ def _bound(plan: GroupPlan, slot: SlotKey, lever: Lever) -> str:
         return f"no more than {alone} are left for it"
     if plan.position.split:
         return "the others' shares of what is left"
-    return BECAUSE[told(plan.position, plan.room, allocation)]
+    return BECAUSE[allocation.because]
 
 
 def levers_of(position: Position, rails: Rails, slot: SlotKey) -> Iterator[Lever]:

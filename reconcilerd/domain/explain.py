@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconcilerd.domain.adaptive import PLAIN_TENTHS, slow_ms, turning_points, z_tenths
-from reconcilerd.domain.allocation import Because, told
+from reconcilerd.domain.allocation import Because
 from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, SOON, Verdict
 from reconcilerd.domain.names import SlotKey, format_instant
 from reconcilerd.domain.plan import Entry, GroupPlan
@@ -67,7 +67,7 @@ def explain(plan: GroupPlan, slot: SlotKey) -> dict[str, Any]:
         *_others(position, offer),
         _policy(position, offer, allocation.ideal),
         *_beyond(position, offer, allocation.beyond),
-        f"It should show {allocation.desired}: {BECAUSE[told(position, plan.room, allocation)]}.",
+        f"It should show {allocation.desired}: {BECAUSE[allocation.because]}.",
         _observed(position, offer),
         _verdict(entry),
     ]

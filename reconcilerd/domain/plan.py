@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated, told
+from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated
 from reconcilerd.domain.drift import Cause, Drift, cause_of, diff
 from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import NEEDS_A_PERSON, Change, Rails, Verdict, covers, judge, stale_peers
@@ -114,7 +114,7 @@ def make_plan(
             # A lower counts only once it is seen; a raise counts from the moment it may be sent.
             shown[offer.slot] = max(shown[offer.slot], target)
         wants = wants | _wanted(position, offer, verdict)
-        entries.append(_entry(offer, allocation, drift, change, verdict, room))
+        entries.append(_entry(offer, allocation, drift, change, verdict))
     return GroupPlan(position, allocations, drifts, tuple(entries), wants, rails, room)
 
 
@@ -262,9 +262,7 @@ def released_by(entry: Entry, at: Instant, envelopes: Sequence[EnvelopeApproved]
     return next(found, "")
 
 
-def _entry(
-    offer: OfferView, allocation: Allocation, drift: Drift, change: Change, verdict: Verdict, room: Room
-) -> Entry:
+def _entry(offer: OfferView, allocation: Allocation, drift: Drift, change: Change, verdict: Verdict) -> Entry:
     proof = change.target == drift.observed and not change.lowers
     return Entry(
         slot=offer.slot,
@@ -278,7 +276,7 @@ def _entry(
         lowers=change.lowers,
         verdict=verdict,
         cause=drift.cause,
-        because=Because.COMPARED if proof else told(change.position, room, allocation),
+        because=Because.COMPARED if proof else allocation.because,
         unexplained=change.unexplained,
         sold_out=change.sold_out,
         owed=offer.owed,

@@ -5,7 +5,6 @@
 
 from typing import Any
 
-from reconcilerd.domain.allocation import told
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.guards import MEANS, Verdict
 from reconcilerd.domain.names import Instant, Sku, SlotKey, format_instant
@@ -118,7 +117,7 @@ def _channel(plan: GroupPlan, offer: OfferView) -> dict[str, Any]:
         "difference": None if observed is None else allocation.desired - observed,
         "age_s": _age_s(position.at, offer.age_of),
         "state": "ambiguous" if offer.ambiguous else str(offer.state),
-        "because": str(told(position, plan.room, allocation)),
+        "because": str(allocation.because),
         "cause": str(drift.cause) if drift else None,
         "verdict": str(entry.verdict) if entry else None,
         "units_per_sale": offer.rule.units_per_sale,

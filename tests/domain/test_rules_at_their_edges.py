@@ -5,17 +5,18 @@ from typing import Any
 
 import pytest
 
-from reconcilerd.domain.allocation import Because, allocate, estimated, native_number, told
+from reconcilerd.domain import allocation
+from reconcilerd.domain.allocation import Because, allocate, estimated, native_number
 from reconcilerd.domain.counterfactual import levers_of
 from reconcilerd.domain.explain import explain
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.invariants import check_plan
-from reconcilerd.domain.names import Instant, Sku
+from reconcilerd.domain.names import Instant, Sku, SlotKey
 from reconcilerd.domain.plan import hidden, make_plan
 from reconcilerd.domain.policy import BundleMode, Limits, MaxUnits, Mode, Percent, Rule
 from reconcilerd.domain.position import ClaimKind, InboundView, OfferView, Position
 from reconcilerd.domain.promises import declared
-from reconcilerd.domain.room import room_of
+from reconcilerd.domain.room import Room, room_of
 from tests.domain.builders import EVERYWHERE, NOW, A, B, claim, offer, position, row
 
 HALF = Percent(500)
@@ -110,27 +111,36 @@ def test_where_a_cap_decides_nothing_else_is_said_to(
     listing = offer("uk", rule, cap=cap, **more)
     where = position([listing], [row(A, 759)])
     (found,) = allocate(where)
-    assert (found.ideal, told(where, room_of(where), found)) == (ideal, because)
+    assert (found.ideal, found.because) == (ideal, because)
 
 
 def test_in_a_split_a_cap_is_named_by_the_listing_that_it_bounds_alone() -> None:
     where = position([offer("uk", HALF, cap=50), offer("eu", HALF)], [row(A, 759)], split=True)
-    room = room_of(where)
-    found = {each.slot.channel: (each.ideal, told(where, room, each)) for each in allocate(where)}
+    found = {each.slot.channel: (each.ideal, each.because) for each in allocate(where)}
     assert found == {"uk": (50, Because.CAP), "eu": (709, Because.SHARE)}
 
 
-def test_what_lies_on_no_shelf_does_not_hide_that_a_cap_decides() -> None:
-    """A plan's room lends what is promised beyond the shelf; a cap is asked about what is on it."""
-    where = position([offer("uk", HALF, cap=5), offer("eu", HALF)], [row(A, 100)], split=True)
-    uk = next(each for each in allocate(where) if each.slot.channel == "uk")
-    assert told(where, room_of(where).lending({uk.slot: 100}), uk) is Because.CAP
+def test_of_listings_that_are_all_capped_each_is_told_and_numbers_are_dealt_out_twice_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once with their caps and once without, however many there are: a division of a large group takes its time."""
+    dealt, shares_of = list[Position](), allocation._shares
+
+    def counted(where: Position, room: Room) -> tuple[dict[SlotKey, int], dict[SlotKey, int]]:
+        dealt.append(where)
+        return shares_of(where, room)
+
+    monkeypatch.setattr(allocation, "_shares", counted)
+    offers = [offer(name, weight=1, cap=5) for name in ("uk", "eu", "de", "fr")]
+    found = allocate(position(offers, [row(A, 759)], split=True))
+    assert {(each.ideal, each.because) for each in found} == {(5, Because.CAP)}
+    assert len(dealt) == 2
 
 
 def test_a_reason_that_no_rule_gives_stands_whatever_its_cap() -> None:
     where = position([offer("uk", cap=50, shown=50, managed=False)], [row(A, 759)])
     (found,) = allocate(where)
-    assert told(where, room_of(where), found) is Because.NOT_OURS
+    assert found.because is Because.NOT_OURS
 
 
 def test_what_a_person_set_aside_may_be_kept_above_a_share_of_nothing() -> None:
