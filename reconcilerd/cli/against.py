@@ -25,6 +25,7 @@ from reconcilerd.domain.survey import position_of, weather_of
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.copies import NOTHING_YET, Inspected, inspect
 from reconcilerd.ledger.reader import open_reader
+from reconcilerd.ledger.releases import standing
 
 DAY_MS: Final = 86_400_000
 FRESH_MS: Final = 36_500 * DAY_MS
@@ -87,7 +88,7 @@ def _would(ledger: Path, policy: Policy, at: Instant) -> Would:
     )
     book = Book(patient, awake_since=after(at, -DAY_MS))
     with closing(open_reader(ledger)) as reader:
-        book.load(reader.everything(), at)
+        book.load(standing(reader, at), at)
     words, weather = book.words, weather_of(book, at)
     rails = Rails(
         mode=policy.limits.mode,

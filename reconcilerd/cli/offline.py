@@ -28,6 +28,7 @@ from reconcilerd.domain.facts import AlertChanged, AlertTold, Fact, SilenceSet
 from reconcilerd.domain.plan_file import BadPlan, read_document
 from reconcilerd.errors import ConfigFault, Denied, LedgerFault, LedgerLocked, ReconcilerdError
 from reconcilerd.ledger.reader import Reader, open_reader
+from reconcilerd.ledger.releases import standing
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 from reconcilerd.transport.post import Poster
@@ -93,7 +94,7 @@ def _calls(request: dict[str, Any]) -> bool:
 
 
 async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> dict[str, Any]:
-    built = assemble(plan.wiring, _Nowhere(), Nobody(), reader.everything(), plan.recent(reader))
+    built = assemble(plan.wiring, _Nowhere(), Nobody(), standing(reader, now()), plan.recent(reader))
     await _plan_everything(built)
     answers = _answers(built, reader, _alarms(plan, reader, _Nowhere()))
     answers.readings.on = False
@@ -102,7 +103,7 @@ async def _from_ledger(plan: Plan, reader: Reader, request: dict[str, Any]) -> d
 
 async def _under_lock(plan: Plan, ledger: Ledger, request: dict[str, Any]) -> dict[str, Any]:
     async with Writer(ledger) as writer:
-        built = assemble(plan.wiring, writer, Nobody(), ledger.everything(), plan.recent(ledger))
+        built = assemble(plan.wiring, writer, Nobody(), standing(ledger, now()), plan.recent(ledger))
         try:
             if request.get("fresh") or request.get("apply"):
                 await _read_what_is_missing(built)

@@ -35,6 +35,7 @@ from reconcilerd.daemon.status_line import status_line
 from reconcilerd.daemon.supervisor import keep_alive, ledger_fault, watch_the_loop
 from reconcilerd.domain.facts import AlertChanged, AlertTold, DecisionRecorded, JobEnded, SilenceSet
 from reconcilerd.ledger.reader import Reader, open_reader
+from reconcilerd.ledger.releases import standing
 from reconcilerd.ledger.store import Ledger
 from reconcilerd.ledger.writer import Writer
 from reconcilerd.web.meters import on_socket
@@ -104,7 +105,7 @@ async def _live(
 
         outward = Outward(plan, journal, ledger)
         alerts = outward.engine
-        built = assemble(plan.wiring, writer, alerts, ledger.everything(), plan.recent(ledger))
+        built = assemble(plan.wiring, writer, alerts, standing(ledger, now()), plan.recent(ledger))
         built.daemon.health.surroundings.astray = lambda: ledger.astray
         reader = open_reader(plan.ledger)
         reload = Reload(config, plan, built, reader, outward)

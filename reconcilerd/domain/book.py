@@ -236,6 +236,7 @@ class Book:
                 # What followed from a reading was written down beside it: nothing follows twice.
                 fact = replace(fact, listing_sku=code_of(fact.listing_sku))  # noqa: PLW2901
                 self._track(fact.slot).restore(fact)
+                know_each_other(self._places_of[fact.slot.channel, fact.slot.listing])
             else:
                 self.take(fact)
         self._loading = False
@@ -320,6 +321,8 @@ class Book:
             alike = self._places_of.setdefault((slot.channel, slot.listing), [])
             alike.append(known)
             alike.sort(key=lambda each: each.slot)
+            if self._loading:
+                know_each_other(alike)
         return known
 
     def _take_slot(self, fact: SlotObserved) -> Taken:

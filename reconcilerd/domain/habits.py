@@ -51,8 +51,12 @@ class Habits:
         self.good(target)
 
     def turn_back(self, now: Instant) -> None:
-        """The clock went back: another hand that was seen later than now counts no longer than one seen now."""
+        """The clock went back: another hand that was seen later than now counts no longer than one seen now.
+
+        Writes that are stamped later would count once that moment comes again: they are forgotten.
+        """
         self.hands = [Hand(min(each.since, now), min(each.at, now), each.by) for each in self.hands]
+        self.tries = [each for each in self.tries if each <= now]
 
     def tried(self, at: Instant) -> None:
         self.tries = [each for each in self.tries if each > at - HOUR_MS] + [at]

@@ -363,14 +363,14 @@ class OrderBook:
         if after is before:
             return frozenset()
         self.orders[seen.key] = after
-        if seen.key in self._unsettled and before.says(seen):
-            return _codes(before)  # read again: nothing is counted anew
+        old, new = _codes(before), _codes(after)
+        if seen.key in self._unsettled and before.says(seen) and old == new:
+            return old  # read again: nothing is counted anew
         for line in seen.lines:
             if line.sku is not None:
                 self.named.setdefault((seen.key.channel, line.listing_sku), set()).add(line.sku)
         self._settled.pop(seen.key, None)
         self._unsettled[seen.key] = None
-        old, new = _codes(before), _codes(after)
         for code in old - new:
             self._standing[code].pop(seen.key, None)
             self._drop(code, seen.key)

@@ -373,7 +373,12 @@ class SlotTrack:
         self.overtaken = False
         open_ = {each.id: each for each in self.open}
         if correction.under is not None:
-            open_ = {each[0]: open_.get(each[0], OpenWrite(*each)) for each in correction.under}
+            # How far below zero it was at an earlier one that only a loaded book learns of here: as it is, if it was.
+            open_ = {
+                each[0]: open_.get(each[0])
+                or OpenWrite(*each, owed=0 if each[2] or correction.read else correction.owed)
+                for each in correction.under
+            }
         new = OpenWrite(
             correction.id,
             correction.target,

@@ -212,6 +212,13 @@ class Reader:
                 if isinstance(fact, OrderObserved):
                     yield fact
 
+    def written_later(self, fact: Fact, at: Instant) -> bool:
+        """Whether an entry after the one that has a fact of the state is stamped with a moment, or a later one."""
+        query = """select exists (select 1 from entries join state on entries.seq > state.seq
+            where state.kind = ? and state.about = ? and entries.at >= ?)"""
+        with faults(self.path):
+            return bool(self._connection.execute(query, (fact.kind, fact.about, at)).fetchone()[0])
+
     def one(self, kind: str, about: str) -> Fact | None:
         with faults(self.path):
             row = self._connection.execute(

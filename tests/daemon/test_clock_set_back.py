@@ -20,6 +20,7 @@ from reconcilerd.daemon.surroundings import Around, Surroundings
 from reconcilerd.daemon.sweeping import Sweeping
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import (
+    ConsentGiven,
     CorrectionSent,
     EndsMoved,
     EnvelopeApproved,
@@ -35,8 +36,9 @@ from reconcilerd.domain.facts import (
 )
 from reconcilerd.domain.feeds import STOCK_FEED, slots_feed
 from reconcilerd.domain.guards import Rails
-from reconcilerd.domain.names import Instant, LocationName, SlotKey
+from reconcilerd.domain.names import Instant, LocationName, SlotKey, after
 from reconcilerd.domain.policy import Mode
+from reconcilerd.ledger.releases import standing
 from reconcilerd.ledger.store import Ledger
 from tests.daemon.test_passes import FEEDS, A, B, Scene
 from tests.daemon.test_passes import NOW as EARLY
@@ -427,3 +429,29 @@ async def test_what_ended_by_the_new_clock_is_over_by_the_ledger_too_whenever_it
         assert ledger.verify().ok
     for each in (book, scene.desk.book):
         assert (each.words.in_force(now) != (), each.latches.on(now) != frozenset()) == (later < HOUR,) * 2
+
+
+@pytest.mark.parametrize(("came_to", "holds"), [(HOUR - 1, True), (HOUR, False), (2 * HOUR, False)])
+async def test_what_was_released_until_the_clock_came_to_is_over_after_a_start_by_one_that_was_set_back(
+    tmp_path: Path, came_to: int, holds: bool
+) -> None:
+    """It was said before the new now, and by nothing in the state itself can be told from what was said since."""
+    scene = Clocked()
+    policy = scene.desk.book.policy
+    scene.turn_to(BEFORE)
+    until = Instant(BEFORE + HOUR)
+    approved = EnvelopeApproved("e", (A,), "both", 9, "ann", "x", BEFORE, until)
+    half = ConsentGiven("c", "uk", (A,), "both", 9, (), "ann", "x", BEFORE, until)
+    begins = Instant(BEFORE + HOUR // 2)
+    with Ledger.open(tmp_path / "ledger.db", clock=lambda: scene.now, durable=False) as ledger:
+        ledger.append([approved, half])
+        scene.now = Instant(BEFORE + came_to)
+        ledger.append([FreezeSet("", False, "ann", "x", scene.now)])
+        scene.now = begins
+        later = replace(approved, id="f", at=begins)
+        ledger.append([later])
+        for now in (begins, after(until, -1)):
+            book = Book(policy, awake_since=now)
+            book.load(standing(ledger, now), now)
+            assert {each.id for each in book.words.in_force(now)} == ({"e", "f"} if holds else {"f"})
+            assert bool(book.words.half_approved(now)) is holds

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconcilerd.domain.claims import settle_orders
 from reconcilerd.domain.facts import EXTENSIV, OrderLine, OrderObserved, OrderStatus, side_of
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey
 from reconcilerd.domain.orders import RECORD_MS, MatchRate, OrderBook, Stage, more_than_sold, stage_of
-from tests.domain.books import order, shop_book
+from tests.domain.books import UK, order, shop_book, swept
 
 KEY = OrderKey(ChannelName("uk"), "1")
 IMPORT_MAX = 1_000
@@ -277,3 +278,22 @@ def test_a_cancel_that_is_dated_later_has_ended_since_then() -> None:
     (known,) = book.orders.orders.values()
     assert known.on_channel is not None
     assert known.on_channel.ended_at == 4_000
+
+
+@pytest.mark.parametrize("then", ["settled", "turned back", "forgotten"])
+def test_a_code_that_is_told_of_later_alone_is_followed_like_any_other(then: str) -> None:
+    """Read again as it was, but for what was once taken off it."""
+    book = shop_book(0)
+    swept(book, "extensiv.orders", 500)
+    first = order("uk", OrderStatus.CANCELLED, 1_000, units=1)
+    book.take(first)
+    book.take(replace(first, as_of=Instant(2_000), most=(OrderLine("b", 1),)))
+    if then == "turned back":
+        book.turn_back(Instant(500), Instant(2_000))
+    else:
+        swept(book, "extensiv.orders", 1_000_000)
+        settle_orders(book, Instant(1_000_001 if then == "settled" else 100 * 86_400_000))
+    assert (first.key in book.orders.orders) is (then != "forgotten")
+    assert list(book.orders.standing(UK, "b")) == (
+        [book.orders.orders[first.key]] if then == "turned back" else []
+    )

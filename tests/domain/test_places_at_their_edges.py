@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 
 from reconcilerd.domain.allocation import Because, allocate
-from reconcilerd.domain.facts import SaleInferred, SlotObserved, SlotState
+from reconcilerd.domain.book import Book
+from reconcilerd.domain.facts import Fact, OrderStatus, SaleInferred, SlotObserved, SlotState, SweepRead
 from reconcilerd.domain.guards import Verdict
 from reconcilerd.domain.invariants import check_plan
-from reconcilerd.domain.names import Instant, SlotKey
+from reconcilerd.domain.names import FeedName, Instant, SlotKey
 from reconcilerd.domain.plan import hidden, make_plan
 from reconcilerd.domain.policy import MaxUnits, OfferRule, PoolMode, PoolRule
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
-from tests.domain.books import UK, claimed, position_at, swept, written
+from tests.domain.books import UK, claimed, order, position_at, swept, written
 from tests.domain.builders import EVERYWHERE, A, B, claim, offer, position
 from tests.domain.builders import row as stock
 from tests.domain.test_several_places import (
@@ -285,3 +286,45 @@ def test_a_sale_came_off_a_place_that_sells(
     assert [each.current for each in position_at(book, 5_200).offers if each.slot.place == "p"] == [shows]
     book.take(replace(seen, state=SlotState.BUYABLE, gone=False, as_of=Instant(9_000)))
     assert len(book.slots[at_q].beside) == 2, "it sells again"
+
+
+@pytest.mark.parametrize("sweep_last", [True, False])
+def test_a_start_tells_what_fell_at_two_places_by_the_same_orders_as_before(*, sweep_last: bool) -> None:
+    """Five fell at each and one order of five is known, which explains one fall. Orders are read up to between them:
+    the older window must go on explaining that, or the younger one would be explained by the same order.
+    """
+    live, kept = two_places(20, 20), list[Fact]()
+
+    def take(fact: Fact) -> None:
+        taken = live.take(fact)
+        kept.extend((taken.instead or fact, *taken.derived))
+
+    def shown(place: str, units: int, when: int) -> SlotObserved:
+        return SlotObserved(
+            SlotKey(UK, "item", place),
+            "a",
+            "A",
+            units,
+            SlotState.BUYABLE,
+            False,
+            Instant(when),
+            Instant(when),
+        )
+
+    began = Instant(LAG_MS + 15_000)
+    orders_read = SweepRead(FeedName("uk.orders"), began, began, True, 0, 0)
+    take(shown("p", 15, 10_000))
+    take(shown("q", 15, 20_000))
+    take(order("uk", OrderStatus.OPEN, 140_000, placed=5_000, units=5))
+    for fact in (
+        (shown("p", 15, 130_000), orders_read) if sweep_last else (orders_read, shown("p", 15, 140_001))
+    ):
+        take(fact)
+    now = began + 6_000
+    started = Book(live.policy, awake_since=Instant(now))
+    rows = (each.row for each in live.stock.values())
+    started.load((*live.products.values(), *live.listings.values(), *rows, *kept), Instant(now))
+    assert claimed(live, now, ClaimKind.IN_FLIGHT) == claimed(live, now, ClaimKind.INFERRED) == 5
+    assert claimed(started, now, ClaimKind.IN_FLIGHT) == claimed(started, now, ClaimKind.INFERRED) == 5
+    falls = [sorted(book.slots[SlotKey(UK, "item", "p")].inferred, key=str) for book in (live, started)]
+    assert falls[0] == falls[1] != []

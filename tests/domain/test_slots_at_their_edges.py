@@ -10,11 +10,13 @@ from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
+    Fact,
     OrderStatus,
     Outcome,
     SlotObserved,
     SlotState,
 )
+from reconcilerd.domain.habits import Habits
 from reconcilerd.domain.names import Instant
 from reconcilerd.domain.position import ClaimKind
 from tests.domain.books import LAG_MS, SLOT, UK, claimed, order, position_at, see, shop_book, swept
@@ -299,3 +301,44 @@ def test_that_a_number_was_only_answered_outlives_a_restart_whatever_was_planned
     assert loaded.slots[SLOT].firm_since == track.firm_since == 2_100
     see(loaded, 10, 2_050)
     assert loaded.slots[SLOT].value == 4, "it was asked for before the number was answered"
+
+
+def test_a_start_knows_how_far_below_zero_a_listing_was_at_each_write_under_way() -> None:
+    """Two of which nobody knows what became of them, and it is read again as it was: nothing was sold."""
+    below = SlotObserved(
+        SLOT, "a", "A", 0, SlotState.BUYABLE, False, Instant(1_000), Instant(1_000), below_zero=3
+    )
+    live, kept = comparing(), list[Fact]()
+    live.take(below)
+    for number, target in (("one", 5), ("two", 4)):
+        under = tuple((o.id, o.target, o.before, o.based_on, o.sent) for o in live.slots[SLOT].open)
+        planned = CorrectionPlanned(
+            number, SLOT, "a", 0, Instant(1_000), target, "lag", "share", Instant(2_000), under=under, owed=3
+        )
+        live.take(planned)
+        last = CorrectionSent(number, SLOT, Outcome.UNKNOWN, "", Instant(2_001), Instant(2_002))
+        # The ledger's state has the newest of each kind.
+        kept = [planned, live.take(last).instead or last]
+    started = comparing()
+    started.load((*live.products.values(), *live.listings.values(), below, *kept), Instant(3_000))
+    for book in (live, started):
+        assert [each.owed for each in book.slots[SLOT].open] == [3, 3]
+        book.take(replace(below, as_of=Instant(900_000), age_of=Instant(900_000)))
+        assert (*book.slots[SLOT].open, *book.slots[SLOT].inferred) == ()
+
+
+def test_writes_by_a_clock_that_was_set_back_count_no_second_time_when_their_moment_comes_again() -> None:
+    hour = 3_600_000
+    habits = shop_with_tries(at=15 * hour)
+    habits.turn_back(Instant(12 * hour))
+    habits.tried(Instant(12 * hour))
+    counted = [habits.attempts(Instant(moment)) for moment in (12 * hour, 15 * hour + 10 * 60_000)]
+    assert counted == [1, 0]
+
+
+def shop_with_tries(at: int) -> Habits:
+    """Three writes were planned, each a second after the other."""
+    habits = Habits()
+    for number in range(3):
+        habits.tried(Instant(at + number * 1_000))
+    return habits
