@@ -100,6 +100,9 @@ class Change:
     cures: bool = False
     """It lowers a number beyond what could ship."""
 
+    _unexplained: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
+    """What the first guard that asked was told: each asks, and the answer takes a look at every row and claim."""
+
     @property
     def lowers(self) -> bool:
         return self.target < self.current or (self.offer.write or 0) > self.target
@@ -111,6 +114,11 @@ class Change:
     @property
     def unexplained(self) -> int:
         """Units of the change that orders do not account for. Raises are never explained by orders."""
+        if not self._unexplained:
+            self._unexplained.append(self._beyond_orders())
+        return self._unexplained[0]
+
+    def _beyond_orders(self) -> int:
         if not self.lowers:
             return self.size
         explained = explained_units(self.position, self.offer)
@@ -157,11 +165,13 @@ def _scarcest(position: Position, offer: OfferView) -> set[Sku]:
     sites = [offer.locations]
     if position.pool.bundles is BundleMode.PER_WAREHOUSE:
         sites = [frozenset({place}) for place in frozenset.intersection(*lies.values())] or sites
-    found = set[Sku]()
-    for site in sites:
-        left = {each: _left(position, each, lies[each] & site) // use for each, use in offer.uses}
-        found |= {each for each, units in left.items() if units == min(left.values())}
-    return found
+    left = [
+        {each: _left(position, each, lies[each] & site) // use for each, use in offer.uses} for site in sites
+    ]
+    # Where nothing of any is, each is as scarce as the others: that tells of a fall only where it is so everywhere.
+    # What emptied a place of all of them sold of each, of the scarcest elsewhere too.
+    telling = [each for each in left if any(each.values())] or left
+    return {each for there in telling for each, units in there.items() if units == min(there.values())}
 
 
 def _places_of(position: Position, offer: OfferView, component: Sku) -> Locations:
@@ -183,15 +193,37 @@ def _left(position: Position, component: Sku, places: Locations) -> int:
 
 def _emptied(position: Position, offer: OfferView) -> Iterator[int]:
     """Of each row that a few readings say nothing is in, and that may be why nothing is left: what may have sold since
-    it last said more (channel units).
-
-    Earlier orders cannot be why: the number that is shown lacks what they took already.
+    it last said more, and what was shown although it had sold before that (channel units).
     """
     for row in position.stock:
         use = offer.use_of(row.sku)
-        fresh = not row.sellable and row.said < position.limits.zero_reads
-        if use and fresh and _may_be_why(position, offer, row):
-            yield (row.sold + inferred(position, row.sku)) // use
+        if use and _fresh(position, row) and _may_be_why(position, offer, row):
+            sold = row.sold + _shown_though_sold(position, offer, row)
+            yield (sold + inferred(position, row.sku)) // use
+
+
+def _fresh(position: Position, row: StockView) -> bool:
+    """Whether a row says nothing, and few readings have said so."""
+    return not row.sellable and row.said < position.limits.zero_reads
+
+
+def _shown_though_sold(position: Position, offer: OfferView, row: StockView) -> int:
+    """Eaches in orders from before a row said nothing that a listing shows all the same.
+
+    What it shows lacks what these took, and they explain nothing more, unless it shows more than they left of what the
+    rows said then: the lower for them has not gone yet.
+    """
+    if not row.before:
+        return 0
+    earlier = max(0, dict(position.sold).get(row.sku, 0) - row.sold)
+    places = _places_of(position, offer, row.sku)
+    there = sum(
+        each.before if _fresh(position, each) else each.sellable
+        for each in position.stock
+        if each.sku == row.sku and each.location in places
+    )
+    shown = (offer.current or 0) * offer.use_of(row.sku)
+    return max(0, min(earlier, shown - max(0, there - earlier)))
 
 
 def _may_be_why(position: Position, offer: OfferView, row: StockView) -> bool:

@@ -539,3 +539,44 @@ def test_a_fall_is_explained_by_the_part_that_is_scarcest_where_the_listing_is_p
     where = position([listing], stock, [claim(5, where=frozenset({A}))])
     where = replace(where, sold=((Sku("x"), 5), (Sku("y"), 0)))
     assert Change(where, listing, 5, 0).unexplained == 0
+
+
+def test_a_place_where_nothing_of_any_is_makes_no_part_of_a_bundle_scarce() -> None:
+    """Of y there is plenty where the set is packed: what was ordered of it explains no fall for want of x."""
+    listing = offer("uk", shown=132, uses=SET, sku="set")
+    stock = [row(B, 2), row(B, 500, "y"), row(A, 0), row(A, 0, "y")]
+    where = replace(position([listing], stock), sold=((Sku("y"), 200),))
+    assert Change(where, listing, 132, 2).unexplained == 130
+    nowhere = replace(where, stock=tuple(replace(each, on_hand=0) for each in stock))
+    assert Change(nowhere, listing, 132, 0).unexplained == 0, "each is as scarce as the other"
+
+
+@pytest.mark.parametrize(
+    ("shown", "held", "earlier", "zeroes"),
+    [
+        (1, 1, 1, False),  # the last one was sold, and it is shown all the same: its lower waits
+        (1, 2, 1, True),  # one was left, and one is shown
+        (3, 4, 2, True),  # two were left: one of the three was sold before, and nobody knows of the others
+        (2, 4, 2, True),
+        (3, 3, 9, False),
+        (1, 0, 1, True),  # how many it held nobody knows
+    ],
+)
+def test_what_was_sold_before_a_row_was_emptied_explains_the_zero_of_what_is_shown_all_the_same(
+    shown: int, held: int, earlier: int, zeroes: bool
+) -> None:
+    listing = offer("uk", shown=shown)
+    where = position([listing], [replace(row(A, 0), said=1, before=held)], limits=Limits(mode=Mode.AUTO))
+    where = replace(where, sold=((Sku("x"), earlier),))
+    assert Change(where, listing, shown, 0, sold_out=True).zeroes is zeroes
+
+
+def test_what_lies_elsewhere_was_left_when_a_row_was_emptied() -> None:
+    """Three are shown of what two places held: one and three, of which one was sold."""
+    listing = offer("uk", shown=3)
+    gone = [replace(row(place, 0), said=1, before=held) for place, held in ((A, 1), (B, 3))]
+    where = position([listing], gone, limits=Limits(mode=Mode.AUTO))
+    where = replace(where, sold=((Sku("x"), 1),))
+    assert Change(where, listing, 3, 0, sold_out=True).unexplained == 3
+    thrice = replace(where, stock=(gone[0], replace(gone[1], said=1_000)))
+    assert Change(thrice, listing, 3, 0, sold_out=True).unexplained == 2, "the other has been empty for long"
