@@ -282,7 +282,9 @@ def settle_orders(book: Book, now: Instant) -> None:
     for order in book.orders.unsettled():
         stages = [(part, _stage(book, part, began)) for part in order.split()]
         if all(
-            stage is Stage.ENDED or (stage is Stage.SHIPPED and _proven_everywhere(book, part))
+            _waits_for_no_row(part)
+            if stage is Stage.ENDED
+            else stage is Stage.SHIPPED and _proven_everywhere(book, part)
             for part, stage in stages
         ) and not any(
             _more_on_channel(book, order, line.listing_sku, component, began)
@@ -291,6 +293,14 @@ def settle_orders(book: Book, now: Instant) -> None:
         ):
             book.orders.settle(order)
     book.orders.forget(after(now, -ORDER_KEPT_MS))
+
+
+def _waits_for_no_row(part: Order) -> bool:
+    """Whether no row of stock that is read later makes it take something: an open order that leaves from where no row
+    of it is known yet does, should one come.
+    """
+    ours = part.in_extensiv
+    return ours is None or ours.eligible or ours.location is None or ours.status.is_over
 
 
 def _proven_everywhere(book: Book, order: Order) -> bool:
@@ -436,13 +446,16 @@ def dark_stock_claims(book: Book, rows: Sequence[StockView], dark_ms: int) -> It
 
 
 def safety_claims(book: Book, component: Sku) -> Iterator[Claim]:
-    """What is never offered of a component: by its own rule, and by those of bundles that ask for more than all do."""
-    rule, stocked = book.policy.sku_rule(component), book.stocked(component)
+    """What is never offered of a component: the most of what its own rule keeps, and those of bundles that are sold and
+    ask for more than all do. What is kept for one of these is not offered as another either.
+    """
+    rule, stocked, joins = book.policy.sku_rule(component), book.stocked(component), book.joins()
     units, usual = rule.safety_stock, book.policy.default_sku.safety_stock
-    for sku in book.joins().taking(component, book.policy.skus):
+    for sku in joins.taking(component, book.policy.skus):
         asked = book.policy.sku_rule(sku).safety_stock
-        if sku != component and asked > usual:
-            units += asked * sum(each for name, each in book.uses(sku) if name == component)
+        if sku != component and asked > usual and joins.slots_of.get(sku):
+            each = sum(count for name, count in book.uses(sku) if name == component)
+            units = max(units, asked * each)
     if units:
         where = (stocked - rule.excluded_locations) or stocked
         yield Claim(ClaimKind.SAFETY, component, units, where)

@@ -308,9 +308,21 @@ def kit_book(**rule: object) -> Book:
     return book
 
 
-def test_what_a_bundle_keeps_back_is_kept_of_its_components() -> None:
-    assert claimed(kit_book(safety_stock=3), 2_000, ClaimKind.SAFETY) == 6
-    assert claimed(kit_book(), 2_000, ClaimKind.SAFETY) == 0
+def sold(book: Book) -> Book:
+    """Its kit is listed."""
+    book.take(ListingDeclared(1, 9, "kit", Sku("kit"), False, True, Instant(0)))
+    book.take(
+        SlotObserved(
+            SlotKey(UK, "kit"), "kit", "kit", 9, SlotState.BUYABLE, False, Instant(900), Instant(900)
+        )
+    )
+    return book
+
+
+def test_what_a_bundle_that_is_sold_keeps_back_is_kept_of_its_components() -> None:
+    assert claimed(sold(kit_book(safety_stock=3)), 2_000, ClaimKind.SAFETY) == 6
+    assert claimed(sold(kit_book()), 2_000, ClaimKind.SAFETY) == 0
+    assert claimed(kit_book(safety_stock=3), 2_000, ClaimKind.SAFETY) == 0, "nobody offers it"
 
 
 def test_what_every_sku_keeps_back_is_not_kept_once_more_for_each_bundle_with_a_rule() -> None:
@@ -345,11 +357,19 @@ def test_a_pool_that_bundles_tie_together_is_the_strictest_and_lends_what_each_o
     assert (found.split, found.pool.overcommit) == (False, 20)
 
 
-@pytest.mark.parametrize(("asked", "kept"), [(0, 5), (4, 5), (5, 5), (6, 5 + 2 * 6)])
-def test_a_bundle_that_asks_for_less_than_all_do_keeps_no_more_than_they(asked: int, kept: int) -> None:
-    book = kit_book(safety_stock=asked)
+@pytest.mark.parametrize(("asked", "of_a", "of_b"), [(0, 5, 5), (4, 5, 5), (5, 5, 5), (6, 2 * 6, 6)])
+def test_a_bundle_that_asks_for_less_than_all_do_keeps_no_more_than_they(
+    asked: int, of_a: int, of_b: int
+) -> None:
+    book = sold(kit_book(safety_stock=asked))
     book.policy = replace(book.policy, default_sku=replace(book.policy.default_sku, safety_stock=5))
-    assert claimed(book, 2_000, ClaimKind.SAFETY) == kept
+    row(book, "1", 50, 1_000)
+    kept = {
+        each.component: each.units
+        for each in position_at(book, 2_000).claims
+        if each.kind is ClaimKind.SAFETY
+    }
+    assert kept == {"a": of_a, "b": of_b}
 
 
 @pytest.mark.parametrize(
@@ -432,3 +452,21 @@ def test_of_what_nobody_knows_no_more_is_kept_than_there_is_of_it() -> None:
     )
     book.take(order("uk", CANCELLED, 500_010, units=5))
     assert claimed(book, 500_020, ClaimKind.IN_FLIGHT) == 0, "the channel ends it"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize(("told", "taken"), [(OPEN, 4), (SHIPPED, 0), (CANCELLED, 0)])
+def test_an_open_order_takes_what_a_row_has_that_is_read_later_where_it_leaves_from(
+    told: OrderStatus, taken: int, *, gone: bool
+) -> None:
+    """It is for somebody else's warehouse, of whose stock no row was there yet when orders were settled."""
+    book, where = shop_book(1_000), LocationName("vendor")
+    if gone:
+        book.take(StockObserved(Sku("a"), where, 9, 0, 0, Instant(1_000), Instant(1_000)))
+        book.take(StockObserved(Sku("a"), where, 0, 0, 0, Instant(1_001), Instant(1_001), gone=True))
+    book.take(replace(order(EXTENSIV, told, 2_000, units=4, place="vendor"), eligible=False))
+    swept(book, "extensiv.orders", 2_100)
+    settle_orders(book, Instant(2_200))
+    row(book, "vendor", 9, 3_000)
+    swept(book, "extensiv.orders", 3_100)
+    assert claimed(book, 3_200, ClaimKind.COMMITTED) == taken
