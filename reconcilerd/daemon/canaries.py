@@ -169,6 +169,10 @@ class Canaries:
                 # may tell of a moment before the write had its effect is no witness against it.
                 if witness[1] >= each.due(rule):
                     self._unread[slot] = replace(each, odd=witness)
+                # Where these orders are not read at all, nobody would ever be told.
+                if now > after(each.due(rule), rule.order_lag_ms + book.policy.ages.max_age_ms):
+                    await self._stop(each.correction, witness[0], ", and the orders of that time are not read")
+                    return
             elif now >= each.due(rule):
                 await self._stop(each.correction, witness[0])
                 return
@@ -192,12 +196,12 @@ class Canaries:
         rate = book.rate(slot.channel, code, at, book.prior(book.joins().sku_of.get(slot)))
         return 0 < missing <= may_have_sold(book.orders, slot.channel, rate, max(0, at - each.answered))
 
-    async def _stop(self, correction: CorrectionPlanned, read: int | None) -> None:
+    async def _stop(self, correction: CorrectionPlanned, read: int | None, more: str = "") -> None:
         self.stopped = True
         self._unread.clear()
         path = correction.slot.path
         what = "was not read back" if read is None else f"was read back as {read}"
-        evidence = f"{path} was written {correction.target} and {what}"
+        evidence = f"{path} was written {correction.target} and {what}{more}"
         log.error("canary_stopped", channel=self._channel.name, why=evidence)
         name, reason = latch_name(CANARY, self._channel.name), "a first batch of a large change did not take"
         await self._desk.take(

@@ -453,6 +453,21 @@ async def test_what_was_read_before_a_write_must_have_had_its_effect_is_no_witne
     assert scene.latched == (frozenset() if sold else {"canary:uk"})
 
 
+async def test_orders_that_are_not_read_at_all_are_waited_for_no_longer_than_a_reading_may_be_old() -> None:
+    scene = Scene()
+    waiting = [replace(each, target=6) for each in scene.changes("abcd")]
+    await scene.took(scene.canaries.let_go(waiting))
+    scene.read.shows = {"a": (5, NOW), "b": (6, NOW)}
+    book = scene.desk.book
+    scene.now += book.policy.channels[UK].order_lag_ms + book.policy.ages.max_age_ms
+    assert await scene.goes(waiting[FIRST:]) == []
+    assert not scene.latched
+    scene.now += 1
+    assert await scene.goes(waiting[FIRST:]) == []
+    assert scene.latched
+    assert book.latches.known["canary:uk"].evidence.endswith("as 5, and the orders of that time are not read")
+
+
 async def test_a_person_is_told_the_number_that_no_order_explains() -> None:
     """And not the newest one, of which nobody can tell yet."""
     scene = Raised()
