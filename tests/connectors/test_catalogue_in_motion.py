@@ -166,3 +166,19 @@ async def test_what_a_cut_page_hid_is_found_fault_with_like_any_other_row(
     again = await tenant.sweep(feed)
     assert (again.complete, again.rows) == (True, whole.rows), again.why
     assert [each.subject for each in tenant.findings(what)] == found
+
+
+async def test_products_that_hold_no_stock_are_those_that_were_read_last_and_looked_up_once() -> None:
+    """Every call for rows of stock asks which they are, and catalogues have a hundred thousand products."""
+    live = [row(1) | {"type": "VIRTUAL_PRODUCT"}, row(2)]
+    tenant = catalogue(live)
+    products = tenant.connector._catalogue
+    for type_, virtual in (("VIRTUAL_PRODUCT", {"m1."}), ("CORE_PRODUCT", set())):
+        live[0]["type"] = type_
+        assert (await tenant.sweep("products")).complete
+        assert products.virtual == virtual
+        assert products.virtual is products.virtual
+    live[1]["type"] = "VIRTUAL_PRODUCT"
+    await tenant.sweep("products")
+    anew = catalogue(live, known={"known_products": tenant.of(ProductObserved)})
+    assert anew.connector._catalogue.virtual == {"m2."}, "after a start, before any reading"

@@ -221,19 +221,23 @@ async def test_orders_of_an_empty_account_end_none_of_ours() -> None:
     assert set(busy.told.values()) == {OrderStatus.OPEN}
 
 
+@pytest.mark.parametrize("odd", [None, [], {}])
 @pytest.mark.parametrize("vouched", [True, False])
 @pytest.mark.parametrize("others", [0, 5])
 async def test_all_orders_may_be_deleted_where_the_account_is_ours_and_shows_none_of_them_again_and_again(
-    others: int, vouched: bool
+    others: int, vouched: bool, odd: object
 ) -> None:
+    """A channel whose id cannot be read speaks neither for the account nor against it."""
     busy = Busy(2)
     first = await busy.tenant.sweep("orders", whole=True)
     answer, busy.live = busy.tenant.spoil, []
     assert answer is not None
 
     def spoil(path: str, query: dict[str, str], body: Any) -> Any:
-        if path.endswith("/saleschannels") and not vouched:
-            return [row | {"salesChannelId": row["salesChannelId"] + 9_000} for row in body]
+        if path.endswith("/saleschannels"):
+            moved = 0 if vouched else 9_000
+            ids = [odd, *(row["salesChannelId"] + moved for row in body)]
+            return [row | {"salesChannelId": id_} for id_, row in zip(ids, [*body, body[0]], strict=True)]
         return answer(path, query, body)
 
     busy.tenant.spoil = spoil

@@ -198,3 +198,59 @@ async def test_an_order_that_cannot_be_read_is_asked_for_again_and_set_aside_onl
     mended = await here.sweep("orders", first.cursor)
     assert mended.complete
     assert [line.units for each in here.orders for line in each.lines] == [1, 2]
+
+
+ODD_IDS: list[Any] = [None, 7, True, ["x"], {}, {"id": []}, "gone"]
+"""Ids that are no text; the last one of a node without any."""
+
+
+@pytest.mark.parametrize("more", [False, True])
+@pytest.mark.parametrize("odd", ODD_IDS, ids=repr)
+async def test_an_item_whose_id_cannot_be_read_is_one_rejected_row(odd: Any, more: bool) -> None:
+    here = a_store()
+    assert (await here.sweep()).complete
+    before = {slot.slot for slot in here.slots}
+
+    def spoil(asked: dict[str, Any], body: dict[str, Any]) -> Any:
+        if "InventoryItems" in asked["query"]:
+            _spoil_first(nodes_in(body), odd, "inventoryLevels", more=more)
+        return body
+
+    here.wire.spoil = spoil
+    sweep = await here.sweep()
+    assert (sweep.complete, sweep.rows, sweep.unread) == (True, 3, ()), sweep.why
+    assert len(here.findings("rejected_row")) == 1
+    assert {slot.slot for slot in here.slots if not slot.gone} == before, "it was asked for by its id"
+
+
+@pytest.mark.parametrize("more", [False, True])
+@pytest.mark.parametrize("odd", ODD_IDS, ids=repr)
+async def test_an_order_whose_id_cannot_be_read_is_one_rejected_row(odd: Any, more: bool) -> None:
+    here = a_store()
+    here.wire.desk.world.place_order("uk", "8", [("a", 1)], here.wire.desk.clock())
+
+    def spoil(_asked: dict[str, Any], body: dict[str, Any]) -> Any:
+        _spoil_first(nodes_in(body), odd, "lineItems", more=more)
+        return body
+
+    here.wire.spoil = spoil
+    cursor = str(here.wire.desk.clock())
+    for complete in (False, True):
+        assert (await here.sweep("orders", cursor)).complete is complete
+        assert len(here.findings("rejected_row")) == 1
+        assert [each.key.number for each in here.orders] == ["8"]
+
+
+def _spoil_first(nodes: list[dict[str, Any]], odd: Any, nested: str, *, more: bool) -> None:
+    nodes[0]["id"] = odd
+    if odd == "gone":
+        del nodes[0]["id"]
+    if more:
+        nodes[0][nested]["pageInfo"] = MORE
+
+
+def test_an_id_of_thousands_of_digits_ends_no_paging() -> None:
+    asks = ById(2, 100)
+    page = Connection([{"id": "gid://shopify/InventoryItem/" + "9" * 5_000}], "1")
+    assert asks.turn(page) == ""
+    assert asks.variables == {"first": 2, "after": "1"}

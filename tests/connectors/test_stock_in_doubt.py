@@ -1,11 +1,15 @@
 """Rows of stock that are likely wrong: what is not believed of them, and how little is asked for because of it."""
 
+import logging
 from typing import Any
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from reconcilerd.connectors.extensiv import stock
 from reconcilerd.domain.facts import FindingKind, StockObserved
+from reconcilerd.errors import Denied, LedgerFault, MalformedReply, ReconcilerdError, TryLater
 from reconcilerd.transport.client import Call
 from reconcilerd.transport.replies import Reply
 from tests.connectors.source import Tenant
@@ -213,3 +217,140 @@ async def test_up_to_half_of_the_totals_and_ten_are_checked_one_by_one(
     saying(tenant, "/total", NINE, *(f"s{number:02}" for number in range(differ)))
     await tenant.sweep("totals")
     assert len(tenant.findings(FindingKind.TOTALS_DISAGREE)) == (differ if some else 0)
+
+
+FAILING = [
+    TryLater("totals answered 503"),
+    Denied("totals answered 403"),
+    MalformedReply("totals are no list"),
+]
+"""How a question for totals ends without an answer."""
+
+
+def totals_fail(tenant: Tenant, error: ReconcilerdError) -> list[Call]:
+    """From now on whoever asks for totals gets this error; the calls that did."""
+    send, asked = tenant.send, list[Call]()
+
+    async def broken(call: Call) -> Reply:
+        if call.path.endswith("/total"):
+            asked.append(call)
+            raise error
+        return await send(call)
+
+    tenant.send = broken  # type: ignore[method-assign]
+    return asked
+
+
+@pytest.mark.parametrize("error", FAILING, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("how", ["a sweep", "bins known", "bins unknown", "places left"])
+async def test_totals_that_fail_deny_nothing_and_spoil_no_reading_of_rows(
+    error: ReconcilerdError, how: str
+) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    live = [stock_row(1, "a", 5), stock_row(2, "b", 5), stock_row(3, "c", 5), stock_row(4, "a", 5, place=2)]
+    tenant = shelves(live)
+    assert (await tenant.sweep("stock")).complete
+    if how == "bins unknown":
+        known = tenant.of(StockObserved)
+        tenant = shelves(live, known={"known_stock": known})
+    live[0]["quantity"] = live[3]["quantity"] = 0
+    live[1]["quantity"] = 101
+    live[2]["quantity"] = 4
+    if how == "places left":
+        del live[3]
+    totals_fail(tenant, error)
+    with capture_logs() as logs:
+        if how in {"a sweep", "places left"}:
+            sweep = await tenant.sweep("stock")
+            assert (sweep.complete, sweep.unread) == (True, ())
+        else:
+            await tenant.read("a", "b", "c")
+    assert told(tenant) == {"a": 0, "b": 101, "c": 4}
+    said = [(each["event"], each["error"], each["why"]) for each in logs if each["log_level"] == "warning"]
+    assert said == [("totals_not_read", type(error).__name__, str(error))]
+
+
+@pytest.mark.parametrize("how", ["sold out", "gone"])
+async def test_totals_that_fail_are_asked_for_once_a_reading_and_leave_no_row_unheard(how: str) -> None:
+    """Each question may take a minute of tries: hundreds of SKUs that sold out would wait for all of them."""
+    live = many(0, 200)
+    tenant = shelves(live)
+    assert (await tenant.sweep("stock")).complete
+    for row in live[: 2 * stock.MAX_CHECKS]:
+        row["quantity"] = 0
+    if how == "gone":
+        del live[: 2 * stock.MAX_CHECKS]
+    asked = totals_fail(tenant, TryLater("totals answered 503"))
+    sweep = await tenant.sweep("stock")
+    assert (sweep.complete, sweep.unread, len(asked)) == (True, (), 1)
+    assert told(tenant) == {f"s{number}": int(number >= 2 * stock.MAX_CHECKS) for number in range(200)}
+
+
+@pytest.mark.parametrize("how", ["read", "stock", "totals"])
+async def test_totals_that_failed_are_asked_for_again_by_the_next_reading(how: str) -> None:
+    live = [stock_row(1, "a", 5), stock_row(2, "b", 5)]
+    tenant = shelves(live)
+    await tenant.sweep("stock")
+    send = tenant.send
+    asked = totals_fail(tenant, TryLater("totals answered 503"))
+    live[0]["quantity"] = 0
+    await tenant.read("a")
+    tenant.send = send  # type: ignore[method-assign]
+    answer = tenant.spoil
+    assert answer is not None
+
+    def spoil(path: str, query: dict[str, str], body: Any) -> Any:
+        if not path.endswith("/total"):
+            return answer(path, query, body)
+        four = {"product": {"masterSku": "b"}, "onHandQuantity": 4, "lockedQuantity": 0}
+        return [four] if query["page"] == "1" else []
+
+    tenant.spoil = spoil
+    live[1]["quantity"] = 0
+    if how == "read":
+        await tenant.read("b")
+    else:
+        await tenant.sweep(how)
+    assert (len(asked), told(tenant)) == (1, {"a": 0} if how == "stock" else {})
+
+
+@pytest.mark.parametrize("error", [LedgerFault("the disk is full"), RuntimeError("a bug")])
+async def test_what_is_no_trouble_of_totals_ends_a_reading_of_rows(error: Exception) -> None:
+    live = [stock_row(1, "a", 5), stock_row(2, "b", 5)]
+    tenant = shelves(live)
+    await tenant.sweep("stock")
+    live[0]["quantity"] = 0
+    totals_fail(tenant, error)  # type: ignore[arg-type]
+    with pytest.raises((type(error), ExceptionGroup)):
+        await tenant.sweep("stock")
+
+
+async def test_rows_whose_totals_were_not_asked_for_come_before_those_that_were_denied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that totals deny for good would else keep every other from being told."""
+    monkeypatch.setattr(stock, "MAX_CHECKS", 4)
+    live = [stock_row(number, f"s{number:02}", 5) for number in range(30)]
+    tenant = shelves(live)
+    await tenant.sweep("stock")
+    for row in live[:6]:
+        row["quantity"] = 0
+    answer, behind = tenant.spoil, {f"s{number:02}" for number in range(6)}
+    assert answer is not None
+
+    def spoil(path: str, query: dict[str, str], body: Any) -> Any:
+        if not path.endswith("/total"):
+            return answer(path, query, body)
+        said = {sku: 5 if sku in behind else 0 for sku in query["sku"].split(",")}
+        return [
+            {"product": {"masterSku": sku}, "onHandQuantity": units, "lockedQuantity": 0}
+            for sku, units in said.items()
+        ]
+
+    tenant.spoil = spoil
+    zeros = []
+    for catches_up in ("", "s04", "", "s05", ""):
+        behind.discard(catches_up)
+        await tenant.sweep("stock")
+        zeros.append(sorted(sku for sku, units in told(tenant).items() if units == 0))
+    assert zeros == [[], ["s04"], ["s04"], ["s04", "s05"], ["s04", "s05"]], "each has its turn"

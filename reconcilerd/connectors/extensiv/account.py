@@ -76,7 +76,8 @@ class Account:
             found = await self._walker.whole(WHOLE[CHANNELS])
         except ReconcilerdError:
             return False
-        return any(row.get(_ID[CHANNELS]) in self._sold_on for row in found)
+        named = (row.get(_ID[CHANNELS]) for row in found)
+        return any(type(each) is int and each in self._sold_on for each in named)
 
     async def _read_early(self, feed: FeedName, ids: Collection[object] = ()) -> None:
         async with self._one_at_a_time:

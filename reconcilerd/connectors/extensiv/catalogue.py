@@ -50,17 +50,24 @@ class Catalogue:
             PRODUCTS: {each.product_id: each for each in products},
             LISTINGS: {each.listing_id: each for each in listings},
         }
-
-        self._skus = {each.sku for each in self._last[PRODUCTS].values()}
+        self._skus = frozenset[Sku]()
+        self._virtual = frozenset[Sku]()
+        self._index()
 
     @property
-    def virtual(self) -> set[Sku]:
+    def virtual(self) -> frozenset[Sku]:
         """Products that hold no stock, as last read."""
-        return {
+        return self._virtual
+
+    def _index(self) -> None:
+        """Look up SKUs once for each reading of products: every call for stock asks for them."""
+        products = self._last[PRODUCTS].values()
+        self._skus = frozenset(each.sku for each in products)
+        self._virtual = frozenset(
             each.sku
-            for each in self._last[PRODUCTS].values()
+            for each in products
             if isinstance(each, ProductObserved) and each.type is ProductType.VIRTUAL
-        }
+        )
 
     def sku_of_product(self, number: int) -> Sku | None:
         """Whose product this is, as last read."""
@@ -100,7 +107,7 @@ class Catalogue:
         known.update(entries)
         for key in gone:
             del known[key]
-        self._skus = {each.sku for each in self._last[PRODUCTS].values()}
+        self._index()
         return walk.count + len(back), why
 
     def _entries(

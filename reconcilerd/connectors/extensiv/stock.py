@@ -4,9 +4,11 @@ What is missing is asked for by exact SKU, twice, before it is gone. A row that 
 SKU stays as it was known and as old as it was. Where such SKUs are few, the sweep is complete for all the others.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+import structlog
 
 from reconcilerd.connectors.extensiv import rows
 from reconcilerd.connectors.extensiv.account import Account
@@ -26,6 +28,9 @@ from reconcilerd.connectors.port import Emit, Page, strangers, too_many_aside
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.domain.facts import Fact, FindingKind, FindingRaised, StockObserved, StockTotalObserved
 from reconcilerd.domain.names import Instant, LocationName, Sku, after
+from reconcilerd.errors import LedgerFault, ReconcilerdError
+
+log = structlog.get_logger("reconcilerd.extensiv")
 
 _NEVER: Final = Instant(0)
 ROWS_A_CALL: Final = 50
@@ -76,7 +81,7 @@ class Stock:
         self,
         walker: Walker,
         clock: Callable[[], Instant],
-        virtual: Callable[[], set[Sku]],
+        virtual: Callable[[], Collection[Sku]],
         account: Account,
         stranger: Callable[[rows.Bin], str],
         read_lag_ms: int,
@@ -115,9 +120,14 @@ class Stock:
         """SKUs whose total differed from their rows while that of many did."""
         self._to_check: set[Sku] = set()
         """Those of them whose rows were read since."""
+        self._heard: dict[Sku, Instant] = {}
+        """When each SKU whose rows were unlikely was last held against its total."""
+        self._totals_fail = False
+        """Whether totals failed since a reading last began: until the next one begins nobody asks for them in vain."""
 
     async def sweep(self, began: Instant, emit: Emit) -> Swept:
         """Read all rows."""
+        self._totals_fail = False
         walk = await self._walk()
         count, read = walk.count, await self._read(walk)
         mended = set[Sku]() if walk.why else await self._read_late(read, emit)
@@ -175,6 +185,7 @@ class Stock:
 
     async def read(self, skus: Sequence[Sku], emit: Emit) -> None:
         """Read the rows of exactly these SKUs now. What lacks a known bin proves nothing and is not told."""
+        self._totals_fail = False
         await self._read_each(self._calls(skus), emit)
 
     async def _read_each(self, calls: Iterable[set[Sku]], emit: Emit) -> set[Sku]:
@@ -253,19 +264,39 @@ class Stock:
     async def _denied(self, skus: Sequence[Sku], seen: Mapping[Sku, Sequence[rows.Bin]]) -> dict[Sku, str]:
         """Which of these are nearer to what they were than to what their rows say, by their totals; with the numbers.
 
-        A bounded number each time; what is left over is denied unheard, without a word, and asked for by the next
-        reading. A total that nobody can read, or that is not there, denies nothing unless all the rows are gone.
+        A bounded number each time, the longest unheard first; what is left over is denied unheard, without a word, and
+        asked for by the next reading. A total that nobody can read, or that is not there, denies nothing, even where
+        all the rows are gone. Nor is anything denied unheard where totals fail: nobody knows for how long they do,
+        and a zero counts only when it was read several times.
         """
-        some, denied = sorted(skus)[:MAX_CHECKS], dict.fromkeys(sorted(skus)[MAX_CHECKS:], "")
+        waiting = sorted(skus, key=lambda sku: (self._heard.get(sku, _NEVER), sku))
+        some, denied = sorted(waiting[:MAX_CHECKS]), dict[Sku, str]()
         for start in range(0, len(some), SKUS_A_CALL):
             part = some[start : start + SKUS_A_CALL]
-            _, totals = _totals(await self._walker.walk_skus(TOTALS, part))
+            totals = await self._totals_of(part)
+            if totals is None:
+                return denied
             for sku in part:
+                self._heard[sku] = self._clock()
                 now, before = sum(each.quantity for each in seen.get(sku, ())), self._count_told(sku)
                 total = totals[sku].on_hand if sku in totals else now
                 if abs(total - before) < abs(total - now):
                     denied[sku] = f"{now} on hand by its rows, {before} before, {total} by its total"
-        return denied
+        return denied | dict.fromkeys(waiting[MAX_CHECKS:], "")
+
+    async def _totals_of(self, skus: Sequence[Sku]) -> Mapping[Sku, StockTotalObserved] | None:
+        """Totals of these SKUs; None where they cannot be had. Why not, their own feed tells a person."""
+        if self._totals_fail:
+            return None
+        try:
+            walk = await self._walker.walk_skus(TOTALS, skus)
+        except LedgerFault:
+            raise
+        except ReconcilerdError as error:
+            self._totals_fail = True
+            log.warning("totals_not_read", error=type(error).__name__, why=str(error)[:300])
+            return None
+        return _totals(walk)[1]
 
     def _not_believed(self, denied: Mapping[Sku, str]) -> list[Fact]:
         """What a person is told of SKUs whose rows can be read and are not believed."""
@@ -310,6 +341,7 @@ class Stock:
 
     async def sweep_totals(self, emit: Emit) -> tuple[int, str]:
         """Read the totals, and hold each against the rows; what differs is read again, both together."""
+        self._totals_fail = False
         walk = await self._walker.walk(PAGINGS[TOTALS])
         facts, totals = _totals(walk)
         differing = [
@@ -523,6 +555,7 @@ class Stock:
         self._bins.pop(sku, None)
         self._counts.pop(sku, None)
         self._read_at.pop(sku, None)
+        self._heard.pop(sku, None)
         places = sorted(self._places.pop(sku, frozenset()))
         for place in places:
             self._told.pop((sku, place), None)

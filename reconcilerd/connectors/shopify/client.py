@@ -19,7 +19,7 @@ from reconcilerd.connectors.port import (
 from reconcilerd.connectors.rejected import Rejected, parsed
 from reconcilerd.connectors.shopify import rows
 from reconcilerd.connectors.shopify.graphql import GraphQL, Sender
-from reconcilerd.connectors.shopify.lists import ById, Node, connection_of, nodes_of
+from reconcilerd.connectors.shopify.lists import ById, Node, connection_of, id_of, nodes_of
 from reconcilerd.connectors.shopify.writes import Writes
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
@@ -177,7 +177,7 @@ class Shopify:
             oldest = min(oldest, asked)
             seen |= read.slots.keys()
             unread |= read.unread
-            met |= {node.get("id") for node in nodes}
+            met |= {id_of(node) for node in nodes}
             count += len(nodes)
             await self._tell(read.facts, emit)
             why = asks.turn(page) if page.more else ""
@@ -293,20 +293,21 @@ class Shopify:
 
         Whatever is missing of a page is no end: half an order, or a slot taken for gone, would follow from it.
         """
-        if not isinstance(node.get(nested), dict):
-            return node  # it has no such list at all: its row says so
+        id_ = node.get("id")
+        if not isinstance(node.get(nested), dict) or not isinstance(id_, str):
+            return node  # it has no such list at all, or none that can be asked for: its row says so
         where = f"{self._name} {document}"
-        page = connection_of(node, nested, where, of=node.get("id"))
+        page = connection_of(node, nested, where, of=id_)
         so_far, asked_for = list(page.nodes), set[str | None]()
         while page.more:
             if page.following in asked_for or len(asked_for) >= MAX_NESTED_PAGES:
                 raise MalformedReply(
-                    f"{where}: the {nested} of {node['id']} did not end within {MAX_NESTED_PAGES} pages"
+                    f"{where}: the {nested} of {id_} did not end within {MAX_NESTED_PAGES} pages"
                 )
             asked_for.add(page.following)
-            variables = {"id": node["id"], "after": page.following}
+            variables = {"id": id_, "after": page.following}
             data, _ = await self._graphql.run(document, variables, priority)
-            page = connection_of(data.get(root), nested, where, of=node["id"])
+            page = connection_of(data.get(root), nested, where, of=id_)
             so_far += page.nodes
         return {**node, nested: {"nodes": so_far}}
 

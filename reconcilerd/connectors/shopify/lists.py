@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from reconcilerd.errors import MalformedReply
 
 Node = dict[str, Any]
+
+MOST_DIGITS: Final = 20
+"""Of the number in an id, which has 64 bits. Of thousands Python makes no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,12 @@ def nodes_of(data: Node, where: str, ids: Sequence[str]) -> list[Node]:
     return found
 
 
+def id_of(node: Node) -> object:
+    """What tells a node apart; its text where its id is no plain value."""
+    id_ = node.get("id")
+    return id_ if isinstance(id_, str) else repr(id_)
+
+
 @dataclass(slots=True)
 class ById:
     """Where to go on in a list of any length, ``size`` nodes a page.
@@ -101,6 +110,6 @@ class ById:
 
 
 def _numbers(nodes: Iterable[Node]) -> list[int]:
-    """The numbers in the ids of nodes; 0, which is before every other, for an id without one."""
+    """The numbers in the ids of nodes; 0, which is before every other, for an id without one that can be read."""
     tails = [str(node.get("id")).rpartition("/")[2] for node in nodes]
-    return [int(tail) if tail.isdecimal() else 0 for tail in tails]
+    return [int(tail) if tail.isdecimal() and len(tail) <= MOST_DIGITS else 0 for tail in tails]
