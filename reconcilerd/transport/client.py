@@ -302,7 +302,7 @@ class Client:
         began_s = anyio.current_time()
         try:
             # Nearly every call succeeds at once: the retries' own bookkeeping begins with the first failure.
-            return await self._once(call, 0)
+            return await self._once(call, 0, 0)
         except _Again as error:
             begun = [error]  # what a try broke with before the bookkeeping knew of it
         try:
@@ -311,7 +311,8 @@ class Client:
                     for broke in begun[len(tries) :]:
                         raise broke
                     self.traffic.retries["throttled" if tries[-1].throttled else "failed"] += 1
-                    return await self._once(call, len(tries))
+                    in_doubt = sum(not each.harmless for each in tries)
+                    return await self._once(call, len(tries), in_doubt)
         except _Again as last:
             self.traffic.failed += 1
             # What the library said is in the text already, redacted; its own exception may hold a header.
@@ -325,8 +326,8 @@ class Client:
         most = min(self._retry.cap_s, self._retry.base_s * 2.0 ** (tried - 1))
         return most * (0.5 + 0.5 * self._chance.random())
 
-    async def _once(self, call: Call, failed: int) -> Reply:
-        """One try, after ``failed`` others."""
+    async def _once(self, call: Call, failed: int, in_doubt: int) -> Reply:
+        """One try, after ``failed`` others, of which so many may have had their effect."""
         lane, seat = self._lanes[call.lane], _Seat(self._gate)
         takes_s = call.timeout_s + CLOSE_S
         self._longest_s = max(self._longest_s, takes_s)
@@ -334,13 +335,17 @@ class Client:
             # Tokens of the lane and one of the few places at the connections.
             await lane.acquire(call.priority, call.cost, seat.take, self._seat_s)
             if call.withheld is not None and (why := call.withheld()):
-                # A try that broke before may have had its effect.
-                raise OutcomeUnknown(f"{why}, after {failed} tries") if failed else Withheld(why)
+                raise Withheld(why)
             self.traffic.sent += 1
             request = self._request(call)
             name = f"{call.method} {call.operation}".rstrip()
             with waiting(takes_s), self._tracer(name, "client", self._known(call, request, failed)) as span:
-                return await self._try(call, lane, request, failed, span)
+                return await self._try(call, lane, request, failed, in_doubt, span)
+        except (Refused, Withheld) as error:
+            # This try did not leave. That tells nothing of those before.
+            if in_doubt and call.writes:
+                raise OutcomeUnknown(_after(error, in_doubt)) from None
+            raise
         finally:
             seat.leave()
 
@@ -353,11 +358,13 @@ class Client:
         again_s = MAX_GATE_MS / 1000 + max(lane.refill_s for lane in self._lanes.values())
         return ceil(len(self._lanes) / self._gate.total_tokens) * (again_s + self._longest_s)
 
-    async def _try(self, call: Call, lane: Lane, request: httpx.Request, failed: int, span: Span) -> Reply:
+    async def _try(
+        self, call: Call, lane: Lane, request: httpx.Request, failed: int, in_doubt: int, span: Span
+    ) -> Reply:
         """Send a request and read its answer; what came of it is counted, whatever it is."""
         asked, status, trouble = self._clock(), None, "cancelled"
         try:
-            with _Border(self, call, request, failed):
+            with _Border(self, call, request, in_doubt):
                 with anyio.fail_after(call.timeout_s):
                     response = await self._http.send(request, auth=self.auth, stream=True)
                     status = response.status_code
@@ -388,9 +395,8 @@ class Client:
             self.traffic.tried(call.operation or "other", status, trouble, self._clock() - asked)
         self._heard(True)
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(
-            status, headers, body, asked, answered, failed, answered - round(anyio.current_time() * 1000)
-        )
+        set_ms = answered - round(anyio.current_time() * 1000)
+        return Reply(status, headers, body, asked, answered, failed, set_ms, in_doubt)
 
     def _known(self, call: Call, request: httpx.Request, failed: int) -> dict[str, Value]:
         """What is told of a request to whoever traces."""
@@ -478,11 +484,11 @@ async def _close(response: httpx.Response) -> None:
 class _Border:
     """Maps what httpx and anyio raise to our errors, in one place."""
 
-    def __init__(self, client: Client, call: Call, request: httpx.Request, failed: int) -> None:
+    def __init__(self, client: Client, call: Call, request: httpx.Request, in_doubt: int) -> None:
         self._client = client
         self._call = call
         self._request = request
-        self._failed = failed
+        self._in_doubt = in_doubt
 
     def __enter__(self) -> None:
         return None
@@ -491,10 +497,8 @@ class _Border:
         if isinstance(error, TryLater):
             # No token now: the call itself has not left, or was not let in.
             raise _Again(error, None, harmless=True) from None
-        if isinstance(error, Denied | Refused | MalformedReply) and self._call.writes and self._failed:
-            raise OutcomeUnknown(
-                f"{error}, after {self._failed} tries, of which one may have worked"
-            ) from None
+        if isinstance(error, Denied | Refused | MalformedReply) and self._call.writes and self._in_doubt:
+            raise OutcomeUnknown(_after(error, self._in_doubt)) from None
         if error is None or isinstance(error, (ReconcilerdError, _Again)):
             return
         where = self._client._where(self._call)
@@ -516,6 +520,10 @@ SENT = "reconcilerd.sent"
 async def _mark_sent(request: httpx.Request) -> None:
     """Called by httpx when credentials are in hand: from here on a request may have had its effect."""
     request.extensions[SENT] = True
+
+
+def _after(error: ReconcilerdError, in_doubt: int) -> str:
+    return f"{error}, after {in_doubt} tries, of which one may have worked"
 
 
 def _type_of(error: Exception) -> str:

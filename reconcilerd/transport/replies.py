@@ -39,9 +39,11 @@ class Reply:
     asked_at: Instant
     answered_at: Instant
     failed: int = 0
-    """Tries before this one; any of them may have had its effect."""
+    """Tries before this one."""
     set_ms: int = 0
     """How far our clock is from one that nobody sets: another number than before tells that ours was set."""
+    in_doubt: int = 0
+    """How many of the tries before may have had their effect: what was not let in, or did not leave, had none."""
 
 
 async def body_of(where: str, response: httpx.Response, most: int) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from reconcilerd.config.secret import Secret
 from reconcilerd.connectors.shopify.client import Shopify
-from reconcilerd.connectors.shopify.graphql import LANE
+from reconcilerd.connectors.shopify.graphql import LANE, MAX_THROTTLED
 from reconcilerd.connectors.shopify.writes import MOST_IN_VAIN, REST_S
 from reconcilerd.domain.facts import CorrectionPlanned, Outcome
 from reconcilerd.domain.names import Instant, SlotKey
@@ -113,10 +113,58 @@ def test_where_nobody_serves_the_call_it_is_asked_for_once_and_not_line_by_line(
 
 
 @pytest.mark.parametrize("later", [423, 404, 422], ids=str)
-def test_that_the_store_was_busy_before_it_refused_leaves_no_doubt(later: Any) -> None:
+@pytest.mark.parametrize("often", [1, 2, 3])
+def test_that_the_store_was_busy_before_it_refused_leaves_no_doubt(later: Any, often: int) -> None:
     async def main(clock: VirtualClock) -> None:
-        store = Store(every(THROTTLED, later), clock=clock)
+        store = Store(every(*[THROTTLED] * often, later), clock=clock)
         assert await store.write("a") == {"a": Outcome.NOT_SENT}
+
+    virtual(main)
+
+
+@pytest.mark.parametrize("busy", [429, 423, httpx.ConnectError("nobody"), THROTTLED], ids=str)
+def test_what_was_not_let_in_leaves_no_doubt_whatever_ends_it(busy: Any) -> None:
+    """Its open write would hold back raises of its peers, and refused credentials would not be heard of."""
+
+    async def main(clock: VirtualClock) -> None:
+        for last in (400, 404, refused("undefinedField")):
+            store = Store(every(busy, busy, last), clock=clock)
+            assert await store.write("a") == {"a": Outcome.NOT_SENT}
+            assert len(store.asked) == 3
+        for last in (401, 403, refused("ACCESS_DENIED")):
+            with pytest.raises(Denied):
+                await Store(every(busy, busy, last), clock=clock).write("a")
+        stopped = Store(every(busy, busy, 200), clock=clock)
+        held = await stopped.write("a", stop=lambda: "STOP" if len(stopped.asked) == 2 else None)
+        assert (held, len(stopped.asked)) == ({"a": Outcome.NOT_SENT}, 2)
+
+    virtual(main)
+
+
+def test_a_bucket_that_others_keep_empty_leaves_a_whole_batch_unsent_and_the_store_alone() -> None:
+    async def main(clock: VirtualClock) -> None:
+        store = Store(every(THROTTLED), clock=clock)
+        assert set((await store.write("a", "b", "c")).values()) == {Outcome.NOT_SENT}
+        assert len(store.asked) == MAX_THROTTLED
+        ended = anyio.current_time()
+        await store.write("a")
+        assert store.asked[MAX_THROTTLED] - ended == pytest.approx(FIRST_S, abs=0.05)
+
+    virtual(main)
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        THROTTLED | payload(),
+        {"errors": [*THROTTLED["errors"], {"message": "x", "extensions": {"code": "TIMEOUT"}}]},
+    ],
+    ids=["beside an answer", "beside another error"],
+)
+@pytest.mark.parametrize("later", [404, 423, THROTTLED], ids=str)
+def test_a_store_that_says_more_than_that_it_is_busy_may_have_begun(busy: Any, later: Any) -> None:
+    async def main(clock: VirtualClock) -> None:
+        assert await Store(every(busy, later), clock=clock).write("a") == {"a": Outcome.UNKNOWN}
 
     virtual(main)
 
@@ -131,7 +179,19 @@ def test_what_may_have_come_through_is_left_to_a_reading(answer: Any) -> None:
 
 @pytest.mark.parametrize(
     "answers",
-    [(503, 423), (503, 404), (503, THROTTLED, 423), (503, THROTTLED, 404), (503, THROTTLED, 401)],
+    [
+        (503, 423),
+        (503, 404),
+        (429, 503, 404),
+        (503, 429, 403),
+        (503, THROTTLED),
+        (503, THROTTLED, 423),
+        (503, THROTTLED, 404),
+        (503, THROTTLED, 401),
+        (THROTTLED, 503, 404),
+        (THROTTLED, 503, THROTTLED, THROTTLED, refused("SHOP_INACTIVE")),
+        (httpx.ReadTimeout("late"), THROTTLED, 404),
+    ],
     ids=str,
 )
 def test_a_refusal_after_a_try_that_may_have_worked_leaves_the_outcome_unknown(answers: Any) -> None:

@@ -254,9 +254,12 @@ def test_limits_without_a_hint_are_waited_out_longer_each_time() -> None:
     virtual(main)
 
 
-@pytest.mark.parametrize(("first", "error"), [(None, Withheld), (429, OutcomeUnknown), (503, OutcomeUnknown)])
+@pytest.mark.parametrize(("first", "error"), [(None, Withheld), (429, Withheld), (503, OutcomeUnknown)])
 def test_what_is_forbidden_while_it_waits_does_not_leave(first: int | None, error: type[Exception]) -> None:
-    """A STOP file two seconds after the decision holds back all that was not sent by then."""
+    """A STOP file two seconds after the decision holds back all that was not sent by then.
+
+    A try that a limit turned away was never begun, so nothing was sent; one that broke may have had its effect.
+    """
 
     async def main(clock: VirtualClock) -> None:
         asked: list[int] = []

@@ -11,9 +11,10 @@ import msgspec
 from reconcilerd.config.secret import redact
 from reconcilerd.connectors.port import Withholding
 from reconcilerd.domain.names import Instant
-from reconcilerd.errors import Denied, MalformedReply, OutcomeUnknown, Refused, TryLater
+from reconcilerd.errors import Denied, MalformedReply, OutcomeUnknown, Refused, TryLater, Withheld
 from reconcilerd.transport.client import Call
 from reconcilerd.transport.lane import Lane, LaneSpec, Priority
+from reconcilerd.transport.refusals import TurnedAway
 from reconcilerd.transport.replies import Reply, Skew, json_of
 
 VERSION: Final = "2026-10"
@@ -80,9 +81,13 @@ class GraphQL:
         """Run a document; its data and the moment they tell of. Waits out THROTTLED, a bounded number of times.
 
         ``guess``: cost points of the first such call; later ones use what the last one cost.
+
+        With ``withheld`` it is a write, and OutcomeUnknown is raised whenever any try may have had its effect: then
+        all else but TryLater and MalformedReply says that none had.
         """
         where = f"{self._store} {name}"
         lane = self._client.lane(LANE.name)
+        in_doubt = 0
         for _ in range(MAX_THROTTLED):
             call = Call(
                 "POST",
@@ -94,7 +99,14 @@ class GraphQL:
                 withheld=withheld,
                 operation=name,
             )
-            reply = await self._client.send(call)
+            try:
+                reply = await self._client.send(call)
+            except (Denied, Refused, TurnedAway, Withheld) as error:
+                if in_doubt and withheld is not None:
+                    # It tells of its own tries alone, and not of those before the store said that it was busy.
+                    raise OutcomeUnknown(f"{error}, after another call that may have worked") from error
+                raise
+            in_doubt += reply.in_doubt
             self._check_version(reply, where)
             told_of = self.skew.learn(reply)
             body = json_of(reply, dict[str, Any], where)
@@ -102,16 +114,19 @@ class GraphQL:
             codes = _codes(body, where)
             if "THROTTLED" in codes:
                 lane.turned_away()
+                in_doubt += codes != {"THROTTLED"} or _has_data(body)
                 await anyio.sleep(max(0.05, wait_s))
                 continue
-            if codes and withheld is not None and (reply.failed or _may_have_run(body, codes)):
+            if codes and withheld is not None and (in_doubt or _may_have_run(body, codes)):
                 raise OutcomeUnknown(f"{where}: {_said(body)}; whether it had its effect is not known")
             _raise(codes, body, where)
             data = body.get("data")
             if not isinstance(data, dict):
                 raise MalformedReply(f"{where}: a reply without data")
             return data, told_of
-        raise TryLater(f"{where}: throttled {MAX_THROTTLED} times in a row")
+        why = f"{where}: throttled {MAX_THROTTLED} times in a row"
+        # Who is throttled is turned away before anything is begun.
+        raise TryLater(why) if in_doubt else TurnedAway(why, tries=MAX_THROTTLED)
 
     def _learn(self, name: str, body: Mapping[str, Any], lane: Lane) -> float:
         """Take over what the store says of its bucket; seconds until this call would fit.
@@ -170,12 +185,17 @@ def _said(body: Mapping[str, Any]) -> str:
     return "; ".join(redact(str(error.get("message", "")))[:200] for error in body["errors"])
 
 
+def _has_data(body: Mapping[str, Any]) -> bool:
+    """Whether an answer holds some part of what was asked for."""
+    data = body.get("data")
+    return isinstance(data, dict) and any(part is not None for part in data.values())
+
+
 def _may_have_run(body: Mapping[str, Any], codes: set[str]) -> bool:
     """Whether a mutation with errors was begun: before that there is no data, and a field refused has none."""
     if "data" not in body:
         return False
-    data = body["data"]
-    began = data is None or (isinstance(data, dict) and any(part is not None for part in data.values()))
+    began = body["data"] is None or _has_data(body)
     return began or not codes <= {"ACCESS_DENIED", "SHOP_INACTIVE"}
 
 

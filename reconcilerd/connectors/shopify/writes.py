@@ -208,14 +208,6 @@ class Writes:
     async def _once(
         self, batch: Sequence[CorrectionPlanned], job: _Job, attempt: int
     ) -> list[dict[str, Any]]:
-        left = 0
-
-        def leaves() -> str | None:
-            nonlocal left
-            why = job.withheld()
-            left += not why
-            return why
-
         key = uuid.uuid5(_SPACE, "|".join([str(attempt), *(each.id for each in batch)]))
         variables = {
             "key": str(key),
@@ -236,32 +228,14 @@ class Writes:
         }
         priority = Priority.LOWER if any(c.target < c.read for c in batch) else Priority.RAISE
         # The key makes a repeat harmless, so a broken connection may be tried again under it.
-        try:
-            data, _ = await self._graphql.run(
-                "set_quantities", variables, priority, guess=10, withheld=leaves
-            )
-        except (Denied, Refused, TurnedAway, Withheld) as error:
-            if left > _of_its_own(error) + 1:
-                # It tells of the last call alone. One try before that was answered, that the store was busy; of more
-                # than one, all but the last may have worked.
-                raise OutcomeUnknown(f"{error}, after another call that may have worked") from error
-            raise
+        data, _ = await self._graphql.run(
+            "set_quantities", variables, priority, guess=10, withheld=job.withheld
+        )
         payload = data.get("inventorySetQuantities")
         errors = payload.get("userErrors") if isinstance(payload, dict) else None
         if not isinstance(errors, list) or not all(isinstance(each, dict) for each in errors):
             raise MalformedReply("set_quantities: an answer that does not say what was refused")
         return errors
-
-
-def _of_its_own(error: ReconcilerdError) -> int:
-    """How many tries an error that tells of one call has told of: none of them had an effect."""
-    match error:
-        case TurnedAway():
-            return error.tries
-        case Withheld():
-            return 0
-        case _:
-            return 1
 
 
 def _named(errors: Sequence[dict[str, Any]], size: int) -> dict[int, dict[str, Any]]:
