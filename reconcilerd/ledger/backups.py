@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -260,19 +260,19 @@ def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: 
     """Put a proven copy of a backup in a ledger's place, under its lock, with an entry that says so and ``by`` whom.
 
     The ledger that is there goes aside, whole, under another name; without ``replace`` it is refused. Whenever this
-    ends, by a kill too, the ledger's name is that of the old one or of the new one, whole. Raises LedgerLocked where a
-    daemon holds the ledger, LedgerFault otherwise; then the old one is there, unless the fault names where it went.
+    ends, by a kill too, the ledger's name is that of the old one or of the new one, whole. A name that is a link stays
+    one, and leads to the new ledger. Raises LedgerLocked where a daemon holds the ledger, LedgerFault otherwise; then
+    the old one is there, unless the fault names where it went.
     """
     if not file.is_file():
         raise LedgerFault(f"{file}: there is no such file")
     if ledger.exists() and file.samefile(ledger):
         raise LedgerFault(f"{file}: is the ledger itself; name a backup")
-    try:
-        ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = take_lock(ledger, 0)
-    except OSError as error:
-        raise LedgerFault(f"{ledger.parent}: cannot be written to ({error.strerror})") from error
-    try:
+    named, ledger = ledger, _led_to(ledger)
+    with ExitStack() as locks:
+        # A daemon holds the lock beside the name that it was given, and that may be either.
+        for each in dict.fromkeys((named, ledger)):
+            locks.callback(os.close, _locked(each))
         if ledger.exists() and not replace:
             raise LedgerFault(
                 f"{ledger}: there is a ledger already; --replace puts it aside, under another name beside it"
@@ -287,7 +287,7 @@ def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: 
             name = str(_aside(ledger, at)) if there else ""
             if there:
                 fold_log(ledger)
-            _settle_whose(part, ledger)
+            _settle_whose(part, named, ledger)
             told = LedgerRestored(str(file.absolute()), found.entries, found.head, name, by, at)
             _write_down(part, told, found, clock)
             aside = _put_aside(ledger, at) if there else None
@@ -296,8 +296,21 @@ def restore(file: Path, ledger: Path, clock: Callable[[], Instant], *, replace: 
             part.unlink(missing_ok=True)
             raise
         return Restored(str(ledger), None if aside is None else str(aside), found)
-    finally:
-        os.close(lock)
+
+
+def _led_to(ledger: Path) -> Path:
+    """The file itself where a ledger's name is a link to it. Root follows none: he is refused it with its lock."""
+    if os.geteuid() == 0 or not ledger.is_symlink():
+        return ledger
+    return Path(os.path.realpath(ledger))
+
+
+def _locked(ledger: Path) -> int:
+    try:
+        ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return take_lock(ledger, 0)
+    except OSError as error:
+        raise LedgerFault(f"{ledger.parent}: cannot be written to ({error.strerror})") from error
 
 
 def _write_down(part: Path, told: LedgerRestored, found: Inspected, clock: Callable[[], Instant]) -> None:
@@ -312,10 +325,10 @@ def _write_down(part: Path, told: LedgerRestored, found: Inspected, clock: Calla
             each.unlink(missing_ok=True)
 
 
-def _settle_whose(part: Path, ledger: Path) -> None:
+def _settle_whose(part: Path, named: Path, ledger: Path) -> None:
     """A copy that goes where its ledger was is that ledger still. Anywhere else it lets none of its backups go."""
-    whose, last = identity_in(part), last_backup(ledger)
-    if whose and whose not in {identity_in(ledger), last.ledger if last else 0}:
+    whose, lasts = identity_in(part), (last_backup(named), last_backup(ledger))
+    if whose and whose not in {identity_in(ledger), *(last.ledger for last in lasts if last)}:
         renew_identity(part)
 
 

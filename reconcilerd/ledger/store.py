@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +21,7 @@ from reconcilerd.ledger.copies import copy_of, into_place
 from reconcilerd.ledger.disk import WAL_BYTES, files_of
 from reconcilerd.ledger.fold import EMPTY, Held, SetDigest, fold
 from reconcilerd.ledger.identity import give_identity, has_identity
+from reconcilerd.ledger.lived import aged, reaches
 from reconcilerd.ledger.lock import take_lock
 from reconcilerd.ledger.owner import follow_no_links, give
 from reconcilerd.ledger.reader import GENESIS, Reader, chain_hash, digest_of_record, faults, open_reader
@@ -127,7 +128,7 @@ class Ledger(Reader):
         A step: a few hundred entries, one transaction. What they said of each subject is kept in the base, and the
         anchor that proves both is an entry itself. Nothing of the state changes. Call it until nothing went.
         """
-        return self._step(lambda: self._compact(self._lived(self, before), upto))
+        return self._step(lambda: self._compact(before, upto))
 
     def forget(self, before: Instant) -> int:
         """Let go of the state of what is over since before a moment and nobody can need again; how many went.
@@ -147,7 +148,7 @@ class Ledger(Reader):
 
     def drop_records(self, before: Instant) -> int:
         """Let go what decisions looked at, of the oldest that were written before a moment; returns how many went."""
-        return self._step(lambda: self._drop_records(self._lived(self, before)))
+        return self._step(lambda: self._drop_records(before))
 
     def shrink(self) -> int:
         """Give what compaction left free back to the disk, if it is much; returns the bytes. Takes its time."""
@@ -175,11 +176,27 @@ class Ledger(Reader):
         """What is let go goes by what was lived through, not by a clock alone, unless a person named the date."""
         return before if self._by_date else reader.reckoned(before, self._clock())
 
+    def _through(self, before: Instant) -> int:
+        """The number of the last entry that is old: by most dates, and by what was lived through since, unless a person
+        named the date.
+
+        An entry by a clock that was far ahead holds back nothing, one by a clock that was far behind frees nothing.
+        """
+        query = "select (select min(seq) from entries), (select max(seq) from entries)"
+        first, last = self._connection.execute(query).fetchone()
+        if first is None:
+            return 0
+        through = reaches(first, last, lambda seq: self._written_at(seq) < before)
+        if self._by_date:
+            return through
+        return min(through, aged(before, self._clock(), first, last, self._written_at))
+
     def _compact(self, before: Instant, upto: int) -> int:
         old, rows = self._anchored(), 0
+        through = min(upto, self._through(before))
         going: list[tuple[int, int, list[Row]]] = []
         for seq, at, _, _, hashed, body in list(islice(self._entries(old.through), STEP_ENTRIES)):
-            if at >= before or seq > upto or rows > STEP_ROWS:
+            if seq > through or rows > STEP_ROWS:
                 break
             going.append((seq, at, decode_body(body)))
             rows += len(going[-1][2])
@@ -255,16 +272,15 @@ class Ledger(Reader):
         return len(going)
 
     def _drop_records(self, before: Instant) -> int:
-        rows = self._connection.execute(
-            "select records.seq, at from records join entries using (seq) order by records.seq limit ?",
-            (STEP_RECORDS,),
-        ).fetchall()
-        going = [seq for seq, at in takewhile(lambda row: row[1] < before, rows)]
-        if not going:
+        (last,) = self._connection.execute(
+            "select max(seq) from (select seq from records where seq <= ? order by seq limit ?)",
+            (self._through(before), STEP_RECORDS),
+        ).fetchone()
+        if last is None:
             return 0
         old = self._anchored()
-        self._anchor(replace(old, records=going[-1]))
-        return self._connection.execute("delete from records where seq <= ?", (going[-1],)).rowcount
+        self._anchor(replace(old, records=last))
+        return self._connection.execute("delete from records where seq <= ?", (last,)).rowcount
 
     def _anchored(self) -> LedgerAnchored:
         return self.anchor or LedgerAnchored(0, GENESIS.hex(), EMPTY, 0, Instant(0))

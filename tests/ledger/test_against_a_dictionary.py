@@ -18,6 +18,7 @@ from reconcilerd.domain.facts import Fact, FindingKind, FindingRaised, SalesBuri
 from reconcilerd.domain.names import ChannelName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.errors import LedgerFault
 from reconcilerd.ledger.codec import encode
+from reconcilerd.ledger.lived import aged, reaches
 from reconcilerd.ledger.reader import Reader, open_reader
 from reconcilerd.ledger.store import Ledger
 
@@ -100,11 +101,7 @@ class AgainstADictionary(RuleBasedStateMachine):
     @rule(before=st.integers(0, 15), upto=st.integers(0, 60))
     def compact(self, before: int, upto: int) -> None:
         """The oldest entries go, as far as asked; nothing else changes but for the anchor."""
-        going = 0
-        for at, _, _ in self.written[self.gone : upto]:
-            if at >= before:
-                break
-            going += 1
+        going = max(0, min(upto, self._old(before)) - self.gone)
         told = self._told(f"compacted up to entry {self.gone + going}")
         assert self.ledger.compact(Instant(before), upto) == going
         anchor = self.ledger.anchor
@@ -113,6 +110,18 @@ class AgainstADictionary(RuleBasedStateMachine):
             self.gone += going
             self._keep([anchor], told)
         assert (anchor.through if anchor else 0) == self.gone
+
+    def _old(self, before: int) -> int:
+        """The last entry that may go, however the clock went."""
+        first, last = self.gone + 1, len(self.written)
+        if first > last:
+            return 0
+
+        def at(seq: int) -> int:
+            return self.written[seq - 1][0]
+
+        through = reaches(first, last, lambda seq: at(seq) < before)
+        return min(through, aged(Instant(before), Instant(self.now), first, last, at))
 
     @precondition(lambda self: len(self.written) > self.gone)
     @rule(after=st.booleans())

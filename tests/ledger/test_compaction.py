@@ -43,7 +43,7 @@ from tests.plans.stage import Shop, opened
 from tests.plans.test_replay import check
 from tests.world.stage import policy, shop
 
-DAY_MS = 86_400_000
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 LATE = Instant(START + 30 * DAY_MS)
 THEN = Instant(START + 3_600_000)
 """When the hour has passed."""
@@ -313,6 +313,98 @@ def test_a_clock_that_is_ahead_for_a_while_ends_nothing_that_is_to_end_later(tmp
         assert ledger.forget(before) == 0
         assert ledger.ended_orders(before) == {}
         assert without_anchor(ledger) == kept == [ended, silence]
+
+
+def hourly(ledger: Ledger, clock: list[Instant], hours: int) -> None:
+    """A decision an hour, for so many hours."""
+    for _ in range(hours):
+        clock[0] = Instant(clock[0] + HOUR_MS)
+        name = str(ledger.latest_seq + 1)
+        ledger.append([DecisionRecorded(name, clock[0], "f00d", "0.1.0", (), f"packed of {name}")])
+
+
+def let_go_of_all_before(ledger: Ledger, before: Instant) -> tuple[list[Instant], list[Instant]]:
+    """When the entries were written whose records stay, and those that stay themselves, but for anchors."""
+    while ledger.drop_records(before):
+        pass
+    rows = ledger._connection.execute("select at from records join entries using (seq) order by seq")
+    records = [Instant(at) for (at,) in rows]
+    upto = ledger.latest_seq
+    while ledger.compact(before, upto):
+        pass
+    assert ledger.verify().ok
+    return records, [entry.at for entry in ledger.entries() if not entry.note.startswith("compacted")]
+
+
+@pytest.mark.parametrize("by_date", [False, True], ids=["of its own", "a person named the date"])
+@pytest.mark.parametrize("hours", [1, 5])
+def test_what_a_clock_that_was_a_year_ahead_wrote_holds_back_nothing_that_follows(
+    tmp_path: Path, hours: int, *, by_date: bool
+) -> None:
+    """Or the disk would fill for a year."""
+    at = [THEN]
+    with Ledger.open(tmp_path / "l.db", clock=lambda: at[0], durable=False, by_date=by_date) as ledger:
+        hourly(ledger, at, 24)
+        at[0] = Instant(at[0] + 365 * DAY_MS)
+        hourly(ledger, at, hours)
+        at[0] = Instant(at[0] - 365 * DAY_MS)
+        hourly(ledger, at, 240)
+        before = Instant(at[0] - 2 * DAY_MS)
+        lately = [Instant(before + hour * HOUR_MS) for hour in range(49)]
+        assert let_go_of_all_before(ledger, before) == (lately, lately)
+
+
+@pytest.mark.parametrize("by_date", [False, True], ids=["of its own", "a person named the date"])
+@pytest.mark.parametrize("hours", [1, 5])
+def test_what_a_clock_that_was_far_behind_wrote_frees_nothing_that_went_before_it(
+    tmp_path: Path, hours: int, *, by_date: bool
+) -> None:
+    """A machine that boots in 1970 until it has asked for the time."""
+    at = [THEN]
+    with Ledger.open(tmp_path / "l.db", clock=lambda: at[0], durable=False, by_date=by_date) as ledger:
+        hourly(ledger, at, 96)
+        right, at[0] = at[0], Instant(0)
+        hourly(ledger, at, hours)
+        at[0] = Instant(right + hours * HOUR_MS)
+        hourly(ledger, at, 24)
+        before = Instant(at[0] - 2 * DAY_MS)
+        for kept in let_go_of_all_before(ledger, before):
+            young = [each for each in kept if each > DAY_MS]
+            assert len(young) in {49 - hours, 50 - hours}
+            assert before - HOUR_MS <= young[0] <= before
+
+
+def test_a_young_ledger_keeps_all_though_it_was_mostly_written_by_a_clock_that_was_behind(
+    tmp_path: Path,
+) -> None:
+    at = [THEN]
+    with Ledger.open(tmp_path / "l.db", clock=lambda: at[0], durable=False) as ledger:
+        hourly(ledger, at, 5)
+        at[0] = Instant(0)
+        hourly(ledger, at, 20)
+        at[0] = Instant(THEN + 25 * HOUR_MS)
+        records, entries = let_go_of_all_before(ledger, Instant(at[0] - 2 * DAY_MS))
+        assert (len(records), len(entries)) == (25, 25)
+
+
+def test_a_machine_that_boots_in_1970_time_and_again_keeps_what_is_young_by_its_right_dates(
+    tmp_path: Path,
+) -> None:
+    """Each such start counts for a step that was not lived through; together they would come to days."""
+    at = [THEN]
+    with Ledger.open(tmp_path / "l.db", clock=lambda: at[0], durable=False) as ledger:
+        chance = Random(1)
+        for _ in range(40):
+            hourly(ledger, at, chance.randint(5, 17))
+            right, at[0] = at[0], Instant(chance.randint(0, HOUR_MS))
+            hourly(ledger, at, 1)
+            at[0] = Instant(right + HOUR_MS)
+        before = Instant(at[0] - 10 * DAY_MS)
+        written = [entry.at for entry in ledger.entries()]
+        for kept in let_go_of_all_before(ledger, before):
+            assert kept[-100:] == written[-100:]
+            assert {each for each in written if each >= before} <= set(kept)
+            assert len(kept) < len(written) * 0.7
 
 
 async def test_a_date_that_a_person_named_holds_whatever_was_lived_through_since(
