@@ -32,8 +32,8 @@ MENDED: Final[Mapping[int, str]] = MappingProxyType(
     }
 )
 """What a person does about a file that the system will not give: all other errors of the system are bugs of ours."""
-_REST: Final = re.compile(r"\.\.\. and ([0-9]+) more")
-"""How a list of faults ends that was cut."""
+_REST: Final = re.compile(r"(?:.*: )?\.\.\. and ([0-9]{1,9}) more", re.DOTALL)
+"""How a list of faults ends that was cut, behind the name of the file that they are in where one has several."""
 
 
 def code_of(error: ReconcilerdError) -> int:
@@ -110,8 +110,8 @@ def _told(trouble: ReconcilerdError, *, as_json: bool) -> int:
 
 def _count(faults: Sequence[str]) -> int:
     """How many there are, also those that are not told one by one."""
-    rest = _REST.fullmatch(faults[-1])
-    return len(faults) if rest is None else len(faults) - 1 + int(rest[1])
+    rests = map(_REST.fullmatch, faults)
+    return sum(1 if rest is None else int(rest[1]) for rest in rests)
 
 
 def _tell(message: str, code: int, *, as_json: bool) -> int:

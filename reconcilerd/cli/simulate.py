@@ -180,7 +180,9 @@ def _outcomes(ask: Ask, make: Callable[[int], Market], seeds: Sequence[int]) -> 
     # Forked with it: neither a policy nor a calendar travels from process to process.
     with ProcessPoolExecutor(mp_context=get_context("fork"), initializer=_keep, initargs=(run,)) as pool:
         try:
-            yield from pool.map(_kept, seeds)
+            # Not by its map, which cancels what waits: the pool would fail to say of it that its children are gone.
+            for outcome in [pool.submit(_kept, seed) for seed in seeds]:
+                yield outcome.result()
         except BaseException:
             # Interrupted: a seed that is half played tells nothing, and may take minutes to its end.
             for child in active_children():

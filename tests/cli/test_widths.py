@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import struct
 import termios
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from reconcilerd.cli import check_config, reconcile_entry, render, replay, runbooks, simulate
 from reconcilerd.cli.faults import print_menu
 from reconcilerd.cli.main import main
+from reconcilerd.config.load import MAX_FAULTS, parse
 from reconcilerd.domain.alerts import KINDS
 from reconcilerd.errors import ConfigFault, LedgerFault
 from tests.cli.pretended import a_status
@@ -268,6 +270,22 @@ def test_faults_that_are_not_told_one_by_one_count_too(
 ) -> None:
     said = refused(ConfigFault(("a", "b", "... and 5 more")), monkeypatch, capsys)
     assert said.splitlines() == ["reconcilerd: cannot begin, 7 faults:", "  a", "  b", "  ... and 5 more"]
+
+
+@pytest.mark.usefixtures("piped")
+def test_so_do_those_of_each_file_that_are_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = {f"bogus{number}": 1 for number in range(MAX_FAULTS + 10)}
+    with pytest.raises(ConfigFault) as cut:
+        parse(many, "c.toml")
+    assert cut.value.faults[-1].startswith("c.toml: ... and ")
+    alone = refused(cut.value, monkeypatch, capsys).splitlines()[0]
+    count = int(re.sub(r"[^0-9]", "", alone))
+    assert count >= MAX_FAULTS + 10
+    faults = ("a: x", *cut.value.faults, "b: y", "b: ... and 2 more")
+    beside = refused(ConfigFault(faults), monkeypatch, capsys).splitlines()[0]
+    assert beside == f"reconcilerd: cannot begin, {count + 4} faults:"
 
 
 def test_what_reconcile_refuses_fits(
