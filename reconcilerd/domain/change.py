@@ -193,37 +193,20 @@ def _left(position: Position, component: Sku, places: Locations) -> int:
 
 def _emptied(position: Position, offer: OfferView) -> Iterator[int]:
     """Of each row that a few readings say nothing is in, and that may be why nothing is left: what may have sold since
-    it last said more, and what was shown although it had sold before that (channel units).
+    it last said more (channel units).
+
+    Earlier orders are not why, as long as the row may be wrong: the number that is shown lacks what they took already,
+    unless their lower has waited for something. Then it waits for the next readings of the row, and no longer.
     """
     for row in position.stock:
         use = offer.use_of(row.sku)
-        if use and _fresh(position, row) and _may_be_why(position, offer, row):
-            sold = row.sold + _shown_though_sold(position, offer, row)
-            yield (sold + inferred(position, row.sku)) // use
+        if use and fresh_zero(position, row) and _may_be_why(position, offer, row):
+            yield (row.sold + inferred(position, row.sku)) // use
 
 
-def _fresh(position: Position, row: StockView) -> bool:
+def fresh_zero(position: Position, row: StockView) -> bool:
     """Whether a row says nothing, and few readings have said so."""
     return not row.sellable and row.said < position.limits.zero_reads
-
-
-def _shown_though_sold(position: Position, offer: OfferView, row: StockView) -> int:
-    """Eaches in orders from before a row said nothing that a listing shows all the same.
-
-    What it shows lacks what these took, and they explain nothing more, unless it shows more than they left of what the
-    rows said then: the lower for them has not gone yet.
-    """
-    if not row.before:
-        return 0
-    earlier = max(0, dict(position.sold).get(row.sku, 0) - row.sold)
-    places = _places_of(position, offer, row.sku)
-    there = sum(
-        each.before if _fresh(position, each) else each.sellable
-        for each in position.stock
-        if each.sku == row.sku and each.location in places
-    )
-    shown = (offer.current or 0) * offer.use_of(row.sku)
-    return max(0, min(earlier, shown - max(0, there - earlier)))
 
 
 def _may_be_why(position: Position, offer: OfferView, row: StockView) -> bool:

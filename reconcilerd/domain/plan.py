@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from reconcilerd.domain.allocation import Allocation, Because, allocate, estimated
+from reconcilerd.domain.change import fresh_zero
 from reconcilerd.domain.drift import Cause, Drift, cause_of, diff
 from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import NEEDS_A_PERSON, Change, Rails, Verdict, covers, judge, stale_peers
@@ -217,12 +218,15 @@ def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
     """What must be read for this verdict to end. All that a raise needs is asked for at once."""
     at, ages = position.at, position.ages
     match verdict:
-        case Verdict.HOLD_CONFIRM:
-            # Readings closer together than the gap would count as one.
+        case _ if verdict is Verdict.HOLD_CONFIRM or verdict in NEEDS_A_PERSON:
+            # Readings closer together than the gap would count as one. Where a person is to be asked: a zero that a few
+            # more of them say may be explained by orders, and then nobody needs to be.
             due = {
                 row.sku
                 for row in position.stock
-                if offer.use_of(row.sku) and at - row.age_of >= position.limits.confirm_gap_ms
+                if offer.use_of(row.sku)
+                and at - row.age_of >= position.limits.confirm_gap_ms
+                and (verdict is Verdict.HOLD_CONFIRM or fresh_zero(position, row))
             }
             return Wants(stock=frozenset(due))
         case Verdict.HOLD_REREAD:

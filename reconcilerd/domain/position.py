@@ -81,8 +81,6 @@ class StockView:
     """Whether any reading ever said more than nothing."""
     sold: int = 0
     """Of a row that says nothing, and not for long: eaches in orders first heard of since it last said more."""
-    before: int = 0
-    """How many it said then; 0: nobody knows."""
 
     @property
     def sellable(self) -> int:

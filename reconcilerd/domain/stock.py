@@ -21,13 +21,12 @@ class StockTrack:
     def observe(self, fact: StockObserved, gap_ms: int) -> None:
         """Fold a newer reading; readings that began within ``gap_ms`` of each other are one."""
         old = self.row
-        more_at, more = (old.as_of, old.sellable) if old.sellable else (old.more_at, old.more)
+        more = old.as_of if old.sellable else old.more_at
         self.row = replace(
             fact,
             age_of=max(fact.age_of, old.age_of),
             counted=old.counted or fact.on_hand > 0,
-            more_at=Instant(0) if fact.sellable else more_at,
-            more=0 if fact.sellable else more,
+            more_at=Instant(0) if fact.sellable else more,
         )
         if not agree(fact.sellable, old.sellable):
             self.said, self.said_at = 1, fact.age_of

@@ -351,7 +351,7 @@ def _row(book: Book, kept: _KeptRow, now: Instant) -> StockView:
     if track.row.sellable or track.said >= limits.zero_reads:
         return kept.view
     since = max(after(now, -limits.window_ms), after(track.row.more_at, -HEARD_MS))
-    return replace(kept.view, sold=sold_after(book, track.row.sku, since), before=track.row.more)
+    return replace(kept.view, sold=sold_after(book, track.row.sku, since))
 
 
 def _view(track: StockTrack) -> StockView:

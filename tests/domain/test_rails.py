@@ -551,32 +551,18 @@ def test_a_place_where_nothing_of_any_is_makes_no_part_of_a_bundle_scarce() -> N
     assert Change(nowhere, listing, 132, 0).unexplained == 0, "each is as scarce as the other"
 
 
-@pytest.mark.parametrize(
-    ("shown", "held", "earlier", "zeroes"),
-    [
-        (1, 1, 1, False),  # the last one was sold, and it is shown all the same: its lower waits
-        (1, 2, 1, True),  # one was left, and one is shown
-        (3, 4, 2, True),  # two were left: one of the three was sold before, and nobody knows of the others
-        (2, 4, 2, True),
-        (3, 3, 9, False),
-        (1, 0, 1, True),  # how many it held nobody knows
-    ],
-)
-def test_what_was_sold_before_a_row_was_emptied_explains_the_zero_of_what_is_shown_all_the_same(
-    shown: int, held: int, earlier: int, zeroes: bool
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.GUARDED])
+@pytest.mark.parametrize("said", [1, 2, 3])
+def test_a_zero_that_orders_explain_once_it_is_said_often_enough_is_read_again_whoever_is_asked(
+    mode: Mode, said: int
 ) -> None:
-    listing = offer("uk", shown=shown)
-    where = position([listing], [replace(row(A, 0), said=1, before=held)], limits=Limits(mode=Mode.AUTO))
-    where = replace(where, sold=((Sku("x"), earlier),))
-    assert Change(where, listing, shown, 0, sold_out=True).zeroes is zeroes
-
-
-def test_what_lies_elsewhere_was_left_when_a_row_was_emptied() -> None:
-    """Three are shown of what two places held: one and three, of which one was sold."""
-    listing = offer("uk", shown=3)
-    gone = [replace(row(place, 0), said=1, before=held) for place, held in ((A, 1), (B, 3))]
-    where = position([listing], gone, limits=Limits(mode=Mode.AUTO))
-    where = replace(where, sold=((Sku("x"), 1),))
-    assert Change(where, listing, 3, 0, sold_out=True).unexplained == 3
-    thrice = replace(where, stock=(gone[0], replace(gone[1], said=1_000)))
-    assert Change(thrice, listing, 3, 0, sold_out=True).unexplained == 2, "the other has been empty for long"
+    """The last one was sold before its row said more for the last time, and its lower waited for something."""
+    listing = offer("uk", shown=1)
+    stock = [replace(row(A, 0), said=said, age_of=Instant(NOW - 60_000)), row(A, 9, "y")]
+    where = replace(position([listing], stock, limits=Limits(mode=mode)), sold=((Sku("x"), 1),))
+    plan = make_plan(where, Rails(mode))
+    (entry,) = plan.entries
+    assert (entry.verdict is Verdict.SEND) is (said == 3)
+    assert plan.wants.stock == (frozenset() if said == 3 else {"x"})
+    now = replace(where, stock=tuple(replace(each, age_of=Instant(NOW - 1)) for each in stock))
+    assert make_plan(now, Rails(mode)).wants.stock == frozenset(), "it would count as the same reading"

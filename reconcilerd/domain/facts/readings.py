@@ -151,8 +151,6 @@ class StockObserved:
     """Whether any reading of this row, this one included, ever said more than nothing."""
     more_at: Instant = Instant(0)
     """``as_of`` of the last reading that said more, of a row that says nothing now; 0: nobody knows."""
-    more: int = 0
-    """How many could be sold by that reading."""
 
     def __post_init__(self) -> None:
         units(self.on_hand, "on hand")
