@@ -8,7 +8,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from reconcilerd.connectors.extensiv import stock
-from reconcilerd.domain.facts import FindingKind, StockObserved
+from reconcilerd.domain.facts import FindingKind, FindingRaised, StockObserved
 from reconcilerd.errors import Denied, LedgerFault, MalformedReply, ReconcilerdError, TryLater
 from reconcilerd.transport.client import Call
 from reconcilerd.transport.replies import Reply
@@ -243,9 +243,10 @@ def totals_fail(tenant: Tenant, error: ReconcilerdError) -> list[Call]:
 
 @pytest.mark.parametrize("error", FAILING, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("how", ["a sweep", "bins known", "bins unknown", "places left"])
-async def test_totals_that_fail_deny_nothing_and_spoil_no_reading_of_rows(
+async def test_totals_that_fail_deny_no_zero_and_spoil_no_reading_of_other_rows(
     error: ReconcilerdError, how: str
 ) -> None:
+    """A rise is believed at the first reading: what nobody can confirm of one is left out."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     live = [stock_row(1, "a", 5), stock_row(2, "b", 5), stock_row(3, "c", 5), stock_row(4, "a", 5, place=2)]
     tenant = shelves(live)
@@ -262,28 +263,35 @@ async def test_totals_that_fail_deny_nothing_and_spoil_no_reading_of_rows(
     with capture_logs() as logs:
         if how in {"a sweep", "places left"}:
             sweep = await tenant.sweep("stock")
-            assert (sweep.complete, sweep.unread) == (True, ())
+            assert (sweep.complete, sweep.unread) == (True, ("b",))
+            detail = "101 on hand by its rows, 5 before, its total cannot be read"
+            assert [detail in each.detail for each in tenant.of(FindingRaised)] == [True]
         else:
             await tenant.read("a", "b", "c")
-    assert told(tenant) == {"a": 0, "b": 101, "c": 4}
+    assert told(tenant) == {"a": 0, "c": 4}
     said = [(each["event"], each["error"], each["why"]) for each in logs if each["log_level"] == "warning"]
     assert said == [("totals_not_read", type(error).__name__, str(error))]
 
 
 @pytest.mark.parametrize("how", ["sold out", "gone"])
 async def test_totals_that_fail_are_asked_for_once_a_reading_and_leave_no_row_unheard(how: str) -> None:
-    """Each question may take a minute of tries: hundreds of SKUs that sold out would wait for all of them."""
-    live = many(0, 200)
+    """Each question may take a minute of tries: hundreds of SKUs that sold out would wait for all of them.
+
+    That rows are not there, another reading says no better while totals fail: nothing is gone by that.
+    """
+    live, most = many(0, 200), 2 * stock.MAX_CHECKS
     tenant = shelves(live)
     assert (await tenant.sweep("stock")).complete
-    for row in live[: 2 * stock.MAX_CHECKS]:
+    for row in live[:most]:
         row["quantity"] = 0
     if how == "gone":
-        del live[: 2 * stock.MAX_CHECKS]
+        del live[:most]
     asked = totals_fail(tenant, TryLater("totals answered 503"))
     sweep = await tenant.sweep("stock")
-    assert (sweep.complete, sweep.unread, len(asked)) == (True, (), 1)
-    assert told(tenant) == {f"s{number}": int(number >= 2 * stock.MAX_CHECKS) for number in range(200)}
+    assert (sweep.complete, sweep.unread, len(asked)) == (how == "sold out", (), 1)
+    zeros = {f"s{number}": 0 for number in range(most)} if how == "sold out" else {}
+    assert told(tenant) == zeros | {f"s{number}": 1 for number in range(most, 200)}
+    assert not any(each.gone for each in tenant.of(StockObserved))
 
 
 @pytest.mark.parametrize("how", ["read", "stock", "totals"])

@@ -1,6 +1,6 @@
 """The rows of stock of one reading: those that can be read, whose the others are, and what they add up to."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reconcilerd.connectors.extensiv import rows
@@ -62,3 +62,13 @@ def sums_of(bins: Iterable[rows.Bin]) -> dict[LocationName, Sums]:
         )
         for place, some in by_place(bins).items()
     }
+
+
+def on_hand(bins: Iterable[rows.Bin]) -> int:
+    """Units in all of them."""
+    return sum(each.quantity for each in bins)
+
+
+def says_zero(bins: Sequence[rows.Bin]) -> bool:
+    """Whether there are any, and nothing in them."""
+    return bool(bins) and not on_hand(bins)

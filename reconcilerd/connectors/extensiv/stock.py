@@ -12,7 +12,16 @@ import structlog
 
 from reconcilerd.connectors.extensiv import rows
 from reconcilerd.connectors.extensiv.account import Account
-from reconcilerd.connectors.extensiv.bins import Bins, by_place, stock_id, sums_of, whose_row
+from reconcilerd.connectors.extensiv.bins import (
+    Bins,
+    by_place,
+    on_hand,
+    says_zero,
+    stock_id,
+    sums_of,
+    whose_row,
+)
+from reconcilerd.connectors.extensiv.totals import pair_of, totals_of
 from reconcilerd.connectors.extensiv.walk import (
     MAX_CONFIRM,
     PAGINGS,
@@ -253,8 +262,7 @@ class Stock:
 
     def _unlikely(self, sku: Sku, bins: Sequence[rows.Bin]) -> bool:
         """Whether rows say that all is gone, or many times what there was: what a broken feed says most often."""
-        before = self._count_told(sku)
-        now = sum(each.quantity for each in bins)
+        before, now = self._count_told(sku), on_hand(bins)
         return bool(before) and (now == 0 or now > MANY_TIMES * max(before, FEW_UNITS))
 
     def _count_told(self, sku: Sku) -> int:
@@ -265,9 +273,9 @@ class Stock:
         """Which of these are nearer to what they were than to what their rows say, by their totals; with the numbers.
 
         A bounded number each time, the longest unheard first; what is left over is denied unheard, without a word, and
-        asked for by the next reading. A total that nobody can read, or that is not there, denies nothing, even where
-        all the rows are gone. Nor is anything denied unheard where totals fail: nobody knows for how long they do,
-        and a zero counts only when it was read several times.
+        asked for by the next reading. A total that is not there denies nothing, even where all the rows are gone. While
+        totals fail, for nobody knows how long, a zero that rows say is told, since it counts only when it was read
+        several times; a rise, and rows that are gone, are denied.
         """
         waiting = sorted(skus, key=lambda sku: (self._heard.get(sku, _NEVER), sku))
         some, denied = sorted(waiting[:MAX_CHECKS]), dict[Sku, str]()
@@ -275,14 +283,20 @@ class Stock:
             part = some[start : start + SKUS_A_CALL]
             totals = await self._totals_of(part)
             if totals is None:
-                return denied
+                left = [
+                    sku for sku in waiting if sku not in some[:start] and not says_zero(seen.get(sku, ()))
+                ]
+                return denied | {sku: f"{self._differ(sku, seen)}, its total cannot be read" for sku in left}
             for sku in part:
                 self._heard[sku] = self._clock()
-                now, before = sum(each.quantity for each in seen.get(sku, ())), self._count_told(sku)
+                now, before = on_hand(seen.get(sku, ())), self._count_told(sku)
                 total = totals[sku].on_hand if sku in totals else now
                 if abs(total - before) < abs(total - now):
-                    denied[sku] = f"{now} on hand by its rows, {before} before, {total} by its total"
+                    denied[sku] = f"{self._differ(sku, seen)}, {total} by its total"
         return denied | dict.fromkeys(waiting[MAX_CHECKS:], "")
+
+    def _differ(self, sku: Sku, seen: Mapping[Sku, Sequence[rows.Bin]]) -> str:
+        return f"{on_hand(seen.get(sku, ()))} on hand by its rows, {self._count_told(sku)} before"
 
     async def _totals_of(self, skus: Sequence[Sku]) -> Mapping[Sku, StockTotalObserved] | None:
         """Totals of these SKUs; None where they cannot be had. Why not, their own feed tells a person."""
@@ -296,7 +310,7 @@ class Stock:
             self._totals_fail = True
             log.warning("totals_not_read", error=type(error).__name__, why=str(error)[:300])
             return None
-        return _totals(walk)[1]
+        return totals_of(walk)[1]
 
     def _not_believed(self, denied: Mapping[Sku, str]) -> list[Fact]:
         """What a person is told of SKUs whose rows can be read and are not believed."""
@@ -343,11 +357,11 @@ class Stock:
         """Read the totals, and hold each against the rows; what differs is read again, both together."""
         self._totals_fail = False
         walk = await self._walker.walk(PAGINGS[TOTALS])
-        facts, totals = _totals(walk)
+        facts, totals = totals_of(walk)
         differing = [
             sku
             for sku, total in sorted(totals.items())
-            if self._counts.get(sku, _pair(total)) != _pair(total)
+            if self._counts.get(sku, pair_of(total)) != pair_of(total)
         ]
         differing.sort(key=lambda sku: sku in self._disagree)
         left = self._left_to_the_rows(differing)
@@ -382,11 +396,11 @@ class Stock:
             told &= await self._read_each(self._calls(some), emit)
             if walk.why:
                 continue
-            for sku, total in sorted(_totals(walk)[1].items()):
+            for sku, total in sorted(totals_of(walk)[1].items()):
                 count = self._counts.get(sku)
                 if sku not in told or count is None or count != before[sku]:
                     continue
-                if _pair(total) == count:
+                if pair_of(total) == count:
                     facts += [self._agrees(sku)] if sku in self._disagree else []
                 else:
                     facts.append(self._disagrees(sku, count, total))
@@ -560,23 +574,6 @@ class Stock:
         for place in places:
             self._told.pop((sku, place), None)
         return places
-
-
-def _totals(walk: Walk) -> tuple[list[Fact], dict[Sku, StockTotalObserved]]:
-    facts: list[Fact] = []
-    totals: dict[Sku, StockTotalObserved] = {}
-    for row, asked in walk.rows:
-        made = parsed(lambda row=row, asked=asked: rows.stock_total(row, asked))  # type: ignore[misc]
-        if isinstance(made, Rejected):
-            facts.append(rows.rejected("totals", row, made.why, asked))
-        else:
-            totals[made.sku] = made
-            facts.append(made)
-    return facts, totals
-
-
-def _pair(total: StockTotalObserved) -> tuple[int, int]:
-    return total.on_hand, total.locked
 
 
 def _open(
