@@ -9,7 +9,7 @@ import pytest
 from typing_extensions import override
 
 from reconcilerd.connectors.port import Emit, Page, WriteAnswer
-from reconcilerd.daemon.canaries import Canaries
+from reconcilerd.daemon.canaries import OVERDUE_LOOKS, Canaries
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     OrderLine,
@@ -463,6 +463,9 @@ async def test_orders_that_are_not_read_at_all_are_waited_for_no_longer_than_a_r
     assert await scene.goes(waiting[FIRST:]) == []
     assert not scene.latched
     scene.now += 1
+    for _ in range(OVERDUE_LOOKS):
+        assert await scene.goes(waiting[FIRST:]) == []
+        assert not scene.latched, "a machine that slept reads orders first"
     assert await scene.goes(waiting[FIRST:]) == []
     assert scene.latched
     assert book.latches.known["canary:uk"].evidence.endswith("as 5, and the orders of that time are not read")
