@@ -212,12 +212,16 @@ class Reader:
                 if isinstance(fact, OrderObserved):
                     yield fact
 
-    def written_later(self, fact: Fact, at: Instant) -> bool:
-        """Whether an entry after the one that has a fact of the state is stamped with a moment, or a later one."""
-        query = """select exists (select 1 from entries join state on entries.seq > state.seq
-            where state.kind = ? and state.about = ? and entries.at >= ?)"""
+    def seqs(self, kind: str) -> dict[str, int]:
+        """The number of the entry that has the newest fact of each subject of a kind."""
         with faults(self.path):
-            return bool(self._connection.execute(query, (fact.kind, fact.about, at)).fetchone()[0])
+            return dict(self._connection.execute("select about, seq from state where kind = ?", (kind,)))
+
+    def stamps(self, seq: int) -> Iterator[tuple[int, Instant]]:
+        """Number and moment of each entry from one on, the newest first."""
+        with faults(self.path):
+            query = "select seq, at from entries where seq >= ? order by seq desc"
+            yield from self._connection.execute(query, (seq,))
 
     def one(self, kind: str, about: str) -> Fact | None:
         with faults(self.path):

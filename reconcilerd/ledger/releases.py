@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 from reconcilerd.domain.facts import ConsentGiven, EnvelopeApproved, Fact
 from reconcilerd.domain.names import Instant
@@ -18,6 +19,14 @@ def standing(reader: Reader, now: Instant) -> Iterator[Fact]:
         *reader.state(ConsentGiven),
         *reader.state(EnvelopeApproved),
     ]
-    for word in released:
-        if word.until > now and reader.written_later(word, word.until):
-            yield replace(word, at=min(word.at, now), until=now)
+    seqs = {kind: reader.seqs(kind) for kind in (ConsentGiven.kind, EnvelopeApproved.kind)}
+    numbered = ((seqs[word.kind][word.about], word) for word in released if word.until > now)
+    left = sorted(numbered, key=lambda each: each[0])
+    latest = Instant(0)
+    # Behind the last entry that is there come those that were compacted away.
+    for seq, at in chain(reader.stamps(left[0][0]), [(0, Instant(0))]) if left else ():
+        while left and left[-1][0] >= seq:
+            _, word = left.pop()
+            if latest >= word.until:
+                yield replace(word, at=min(word.at, now), until=now)
+        latest = max(latest, at)

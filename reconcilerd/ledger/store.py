@@ -177,8 +177,8 @@ class Ledger(Reader):
         return before if self._by_date else reader.reckoned(before, self._clock())
 
     def _through(self, before: Instant) -> int:
-        """The number of the last entry that is old: by most dates, and by what was lived through since, unless a person
-        named the date.
+        """The number of the last entry that is old: by most dates, and by what was lived through since. Where a person
+        named the date: before the first that is dated between that and now, however many are dated before it.
 
         An entry by a clock that was far ahead holds back nothing, one by a clock that was far behind frees nothing.
         """
@@ -188,7 +188,9 @@ class Ledger(Reader):
             return 0
         through = reaches(first, last, lambda seq: self._written_at(seq) < before)
         if self._by_date:
-            return through
+            query = "select seq from entries where at between ? and ? order by seq limit 1"
+            young = self._connection.execute(query, (before, self._clock())).fetchone()
+            return through if young is None else min(through, young[0] - 1)
         return min(through, aged(before, self._clock(), first, last, self._written_at))
 
     def _compact(self, before: Instant, upto: int) -> int:

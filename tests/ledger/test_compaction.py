@@ -374,6 +374,21 @@ def test_what_a_clock_that_was_far_behind_wrote_frees_nothing_that_went_before_i
             assert before - HOUR_MS <= young[0] <= before
 
 
+def test_a_person_who_names_a_date_keeps_what_is_younger_however_much_a_clock_that_was_behind_wrote_after_it(
+    tmp_path: Path,
+) -> None:
+    at = [THEN]
+    with Ledger.open(tmp_path / "l.db", clock=lambda: at[0], durable=False, by_date=True) as ledger:
+        hourly(ledger, at, 10)
+        right, at[0] = at[0], Instant(0)
+        hourly(ledger, at, 30)
+        at[0] = right
+        hourly(ledger, at, 5)
+        whole = ledger.latest_seq
+        entries, records = let_go_of_all_before(ledger, Instant(THEN - DAY_MS))
+        assert (len(entries), len(records)) == (whole, whole)
+
+
 def test_a_young_ledger_keeps_all_though_it_was_mostly_written_by_a_clock_that_was_behind(
     tmp_path: Path,
 ) -> None:
