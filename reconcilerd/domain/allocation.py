@@ -388,25 +388,29 @@ def _without_band(spread: Sequence[Listing], room: Room, ideal: Shown, desired: 
     return found
 
 
-def _capped(position: Position, room: Room, allocations: Sequence[Allocation]) -> frozenset[SlotKey]:
+FEW_CAPS = 4
+
+
+def _capped(position: Position, room: Room, allocations: Sequence[Allocation]) -> set[SlotKey]:
     """Listings that their caps keep from more: without these the same rules would give them more.
 
-    All caps that bind are lifted at once, or every one of them would take a division of its own. What a listing could
-    have only while others are capped is not called its cap's doing.
+    Each cap alone is lifted where few bind. Many are lifted at once, or every one of them would take a division of its
+    own; what a listing could have only while others are capped is not called its cap's doing then.
     """
     bound = {
         offer.slot: allocation.ideal
         for offer, allocation in zip(position.offers, allocations, strict=True)
         if allocation.because in _BY_RULE and _at_its_cap(offer, allocation.ideal, room.alone(offer.slot))
     }
-    if not bound:
-        return frozenset()
-    free = tuple(
-        replace(each, rule=replace(each.rule, cap=None)) if each.slot in bound else each
-        for each in position.offers
-    )
-    more = _shares(replace(position, offers=free), room)[1]
-    return frozenset(slot for slot, ideal in bound.items() if more[slot] > ideal)
+    found = set[SlotKey]()
+    for lifted in [{slot} for slot in bound] if len(bound) <= FEW_CAPS else [set(bound)]:
+        free = tuple(
+            replace(each, rule=replace(each.rule, cap=None)) if each.slot in lifted else each
+            for each in position.offers
+        )
+        more = _shares(replace(position, offers=free), room)[1]
+        found |= {slot for slot in lifted if more[slot] > bound[slot]}
+    return found
 
 
 _BY_RULE = frozenset({Because.POT, Because.LOW_STOCK, Because.MAX, Because.ALL, Because.SHARE})

@@ -120,10 +120,11 @@ def test_in_a_split_a_cap_is_named_by_the_listing_that_it_bounds_alone() -> None
     assert found == {"uk": (50, Because.CAP), "eu": (709, Because.SHARE)}
 
 
-def test_of_listings_that_are_all_capped_each_is_told_and_numbers_are_dealt_out_twice_at_most(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("listings", "times"), [(1, 2), (4, 5), (5, 2), (9, 2)])
+def test_of_listings_that_are_all_capped_each_is_told_and_numbers_are_dealt_out_a_few_times_at_most(
+    listings: int, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once with their caps and once without, however many there are: a division of a large group takes its time."""
+    """However many there are: a division of a large group takes its time."""
     dealt, shares_of = list[Position](), allocation._shares
 
     def counted(where: Position, room: Room) -> tuple[dict[SlotKey, int], dict[SlotKey, int]]:
@@ -131,10 +132,20 @@ def test_of_listings_that_are_all_capped_each_is_told_and_numbers_are_dealt_out_
         return shares_of(where, room)
 
     monkeypatch.setattr(allocation, "_shares", counted)
-    offers = [offer(name, weight=1, cap=5) for name in ("uk", "eu", "de", "fr")]
+    offers = [offer(f"c{number}", weight=1, cap=5) for number in range(listings)]
     found = allocate(position(offers, [row(A, 759)], split=True))
     assert {(each.ideal, each.because) for each in found} == {(5, Because.CAP)}
-    assert len(dealt) == 2
+    assert len(dealt) == times
+
+
+def test_what_others_may_not_have_is_kept_from_a_listing_by_its_own_cap() -> None:
+    """Without any cap both would have 50; without its own it would have 91."""
+    offers = [offer("uk", weight=1, cap=10), offer("eu", weight=1, cap=50)]
+    found = allocate(position(offers, [row(A, 101)], split=True))
+    assert {each.slot.channel: (each.ideal, each.because) for each in found} == {
+        "uk": (10, Because.CAP),
+        "eu": (50, Because.CAP),
+    }
 
 
 def test_a_reason_that_no_rule_gives_stands_whatever_its_cap() -> None:
