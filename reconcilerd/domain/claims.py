@@ -446,14 +446,14 @@ def dark_stock_claims(book: Book, rows: Sequence[StockView], dark_ms: int) -> It
 
 
 def safety_claims(book: Book, component: Sku) -> Iterator[Claim]:
-    """What is never offered of a component: the most of what its own rule keeps, and those of bundles that are sold and
-    ask for more than all do. What is kept for one of these is not offered as another either.
+    """What is never offered of a component: the most of what its own rule keeps, and those of bundles that ask for more
+    than all do. What is kept for one of these is not offered as another either.
     """
-    rule, stocked, joins = book.policy.sku_rule(component), book.stocked(component), book.joins()
+    rule, stocked = book.policy.sku_rule(component), book.stocked(component)
     units, usual = rule.safety_stock, book.policy.default_sku.safety_stock
-    for sku in joins.taking(component, book.policy.skus):
+    for sku in book.joins().taking(component, book.policy.skus):
         asked = book.policy.sku_rule(sku).safety_stock
-        if sku != component and asked > usual and joins.slots_of.get(sku):
+        if sku != component and asked > usual:
             each = sum(count for name, count in book.uses(sku) if name == component)
             units = max(units, asked * each)
     if units:

@@ -308,21 +308,16 @@ def kit_book(**rule: object) -> Book:
     return book
 
 
-def sold(book: Book) -> Book:
-    """Its kit is listed."""
-    book.take(ListingDeclared(1, 9, "kit", Sku("kit"), False, True, Instant(0)))
-    book.take(
-        SlotObserved(
-            SlotKey(UK, "kit"), "kit", "kit", 9, SlotState.BUYABLE, False, Instant(900), Instant(900)
-        )
-    )
-    return book
+def test_what_a_bundle_keeps_back_is_kept_of_its_components() -> None:
+    assert claimed(kit_book(safety_stock=3), 2_000, ClaimKind.SAFETY) == 6
+    assert claimed(kit_book(), 2_000, ClaimKind.SAFETY) == 0
 
 
-def test_what_a_bundle_that_is_sold_keeps_back_is_kept_of_its_components() -> None:
-    assert claimed(sold(kit_book(safety_stock=3)), 2_000, ClaimKind.SAFETY) == 6
-    assert claimed(sold(kit_book()), 2_000, ClaimKind.SAFETY) == 0
-    assert claimed(kit_book(safety_stock=3), 2_000, ClaimKind.SAFETY) == 0, "nobody offers it"
+def test_what_is_kept_back_of_a_component_is_kept_of_its_bundles_too() -> None:
+    book = kit_book(safety_stock=3)
+    own = replace(book.policy.default_sku, safety_stock=7)
+    book.policy = replace(book.policy, skus=MappingProxyType({**book.policy.skus, Sku("a"): own}))
+    assert claimed(book, 2_000, ClaimKind.SAFETY) == 7, "and not six more: three kits lie in these seven"
 
 
 def test_what_every_sku_keeps_back_is_not_kept_once_more_for_each_bundle_with_a_rule() -> None:
@@ -357,19 +352,11 @@ def test_a_pool_that_bundles_tie_together_is_the_strictest_and_lends_what_each_o
     assert (found.split, found.pool.overcommit) == (False, 20)
 
 
-@pytest.mark.parametrize(("asked", "of_a", "of_b"), [(0, 5, 5), (4, 5, 5), (5, 5, 5), (6, 2 * 6, 6)])
-def test_a_bundle_that_asks_for_less_than_all_do_keeps_no_more_than_they(
-    asked: int, of_a: int, of_b: int
-) -> None:
-    book = sold(kit_book(safety_stock=asked))
+@pytest.mark.parametrize(("asked", "kept"), [(0, 5), (4, 5), (5, 5), (6, 2 * 6)])
+def test_a_bundle_that_asks_for_less_than_all_do_keeps_no_more_than_they(asked: int, kept: int) -> None:
+    book = kit_book(safety_stock=asked)
     book.policy = replace(book.policy, default_sku=replace(book.policy.default_sku, safety_stock=5))
-    row(book, "1", 50, 1_000)
-    kept = {
-        each.component: each.units
-        for each in position_at(book, 2_000).claims
-        if each.kind is ClaimKind.SAFETY
-    }
-    assert kept == {"a": of_a, "b": of_b}
+    assert claimed(book, 2_000, ClaimKind.SAFETY) == kept
 
 
 @pytest.mark.parametrize(
