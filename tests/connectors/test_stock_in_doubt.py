@@ -147,7 +147,7 @@ async def test_rows_that_are_too_many_to_ask_for_their_totals_at_once_are_not_be
     sweep = await tenant.sweep("stock")
     assert (sweep.complete, sweep.why) == (
         False,
-        "2 SKUs have rows that their total denies, the first is a",
+        "2 SKUs have rows that their total does not bear out, the first is a",
     )
     assert told(tenant) == {"c": 5}
 
@@ -246,7 +246,7 @@ def totals_fail(tenant: Tenant, error: ReconcilerdError) -> list[Call]:
 async def test_totals_that_fail_deny_no_zero_and_spoil_no_reading_of_other_rows(
     error: ReconcilerdError, how: str
 ) -> None:
-    """A rise is believed at the first reading: what nobody can confirm of one is left out."""
+    """A rise is believed at the first reading, and so is a row that is gone: what nobody can confirm is left out."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     live = [stock_row(1, "a", 5), stock_row(2, "b", 5), stock_row(3, "c", 5), stock_row(4, "a", 5, place=2)]
     tenant = shelves(live)
@@ -263,12 +263,13 @@ async def test_totals_that_fail_deny_no_zero_and_spoil_no_reading_of_other_rows(
     with capture_logs() as logs:
         if how in {"a sweep", "places left"}:
             sweep = await tenant.sweep("stock")
-            assert (sweep.complete, sweep.unread) == (True, ("b",))
+            left = ("a", "b") if how == "places left" else ("b",)
+            assert (sweep.complete, sweep.unread) == (True, left)
             detail = "101 on hand by its rows, 5 before, its total cannot be read"
-            assert [detail in each.detail for each in tenant.of(FindingRaised)] == [True]
+            assert sum(detail in each.detail for each in tenant.of(FindingRaised)) == 1
         else:
             await tenant.read("a", "b", "c")
-    assert told(tenant) == {"a": 0, "c": 4}
+    assert told(tenant) == ({"c": 4} if how == "places left" else {"a": 0, "c": 4})
     said = [(each["event"], each["error"], each["why"]) for each in logs if each["log_level"] == "warning"]
     assert said == [("totals_not_read", type(error).__name__, str(error))]
 

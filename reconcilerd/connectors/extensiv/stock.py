@@ -275,7 +275,7 @@ class Stock:
         A bounded number each time, the longest unheard first; what is left over is denied unheard, without a word, and
         asked for by the next reading. A total that is not there denies nothing, even where all the rows are gone. While
         totals fail, for nobody knows how long, a zero that rows say is told, since it counts only when it was read
-        several times; a rise, and rows that are gone, are denied.
+        several times; a rise, and any row that is gone, are denied.
         """
         waiting = sorted(skus, key=lambda sku: (self._heard.get(sku, _NEVER), sku))
         some, denied = sorted(waiting[:MAX_CHECKS]), dict[Sku, str]()
@@ -283,10 +283,9 @@ class Stock:
             part = some[start : start + SKUS_A_CALL]
             totals = await self._totals_of(part)
             if totals is None:
-                left = [
-                    sku for sku in waiting if sku not in some[:start] and not says_zero(seen.get(sku, ()))
-                ]
-                return denied | {sku: f"{self._differ(sku, seen)}, its total cannot be read" for sku in left}
+                left = {sku: seen.get(sku, ()) for sku in waiting if sku not in some[:start]}
+                odd = [sku for sku, bins in left.items() if self._lacks(sku, bins) or not says_zero(bins)]
+                return denied | {sku: f"{self._differ(sku, seen)}, its total cannot be read" for sku in odd}
             for sku in part:
                 self._heard[sku] = self._clock()
                 now, before = on_hand(seen.get(sku, ())), self._count_told(sku)
@@ -588,5 +587,5 @@ def _open(
     if torn:
         said.append(f"{len(torn)} SKUs have bins that were not read together yet, the first is {torn[0]}")
     if odd:
-        said.append(f"{len(odd)} SKUs have rows that their total denies, the first is {odd[0]}")
+        said.append(f"{len(odd)} SKUs have rows that their total does not bear out, the first is {odd[0]}")
     return "; ".join(said)
