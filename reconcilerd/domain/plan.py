@@ -114,7 +114,7 @@ def make_plan(
             rails = rails.after(change)
             # A lower counts only once it is seen; a raise counts from the moment it may be sent.
             shown[offer.slot] = max(shown[offer.slot], target)
-        wants = wants | _wanted(position, offer, verdict)
+        wants = wants | _wanted(position, offer, verdict, lowers=change.lowers)
         entries.append(_entry(offer, allocation, drift, change, verdict))
     return GroupPlan(position, allocations, drifts, tuple(entries), wants, rails, room)
 
@@ -214,19 +214,27 @@ def _proves(position: Position, offer: OfferView) -> bool:
     return compares and bool(offer.current) and offer.doubted is not None
 
 
-def _wanted(position: Position, offer: OfferView, verdict: Verdict) -> Wants:
+def _wanted(position: Position, offer: OfferView, verdict: Verdict, *, lowers: bool) -> Wants:
     """What must be read for this verdict to end. All that a raise needs is asked for at once."""
     at, ages = position.at, position.ages
     match verdict:
-        case _ if verdict is Verdict.HOLD_CONFIRM or verdict in NEEDS_A_PERSON:
-            # Readings closer together than the gap would count as one. Where a person is to be asked: a zero that a few
-            # more of them say may be explained by orders, and then nobody needs to be.
+        case Verdict.HOLD_CONFIRM:
+            # Readings closer together than the gap would count as one.
+            due = {
+                row.sku
+                for row in position.stock
+                if offer.use_of(row.sku) and at - row.age_of >= position.limits.confirm_gap_ms
+            }
+            return Wants(stock=frozenset(due))
+        case _ if lowers and verdict in NEEDS_A_PERSON:
+            # A zero that a few more readings say may be explained by orders, and then nobody needs to be asked.
             due = {
                 row.sku
                 for row in position.stock
                 if offer.use_of(row.sku)
-                and at - row.age_of >= position.limits.confirm_gap_ms
-                and (verdict is Verdict.HOLD_CONFIRM or fresh_zero(position, row))
+                and row.location in offer.locations - position.excluded_of(row.sku)
+                and fresh_zero(position, row)
+                and position.limits.confirm_gap_ms <= at - row.age_of <= ages.max_age_ms
             }
             return Wants(stock=frozenset(due))
         case Verdict.HOLD_REREAD:
@@ -254,7 +262,7 @@ def once_agreed(plan: GroupPlan) -> Wants:
     wants = Wants()
     for entry in plan.entries:
         if not entry.lowers and entry.verdict in NEEDS_A_PERSON:
-            wants = wants | _wanted(plan.position, offers[entry.slot], Verdict.HOLD_OWN_STALE)
+            wants = wants | _wanted(plan.position, offers[entry.slot], Verdict.HOLD_OWN_STALE, lowers=False)
     return wants
 
 

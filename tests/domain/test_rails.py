@@ -12,7 +12,7 @@ from reconcilerd.domain.circuit import MAX_CALLS, Circuit, half_fail, heard
 from reconcilerd.domain.facts import CorrectionPlanned, EnvelopeApproved, RailLatched
 from reconcilerd.domain.guards import MEANS, Change, Closed, Rails, Spent, Verdict, judge
 from reconcilerd.domain.latches import Latches, latch_name, quarantine_name
-from reconcilerd.domain.names import ChannelName, FeedName, Instant, Sku, SlotKey
+from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.plan import make_plan
 from reconcilerd.domain.policy import BundleMode, Limits, Mode, Percent, PoolMode, PoolRule
 from reconcilerd.domain.position import ClaimKind, Position, StockView
@@ -566,3 +566,29 @@ def test_a_zero_that_orders_explain_once_it_is_said_often_enough_is_read_again_w
     assert plan.wants.stock == (frozenset() if said == 3 else {"x"})
     now = replace(where, stock=tuple(replace(each, age_of=Instant(NOW - 1)) for each in stock))
     assert make_plan(now, Rails(mode)).wants.stock == frozenset(), "it would count as the same reading"
+
+
+@pytest.mark.parametrize(
+    ("read_ago", "where", "wants"),
+    [(60_000, A, True), (1_800_000, A, True), (1_800_001, A, False), (60_000, B, False)],
+)
+def test_a_zero_of_which_a_person_is_asked_is_read_again_where_it_may_be_why_and_can_be_read(
+    read_ago: int, where: LocationName, *, wants: bool
+) -> None:
+    """A row that cannot be read stays as old as it is: it would be asked for as long as nobody answers."""
+    listing = offer("uk", shown=1, locations=frozenset({A}))
+    zero = replace(row(where, 0), said=1, age_of=Instant(NOW - read_ago))
+    beside = [] if where == A else [replace(row(A, 0), said=3, age_of=Instant(NOW - 60_000))]
+    seen = position([listing], [zero, *beside], limits=Limits(mode=Mode.GUARDED))
+    seen = replace(seen, ages=replace(seen.ages, stock_ms=10_000_000))
+    plan = make_plan(seen, Rails(Mode.GUARDED))
+    assert [each.verdict for each in plan.entries] == [Verdict.HOLD_APPROVAL]
+    assert bool(plan.wants.stock) is wants
+
+
+def test_for_a_raise_of_which_a_person_is_asked_no_zero_is_read_again() -> None:
+    listing = offer("uk", shown=1)
+    stock = [row(A, 9), replace(row(B, 0), said=1, age_of=Instant(NOW - 60_000))]
+    plan = make_plan(position([listing], stock, limits=Limits(mode=Mode.GUARDED)), Rails(Mode.GUARDED))
+    assert [each.verdict for each in plan.entries] == [Verdict.HOLD_APPROVAL]
+    assert not plan.wants.stock
