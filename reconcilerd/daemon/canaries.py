@@ -19,8 +19,8 @@ from reconcilerd.errors import LedgerFault, ReconcilerdError
 log = structlog.get_logger("reconcilerd.canaries")
 
 LOOK_S = 1.0
-OVERDUE_LOOKS = 300
-"""How many looks in vain there are at what orders should long have told: a machine that slept reads them first."""
+OVERDUE_S = 300.0
+"""How long orders that should have been read before are waited for still: a machine that slept reads them first."""
 TOOK = frozenset({Outcome.APPLIED, Outcome.ACCEPTED, Outcome.UNKNOWN})
 
 Reading = tuple[int, Instant]
@@ -36,8 +36,8 @@ class Unread:
     answered: Instant
     odd: Reading | None = None
     """What was read that is not as written, of one that may have sold by then: the orders of that time will tell."""
-    overdue: int = 0
-    """How many looks there were since these should have been read."""
+    overdue: float | None = None
+    """When it was first seen that they are not read in time, by a clock that stands still while the machine sleeps."""
 
     def due(self, rule: ChannelRule) -> Instant:
         """By when a reading shows it, if it took effect. At once only where a channel compares and said that it did.
@@ -172,9 +172,14 @@ class Canaries:
                 # Whether it did, the orders of that time tell; what is read meanwhile has others after it. One that
                 # may tell of a moment before the write had its effect is no witness against it.
                 odd = witness if witness[1] >= each.due(rule) else each.odd
-                late = now > after(each.due(rule), rule.order_lag_ms + book.policy.ages.max_age_ms)
-                self._unread[slot] = replace(each, odd=odd, overdue=each.overdue + late)
-                if each.overdue + late > OVERDUE_LOOKS:
+                late, overdue = (
+                    after(each.due(rule), rule.order_lag_ms + book.policy.ages.max_age_ms),
+                    each.overdue,
+                )
+                if now > late and overdue is None:
+                    overdue = anyio.current_time()
+                self._unread[slot] = replace(each, odd=odd, overdue=overdue)
+                if overdue is not None and anyio.current_time() - overdue >= OVERDUE_S:
                     # Where these orders are not read at all, nobody would ever be told.
                     await self._stop(
                         each.correction, witness[0], ", and the orders of that time are not read"
