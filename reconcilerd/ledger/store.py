@@ -60,6 +60,8 @@ class Ledger(Reader):
         self._lock = lock
         self._clock = clock
         self._by_date = by_date
+        self._young: tuple[Instant, int] | None = None
+        """A moment, and the first entry that is dated between that and now."""
         self._seq, self._hash, self._at = 0, GENESIS, 0
         self._load_head()
 
@@ -188,9 +190,12 @@ class Ledger(Reader):
             return 0
         through = reaches(first, last, lambda seq: self._written_at(seq) < before)
         if self._by_date:
-            query = "select seq from entries where at between ? and ? order by seq limit 1"
-            young = self._connection.execute(query, (before, self._clock())).fetchone()
-            return through if young is None else min(through, young[0] - 1)
+            if self._young is None or self._young[0] != before:
+                query = "select seq from entries where at between ? and ? order by seq limit 1"
+                young = self._connection.execute(query, (before, self._clock())).fetchone()
+                # Looked for once: none that is written later comes before it.
+                self._young = None if young is None else (before, int(young[0]))
+            return through if self._young is None else min(through, self._young[1] - 1)
         return min(through, aged(before, self._clock(), first, last, self._written_at))
 
     def _compact(self, before: Instant, upto: int) -> int:
