@@ -75,11 +75,9 @@ def bygone(old: Collection[Fact], young: Iterable[Fact], before: Instant) -> lis
 
 
 def _with_all_told(alert: AlertChanged, told: Collection[AlertTold], before: Instant) -> Iterator[Fact]:
-    """An alert and what was told of it, if it is over for everybody who ever heard of it: its last episode, too."""
+    """An alert and what was told of it, if it is over for everybody who ever heard of it."""
     over = not alert.firing and alert.stage is not AlertStage.PENDING and not alert.past
-    heard = all(
-        each.at < before and each.transition in _ENDED and each.episode >= alert.episode for each in told
-    )
+    heard = all(each.at < before and each.transition in _ENDED for each in told)
     if over and heard and alert.at < before:
         yield alert
         yield from told

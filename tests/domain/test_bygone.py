@@ -43,8 +43,6 @@ def test_an_alert_goes_with_all_that_was_told_of_it_or_not_at_all() -> None:
     assert bygone([over], [told], NOW) == []
     assert bygone([over, told], [], Instant(6)) == []
     assert bygone([told], [], NOW) == []
-    before = replace(told, episode=3)
-    assert bygone([over, before], [], NOW) == [], "of the last time nobody was told yet"
     open_ = AlertChanged(key, True, "critical", "x", Instant(5), AlertStage.FIRING, 4, Instant(1), Instant(2))
     assert bygone([open_], [], NOW) == []
 

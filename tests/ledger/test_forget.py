@@ -88,7 +88,14 @@ def owed(state: Sequence[Fact]) -> tuple[object, ...]:
 
     pager = Slack("https://x.example", never, PACE)  # type: ignore[arg-type]
     engine = Engine([pager], never, lambda: NOW, of(AlertChanged), of(AlertTold), of(SilenceSet))  # type: ignore[arg-type]
-    heard = {fact.key for fact in of(AlertTold) if isinstance(fact, AlertTold) and fact.receiver == "slack"}
+    # Who heard of an alert before, and nothing of its last time, is not told of that after so long.
+    last = {fact.key: fact.episode for fact in of(AlertChanged) if isinstance(fact, AlertChanged)}
+    heard = {
+        fact.key
+        for fact in of(AlertTold)
+        if isinstance(fact, AlertTold)
+        and (fact.receiver, fact.episode) == ("slack", last.get(fact.key, fact.episode))
+    }
     notices, _ = engine._owed("slack")
     mine = [each for each in notices if each.episode.key in heard]
     return engine.firing, mine, engine.silences()
