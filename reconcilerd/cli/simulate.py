@@ -334,9 +334,9 @@ def _standing_at_the_end(result: dict[str, Any]) -> list[str]:
 
 def _again(ask: Ask, seed: int) -> str:
     """The command that plays a seed again, each word as a shell takes it."""
-    words = ["--seed", seed, "--days", ask.days, "--skus", ask.skus, "--channels", ask.channels]
-    words += ["--faults", ask.faults]
-    words += ["--policy", ask.config] if ask.config else []
+    words = ["--seed", seed, "--days", ask.days, "--skus", ask.skus, "--faults", ask.faults]
+    # A policy names its own channels.
+    words += ["--policy", ask.config] if ask.config else ["--channels", ask.channels]
     words += ["--orders", ask.orders] if ask.orders else []
     words += ["--from", format_instant(ask.begins)] if ask.begins not in {None, START} else []
     return shlex.join(["reconcilerd", "simulate", *map(str, words)])

@@ -39,6 +39,8 @@ _AUDIT = (Where.REST, "reconcilerd.daemon.audit:audit_rest")
 _REBUILT = (Where.REST, "reconcilerd.daemon.audit:rebuilt")
 _CHAIN = (Where.LEDGER, "reconcilerd.ledger.reader:Reader.verify")
 _ROOM = (Where.STEP, "reconcilerd.trial.arithmetic:sends_beyond_room")
+_HELD_BACK = (Where.STEP, "reconcilerd.trial.owner:held_back")
+_CAPS = (Where.STEP, "reconcilerd.trial.owner:within_caps")
 _BLIND = (Where.STEP, "reconcilerd.trial.arithmetic:blind_raises")
 _ORDERS = (Where.STEP, "reconcilerd.trial.oracle:Oracle.conservation")
 _TRUTH = (Where.REST, "reconcilerd.trial.oracle:Oracle.shows_what_there_is")
@@ -48,7 +50,7 @@ _DOOR = (Where.STEP, "reconcilerd.trial.witness:Witness.wrote")
 
 INVARIANTS: Final[Mapping[str, Invariant]] = MappingProxyType(
     {
-        "I1": Invariant("No target is above what could ship.", (_PLAN, _ROOM)),
+        "I1": Invariant("No target is above what could ship.", (_PLAN, _ROOM, _HELD_BACK, _CAPS)),
         "I2": Invariant(
             "No union of locations of a split pool is shown beyond its stock by our raises.", (_PLAN, _ROOM)
         ),
@@ -93,7 +95,12 @@ INVARIANTS: Final[Mapping[str, Invariant]] = MappingProxyType(
         "I16": Invariant("A slow or dead channel delays no other.", (_ENTRY, _AUDIT)),
         "I17": Invariant(
             "Only slots that are ours are written.",
-            (_PLAN, (Where.STEP, "reconcilerd.trial.arithmetic:strangers"), _DOOR),
+            (
+                _PLAN,
+                (Where.STEP, "reconcilerd.trial.arithmetic:strangers"),
+                (Where.STEP, "reconcilerd.trial.owner:only_lowered"),
+                _DOOR,
+            ),
         ),
         "I18": Invariant(
             "Every write has exactly one intent before it; every alert has its evidence.",

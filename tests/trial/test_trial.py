@@ -36,6 +36,7 @@ from reconcilerd.trial.market import PACING, market, open_doors, script, shares_
 from reconcilerd.trial.run import Outcome, run_trial
 from reconcilerd.trial.stage import START
 from tests.cli.programs import run
+from tests.trial.policies import by_chance
 
 HOURS = 0.5
 
@@ -336,6 +337,14 @@ def test_seed_0_is_a_seed(tmp_path: Path) -> None:
     small = ("--days", "0.01", "--skus", "1", "--channels", "1")
     done = run(tmp_path, "simulate", "--seed", "0", *small, "--json")
     assert json.loads(done.stdout)["seeds"] == [0]
+
+
+def test_the_command_that_replays_a_seed_under_a_policy_plays_it(tmp_path: Path) -> None:
+    """The policy names its own channels, and a command that names some too is refused."""
+    by_chance(1, tmp_path)
+    ask = Ask(0.01, 1, 3, tmp_path / "config.toml", "none", None)
+    done = run(tmp_path, *shlex.split(_again(ask, 7))[1:], "--json")
+    assert (done.returncode, json.loads(done.stdout)["seeds"]) == (0, [7]), done.stderr
 
 
 def test_the_command_that_replays_a_seed_is_what_a_shell_takes() -> None:

@@ -1,0 +1,102 @@
+"""A daemon that does not do what its owner asked for is found out, by the policy itself."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from reconcilerd.domain import survey
+from reconcilerd.domain.guards import Rails
+from reconcilerd.domain.names import ChannelName, Instant, Sku, after
+from reconcilerd.domain.plan import GroupPlan, make_plan
+from reconcilerd.domain.policy import ChannelRule, Mode, OfferRule, Policy, Reserve, SkuRule
+from reconcilerd.domain.position import ClaimKind
+from reconcilerd.trial.market import Market, market
+from reconcilerd.trial.owner import held_back, only_lowered, within_caps
+from reconcilerd.trial.run import run_trial
+from reconcilerd.trial.stage import START
+from tests.domain.builders import NOW, A, claim, offer, position, row
+
+X, SET = Sku("x"), Sku("set")
+UNTIL = after(START, 86_400_000 * 30)
+
+
+def keeping(what: Market) -> Market:
+    """Two of each SKU are never offered."""
+    skus = {sku: replace(rule, safety_stock=2) for sku, rule in what.policy.skus.items()}
+    return replace(what, policy=replace(what.policy, skus=MappingProxyType(skus)))
+
+
+def reserving(what: Market) -> Market:
+    """Two of each SKU are reserved for a month."""
+    reserves = dict.fromkeys(what.policy.skus, (Reserve(2, UNTIL),))
+    return replace(what, policy=replace(what.policy, reserves=MappingProxyType(reserves)))
+
+
+@pytest.mark.parametrize(("where", "forgets"), [(keeping, "safety_claims"), (reserving, "reserve_claims")])
+def test_a_daemon_that_offers_what_is_to_be_kept_is_found_out(
+    where: Callable[[Market], Market], forgets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = where(market(1, 4))
+    assert run_trial(what, 1, 0.5).violations == ()
+    monkeypatch.setattr(survey, forgets, lambda *_: iter(()))
+    assert "I1" in {each.invariant for each in run_trial(what, 1, 0.5).violations}
+
+
+def policy(**more: object) -> Policy:
+    return replace(
+        Policy(
+            "test", pools=MappingProxyType({}), channels=MappingProxyType({ChannelName("uk"): ChannelRule()})
+        ),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def raising(
+    *kept: tuple[ClaimKind, int], stock: int = 30, uses: tuple[tuple[Sku, int], ...] = ((X, 1),)
+) -> GroupPlan:
+    """One shows one of what there is; so much of x is kept."""
+    sku = X if uses == ((X, 1),) else SET
+    listing = offer("uk", shown=1, sku=sku, uses=uses)
+    claims = [claim(units, kind) for kind, units in kept]
+    plan = make_plan(position([listing], [row(A, stock)], claims), Rails(Mode.AUTO))
+    assert [each.target > each.current for each in plan.sends] == [True]
+    return plan
+
+
+SAFE = policy(default_sku=SkuRule(safety_stock=5))
+SAFE_SETS = policy(skus=MappingProxyType({SET: SkuRule(safety_stock=5)}))
+HELD = policy(reserves=MappingProxyType({X: (Reserve(5, Instant(NOW + 1)), Reserve(2, Instant(NOW)))}))
+HELD_SETS = policy(reserves=MappingProxyType({SET: (Reserve(5, Instant(NOW + 1)),)}))
+PAIRS = ((X, 2),)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "units", "uses"),
+    [
+        (SAFE, ClaimKind.SAFETY, 5, ((X, 1),)),
+        (SAFE, ClaimKind.SAFETY, 5, PAIRS),
+        (SAFE_SETS, ClaimKind.SAFETY, 10, PAIRS),
+        (HELD, ClaimKind.RESERVED, 5, ((X, 1),)),
+        (HELD_SETS, ClaimKind.RESERVED, 10, PAIRS),
+    ],
+)
+def test_as_much_is_kept_as_the_policy_says_of_parts_of_bundles_too(
+    asked: Policy, kind: ClaimKind, units: int, uses: tuple[tuple[Sku, int], ...]
+) -> None:
+    """What was reserved until now is not any more."""
+    assert list(held_back(raising((kind, units), uses=uses), asked)) == []
+    ((name, what),) = held_back(raising((kind, units - 1), uses=uses), asked)
+    assert (name, f"is {units - 1}, and {units} by the policy" in what) == ("I1", True)
+    assert list(held_back(raising(uses=uses), policy())) == []
+
+
+def test_what_may_only_be_lowered_or_has_a_cap_is_raised_no_further() -> None:
+    plan = raising()
+    only = policy(channels=MappingProxyType({ChannelName("uk"): ChannelRule(decrease_only=True)}))
+    assert [name for name, _ in only_lowered(plan, only)] == ["I17"]
+    assert list(only_lowered(plan, policy())) == []
+    for cap, found in ((30, []), (29, ["I1"])):
+        offers = {(X, ChannelName("uk")): OfferRule(cap=cap)}
+        assert [name for name, _ in within_caps(plan, policy(offers=MappingProxyType(offers)))] == found
