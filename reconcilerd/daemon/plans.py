@@ -245,10 +245,8 @@ class Plans:
             return [f"the policy has changed: {file.policy} -> {book.policy.revision}; make a new one"]
         age, limit = (now - file.made_at) // 1000, book.policy.limits.plan_max_age_ms // 1000
         if not -2 <= age <= limit:
-            old = (
-                f"{age} s old; at most {limit} s are allowed" if age >= 0 else f"made {-age} s in the future"
-            )
-            return [f"it is {old}; make a new one"]
+            old = f"it is {age} s old; at most {limit} s are allowed"
+            return [f"{old if age >= 0 else f'it says it was made {-age} s from now'}; make a new one"]
         return self._moved(file)
 
     def _moved(self, file: PlanFile) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconcilerd.domain.adaptive import scarcity, turning_points, z_tenths
+from reconcilerd.domain.adaptive import scarcity, stock_against_sales, turning_points, z_tenths
 from reconcilerd.domain.allocation import Because, allocate
 from reconcilerd.domain.change import Change, explained_units
 from reconcilerd.domain.explain import explain
@@ -596,3 +596,13 @@ def test_what_sold_explains_so_many_packs_as_it_fills() -> None:
     where = replace(position([offer("uk", shown=5, uses=six)], [row(A, 12)]), sold=((Sku("x"), 13),))
     assert explained_units(where, where.offers[0]) == 2
     assert Change(where, where.offers[0], current=5, target=2).unexplained == 1
+
+
+@pytest.mark.parametrize("each", [1, 2, 6])
+def test_what_a_sale_takes_says_how_fast_stock_goes_and_not_how_many_sales_there_are(each: int) -> None:
+    """A pack of six that sells once an hour empties a shelf as a single does that sells six times."""
+    pack = replace(offer("uk", uses=((Sku("x"), each),)), rate=Rate(1_000))
+    singles = replace(offer("uk"), rate=Rate(1_000 * each))
+    assert list(stock_against_sales(position([pack], [row(A, 50)]), 3_600_000)) == list(
+        stock_against_sales(position([singles], [row(A, 50)]), 3_600_000)
+    )
