@@ -172,11 +172,9 @@ class Canaries:
                 # Whether it did, the orders of that time tell; what is read meanwhile has others after it. One that
                 # may tell of a moment before the write had its effect is no witness against it.
                 odd = witness if witness[1] >= each.due(rule) else each.odd
-                late, overdue = (
-                    after(each.due(rule), rule.order_lag_ms + book.policy.ages.max_age_ms),
-                    each.overdue,
-                )
-                if now > late and overdue is None:
+                told_by = after(each.due(rule), rule.order_lag_ms + book.policy.ages.max_age_ms)
+                overdue = each.overdue
+                if overdue is None and now > told_by:
                     overdue = anyio.current_time()
                 self._unread[slot] = replace(each, odd=odd, overdue=overdue)
                 if overdue is not None and anyio.current_time() - overdue >= OVERDUE_S:

@@ -2,12 +2,19 @@
 
 from collections.abc import Iterator
 
-from reconcilerd.domain.names import Instant, Sku
+from reconcilerd.domain.names import Sku
 from reconcilerd.domain.plan import Entry, GroupPlan
 from reconcilerd.domain.policy import Policy
 from reconcilerd.domain.position import ClaimKind, OfferView, Position
 
 Found = Iterator[tuple[str, str]]
+
+
+def of_policy(plan: GroupPlan, policy: Policy) -> Found:
+    """Everything of the owner's word that what a plan sends may break."""
+    if plan.sends:
+        for check in (held_back, only_lowered, within_caps):
+            yield from check(plan, policy)
 
 
 def held_back(plan: GroupPlan, policy: Policy) -> Found:
@@ -60,20 +67,17 @@ def _takers(position: Position, component: Sku) -> dict[Sku, int]:
 
 
 def _safety_stock(position: Position, component: Sku, policy: Policy) -> int:
+    asked = {
+        sku: (units, policy.sku_rule(sku).safety_stock) for sku, units in _takers(position, component).items()
+    }
     usual = policy.default_sku.safety_stock
-    asked = {sku: policy.sku_rule(sku).safety_stock for sku in _takers(position, component)}
-    return max(
-        units * asked[sku]
-        for sku, units in _takers(position, component).items()
-        if sku == component or asked[sku] > usual
-    )
+    return max(units * kept for sku, (units, kept) in asked.items() if sku == component or kept > usual)
 
 
 def _reserved(position: Position, component: Sku, policy: Policy) -> int:
-    now = Instant(position.at)
     return sum(
         each.units * units
         for sku, units in _takers(position, component).items()
         for each in policy.reserves.get(sku, ())
-        if each.until > now
+        if each.until > position.at
     )

@@ -40,7 +40,7 @@ from reconcilerd.simulator.truth import World
 from reconcilerd.trial.arithmetic import Found, of_inputs, of_sends
 from reconcilerd.trial.blame import TROUBLE_MS, Blame, Readings
 from reconcilerd.trial.oracle import Oracle
-from reconcilerd.trial.owner import held_back, only_lowered, within_caps
+from reconcilerd.trial.owner import of_policy
 
 MOST_TOLD = 200
 """Violations kept of one run: a daemon that goes on breaking one rule has been found out."""
@@ -189,8 +189,7 @@ class Witness:
         self._hear(self._of_the_ledger(plan.position))
         self._hear(self.oracle.conservation(plan.position))
         self._hear(of_sends(plan))
-        for judged in (held_back, only_lowered, within_caps):
-            self._hear(judged(plan, self.policy))
+        self._hear(of_policy(plan, self.policy))
         if self._chance.randrange(SAMPLED) == 0:
             self._hear(of_inputs(plan, rails))
         self._blame.planned(plan)

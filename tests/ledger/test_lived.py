@@ -51,13 +51,17 @@ def test_what_goes_is_what_so_much_was_lived_through_after(passed: list[int], ke
             assert (number < going(times, now, kept)) == (age > kept)
 
 
-@given(
+WRONG_FOR_A_WHILE = (
     st.lists(short, min_size=2, max_size=60),
     st.integers(-2_000 * DAY_MS, 2_000 * DAY_MS),
     st.integers(0, 30),
     st.integers(0, 30),
     st.integers(LEAST_MS, 60 * LEAST_MS),
 )
+"""What passed between entries; how wrong the clock was, from which entry on and until which; and what is kept."""
+
+
+@given(*WRONG_FOR_A_WHILE)
 def test_a_clock_that_is_wrong_for_a_while_makes_nothing_much_older(
     passed: list[int], wrong: int, since: int, until: int, kept: int
 ) -> None:
@@ -97,13 +101,7 @@ def test_of_a_million_entries_few_are_asked_for() -> None:
     assert len(asked) < 1_000
 
 
-@given(
-    st.lists(short, min_size=2, max_size=60),
-    st.integers(-2_000 * DAY_MS, 2_000 * DAY_MS),
-    st.integers(0, 30),
-    st.integers(0, 30),
-    st.integers(LEAST_MS, 60 * LEAST_MS),
-)
+@given(*WRONG_FOR_A_WHILE)
 def test_what_a_wrong_clock_wrote_neither_goes_much_too_early_nor_holds_back_what_follows(
     passed: list[int], wrong: int, since: int, until: int, kept: int
 ) -> None:
