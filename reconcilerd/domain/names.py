@@ -102,8 +102,8 @@ class SlotKey:
     place: str = ""
 
     def __hash__(self) -> int:  # type: ignore[explicit-override]  # its decorator is not in 3.11's typing
-        # A slot is looked up far more often than two of them share a listing.
-        return hash(self.listing)
+        # What two slots nearly always differ in; a str keeps its own hash, and a tuple would not.
+        return hash(self.listing) ^ hash(self.place)
 
     @property
     def path(self) -> str:

@@ -7,6 +7,7 @@ fits on every shelf (Hall's condition), so one subtraction per shelf tells what 
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
 from types import MappingProxyType
 
@@ -62,7 +63,7 @@ class Shelf:
         return taken
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Room:
     """All shelves of a pool group."""
 
@@ -74,9 +75,41 @@ class Room:
     beyond: Shown = field(default_factory=lambda: _NOTHING)
     """What each listing may show that no shelf need hold: its part of declared overcommit and inbound."""
 
+    @cached_property
+    def _holding(self) -> Mapping[SlotKey, Sequence[tuple[int, int]]]:
+        """Per listing the numbers of the shelves it takes from, and the eaches that one sale takes there.
+
+        Listings at many places have hundreds of shelves, and looking through each for each listing is slow.
+        """
+        found: dict[SlotKey, list[tuple[int, int]]] = {}
+        for number, shelf in enumerate(self.shelves):
+            for slot, use in shelf.use:
+                found.setdefault(slot, []).append((number, use))
+        return found
+
+    @cached_property
+    def _left(self) -> Sequence[int]:
+        return [shelf.left for shelf in self.shelves]
+
+    @cached_property
+    def _left_for_raises(self) -> Sequence[int]:
+        return [shelf.left_for_raises for shelf in self.shelves]
+
+    def _spare(self, shown: Shown, *, raising: bool = False) -> list[int]:
+        """What each shelf has left beside what is shown of it."""
+        left = list(self._left_for_raises if raising else self._left)
+        for slot, count in shown.items():
+            if count:
+                for number, use in self._holding.get(slot, ()):
+                    left[number] -= use * count
+        return left
+
+    def holding(self, slot: SlotKey) -> Iterator[tuple[Shelf, int]]:
+        """The shelves that ``slot`` takes from, each with the eaches that one sale takes."""
+        return ((self.shelves[number], use) for number, use in self._holding.get(slot, ()))
+
     def fits(self, shown: Shown) -> bool:
-        shown = self._on_shelf(shown) if self.beyond else shown
-        return all(shelf.taken(shown) <= shelf.left for shelf in self.shelves)
+        return min(self._spare(self._on_shelf(shown)), default=0) >= 0
 
     def rising(self, slots: Collection[SlotKey], shown: Shown) -> Callable[[Sequence[int]], bool]:
         """``fits`` for numbers of these slots, in this order, beside what the others show: for asking many times."""
@@ -128,30 +161,23 @@ class Room:
 
     def _on_shelf(self, shown: Shown) -> Shown:
         """The part of what is shown that must lie on a shelf."""
+        if not self.beyond:
+            return shown
         return {slot: max(0, count - self.beyond.get(slot, 0)) for slot, count in shown.items()}
 
     def excess(self, shown: Shown) -> int:
         """Units shown beyond what there is, on the worst shelf (exposure of a split pool)."""
-        shown = self._on_shelf(shown) if self.beyond else shown
-        return max((shelf.taken(shown) - shelf.left for shelf in self.shelves), default=0)
+        return -min(self._spare(self._on_shelf(shown)), default=0)
 
     def free(self, shown: Shown) -> int:
         """Units that nobody shows, on the shelf that has most of them."""
-        shown = self._on_shelf(shown) if self.beyond else shown
-        return max((shelf.left - shelf.taken(shown) for shelf in self.shelves if shelf.use), default=0)
+        spare = self._spare(self._on_shelf(shown))
+        return max((left for left, shelf in zip(spare, self.shelves, strict=True) if shelf.use), default=0)
 
     def headroom(self, slot: SlotKey, shown: Shown, *, raising: bool) -> int:
         """How many more of ``slot`` fit beside what is shown (negative: too much is shown already)."""
-        on_shelf = self._on_shelf(shown) if self.beyond else shown
-        spare: int | None = None
-        for shelf in self.shelves:
-            for name, use in shelf.use:
-                # Nearly always it is the same object, and comparing two field by field is slow.
-                if name is slot or (name.listing == slot.listing and name == slot):
-                    left = shelf.left_for_raises if raising else shelf.left
-                    fits = (left - shelf.taken(on_shelf)) // use if on_shelf else left // use
-                    spare = fits if spare is None else min(spare, fits)
-        room = spare or 0
+        spare = self._spare(self._on_shelf(shown), raising=raising)
+        room = min((spare[number] // use for number, use in self._holding.get(slot, ())), default=0)
         return room + max(0, self.beyond.get(slot, 0) - shown.get(slot, 0)) if self.beyond else room
 
     def alone(self, slot: SlotKey) -> int:
@@ -167,7 +193,7 @@ def room_of(position: Position) -> Room:
     for component in components:
         users = {
             offer.slot: (ships[offer.slot] - position.excluded_of(component), offer.use_of(component))
-            for offer in position.offers
+            for offer in sorted(position.offers, key=lambda each: each.slot)
             if offer.use_of(component)
         }
         taken = {claim.locations: False for claim in position.claims if claim.component == component}
@@ -179,9 +205,7 @@ def room_of(position: Position) -> Room:
         bare = unions({locations for locations, _ in users.values()})
         lowering = set(_stretched(bare, {where for where, lowers in taken.items() if lowers}))
         for union in _stretched(bare, set(taken)):
-            inside = tuple(
-                (slot, use) for slot, (locations, use) in sorted(users.items()) if locations <= union
-            )
+            inside = tuple((slot, use) for slot, (locations, use) in users.items() if locations <= union)
             shelf = _shelf(position, component, union, inside)
             shelves.append(shelf if union in lowering else _for_raises_only(shelf))
     if position.pool.bundles is BundleMode.PER_WAREHOUSE and any(len(o.uses) > 1 for o in position.offers):
@@ -344,19 +368,14 @@ def _shelves_of_bundles(
             # One alone, or all of it where others take it too, has a shelf already.
             if where <= union or (len(some) == 1 and not union):
                 continue
-            bound = [
-                sum(
-                    left[place][soon]
-                    if place in union
-                    else min(left[place][soon], sum(reach.get((kind, place), (0, 0))[soon] for kind in some))
-                    for place in (union | where) & places
-                )
-                for soon in (False, True)
-            ]
+            bound, most = [0, 0], [0, 0]
+            for place in (union | where) & places:
+                for soon, there in enumerate(left[place]):
+                    built = sum(reach.get((kind, place), (0, 0))[soon] for kind in some)
+                    most[soon] += there
+                    bound[soon] += there if place in union else min(there, built)
             # What is no less than all that lies there is bounded by that.
-            if bound == [
-                sum(left[place][soon] for place in (union | where) & places) for soon in (False, True)
-            ]:
+            if bound == most:
                 continue
             inside = [offer for kind in some for offer in alike[kind]]
             inside += [offer for offer in plain if offer.locations <= union]

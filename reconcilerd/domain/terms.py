@@ -92,10 +92,7 @@ def most_of(position: Position, offer: OfferView) -> int:
 def eaches_in(room: Room, offer: OfferView) -> int:
     """What the offer could draw on alone, in eaches of its SKU (a share is taken before units per sale)."""
     each = offer.rule.units_per_sale
-    spare = [
-        shelf.left * each // use for shelf in room.shelves for name, use in shelf.use if name == offer.slot
-    ]
-    return min(spare, default=0)
+    return min((shelf.left * each // use for shelf, use in room.holding(offer.slot)), default=0)
 
 
 def part_of(room: Room, offer: OfferView, permille: int) -> int:

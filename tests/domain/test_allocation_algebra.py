@@ -385,3 +385,28 @@ def _assembled(
         if min(left.values()) >= 0:
             return True
     return False
+
+
+@given(positions(), st.lists(st.integers(0, 30), min_size=5, max_size=5), st.lists(st.integers(0, 5)))
+def test_a_room_says_of_numbers_what_each_of_its_shelves_says(
+    where: Position, numbers: list[int], lent: list[int]
+) -> None:
+    slots = [each.slot for each in where.offers]
+    shown = dict(zip(slots, numbers, strict=False))
+    own = room_of(where)
+    room = own.lending(dict(zip(slots, lent, strict=False)))
+    held = {name: max(0, units - room.beyond.get(name, 0)) for name, units in shown.items()}
+    left = [shelf.left - shelf.taken(held) for shelf in room.shelves]
+    assert room.fits(shown) == all(each >= 0 for each in left)
+    assert room.excess(shown) == max((-each for each in left), default=0)
+    used = [spare for spare, shelf in zip(left, room.shelves, strict=True) if shelf.use]
+    assert room.free(shown) == max(used, default=0)
+    for name in slots:
+        for raising in (False, True):
+            fitting = [
+                ((shelf.left_for_raises if raising else shelf.left) - shelf.taken(shown)) // use
+                for shelf in own.shelves
+                for taker, use in shelf.use
+                if taker == name
+            ]
+            assert own.headroom(name, shown, raising=raising) == min(fitting, default=0)
