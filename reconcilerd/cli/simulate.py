@@ -226,7 +226,9 @@ class Progress:
         if now_s - self._said_s >= SAID_EVERY_S and passed < self._hours:
             self._said_s = now_s
             pace = passed / (now_s - self._began_s)
-            click.echo(f"  seed {self._seed}: {passed:g} of {self._hours:g} h, {pace:.2f} a second", err=True)
+            click.echo(
+                f"  seed {self._seed}: {passed:.1f} of {self._hours:g} h, {pace:.2f} a second", err=True
+            )
 
 
 def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:

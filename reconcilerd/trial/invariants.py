@@ -41,6 +41,7 @@ _CHAIN = (Where.LEDGER, "reconcilerd.ledger.reader:Reader.verify")
 _ROOM = (Where.STEP, "reconcilerd.trial.arithmetic:sends_beyond_room")
 _HELD_BACK = (Where.STEP, "reconcilerd.trial.owner:held_back")
 _CAPS = (Where.STEP, "reconcilerd.trial.owner:within_caps")
+_PLACES = (Where.STEP, "reconcilerd.trial.owner:within_places")
 _BLIND = (Where.STEP, "reconcilerd.trial.arithmetic:blind_raises")
 _ORDERS = (Where.STEP, "reconcilerd.trial.oracle:Oracle.conservation")
 _TRUTH = (Where.REST, "reconcilerd.trial.oracle:Oracle.shows_what_there_is")
@@ -50,7 +51,7 @@ _DOOR = (Where.STEP, "reconcilerd.trial.witness:Witness.wrote")
 
 INVARIANTS: Final[Mapping[str, Invariant]] = MappingProxyType(
     {
-        "I1": Invariant("No target is above what could ship.", (_PLAN, _ROOM, _HELD_BACK, _CAPS)),
+        "I1": Invariant("No target is above what could ship.", (_PLAN, _ROOM, _HELD_BACK, _CAPS, _PLACES)),
         "I2": Invariant(
             "No union of locations of a split pool is shown beyond its stock by our raises.", (_PLAN, _ROOM)
         ),
@@ -94,11 +95,12 @@ INVARIANTS: Final[Mapping[str, Invariant]] = MappingProxyType(
         ),
         "I16": Invariant("A slow or dead channel delays no other.", (_ENTRY, _AUDIT)),
         "I17": Invariant(
-            "Only slots that are ours are written.",
+            "Only slots that are ours are written, and only how and when their owner lets them.",
             (
                 _PLAN,
                 (Where.STEP, "reconcilerd.trial.arithmetic:strangers"),
                 (Where.STEP, "reconcilerd.trial.owner:only_lowered"),
+                (Where.STEP, "reconcilerd.trial.owner:not_while_closed"),
                 _DOOR,
             ),
         ),

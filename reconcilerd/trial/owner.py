@@ -1,7 +1,8 @@
 """What a plan sends beside what the owner asked for, read off his policy itself and not off what was made of it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from reconcilerd.domain.change import Closed
 from reconcilerd.domain.names import Sku
 from reconcilerd.domain.plan import Entry, GroupPlan
 from reconcilerd.domain.policy import Policy
@@ -13,7 +14,7 @@ Found = Iterator[tuple[str, str]]
 def of_policy(plan: GroupPlan, policy: Policy) -> Found:
     """Everything of the owner's word that what a plan sends may break."""
     if plan.sends:
-        for check in (held_back, only_lowered, within_caps):
+        for check in (held_back, only_lowered, within_caps, within_places):
             yield from check(plan, policy)
 
 
@@ -48,6 +49,37 @@ def within_caps(plan: GroupPlan, policy: Policy) -> Found:
         rule = policy.offer_rule(offer.sku, offer.slot.channel)
         if rule.cap is not None and entry.target * rule.units_per_sale > rule.cap:
             yield "I1", f"{entry.slot.path}: raised to {entry.target} beyond its cap of {rule.cap}"
+
+
+def within_places(plan: GroupPlan, policy: Policy) -> Found:
+    """I1: nothing is raised beyond what lies where its owner lets it ship from, and what he lends it."""
+    lent = {each.slot: each.beyond for each in plan.allocations}
+    for entry, offer in _raises(plan):
+        mine = policy.channels[offer.slot.channel].places.get(offer.slot.place)
+        barred = policy.sku_rule(offer.sku).excluded_locations
+        barred |= policy.offer_rule(offer.sku, offer.slot.channel).excluded_locations
+        for component, use in offer.uses:
+            shut = barred | policy.sku_rule(component).excluded_locations
+            there = sum(
+                max(0, row.sellable)
+                for row in plan.position.stock
+                if row.sku == component and row.location not in shut and (not mine or row.location in mine)
+            )
+            if (entry.target - lent[entry.slot]) * use > there:
+                yield "I1", f"{entry.slot.path}: raised to {entry.target}; it may ship {there} of {component}"
+
+
+def not_while_closed(plan: GroupPlan, closed: Collection[Closed]) -> Found:
+    """I17: nothing is sent in a freeze window but what it lets through, and that is at most a lower."""
+    for entry in plan.sends:
+        for window in closed:
+            let = entry.target < entry.current and window.allow
+            if window.channel in {"", entry.slot.channel} and not let:
+                where = window.channel or "all"
+                yield (
+                    "I17",
+                    f"{entry.slot.path}: {entry.target} is sent, and a freeze window of {where} is open",
+                )
 
 
 def _raises(plan: GroupPlan) -> Iterator[tuple[Entry, OfferView]]:

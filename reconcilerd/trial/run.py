@@ -84,7 +84,7 @@ def run_trial(
 ) -> Outcome:
     """Play a market for some hours. ``faults``: as ``faults_of`` takes them, while it trades. Raises ConfigFault.
 
-    ``traded``: told every hour how many of them have passed.
+    ``traded``: told at every request how many of them have passed.
     """
     clock = VirtualClock(what.begins)
     strikes = faults_of(faults)
@@ -103,7 +103,7 @@ def run_trial(
             pacing=what.pacing,
             prepare=trial.prepare,
             clock=clock,
-            arrived=trial.witness.arrived,
+            arrived=trial.arrived,
             closed=what.closed,
         )
         found = [*trial.violations, *trial.witness.violations, *_written(ledger, what)]
@@ -195,9 +195,11 @@ class _Trial:
     ) -> None:
         self._what, self._seed, self._hours, self._plan = what, seed, hours, plan
         self._traded = traded
+        self._opened_s: float | None = None
+        """Since when it trades, while it does, by the loop's clock."""
         self._stage: Stage[Kept] | None = None
         self.world = open_doors(what, in_step(what) if what.in_step else NOTHING_SHOWN)
-        self.witness = Witness(self.world, what.policy, self.now, plan, seed, what.in_force)
+        self.witness = Witness(self.world, what.policy, self.now, plan, seed, what.in_force, what.closed)
         self.score: Score | None = None
         self.violations: tuple[Violation, ...] = ()
         self.rested = False
@@ -215,6 +217,13 @@ class _Trial:
         stage.alerts.watch = self.witness.alerted
         stage.built.daemon.passes.watch = self.witness.planned
 
+    def arrived(self) -> None:
+        """A request is about to reach a vendor."""
+        self.witness.arrived()
+        if self._opened_s is not None:
+            # No timer of its own: each moves the moments of all others by a little, and with them what chance does.
+            self._traded((anyio.current_time() - self._opened_s) / 3600)
+
     async def scene(self, stage: Stage[Kept]) -> None:
         world = stage.world
         await anyio.sleep(FIRST_READ_S)
@@ -223,12 +232,13 @@ class _Trial:
         self._plan.rates = self._plan.coming
         for after_ms, deed in script(self._what, self._seed, self._hours):
             world.at(stage.clock() + after_ms, partial(deed, world))
+        self._opened_s = anyio.current_time()
         passed = 0.0
         while passed < self._hours:
             hour = min(1.0, self._hours - passed)
             await anyio.sleep(hour * 3600)
             passed += hour
-            self._traded(passed)
+        self._opened_s = None
         self.score = world.finish_score(stage.clock())
         world.tally.score = Score()
         self._plan.rates = {}

@@ -10,6 +10,7 @@ from random import Random
 
 from reconcilerd.daemon.sweeping import VOID
 from reconcilerd.domain.alerts import system_of
+from reconcilerd.domain.change import Closed
 from reconcilerd.domain.facts import (
     CorrectionPlanned,
     CorrectionSent,
@@ -40,7 +41,7 @@ from reconcilerd.simulator.truth import World
 from reconcilerd.trial.arithmetic import Found, of_inputs, of_sends
 from reconcilerd.trial.blame import TROUBLE_MS, Blame, Readings
 from reconcilerd.trial.oracle import Oracle
-from reconcilerd.trial.owner import of_policy
+from reconcilerd.trial.owner import not_while_closed, of_policy
 
 MOST_TOLD = 200
 """Violations kept of one run: a daemon that goes on breaking one rule has been found out."""
@@ -96,6 +97,8 @@ class Witness:
     seed: int = 0
     in_force: Callable[[Instant], object] = lambda _: None
     """What holds at a moment by the calendar alone: when it changes, that is news."""
+    closed: Callable[[Instant], tuple[Closed, ...]] = lambda _: ()
+    """The freeze windows that are open at a moment."""
     violations: list[Violation] = field(default_factory=list)
     steps: int = 0
     news_at: Instant = Instant(0)
@@ -190,6 +193,7 @@ class Witness:
         self._hear(self.oracle.conservation(plan.position))
         self._hear(of_sends(plan))
         self._hear(of_policy(plan, self.policy))
+        self._hear(not_while_closed(plan, self._closed_for_long()))
         if self._chance.randrange(SAMPLED) == 0:
             self._hear(of_inputs(plan, rails))
         self._blame.planned(plan)
@@ -219,6 +223,9 @@ class Witness:
         rule = self.policy.offer_rule(Sku(item.sku.casefold()), ChannelName(item.store))
         if not rule.managed or (item.push and self.policy.limits.mode is not Mode.NET):
             self._say("I17", f"{where}: written, and not ours")
+        for window in self._closed_for_long():
+            if window.channel in {"", item.store} and not window.allow:
+                self._say("I17", f"{where}: {quantity} was written within a freeze window")
         self._written[item.slot] = now, quantity
 
     def alerted(self, kind: str, subject: str) -> None:
@@ -254,6 +261,12 @@ class Witness:
                 self._say("I13", f"{slot.path}: {quantity} was written at rest")
         if whole:
             self._hear(self.oracle.shows_what_there_is())
+
+    def _closed_for_long(self) -> tuple[Closed, ...]:
+        """Freeze windows that opened long enough ago for whatever was decided before to be done."""
+        now = self.clock()
+        before = self.closed(Instant(now - SENT_WITHIN_MS))
+        return tuple(each for each in self.closed(now) if each in before)
 
     def _newest(self, fact: SlotObserved | StockObserved) -> None:
         old = self._read.get(fact.about)
