@@ -181,6 +181,8 @@ def _supply(one: dict[str, Any], columns: int) -> list[str]:
             columns,
             subsequent_indent="    ",
         )
+    for each in supply["otherwise_taken"]:
+        lines += wrap(f"  taken {each['units']}: {each['why']}", columns, subsequent_indent="    ")
     if supply["safety_stock"]:
         lines.append(f"  safety stock {supply['safety_stock']}, never offered")
     if supply["reserved"]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from reconcilerd.domain.adaptive import scarcity
-from reconcilerd.domain.allocation import Allocation
+from reconcilerd.domain.allocation import Allocation, Because
 from reconcilerd.domain.explain import BECAUSE
 from reconcilerd.domain.facts import EnvelopeApproved
 from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, Rails, Verdict
@@ -253,6 +253,19 @@ def _of_rules(position: Position, rails: Rails, offer: OfferView) -> Iterator[Le
             pass
     if low:
         yield lever("no rule for low stock", "", 1, lambda by: replace(rule, low_stock=None) if by else rule)
+    kept = _allocation(make_plan(position, rails), offer.slot)
+    if kept.because is Because.DEAD_BAND and kept.ideal > kept.desired:
+        yield Lever(
+            "a narrower dead band of its pool",
+            "tenths of a percent",
+            position.pool.dead_band_permille,
+            lambda by: (_narrowed(position, by), rails),
+        )
+
+
+def _narrowed(position: Position, by: int) -> Position:
+    pool = replace(position.pool, dead_band_permille=position.pool.dead_band_permille - by)
+    return replace(position, pool=pool)
 
 
 def _unclaimed(position: Position, offer: OfferView) -> int:

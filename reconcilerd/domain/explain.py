@@ -12,26 +12,10 @@ from reconcilerd.domain.guards import MEANS, NEEDS_A_PERSON, SOON, Verdict
 from reconcilerd.domain.names import SlotKey, format_instant
 from reconcilerd.domain.plan import Entry, GroupPlan
 from reconcilerd.domain.policy import PoolMode
-from reconcilerd.domain.position import ClaimKind, OfferView, Position
+from reconcilerd.domain.position import OfferView, Position
 from reconcilerd.domain.room import Shelf, room_of
-from reconcilerd.domain.sheet import rule_text
+from reconcilerd.domain.sheet import TAKEN, rule_text
 from reconcilerd.domain.terms import ours
-
-_CLAIMS = {
-    ClaimKind.IN_FLIGHT: "in flight (sold on a channel, not yet in Extensiv)",
-    ClaimKind.COMMITTED: "committed to open orders in Extensiv",
-    ClaimKind.SHIPPED: "shipped, but not yet taken off the stock we read",
-    ClaimKind.INFERRED: "inferred from a fall that no order explains yet",
-    ClaimKind.DARK: "expected to have sold on a channel we cannot read",
-    ClaimKind.SAFETY: "safety stock",
-    ClaimKind.RESERVED: "reserved",
-    ClaimKind.DARK_STOCK: "not offered any more, because nobody could count them for too long",
-    ClaimKind.BURIED: "possibly sold unseen (kept back from raises only)",
-    ClaimKind.UNSETTLED: "in a large fall, perhaps one order, until its orders are known (kept back from raises only)",
-    ClaimKind.DOUBTED: "only in the larger of a doubtful reading and the one before (kept back from raises only)",
-    ClaimKind.UNHEARD: "in orders far beyond any that their channel has told, until it was heard (kept back from raises"
-    " only)",
-}
 
 BECAUSE = {
     Because.SHARE: "its share by the rule",
@@ -113,7 +97,7 @@ def _supply(position: Position, shelf: Shelf) -> list[str]:
         for row in rows
     )
     said = [f"Stock of {shelf.component}: {shelf.stock} sellable{f' ({stock})' if stock else ''}."]
-    for kind, words in _CLAIMS.items():
+    for kind, words in TAKEN.items():
         claims = [
             c
             for c in position.claims

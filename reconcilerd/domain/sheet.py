@@ -3,6 +3,7 @@
 ``None`` is unknown, never zero. Ages are whole seconds. The shape is ``reconcilerd.reconcile/1``.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from reconcilerd.domain.book import Book
@@ -16,6 +17,23 @@ from reconcilerd.domain.terms import rule_in_force
 
 SCHEMA = "reconcilerd.reconcile/1"
 _OK, _DIFFERS, _INCOMPLETE = 0, 3, 5
+TAKEN = {
+    ClaimKind.IN_FLIGHT: "in flight (sold on a channel, not yet in Extensiv)",
+    ClaimKind.COMMITTED: "committed to open orders in Extensiv",
+    ClaimKind.SHIPPED: "shipped, but not yet taken off the stock we read",
+    ClaimKind.INFERRED: "inferred from a fall that no order explains yet",
+    ClaimKind.DARK: "expected to have sold on a channel we cannot read",
+    ClaimKind.SAFETY: "safety stock",
+    ClaimKind.RESERVED: "reserved",
+    ClaimKind.DARK_STOCK: "not offered any more, because nobody could count them for too long",
+    ClaimKind.BURIED: "possibly sold unseen (kept back from raises only)",
+    ClaimKind.UNSETTLED: "in a large fall, perhaps one order, until its orders are known (kept back from raises only)",
+    ClaimKind.DOUBTED: "only in the larger of a doubtful reading and the one before (kept back from raises only)",
+    ClaimKind.UNHEARD: "in orders far beyond any that their channel has told, until it was heard (kept back from raises"
+    " only)",
+}
+"""Why units cannot be offered, as people read it."""
+_TOLD_APART = {ClaimKind.IN_FLIGHT, ClaimKind.SAFETY, ClaimKind.RESERVED}
 
 
 def sheet_of(book: Book, sku: Sku, plan: GroupPlan) -> dict[str, Any]:
@@ -36,10 +54,9 @@ def sheet_of(book: Book, sku: Sku, plan: GroupPlan) -> dict[str, Any]:
         "supply": {
             "unknown": [component for component in components if component in position.unknown],
             "locations": [_location(book, position, row) for row in position.stock if row.sku in components],
-            "in_flight": _claimed(
-                position, components, {ClaimKind.IN_FLIGHT, ClaimKind.INFERRED, ClaimKind.DARK}
-            ),
+            "in_flight": _claimed(position, components, {ClaimKind.IN_FLIGHT}),
             "in_flight_orders": _orders(position, components),
+            "otherwise_taken": list(_otherwise_taken(position, components)),
             "safety_stock": _claimed(position, components, {ClaimKind.SAFETY}),
             "reserved": _claimed(position, components, {ClaimKind.RESERVED}),
             "inbound": sum(each.counted for each in position.inbound if each.sku in components),
@@ -185,6 +202,20 @@ def _orders(position: Position, components: list[Sku]) -> list[dict[str, Any]]:
         for claim in position.claims
         if claim.component in components and claim.kind is ClaimKind.IN_FLIGHT
     ][:20]
+
+
+def _otherwise_taken(position: Position, components: list[Sku]) -> Iterator[dict[str, Any]]:
+    """What is taken of no place that is known, and not told beside."""
+    for kind, why in TAKEN.items():
+        units = sum(
+            claim.units
+            for claim in position.claims
+            if claim.component in components
+            and claim.kind is kind
+            and not (kind in ORDERED and len(claim.locations) == 1)
+        )
+        if units and kind not in _TOLD_APART:
+            yield {"kind": str(kind), "units": units, "why": why}
 
 
 def _age_s(now: Instant, then: Instant) -> int:

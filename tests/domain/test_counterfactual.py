@@ -214,6 +214,17 @@ def test_the_rule_for_low_stock_is_a_lever_while_it_is_in_force() -> None:
     assert "no rule for low stock" not in ask(plenty, "ebay", 6)
 
 
+def test_a_dead_band_that_keeps_a_number_low_is_a_lever() -> None:
+    """At 5 % of the hundred that are there, four too few are let be; at 4.0 % they are not."""
+    rows, peer = [row(A, 100)], offer("eu", shown=100)
+    where = position([offer("uk", shown=96), peer], rows, dead_band_permille=50)
+    found = ask(where, "uk", 100)["a narrower dead band of its pool"]
+    assert (found.by, found.unit, found.shows) == (10, "tenths of a percent", 100)
+    assert "a narrower dead band of its pool" not in ask(where, "eu", 101)
+    high = position([offer("uk", shown=103), peer], rows, dead_band_permille=50)
+    assert "a narrower dead band of its pool" not in ask(high, "uk", 104)
+
+
 def test_a_scarce_pool_that_was_shared_again_would_show_everybody_all_of_it() -> None:
     offers = [offer("ebay", Percent(1000), shown=2), offer("shop", Percent(1000), shown=3)]
     where = position(offers, [row(A, 5)], split=True, limits=WIDE)

@@ -54,9 +54,9 @@ from reconcilerd.domain.names import (
 from reconcilerd.domain.orders import Order, Stage, number_on_channel, stage_of
 from reconcilerd.domain.plan import GroupPlan, make_plan
 from reconcilerd.domain.policy import Ages, Costs, Limits, MaxUnits, Mode, OfferRule, Percent, PoolMode
-from reconcilerd.domain.position import InboundView, Position
+from reconcilerd.domain.position import ClaimKind, InboundView, Position
 from reconcilerd.domain.quantities import Rate
-from reconcilerd.domain.sheet import exit_code_of, heading, rule_text, sheet_of
+from reconcilerd.domain.sheet import TAKEN, exit_code_of, heading, rule_text, sheet_of
 from tests.domain.books import SLOT, UK, order, position_at, see, shop_book, swept
 from tests.domain.builders import NOW as BUILT
 from tests.domain.builders import A, claim, offer, position, row, slot
@@ -97,6 +97,28 @@ def test_a_sheet_says_supply_channels_and_what_would_be_done() -> None:
     assert (action["from"], action["to"]) == (30, 95)
     assert action["why"] == MEANS[Verdict(action["verdict"])]
     assert exit_code_of([told]) == 3
+
+
+def test_a_sheet_names_all_that_is_taken_by_what_it_is() -> None:
+    """Not all of it as in flight; what lies on a row of its own is told there."""
+    book = read_shop()
+    plan = planned(book)
+    taken = (
+        claim(2, ClaimKind.IN_FLIGHT, "a"),
+        claim(3, ClaimKind.INFERRED, "a"),
+        claim(1, ClaimKind.INFERRED, "a"),
+        claim(5, ClaimKind.COMMITTED, "a"),
+        claim(7, ClaimKind.COMMITTED, "a", frozenset({LocationName("1")})),
+        claim(4, ClaimKind.BURIED, "a"),
+        claim(8, ClaimKind.SAFETY, "a"),
+        claim(9, ClaimKind.DARK, "b"),
+    )
+    plan = replace(plan, position=replace(plan.position, claims=taken))
+    supply = sheet_of(book, Sku("a"), plan)["supply"]
+    assert (supply["in_flight"], supply["safety_stock"]) == (2, 8)
+    told = [(each["kind"], each["units"]) for each in supply["otherwise_taken"]]
+    assert told == [("committed", 5), ("inferred", 4), ("buried", 4)]
+    assert TAKEN.keys() == set(ClaimKind)
 
 
 def test_a_bundle_that_extensiv_does_not_list_is_told_by_its_code() -> None:
