@@ -10,10 +10,10 @@ from reconcilerd.connectors.port import Channel, WriteAnswer
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.domain.canary import Canary, agrees, begins, may_go, read_back, went
 from reconcilerd.domain.facts import CorrectionPlanned, Outcome, RailLatched
+from reconcilerd.domain.falls import may_have_sold
 from reconcilerd.domain.latches import CANARY, latch_name
 from reconcilerd.domain.names import ChannelName, Instant, SlotKey, after
 from reconcilerd.domain.policy import ChannelRule
-from reconcilerd.domain.slots import may_have_sold
 from reconcilerd.errors import LedgerFault, ReconcilerdError
 
 log = structlog.get_logger("reconcilerd.canaries")

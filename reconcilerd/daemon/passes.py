@@ -454,6 +454,7 @@ class Passes:
         return plan
 
     def _intent(self, entry: Entry, at: Instant, rails: Rails) -> CorrectionPlanned:
+        track = self._desk.book.slots[entry.slot]
         return CorrectionPlanned(
             id=self._new_id(),
             slot=entry.slot,
@@ -470,10 +471,8 @@ class Passes:
             released=released_by(entry, at, rails.envelopes),
             value=entry.value,
             cures=entry.cures,
-            under=tuple(
-                (each.id, each.target, each.before, each.based_on, each.sent)
-                for each in self._desk.book.slots[entry.slot].open
-            ),
+            under=tuple((each.id, each.target, each.before, each.based_on, each.sent) for each in track.open),
+            judged=track.judged,
         )
 
     async def _carry(

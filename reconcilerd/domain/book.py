@@ -14,7 +14,6 @@ from reconcilerd.domain.clocks import latest, read_before, read_by
 from reconcilerd.domain.facts import (
     EXTENSIV,
     BreachLifted,
-    ChannelObserved,
     ConsentGiven,
     CorrectionPlanned,
     CorrectionSent,
@@ -60,6 +59,7 @@ from reconcilerd.domain.stock import StockTrack, first_seen
 from reconcilerd.domain.taken import Taken
 from reconcilerd.domain.trips import forgive, quarantined, tug_of_war
 from reconcilerd.domain.words import Words
+from reconcilerd.domain.writes import OpenWrite
 
 _Key = TypeVar("_Key")
 _Mapped = TypeVar("_Mapped", ProductObserved, ListingDeclared, LocationObserved)
@@ -193,7 +193,7 @@ class Book:
                 self._track(fact.slot).derive((fact,))
                 return Taken(news=True)
             case FindingRaised():
-                return self._take_finding(fact)
+                return Taken(news=self.findings.take(fact))
             case FreezeSet() | InvariantBroken() | BreachLifted():
                 self.words.take(fact)
                 return Taken(news=True, everybody=True)
@@ -218,8 +218,6 @@ class Book:
             case PolicyAdopted():
                 first, self.adopted = self.adopted is None, fact.revision
                 return Taken(news=True, everybody=not first)
-            case ChannelObserved():
-                return Taken(news=True)
             case _:
                 return Taken(news=True)
 
@@ -314,6 +312,9 @@ class Book:
         rule = self.policy.default_sku if sku is None else self.policy.sku_rule(sku)
         return Rate(rule.rate.milli_per_hour // max(1, len(self.policy.channels)))
 
+    def _speed(self, channel: ChannelName, code: str, at: Instant) -> Rate:
+        return self.rate(channel, code, at, self.prior(next(iter(self.skus_of_code(channel, code)), None)))
+
     def _track(self, slot: SlotKey) -> SlotTrack:
         known = self.slots.get(slot)
         if known is None:
@@ -338,10 +339,9 @@ class Book:
             return _OLD
         value_before, suspect = track.value, track.suspect_since
         left = self._skus_of_slot(fact.slot)
-        prior = self.prior(next(iter(self.skus_of_code(fact.slot.channel, fact.listing_sku)), None))
+        rate = self._speed(fact.slot.channel, fact.listing_sku, fact.as_of)
         if before is not None and (before.listing_sku, before.gone) != (fact.listing_sku, fact.gone):
             self._remap()
-        rate = self.rate(fact.slot.channel, fact.listing_sku, fact.as_of, prior)
         ours = fact.slot.place in channel.places
         new = ours and slots_feed(fact.slot.channel) in self.swept_whole
         through = self.through(fact.slot.channel)
@@ -403,12 +403,19 @@ class Book:
 
     def _take_answer(self, fact: CorrectionSent) -> Taken:
         track = self._track(fact.slot)
-        value = next((each.target for each in track.open if each.id == fact.id), None)
+        write = next((each for each in track.open if each.id == fact.id), None)
+        fell = () if write is None or self._loading else self._told_by(track, write, fact)
         said = track.answer(fact)
         told = replace(fact, still=tuple(each.id for each in track.open), took=track.took)
-        found = quarantined(track, fact, value, self.latches, self.policy.limits)
-        derived: tuple[Fact, ...] = (*said, *found, *self.words.unpin((fact,)))
+        found = quarantined(
+            track, fact, None if write is None else write.target, self.latches, self.policy.limits
+        )
+        derived: tuple[Fact, ...] = (*fell, *said, *found, *self.words.unpin((fact,)))
         return Taken(news=True, derived=derived, dirty=self._skus_of_slot(fact.slot), instead=told)
+
+    def _told_by(self, track: SlotTrack, write: OpenWrite, fact: CorrectionSent) -> tuple[Fact, ...]:
+        rate = self._speed(fact.slot.channel, track.listing_sku, fact.at)
+        return track.told_by(write, fact.outcome, self.orders, rate)
 
     def _take_order(self, fact: OrderObserved) -> Taken:
         lines: dict[tuple[str, Sku | None], int] = {}
@@ -513,7 +520,7 @@ class Book:
                 )
 
     def _raise(self, finding: FindingRaised) -> Iterable[Fact]:
-        if self._take_finding(finding).news:
+        if self.findings.take(finding):
             yield finding
 
     def _mapped_by_now(self, finding: FindingRaised) -> bool:
@@ -572,14 +579,6 @@ class Book:
                 slot.age_of = max(slot.age_of, sweep.began)
                 lag = self.policy.channels[slot.slot.channel].read_lag_ms
                 slot.as_of = max(slot.as_of, after(sweep.began, -lag))
-
-    def _take_finding(self, fact: FindingRaised) -> Taken:
-        old = self.findings.get(fact.about)
-        if old is not None and fact.as_of < old.as_of:
-            return _OLD
-        self.findings[fact.about] = fact
-        news = old is None or (old.detail, old.cleared) != (fact.detail, fact.cleared)
-        return Taken(news)
 
     def _take_mapping(self, kept: dict[_Key, _Mapped], key: _Key, fact: _Mapped) -> Taken:
         old = kept.get(key)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus, SaleInferred
+from reconcilerd.domain.falls import buried_units
 from reconcilerd.domain.feeds import EXTENSIV_ORDERS
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
 from reconcilerd.domain.orders import Order, Stage, stage_of, units_of
 from reconcilerd.domain.policy import AfterDark, LocationRule
 from reconcilerd.domain.position import Claim, ClaimKind, Locations, OfferView, StockView
 from reconcilerd.domain.quantities import expected
-from reconcilerd.domain.slots import buried_units
 from reconcilerd.domain.stock import StockTrack
 
 DEFAULT_IMPORT_MAX_MS = 1_800_000
@@ -413,6 +413,7 @@ def buried_claims(book: Book, offer: OfferView, now: Instant, *, compare_and_set
     if track.open and not compare_and_set:
         windows.append(track.blind(now, offer.shown or 0))
     units = buried_units(offer.slot, windows, book.orders, offer.code, offer.rate)
+    units += track.fallen_meanwhile(book.orders, told=bool(offer.code)) if compare_and_set else 0
     for component, count in offer.uses if units else ():
         yield Claim(
             ClaimKind.BURIED, component, units * count, offer.locations, offer.slot.channel, offer.slot.path

@@ -35,6 +35,14 @@ class Findings(dict[str, FindingRaised]):
         else:
             standing[about] = finding
 
+    def take(self, fact: FindingRaised) -> bool:
+        """Keep one, unless a newer one is kept; whether it says anything new."""
+        old = self.get(fact.about)
+        if old is not None and fact.as_of < old.as_of:
+            return False
+        self[fact.about] = fact
+        return old is None or (old.detail, old.cleared) != (fact.detail, fact.cleared)
+
     def turn_back(self, now: Instant) -> None:
         """The clock went back: what was found later than now was found by now, or nothing sound would clear it."""
         for about, finding in self.items():

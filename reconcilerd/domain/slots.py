@@ -4,7 +4,7 @@ Steps 1, 2 and 4 of the rules of knowing. A track is folded from facts; a readin
 facts (inferred and buried sales), which the caller keeps in the same ledger entry as the reading itself.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, takewhile
 
@@ -20,21 +20,22 @@ from reconcilerd.domain.facts import (
     SlotObserved,
     SlotState,
 )
+from reconcilerd.domain.falls import may_have_sold, overlap, turn
 from reconcilerd.domain.habits import NEVER_REFUSED, Habits, Hand
 from reconcilerd.domain.levels import doubted_after, ended, refuted
-from reconcilerd.domain.names import ChannelName, Instant, SlotKey, after
+from reconcilerd.domain.names import Instant, SlotKey, after
 from reconcilerd.domain.orders import OrderBook
 from reconcilerd.domain.policy import ChannelRule
-from reconcilerd.domain.quantities import Rate, expected
+from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.writes import OpenWrite, end_of, orphaned
 
-SIGMAS_OF_A_FALL = 3
 STALE_AT_ONCE = 3
 """So many failed compares in a row are a busy shelf; more are something that a reading does not cure."""
 REFUSED_REST_MS = (30_000, 600_000)
 STALE_REST_MS = (1_000, 60_000)
 """First and longest rest after writes that were refused, or whose compare went on failing; doubled each time."""
 Derived = SaleInferred | SalesBuried | CorrectionSettled | LevelDoubted
+NEVER_WROTE = frozenset({Outcome.STALE, Outcome.REFUSED, Outcome.NOT_SENT})
 Took = tuple[int, int, Instant, Instant]
 
 
@@ -81,6 +82,9 @@ class SlotTrack:
     """Another hand, last seen to have changed a number of ours; taken note of by whoever counts these."""
     inferred: list[SaleInferred] = field(default_factory=list)
     buried: list[SalesBuried] = field(default_factory=list)
+    judged: tuple[Instant, int, int] | None = None
+    """When it was asked what it shows, what it showed and how far below zero, before readings came under open writes:
+    what fell since is told once it is known what became of these. None: nothing came."""
     doubt: LevelDoubted | None = None
     """Its number moved beyond what anything explains, and nothing has confirmed it yet."""
 
@@ -103,6 +107,7 @@ class SlotTrack:
         derived: list[Derived] = []
         bases: list[Instant] = []
         since, before, owed = self.as_of, self.value, self.owed
+        judged = self.judged
         shows: str | None = None
         for write in self.open:
             alone = write is self.write and not self.replaced
@@ -113,16 +118,20 @@ class SlotTrack:
                 if end is CorrectionEnd.CONFIRMED:
                     self.surprise = 0
                     since, before, owed, shows = write.based_on, write.target, 0, write.id
+                    if channel.compare_and_set and ours:
+                        derived += self.told_by(write, Outcome.APPLIED, orders, rate)
                     derived += self._believe(seen.as_of)
         if channel.compare_and_set and bases and shows is None and len(bases) == len(self.open):
             # None ever wrote: all that the number has moved since the first was decided, it has moved by itself.
             first = self.open[0]
-            since, before, owed = first.based_on, first.before, first.owed
+            since, before, owed = judged or (first.based_on, first.before, first.owed)
         if bases:
             # Windows that end together are one, the widest: each would count the same sales again.
             most = self._unseen(seen, [f.id for f in derived if isinstance(f, CorrectionSettled)], shows)
             derived.append(self._all_blind(SalesBuried(seen.slot, min(bases), seen.as_of, most)))
         self.derive(derived)
+        if self.open and shows is not None and before is not None:
+            self.judged = since, before, owed
         still = tuple(each.id for each in self.open)
         derived = [replace(f, still=still) if isinstance(f, CorrectionSettled) else f for f in derived]
         known = len(derived)
@@ -146,6 +155,39 @@ class SlotTrack:
         self.derive(derived[known:])
         return tuple(derived)
 
+    def told_by(
+        self, write: OpenWrite, outcome: Outcome, orders: OrderBook, rate: Rate
+    ) -> tuple[Derived, ...]:
+        """What fell under an open write, by what became of it; nothing where others may yet have moved the number.
+
+        A compare that was right says what it showed then; where none ever wrote, it has moved by itself.
+        """
+        if self.judged is None or self.seen is None or self.value is None:
+            return ()
+        since, before, owed = self.judged
+        at, read, below = self.as_of, self.value, self.owed
+        if outcome is Outcome.APPLIED:
+            at, read, below = write.based_on, write.before, write.owed
+        elif outcome not in NEVER_WROTE or self.open != (write,):
+            return ()
+        if at <= since:
+            return ()
+        seen = replace(self.seen, as_of=at, quantity=read)
+        found = tuple(self._moved(seen, read, before, since, orders, rate, max(0, below - owed)))
+        self.derive(found)
+        return found
+
+    def fallen_meanwhile(self, orders: OrderBook, *, told: bool) -> int:
+        """Units that a reading under open writes lacks, and no order explains: sold, or taken by a write.
+
+        ``told``: whether its orders can be told from those of other listings.
+        """
+        if self.judged is None:
+            return 0
+        since, before, owed = self.judged
+        known = orders.placed(self.slot.channel, self.code if told else "", since, self.as_of)
+        return max(0, before - (self.value or 0) + max(0, self.owed - owed) - known)
+
     def _moved(
         self,
         seen: SlotObserved,
@@ -165,7 +207,11 @@ class SlotTrack:
         was = self.doubt
         doubt = doubted_after(was, seen, read, before, since, orders, self.listing_sku, cap)
         back = 0
-        if was is not None and was.before is not None and doubt is None:
+        if was is not None and was.before is not None and doubt is None and read < before <= was.before:
+            # It sold on: what fell before has its own orders, and stands for itself.
+            self.habits.no_hand(was.since)
+            found += self._believe(seen.as_of)
+        elif was is not None and was.before is not None and doubt is None:
             # What a hand had put there may have sold; far more than was there before was a wrong number.
             above = before - was.before
             back = above if 0 < above <= max(cap, was.before // 2) else 0
@@ -174,9 +220,11 @@ class SlotTrack:
         elif doubt is not None and doubt != was:
             found.append(doubt)
         if read < before or (deeper and read == before):
-            # Of a number in doubt, how far it fell tells nothing.
+            # Of a number beyond what was there before a doubt, how far it fell tells nothing.
             fell = before - read + deeper
-            size = fell if was is None or doubt is None else min(cap, fell)
+            size = (
+                fell if was is None or was.before is None else min(fell, max(cap, was.before - read + deeper))
+            )
             claims = min(cap, size) if back else cap
             fall = SaleInferred(seen.slot, since, seen.as_of, size + back, cap=claims)
             found.append(self._all_fallen(fall))
@@ -268,6 +316,8 @@ class SlotTrack:
             return
         if self.seen is None and seen.quantity is not None:
             self.habits.good(seen.quantity)
+        if self.open and self.judged is None and self.value is not None:
+            self.judged = self.as_of, self.value, self.owed
         self.seen, self.value, self.owed = seen, seen.quantity, seen.below_zero
         self.as_of, self.age_of = seen.as_of, max(self.age_of, seen.age_of)
         if self.suspect_since is not None and seen.as_of >= self.suspect_since:
@@ -288,6 +338,8 @@ class SlotTrack:
                     if ended is not None and fact.end is CorrectionEnd.CONFIRMED:
                         self.last_written = ended.target
                     self._keep(fact.still)
+                    if not self.open:
+                        self.judged = None
 
     @property
     def open(self) -> tuple[OpenWrite, ...]:
@@ -318,7 +370,7 @@ class SlotTrack:
             each.fall
             for track in self.beside
             for each in (track.inferred if placed else ())
-            if _overlap(each, fall) and _turn(each) < _turn(fall)
+            if overlap(each, fall) and turn(each) < turn(fall)
         )
         return max(0, fall.fall - max(0, placed))
 
@@ -368,6 +420,7 @@ class SlotTrack:
         """
         if correction.based_on >= self.as_of and self.value is not None:
             self.value, self.owed, self.as_of = correction.read, correction.owed, correction.based_on
+        self.judged = correction.judged if self.judged is None else self.judged
         self.habits.tried(correction.at)
         self.habits.good(correction.target)
         self.overtaken = False
@@ -411,6 +464,8 @@ class SlotTrack:
             elif sent.outcome is Outcome.STALE and self.doubt is not None:
                 told = (refuted(self.doubt, sent.at),)
         self._keep(sent.still)
+        if not self.open:
+            self.judged = None
         self.derive(told)
         return told
 
@@ -431,6 +486,7 @@ class SlotTrack:
             case Outcome.APPLIED:
                 self._take((write.before, write.target, sent.sent, sent.at))
                 self._close(sent.id)
+                self.judged = None
                 self._is_taken()
             case Outcome.STALE:
                 self._close(sent.id)
@@ -482,6 +538,8 @@ class SlotTrack:
             self.took = before_, target, min(sent, now), min(at, now)
         if self.done is not None:
             self.done = *self.done[:2], min(self.done[2], now)
+        if self.judged is not None:
+            self.judged = min(self.judged[0], now), *self.judged[1:]
         self.habits.turn_back(now)
         self.not_before = min(self.not_before, now)
         if self.suspect_since is not None:
@@ -505,13 +563,15 @@ class SlotTrack:
             return
         self.buried = [each for each in self.buried if each.to > through]
         falls = [(each, track) for track in self.beside or [self] for each in track.inferred]
-        young = [each for each, _ in falls if each.to > through]
-        # What explains a fall at one place must go on doing so while it could be taken to explain another's.
+        # What explains a fall at one place must go on doing so while it could be taken to explain another's, or one
+        # that is yet to be told of a place.
+        since = min((each.judged[0] if each.judged else each.as_of for each in self.beside), default=through)
+        passed = min(through, since)
+        young = [each for each, _ in falls if each.to > passed]
         over = [
             (fall, track)
             for fall, track in falls
-            if fall.to <= through
-            and not any(each.slot != fall.slot and _overlap(each, fall) for each in young)
+            if fall.to <= passed and not any(each.slot != fall.slot and overlap(each, fall) for each in young)
         ]
         for fall, track in over:
             if track.seen is not None and not again:
@@ -527,41 +587,3 @@ def know_each_other(alike: Sequence[SlotTrack]) -> None:
     selling = [each for each in alike if each.sells]
     for each in alike:
         each.beside = selling if each.sells and len(selling) > 1 else []
-
-
-def may_have_sold(orders: OrderBook, channel: ChannelName, rate: Rate, span_ms: int) -> int:
-    """Units that may have been sold of a listing within a span, whatever orders say of it.
-
-    What one customer often takes at once may have been taken, however slowly it sells.
-    """
-    return max(1, expected(rate, span_ms, SIGMAS_OF_A_FALL), orders.large_line(channel))
-
-
-def _overlap(one: SaleInferred, other: SaleInferred) -> bool:
-    """Whether one sale may lie in both windows."""
-    return one.since < other.to and other.since < one.to
-
-
-def _turn(fall: SaleInferred) -> tuple[Instant, SlotKey]:
-    """In which order falls of one listing are explained."""
-    return fall.to, fall.slot
-
-
-def buried_units(
-    slot: SlotKey, windows: Iterable[SalesBuried], orders: OrderBook, code: str, rate: Rate
-) -> int:
-    """Units that may have sold unseen on a slot in these windows: mu + sqrt(mu), less the orders known in them.
-
-    What several windows cover is counted once, and chance evens out over all of them: each by itself, rounded up,
-    would keep back the more the oftener something is written. It is never more than could be taken in them.
-    """
-    blind_ms = known = most = 0
-    end = Instant(0)
-    for each in sorted(windows, key=lambda window: (window.since, window.to)):
-        most += expected(rate, each.to - each.since, 1) if each.most is None else each.most
-        if each.to > end:
-            first = max(each.since, end)
-            blind_ms += each.to - first
-            known += orders.placed(slot.channel, code, first, each.to)
-            end = each.to
-    return min(most, max(0, expected(rate, blind_ms, 1) - known))

@@ -21,12 +21,12 @@ from reconcilerd.domain.facts import (
     SlotObserved,
     StockObserved,
 )
+from reconcilerd.domain.falls import may_have_sold
 from reconcilerd.domain.feeds import STOCK_FEED, slots_feed
 from reconcilerd.domain.joins import code_of
 from reconcilerd.domain.latches import ALL_CHANGED, SENTINEL, SHRINKING, SUSPICIONS, latch_name
 from reconcilerd.domain.names import FeedName, Instant, Sku
 from reconcilerd.domain.policy import Publisher, Sentinel
-from reconcilerd.domain.slots import may_have_sold
 
 MIN_READINGS = 3
 """Fewer whole readings have no median worth the name."""

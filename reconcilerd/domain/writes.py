@@ -36,21 +36,21 @@ def end_of(
 ) -> CorrectionEnd | None:
     """Whether a reading confirms a write, shows it missed, or tells nothing yet (rule 6).
 
-    Missed is only what was answered: before, it may not even have left. Where there was another write, a move
+    Nothing is told of what was not answered: it may not even have left. Where there was another write, a move
     towards one of them may be the other's doing, and confirms nothing. Below the target of a write that compares
     nothing, sales alone may have brought it: the write may still come, and bring units back.
     """
     read = seen.quantity
-    if seen.as_of < write.sent:
+    if not write.answered or seen.as_of < write.sent:
         return None
     due = seen.as_of > write.sent + channel.apply_max_ms
     if read is None:
-        return CorrectionEnd.MISSED if write.answered and due else None
+        return CorrectionEnd.MISSED if due else None
     sold = orders.known(seen.slot.channel, code, write.based_on, seen.as_of)
     if arrived(read, write.before, write.target, sold, alone=alone):
         sure = due or channel.compare_and_set or read == write.target or write.target > write.before
         return CorrectionEnd.CONFIRMED if sure else None
-    return CorrectionEnd.MISSED if write.answered and due else None
+    return CorrectionEnd.MISSED if due else None
 
 
 def arrived(read: int, before: int, target: int, sold: int, *, alone: bool = True) -> bool:

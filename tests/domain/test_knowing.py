@@ -15,6 +15,7 @@ from reconcilerd.domain.facts import (
     Outcome,
     SalesBuried,
 )
+from reconcilerd.domain.falls import buried_units
 from reconcilerd.domain.guards import Rails, Verdict
 from reconcilerd.domain.names import Instant, after
 from reconcilerd.domain.orders import OrderBook
@@ -23,7 +24,6 @@ from reconcilerd.domain.policy import Limits, Mode, Percent
 from reconcilerd.domain.position import ClaimKind
 from reconcilerd.domain.quantities import Rate
 from reconcilerd.domain.room import level_of, room_of
-from reconcilerd.domain.slots import buried_units
 from tests.domain.books import (
     LAG_MS,
     MIRROR_MAX_MS,

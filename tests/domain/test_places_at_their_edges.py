@@ -188,6 +188,7 @@ def test_what_falls_at_a_place_of_others_is_known_and_nobody_is_blamed_for_it() 
     assert fell(("q",), "p", None) == []
     book = two_places(50, 50, mapped=("q",))
     read(book, "p", 48, 10_000)
+    read(book, "q", 50, 10_000)
     swept(book, "uk.orders", 15_000 + LAG_MS)
     assert book.slots[SlotKey(UK, "item", "p")].inferred == []
     assert book.slots[SlotKey(UK, "item", "p")].surprise == 0

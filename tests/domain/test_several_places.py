@@ -266,6 +266,9 @@ def test_a_fall_goes_on_being_explained_while_its_orders_could_explain_anothers(
     assert tracks["p"].inferred, "what q fell may be of the same moment"
     assert claimed(book, 20_100, IN_FLIGHT, INFERRED) == 2
     swept(book, "uk.orders", 25_000 + LAG_MS)
+    assert tracks["q"].inferred, "what p shows since then is not told yet"
+    read(book, "p", 49, 21_000)
+    swept(book, "uk.orders", 26_000 + LAG_MS)
     assert not tracks["p"].inferred
     assert not tracks["q"].inferred
     assert tracks["p"].surprise == 0

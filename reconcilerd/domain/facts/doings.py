@@ -102,6 +102,8 @@ class CorrectionPlanned(OfSlot):
     """What the unexplained units are worth, in hundredths of the currency; 0 where no price is known."""
     cures: bool = False
     """Whether it lowers a number beyond what could ship."""
+    judged: tuple[Instant, int, int] | None = None
+    """Where readings came under the earlier ones: when it was read before these, its number, how far below zero."""
 
     @property
     def compared(self) -> int:
