@@ -87,7 +87,6 @@ def proposal_of(
     ways = {"lower" if drift.difference < 0 else "raise" for drift, _ in mine}
     ceiling = max((abs(drift.difference) for drift, _ in mine), default=0)
     limits = limits_of((drift.sku, drift.observed, drift.desired) for drift, _ in mine)
-    zeros = {path for sku, lower, _ in limits for path, value in shown(sku) if 0 < value <= lower}
     return Proposal(
         channel=channel,
         rows=tuple(
@@ -99,8 +98,15 @@ def proposal_of(
         skus=skus,
         direction=ways.pop() if len(ways) == 1 else "both",
         ceiling=ceiling,
-        zeros=tuple(sorted(zeros)),
+        zeros=tuple(sorted(may_end(limits, shown))),
     )
+
+
+def may_end(
+    limits: Iterable[tuple[Sku, int, int]], shown: Callable[[Sku], Iterable[tuple[str, int]]]
+) -> set[str]:
+    """Listings, by path, that an approval with these limits lets go to nothing."""
+    return {path for sku, lower, _ in limits for path, value in shown(sku) if 0 < value <= lower}
 
 
 def still_means(consent: ConsentGiven, now: Proposal) -> bool:
@@ -200,7 +206,7 @@ class Consents:
     async def _second(self, given: ConsentGiven, now: Proposal, by: str, reason: str, clock: Instant) -> Said:
         if by == given.by:
             return Said.SAME_PERSON
-        if not still_means(given, now):
+        if not still_means(given, now) or not may_end(given.limits, self._shown) <= set(given.zeros):
             return Said.MOVED
         both = f"{given.by} and {by}"
         await self._approve(given.id, given, both, reason, clock, zeros=bool(given.zeros))

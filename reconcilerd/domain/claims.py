@@ -282,7 +282,7 @@ def settle_orders(book: Book, now: Instant) -> None:
     for order in book.orders.unsettled():
         stages = [(part, _stage(book, part, began)) for part in order.split()]
         if all(
-            _waits_for_no_row(part)
+            _waits_for_no_row(book, part, now)
             if stage is Stage.ENDED
             else stage is Stage.SHIPPED and _proven_everywhere(book, part)
             for part, stage in stages
@@ -295,12 +295,17 @@ def settle_orders(book: Book, now: Instant) -> None:
     book.orders.forget(after(now, -ORDER_KEPT_MS))
 
 
-def _waits_for_no_row(part: Order) -> bool:
-    """Whether no row of stock that is read later makes it take something: an open order that leaves from where no row
-    of it is known yet does, should one come.
+def _waits_for_no_row(book: Book, part: Order, now: Instant) -> bool:
+    """Whether no row of stock that is read later makes it take something: an order that leaves from where no row of it
+    is known yet does, should one come, and one that has left while a copy may still have its units.
     """
     ours = part.in_extensiv
-    return ours is None or ours.eligible or ours.location is None or ours.status.is_over
+    if ours is None or ours.eligible or ours.location is None:
+        return True
+    rule = book.policy.locations.get(ours.location, LocationRule())
+    if ours.status is OrderStatus.SHIPPED and rule.mirror:
+        return now > after(ended(ours), rule.mirror_max_ms)
+    return ours.status.is_over
 
 
 def _proven_everywhere(book: Book, order: Order) -> bool:

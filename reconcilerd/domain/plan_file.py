@@ -122,10 +122,17 @@ def fingerprint(inputs: Inputs) -> str:
 def moved(before: Inputs, now: Inputs) -> list[str]:
     """What is not as it was, from what to what."""
     return [
-        f"{name} {before.get(name, 0)} -> {now.get(name, 0)}"
+        f"{name} {was} -> {is_}"
         for name in sorted(before.keys() | now.keys())
-        if before.get(name, 0) != now.get(name, 0)
+        if (was := _of(before, name)) != (is_ := _of(now, name))
     ]
+
+
+def _of(inputs: Inputs, name: str) -> str | int:
+    """What is told only where it is out of the ordinary is ordinary where it is not told."""
+    if name.endswith(" may show"):
+        return inputs.get(name, inputs.get(name.replace(" may show", " shows"), 0))
+    return inputs.get(name, str(SlotState.BUYABLE) if name.endswith(" is") else 0)
 
 
 def document(

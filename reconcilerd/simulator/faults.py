@@ -236,7 +236,8 @@ def _take_record(path: Path, exactly: dict[int, dict[tuple[str, int], set[Fault]
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        return [f"{path}: cannot be read ({error}); name a record that simulate --record wrote"]
+        why = error.strerror if isinstance(error, OSError) else error
+        return [f"{path}: cannot be read ({why}); name a record that simulate --record wrote"]
     wrong: list[str] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -36,7 +36,8 @@ def may_show(offer: OfferView, ideal: int) -> int:
 
 def stock_left(position: Position, component: Sku, union: Locations) -> tuple[int, int]:
     """Eaches of a component within some locations that nothing takes: for lowers, and for raises."""
-    rows = [row for row in position.stock if row.sku == component and row.location in union]
+    sold_from = union - position.excluded_of(component)
+    rows = [row for row in position.stock if row.sku == component and row.location in sold_from]
     inside = [each for each in position.claims if each.component == component and each.locations <= union]
     ordered = sum(each.units + each.waived for each in inside if each.kind in ORDERED)
     taken = sum(each.units for each in inside if each.kind not in KEPT_FROM_RAISES)

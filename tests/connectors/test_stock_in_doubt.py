@@ -241,6 +241,22 @@ def totals_fail(tenant: Tenant, error: ReconcilerdError) -> list[Call]:
     return asked
 
 
+@pytest.mark.parametrize(("risen", "complete"), [(12, True), (39, True), (40, False)])
+async def test_however_many_rises_nobody_can_confirm_spoil_no_reading_of_other_rows(
+    risen: int, complete: bool
+) -> None:
+    """A container comes in while totals are refused. A reading of which nothing is believed is none."""
+    skus = {f"s{number:02}": 5 for number in range(40)}
+    tenant = await read_once(**skus)
+    totals_fail(tenant, FAILING[0])
+    names = sorted(skus)[:risen]
+    saying(tenant, "/v1/inventory", {"quantity": 300, "availableQuantity": 300}, *names)
+    for _ in range(2):
+        sweep = await tenant.sweep("stock")
+        assert (sweep.complete, sweep.unread) == (complete, tuple(names) if complete else ())
+    assert not {sku for sku, units in told(tenant).items() if units == 300}
+
+
 @pytest.mark.parametrize("error", FAILING, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("how", ["a sweep", "bins known", "bins unknown", "places left"])
 async def test_totals_that_fail_deny_no_zero_and_spoil_no_reading_of_other_rows(

@@ -307,6 +307,31 @@ def test_what_moved_since_it_was_shown_is_not_approved(second: bool, tmp_path: P
     play(tmp_path / "l.db", scene, falls_to=4)
 
 
+def test_a_listing_that_the_first_was_not_shown_is_not_let_go_to_nothing(tmp_path: Path) -> None:
+    """It showed more than the approval lets its SKU fall; since then it has fallen to no more than that."""
+
+    async def scene(room: Room) -> None:
+        assert await room.press(await room.shown()) == "done"
+        [again] = room.mouth.buttons
+        [consent] = room.kept(ConsentGiven)
+        [(_, lower, _)] = consent.limits
+        tracks = room.shop.stage.built.daemon.desk.book.slots.values()
+        unseen = [
+            each
+            for each in tracks
+            if each.listing_sku == "a" and each.slot.path not in consent.zeros and each.value
+        ]
+        assert unseen
+        for each in unseen:
+            each.value = lower
+        assert await room.press(again, BOB) == "stale"
+        for each in unseen:
+            each.value = lower + 1
+        assert await room.press(again, BOB) == "done"
+
+    play(tmp_path / "l.db", scene, falls_to=4)
+
+
 def test_two_who_press_at_once_approve_once(tmp_path: Path) -> None:
     async def scene(room: Room) -> None:
         approve = await room.shown()

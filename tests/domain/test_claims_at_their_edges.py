@@ -26,11 +26,23 @@ from reconcilerd.domain.guards import Rails
 from reconcilerd.domain.invariants import check_plan
 from reconcilerd.domain.names import Instant, LocationName, Sku, SlotKey
 from reconcilerd.domain.plan import make_plan
-from reconcilerd.domain.policy import AfterDark, Mode, PoolMode, PoolRule, Reserve
+from reconcilerd.domain.policy import AfterDark, LocationRule, Mode, PoolMode, PoolRule, Reserve
 from reconcilerd.domain.position import ClaimKind
 from reconcilerd.domain.room import level_of
 from reconcilerd.domain.survey import Surveyor, position_of, weather_of
-from tests.domain.books import LAG_MS, SLOT, UK, claimed, order, position_at, row, see, shop_book, swept
+from tests.domain.books import (
+    LAG_MS,
+    MIRROR_MAX_MS,
+    SLOT,
+    UK,
+    claimed,
+    order,
+    position_at,
+    row,
+    see,
+    shop_book,
+    swept,
+)
 from tests.domain.builders import A
 from tests.domain.builders import row as stock_row
 
@@ -457,3 +469,22 @@ def test_an_open_order_takes_what_a_row_has_that_is_read_later_where_it_leaves_f
     row(book, "vendor", 9, 3_000)
     swept(book, "extensiv.orders", 3_100)
     assert claimed(book, 3_200, ClaimKind.COMMITTED) == taken
+
+
+@pytest.mark.parametrize(
+    ("copied", "shipped", "taken"), [(True, 2_000, 4), (True, -1_800_000, 0), (False, 2_000, 0)]
+)
+def test_what_has_left_a_vendors_warehouse_is_taken_off_a_copy_that_is_read_later_and_may_still_have_it(
+    copied: bool, shipped: int, taken: int
+) -> None:
+    """No row of it was there yet when orders were settled."""
+    book = shop_book(1_000)
+    rule = LocationRule(copied, MIRROR_MAX_MS)
+    book.policy = replace(book.policy, locations=MappingProxyType({LocationName("vendor"): rule}))
+    told = replace(order(EXTENSIV, SHIPPED, 2_000, units=4, place="vendor"), eligible=False)
+    book.take(replace(told, ended_at=Instant(shipped)))
+    swept(book, "extensiv.orders", 2_100)
+    settle_orders(book, Instant(2_200))
+    row(book, "vendor", 9, 3_000)
+    swept(book, "extensiv.orders", 3_100)
+    assert claimed(book, 3_200, ClaimKind.SHIPPED) == taken

@@ -199,10 +199,10 @@ def with_row(**changed: Any) -> Position:
         (seen(read=4), ["eu listing item shows 5 -> 4"]),
         (seen(known_since=2), ["eu listing item shows 5 -> 3"]),
         (seen(read=None), ["eu listing item shows 5 -> unknown"]),
-        (seen(write=9), ["eu listing item may show 0 -> 9"]),
-        (seen(state=SlotState.INACTIVE), ["eu listing item is 0 -> inactive"]),
-        (seen(ambiguous=True), ["eu listing item is 0 -> buyable, ambiguous"]),
-        (seen(pushed=True), ["eu listing item is 0 -> buyable, native push"]),
+        (seen(write=9), ["eu listing item may show 5 -> 9"]),
+        (seen(state=SlotState.INACTIVE), ["eu listing item is buyable -> inactive"]),
+        (seen(ambiguous=True), ["eu listing item is buyable -> buyable, ambiguous"]),
+        (seen(pushed=True), ["eu listing item is buyable -> buyable, native push"]),
         (with_row(on_hand=9), ["x at A: on hand 8 -> 9"]),
         (with_row(unavailable=0), ["x at A: unavailable 1 -> 0"]),
         (with_row(allocated=0), ["x at A: allocated 1 -> 0"]),
@@ -217,6 +217,16 @@ def with_row(**changed: Any) -> Position:
 )  # fmt: skip
 def test_what_moved_is_told_from_what_to_what(now: Position, told: list[str]) -> None:
     assert moved(inputs_of(guarded().position), inputs_of(now)) == told
+
+
+def test_what_is_in_order_again_is_told_as_what_it_is() -> None:
+    before, now = seen(write=9, state=SlotState.INACTIVE), seen(read=4)
+    told = [
+        "eu listing item is inactive -> buyable",
+        "eu listing item may show 9 -> 4",
+        "eu listing item shows 5 -> 4",
+    ]
+    assert moved(inputs_of(before), inputs_of(now)) == told
 
 
 def test_listings_at_two_places_are_told_apart() -> None:

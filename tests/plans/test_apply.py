@@ -67,6 +67,21 @@ def test_what_that_reading_finds_moved_refuses_the_plan(tmp_path: Path) -> None:
     opened(tmp_path / "l.db", scene)
 
 
+def test_what_that_reading_leaves_nothing_of_is_refused_by_what_moved(tmp_path: Path) -> None:
+    """All that was to be offered is gone: nothing is left to write, and the plan is no good all the same."""
+
+    async def scene(shop: Shop) -> None:
+        plan = await shop.plan(sku="a")
+        await anyio.sleep(30)
+        world = shop.stage.world
+        world.damage("a", sum(world.bins["a", place].on_hand for place in (1, 2)), shop.stage.clock())
+        told = await shop.apply(plan)
+        assert told["exit_code"] == 7
+        assert "a at 1: on hand" in str(told["error"])
+
+    opened(tmp_path / "l.db", scene)
+
+
 def test_a_write_that_is_taken_and_has_no_effect_is_not_confirmed(tmp_path: Path) -> None:
     faults = FaultPlan(1)
 

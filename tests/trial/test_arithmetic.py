@@ -55,6 +55,14 @@ def test_zero_needs_a_reason_and_orders_that_any_of_several_places_may_serve_are
     assert [invariant for invariant, _ in silent_zeros(all_zero(told))] == found
 
 
+def test_what_lies_where_a_claim_reaches_and_nobody_may_sell_from_is_no_stock() -> None:
+    """Both at A are taken; the third lies at B, from which the component is not sold, though the orders may take it."""
+    listing = offer("uk", shown=1, locations=frozenset({A}))
+    taken = [claim(2, ClaimKind.INFERRED, where=EVERYWHERE)]
+    told = position([listing], [row(A, 2), row(B, 1)], taken, excluded={"x": frozenset({B})})
+    assert zeros_of(told) == []
+
+
 @pytest.mark.parametrize(("mode", "found"), [(Mode.NET, []), (Mode.AUTO, ["I5"])])
 def test_beside_extensivs_own_push_zero_has_the_reason_that_all_is_allocated(
     mode: Mode, found: list[str]

@@ -117,6 +117,9 @@ def test_what_may_only_be_lowered_or_has_a_cap_is_raised_no_further() -> None:
     for cap, found in ((30, []), (29, ["I1"])):
         offers = {(X, ChannelName("uk")): OfferRule(cap=cap)}
         assert [name for name, _ in within_caps(plan, policy(offers=MappingProxyType(offers)))] == found
+        # A cap is in eaches: thirty packs of six are within one of 180.
+        packs = {(X, ChannelName("uk")): OfferRule(cap=6 * cap, units_per_sale=6)}
+        assert [name for name, _ in within_caps(plan, policy(offers=MappingProxyType(packs)))] == found
 
 
 def shutting(what: Market) -> Market:

@@ -25,6 +25,7 @@ from reconcilerd.cli.simulate import (
 from reconcilerd.cli.wiring import paces
 from reconcilerd.config.load import load
 from reconcilerd.domain import plan as planning
+from reconcilerd.domain.facts import InvariantBroken
 from reconcilerd.domain.invariants import Violation
 from reconcilerd.domain.names import ChannelName, Instant, Sku
 from reconcilerd.domain.policy import OfferRule, PoolMode
@@ -33,8 +34,8 @@ from reconcilerd.simulator.faults import Fault, Script
 from reconcilerd.simulator.shoppers import Invoice, Line, read_invoices
 from reconcilerd.trial.bound import settles_within_s
 from reconcilerd.trial.market import PACING, market, open_doors, script, shares_of
-from reconcilerd.trial.run import Outcome, run_trial
-from reconcilerd.trial.stage import START
+from reconcilerd.trial.run import Kept, Outcome, run_trial
+from reconcilerd.trial.stage import START, Stage
 from tests.cli.programs import run
 from tests.trial.policies import by_chance
 
@@ -52,6 +53,19 @@ def test_no_invariant_is_broken_and_it_comes_to_rest(seed: int) -> None:
     assert outcome.rested
     assert outcome.score.sold > 0
     assert outcome.score.writes > 0
+
+
+def test_a_breach_that_keeps_a_trial_from_coming_to_rest_is_told_beside_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(stage: Stage[Kept], *_: object, **__: object) -> bool:
+        breach = InvariantBroken("b", "uk", (("I3", "raised beyond it"),), "", stage.clock())
+        await stage.built.daemon.desk.take((breach,))
+        return False
+
+    monkeypatch.setattr("reconcilerd.trial.run._rest", broken)
+    found = [each.invariant for each in run_trial(market(1, skus=1), 1, 0.1).violations]
+    assert found == ["I3", "I12"]
 
 
 def test_a_seed_replays_exactly_and_another_one_is_another_business() -> None:

@@ -131,12 +131,15 @@ class Stock:
         """Those of them whose rows were read since."""
         self._heard: dict[Sku, Instant] = {}
         """When each SKU whose rows were unlikely was last held against its total."""
+        self._unconfirmed: set[Sku] = set()
+        """Risen by so much that only a total would confirm it, and none could be had for the last whole reading."""
         self._totals_fail = False
         """Whether totals failed since a reading last began: until the next one begins nobody asks for them in vain."""
 
     async def sweep(self, began: Instant, emit: Emit) -> Swept:
         """Read all rows."""
         self._totals_fail = False
+        self._unconfirmed.clear()
         walk = await self._walk()
         count, read = walk.count, await self._read(walk)
         mended = set[Sku]() if walk.why else await self._read_late(read, emit)
@@ -156,7 +159,10 @@ class Stock:
         )
         denied = asked.denied | await self._denied(unlikely, seen)
         aside = unread | denied.keys()
-        many = "" in denied.values() or too_many_aside(aside, self._places.keys(), count)
+        # Rises that nothing can confirm now wait by name: whatever else was read is not in doubt for them.
+        sure = aside - self._unconfirmed
+        many = "" in denied.values() or too_many_aside(sure, self._places.keys(), count)
+        many = many or bool(aside and all(sku in aside for sku in self._places))
         facts += [] if many else self._not_believed(denied)
         for sku, some in sorted(seen.items()):
             if sku in denied:
@@ -285,6 +291,7 @@ class Stock:
             if totals is None:
                 left = {sku: seen.get(sku, ()) for sku in waiting if sku not in some[:start]}
                 odd = [sku for sku, bins in left.items() if self._lacks(sku, bins) or not says_zero(bins)]
+                self._unconfirmed |= {sku for sku in odd if not self._lacks(sku, left[sku])}
                 return denied | {sku: f"{self._differ(sku, seen)}, its total cannot be read" for sku in odd}
             for sku in part:
                 self._heard[sku] = self._clock()
