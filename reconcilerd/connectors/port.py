@@ -49,6 +49,8 @@ def rejected_rows(facts: Iterable[Fact]) -> list[FindingRaised]:
 
 LAG_MARGIN_MS: Final = 60_000
 """Orders are asked for so far beyond a poll: a replica may lag without a sign, and the next reading asks again."""
+REACHES_BACK: Final = 3
+"""And over so many polls: what was answered from before may be answered twice in a row, and looks whole."""
 SET_ASIDE: Final = 5
 SET_ASIDE_PERMILLE: Final = 20
 """So many, or such a part of its rows if that is more, a reading may leave to a person: single bad rows."""

@@ -29,6 +29,7 @@ from starlette.routing import Route, Router
 from reconcilerd.domain.names import Instant, SlotKey, format_instant, parse_instant
 from reconcilerd.simulator.faults import Ask, Fault, FaultPlan, Struck
 from reconcilerd.simulator.shopify_cost import MOST_A_QUERY, Pricing
+from reconcilerd.simulator.shopify_paging import MOST_A_CALL, Node, connection, nested, place_of
 from reconcilerd.simulator.shopify_query import NotPlain, Query
 from reconcilerd.simulator.spoil import shifted, spoil_data
 from reconcilerd.simulator.stores import Item, Order, Store
@@ -37,9 +38,6 @@ from reconcilerd.simulator.wire import Bucket, Clock, Face, Tokens, grant, json_
 
 VERSION = "2026-10"
 PLUS_RATE, PLUS_SIZE = 1000.0, 20_000.0
-MOST_A_CALL = 250
-MOST_DEEP = 25_000
-"""Nodes of one list that are paged through; behind them there is an error."""
 COSTS_KEPT = 256
 LATEST_EDIT_MS = 1_200_000
 """How long after its order a customer thinks again."""
@@ -52,7 +50,6 @@ FOUND_BY = {
 }
 """Which orders each value of the filter finds; none here is held, scheduled or asked for."""
 SCOPES = ("read_inventory", "read_locations", "read_orders", "read_products", "write_inventory")
-Node = dict[str, Any]
 Info = GraphQLResolveInfo[Any]
 MOST_UNITS = 1_000_000_000
 MOST_REMEMBERED = 200_000
@@ -346,7 +343,7 @@ class ShopifyApi:
             "sku": item.listing_sku,
             "tracked": item.tracked,
             "duplicateSkuCount": lambda _info: self._carrying(item.listing_sku),
-            "variants": _nested([variant]),
+            "variants": nested([variant]),
             "inventoryLevels": self._levels(item),
         }
 
@@ -360,7 +357,7 @@ class ShopifyApi:
             includeInactive: bool = False,  # noqa: N803 - the vendor's argument name
         ) -> Node:
             there = [each for each in item.levels if each.active or includeInactive]
-            return _connection(there, first, after, self._level_node)
+            return connection(there, first, after, self._level_node)
 
         return page
 
@@ -390,7 +387,7 @@ class ShopifyApi:
         found = re.search(r"\bid:>=(\d+)", query or "")
         if found:
             items = [each for each in items if each.listing_id >= int(found[1])]
-        return _connection(items, first, after, self._item_node)
+        return connection(items, first, after, self._item_node)
 
     def _orders(
         self,
@@ -411,7 +408,7 @@ class ShopifyApi:
         state = re.search(r"fulfillment_status:(\w+)", query or "")
         if state:
             orders = [o for o in orders if _standing(o) in FOUND_BY.get(state[1], ())]
-        return _connection(sorted(orders, key=lambda o: (o.updated, o.id)), first, after, self._order_node)
+        return connection(sorted(orders, key=place_of), first, after, self._order_node, place_of)
 
     def _order_by_id(self, name: str) -> Node | None:
         now = self._clock()
@@ -442,7 +439,7 @@ class ShopifyApi:
             "displayFulfillmentStatus": _standing(order),
             "test": order.test,
             "sourceName": "web",
-            "lineItems": _nested(lines),
+            "lineItems": nested(lines),
         }
 
     def _set(self, info: Info, input: Node) -> Node:  # noqa: A002 - the vendor's argument name
@@ -551,25 +548,6 @@ def _again(text: str, variables: Node) -> str:
     asked = {name: value for name, value in variables.items() if name != "query"}
     state = re.findall(r"\w+:(?:>=)?\w+", str(variables.get("query", "")).partition("updated_at")[0])
     return f"{text[:60]} {asked} {state}"
-
-
-def _nested(rows: list[Node]) -> Any:
-    """A connection inside a node, paged like any other."""
-    return lambda _info, first=50, after=None: _connection(rows, first, after, lambda row: row)
-
-
-def _connection(rows: list[Any], first: int, after: str | None, node: Any) -> Node:
-    if after is not None and not after.isdecimal():
-        raise GraphQLError("after is not a cursor of this connection")
-    start = int(after or 0)
-    page = rows[start : start + min(first, MOST_A_CALL)]
-    end = start + len(page)
-    if end > MOST_DEEP:
-        raise GraphQLError(f"paging goes no deeper than {MOST_DEEP} nodes; filter the list")
-    return {
-        "nodes": [node(each) for each in page],
-        "pageInfo": {"hasNextPage": end < len(rows), "endCursor": str(end) if page else None},
-    }
 
 
 def _too_dear(cost: float) -> Node:

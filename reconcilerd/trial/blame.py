@@ -6,6 +6,7 @@ What was sold and could not be read yet, or sells while a write is on its way, i
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from reconcilerd.connectors.port import REACHES_BACK
 from reconcilerd.domain.facts import SweepRead
 from reconcilerd.domain.names import Instant, SlotKey
 from reconcilerd.domain.plan import GroupPlan
@@ -18,6 +19,7 @@ from reconcilerd.trial.oracle import Oracle
 TROUBLE_MS = 420_000
 """A system's own trouble explains its delays for as long as a reader may rest after failures, and a turn."""
 LEAVES_OUT = frozenset({Fault.CAPPED_LIMIT, Fault.MISSING_PAGE, Fault.HALF_A_PAGE})
+FROM_BEFORE = frozenset({Fault.STALE_READ, Fault.STALE_CACHE})
 
 
 @dataclass
@@ -28,18 +30,35 @@ class Readings:
     began: dict[str, Instant] = field(default_factory=dict)
     _lacking: set[str] = field(default_factory=set)
     """Feeds of which a reading left rows out without a sign: what is read on from there lacks them until all is."""
+    _behind: dict[str, int] = field(default_factory=dict)
+    """How many complete readings of each feed in a row were, at least in part, of what was answered before."""
+    _ended: dict[str, Instant] = field(default_factory=dict)
 
     def note(self, fact: SweepRead) -> None:
         """A reading has ended."""
         if not fact.complete:
             return
         struck = self._struck(fact)
-        if not struck.isdisjoint(LEAVES_OUT):
+        self._ended[fact.feed] = fact.ended
+        behind = 0 if struck.isdisjoint(FROM_BEFORE) else self._behind.get(fact.feed, 0) + 1
+        self._behind[fact.feed] = behind
+        if not struck.isdisjoint(LEAVES_OUT) or behind >= REACHES_BACK:
             self._lacking.add(fact.feed)
-        elif fact.full:
+        elif fact.full and not behind:
             self._lacking.discard(fact.feed)
         if not struck and fact.feed not in self._lacking:
             self.began[fact.feed] = max(fact.began, self.began.get(fact.feed, Instant(0)))
+
+    def contradicted(self, feed: str) -> bool:
+        """Whether a list of orders was answered from before, and no complete reading has ended since."""
+        system, _, _ = feed.rpartition(".")
+        ended = self._ended.get(feed, Instant(0))
+        for each in reversed(self.faults.done):
+            if each.at < ended:
+                return False
+            if each.system == system and each.fault in FROM_BEFORE and "rders" in each.subject:
+                return True
+        return False
 
     def _struck(self, read: SweepRead) -> set[Fault]:
         """The faults that a reading of orders met: what a store leaves out without a sign, nobody could read."""

@@ -5,7 +5,7 @@ each feed's last complete reading. The daemon's book, claims, rooms and shares a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -31,13 +31,17 @@ NEVER = Instant(0)
 
 @dataclass
 class Oracle:
-    """``began``: begin of the last complete reading of each feed, kept by whoever sees the ledger."""
+    """``began``: begin of the last complete reading of each feed, kept by whoever sees the ledger.
+
+    ``contradicted``: whether the reading of a feed that is under way was told what was so before.
+    """
 
     world: World
     policy: Policy
     began: Mapping[str, Instant]
     left_out: frozenset[str] = frozenset()
     """SKUs that the last complete reading of stock met and could not read."""
+    contradicted: Callable[[str], bool] = lambda _feed: False
     _seen: int = 0
     _numbers: set[str] = field(default_factory=set)
     _orders: dict[str, dict[int, tuple[Order, int]]] = field(default_factory=dict)
@@ -48,6 +52,8 @@ class Oracle:
     """The SKUs that it said those codes are."""
     _dated_later: dict[str, Instant] = field(default_factory=dict)
     """When orders were first read to be cancelled by a record that dates that into the future: so late it is known."""
+    _left: dict[str, Instant] = field(default_factory=dict)
+    """When parcels left, by Extensiv's id of the order, as it was first read: a clock may have been wrong by then."""
     _mapped_wrong: set[tuple[str, str]] = field(default_factory=set)
     """Listing codes, each with its store, that Extensiv last said to be of another SKU than they are."""
     _scarce: set[str] = field(default_factory=set)
@@ -83,7 +89,9 @@ class Oracle:
                     what = "I6", f"order {order.number} is finished and still takes {found} of {component}"
                 else:
                     what = None
-                if self._misread(order):
+                if self._misread(order) or any(
+                    self.contradicted(f"{system}.orders") for system in (order.store, EXTENSIV)
+                ):
                     continue
                 if what is not None:
                     yield what
@@ -216,6 +224,10 @@ class Oracle:
         self._said.setdefault((fact.source, fact.key.number), {})[fact.part] = said
         named = {(line.listing_sku.strip().casefold(), str(line.sku)) for line in fact.lines if line.sku}
         self._called.setdefault((fact.source, fact.key.number), {})[fact.part] = named
+        if fact.status is not OrderStatus.SHIPPED:
+            self._left.pop(fact.part, None)
+        elif fact.source == EXTENSIV and fact.ended_at is not None:
+            self._left.setdefault(fact.part, min(fact.ended_at, fact.as_of))
         if fact.status is OrderStatus.CANCELLED and fact.ended_at is not None:
             if fact.ended_at > fact.as_of:
                 self._dated_later.setdefault(fact.key.number, fact.as_of)
@@ -315,7 +327,8 @@ class Oracle:
             late += max((r.mirror_max_ms for r in self.policy.locations.values() if r.mirror), default=0)
             if self.left_out and not self.left_out.isdisjoint(self._eaches(order, order.bought)):
                 return False
-            return min(extensiv, Instant(self._read("extensiv.stock") - late)) > order.shipped
+            left = max(order.shipped, self._left.get(str(order.id), NEVER))
+            return min(extensiv, Instant(self._read("extensiv.stock") - late)) > left
         if order.off is None or order.ext_status == "AWAITING_SHIPMENT":
             return False
         if order.imported is not None:

@@ -133,7 +133,9 @@ class Witness:
 
     def __post_init__(self) -> None:
         self._readings = Readings(self.faults)
-        self.oracle = Oracle(self.world, self.policy, self._readings.began)
+        self.oracle = Oracle(
+            self.world, self.policy, self._readings.began, contradicted=self._readings.contradicted
+        )
         self._blame = Blame(self.oracle)
         self._chance = Random(f"witness {self.seed}")
 

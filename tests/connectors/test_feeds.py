@@ -12,7 +12,7 @@ from reconcilerd.connectors.shopify import client as shopify
 from reconcilerd.domain.facts import OrderObserved, OrderStatus, StockObserved
 from reconcilerd.domain.names import Instant, format_instant, parse_instant
 from reconcilerd.errors import MalformedReply
-from reconcilerd.simulator import shopify_api
+from reconcilerd.simulator import shopify_paging
 from reconcilerd.simulator.shopify_api import ShopifyApi
 from reconcilerd.transport.replies import Reply, Skew
 from tests.connectors.source import Tenant
@@ -324,7 +324,7 @@ async def test_a_store_is_read_to_its_end_however_many_items_it_has(
     monkeypatch: pytest.MonkeyPatch, items: int
 ) -> None:
     """No list is paged through beyond its depth; what is behind is a list of its own."""
-    for module in (shopify, shopify_api):
+    for module in (shopify, shopify_paging):
         monkeypatch.setattr(module, "DEPTH_CAP" if module is shopify else "MOST_DEEP", 90)
     here = shop(Desk(world_of({f"s{number}": 5 for number in range(items)})))
     for _ in range(2):
@@ -387,7 +387,7 @@ async def test_a_flood_of_changed_orders_is_read_to_its_end(
 
 def old_orders(monkeypatch: pytest.MonkeyPatch, apart_ms: int) -> Shop:
     """A store with 200 open orders of a month ago, before a list of which 80 are paged through."""
-    for module in (shopify, shopify_api):
+    for module in (shopify, shopify_paging):
         monkeypatch.setattr(module, "DEPTH_CAP" if module is shopify else "MOST_DEEP", 80)
     desk = Desk(world_of({"a": 500}, import_ms=(10**12, 10**12), index_lag_ms=(0, 0)))
     for number in range(200):

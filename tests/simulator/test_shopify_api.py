@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconcilerd.domain.names import Instant, format_instant
-from reconcilerd.simulator import shopify_api
+from reconcilerd.simulator import shopify_api, shopify_paging
 from reconcilerd.simulator.faults import Fault
 from reconcilerd.simulator.shopify_api import ShopifyApi, _again, schema
 from reconcilerd.simulator.stores import Product
@@ -192,6 +192,28 @@ async def test_items_come_in_pages_each_once() -> None:
     assert seen == [f"s{n}" for n in range(23)]
 
 
+async def test_orders_that_change_between_two_pages_push_no_other_out_of_the_list() -> None:
+    """They come once more, at its end: a cursor names a place in the list, and no number of rows."""
+    desk = Desk(world_of({"a": 50}, index_lag_ms=(0, 0)))
+    for number in range(9):
+        desk.clock.pass_by(1_000)
+        desk.world.place_order("uk", str(number), [("a", 1)], desk.clock())
+    store, seen, cursor = desk.world.stores["uk"], list[str](), None
+    query = ORDERS.replace("$query: String)", "$query: String, $after: String)")
+    query = query.replace("first: 50", "first: 3, after: $after")
+    query = query.replace("} } } } }", "} } } pageInfo { hasNextPage endCursor } } }")
+    for turn in range(6):
+        page = (await desk.shopify(query, after=cursor))["data"]["orders"]
+        seen += [node["name"] for node in page["nodes"]]
+        cursor = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        desk.clock.pass_by(1_000)
+        store.orders[turn].updated = desk.clock()
+    assert len(set(seen)) == 9
+    assert (await desk.shopify(query, after="3")).get("errors")
+
+
 async def test_items_are_listed_from_an_id_on() -> None:
     desk = Desk(world_of({f"s{n}": n for n in range(23)}))
     ids = [int(each.rpartition("/")[2]) for each in desk.world.stores["uk"].items]
@@ -201,7 +223,7 @@ async def test_items_are_listed_from_an_id_on() -> None:
 
 
 async def test_paging_goes_no_deeper_than_the_vendor_lets_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shopify_api, "MOST_DEEP", 20)
+    monkeypatch.setattr(shopify_paging, "MOST_DEEP", 20)
     desk = Desk(world_of({f"s{n}": n for n in range(23)}))
     assert "errors" not in await desk.shopify(ITEMS, first=10, after="10")
     refused = await desk.shopify(ITEMS, first=10, after="20")

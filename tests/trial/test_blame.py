@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconcilerd.domain.facts import SweepRead
+from reconcilerd.domain.facts import EXTENSIV, SweepRead
 from reconcilerd.domain.names import ChannelName, FeedName, Instant, LocationName, Sku, SlotKey, after
 from reconcilerd.domain.position import OfferView, Position, StockView
 from reconcilerd.simulator.faults import Fault, FaultPlan, Injected
@@ -178,3 +178,34 @@ def test_a_reading_that_met_a_fault_is_not_held_against_anybody() -> None:
     readings.note(SweepRead(FeedName(f"{EU}.orders"), SHOWN_AT, LATER, True, 1, 0))
     readings.note(SweepRead(FeedName("extensiv.stock"), SHOWN_AT, LATER, False, 1, 0))
     assert readings.began == {f"{EU}.orders": SHOWN_AT}
+
+
+def test_what_three_readings_in_a_row_were_told_from_before_is_lacking_until_all_is_read() -> None:
+    """Of two a later reading asks again."""
+    faults, feed = FaultPlan(), FeedName("extensiv.orders")
+    readings = Readings(faults)
+
+    def read_at(at: int, *, stale: bool, full: bool = False) -> Instant:
+        if stale:
+            faults.done.append(Injected(Fault.STALE_READ, Instant(at), EXTENSIV, "v1.1/orders"))
+        readings.note(SweepRead(feed, Instant(at), Instant(at + 9), True, 1, 0, full=full))
+        return readings.began.get(feed, Instant(0))
+
+    assert [read_at(100, stale=True), read_at(200, stale=True), read_at(300, stale=False)] == [0, 0, 300]
+    for at in (400, 500, 600):
+        assert read_at(at, stale=True) == 300
+    assert read_at(700, stale=False) == 300
+    assert read_at(800, stale=True, full=True) == 300
+    assert read_at(900, stale=False, full=True) == 900
+
+
+def test_while_a_list_was_told_from_before_and_the_reading_goes_on_nobody_is_blamed() -> None:
+    faults = FaultPlan()
+    readings = Readings(faults)
+    assert not readings.contradicted("extensiv.orders")
+    faults.done.append(Injected(Fault.STALE_READ, Instant(100), EXTENSIV, "v1.1/orders"))
+    faults.done.append(Injected(Fault.STALE_READ, Instant(100), UK, "v1/inventory"))
+    assert readings.contradicted("extensiv.orders")
+    assert not readings.contradicted(f"{UK}.orders")
+    readings.note(SweepRead(FeedName("extensiv.orders"), Instant(90), Instant(101), True, 1, 0))
+    assert not readings.contradicted("extensiv.orders")

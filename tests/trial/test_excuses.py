@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, OrderLine, OrderStatus
-from reconcilerd.domain.names import ChannelName, Instant, Sku, after
+from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, OrderLine, OrderObserved, OrderStatus
+from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
 from reconcilerd.domain.position import Claim, ClaimKind
 from reconcilerd.simulator.truth import World, WorldConfig
 from reconcilerd.trial.oracle import Oracle
@@ -107,6 +107,52 @@ def test_a_shipment_is_proven_by_a_row_that_was_read_after_the_second_that_its_r
     sold = world.place_order(UK, "1", [("A", 1)], after(START, 1_000))
     assert sold is not None
     sold.shipped = shipped
+    told = position([offer("uk", sku="a", uses=((Sku("a"), 1),))], [row(A, 19, "a")])
+    taken = Claim(ClaimKind.SHIPPED, Sku("a"), 1, EVERYWHERE, ChannelName(UK), "1/1")
+    told = replace(told, sold=((Sku("a"), 0),), claims=(taken,))
+    assert [invariant for invariant, _ in oracle.conservation(told)] == said
+
+
+@pytest.mark.parametrize(
+    ("dated_ms", "again", "contradicted", "said"),
+    [
+        (0, False, False, ["I6"]),
+        (90_000, False, False, []),
+        (90_000, True, False, ["I6"]),
+        (0, False, True, []),
+    ],
+)
+def test_a_shipment_goes_by_the_date_that_its_record_first_had_and_nobody_is_blamed_for_news_from_before(
+    dated_ms: int, again: bool, contradicted: bool, said: list[str]
+) -> None:
+    """``again``: it was read open once more, and then shipped when it was."""
+    world, shipped = the_world(), after(START, 60_000)
+    began = {f"{UK}.orders": LATER, "extensiv.orders": LATER, "extensiv.stock": after(shipped, 5_000)}
+    oracle = Oracle(
+        world,
+        replace(policy(split=True), locations={}),
+        began,
+        contradicted=lambda feed: contradicted and feed == "extensiv.orders",
+    )
+    sold = world.place_order(UK, "1", [("A", 1)], after(START, 1_000))
+    assert sold is not None
+    sold.shipped = shipped
+    made = OrderObserved(
+        EXTENSIV,
+        OrderKey(ChannelName(UK), "1"),
+        START,
+        shipped,
+        OrderStatus.SHIPPED,
+        "SHIPPED",
+        (OrderLine("a", 1, Sku("a")),),
+        LATER,
+        ended_at=after(shipped, dated_ms),
+        part=str(sold.id),
+    )
+    oracle.read_order(made)
+    if again:
+        oracle.read_order(replace(made, status=OrderStatus.OPEN, ended_at=None))
+        oracle.read_order(replace(made, ended_at=shipped))
     told = position([offer("uk", sku="a", uses=((Sku("a"), 1),))], [row(A, 19, "a")])
     taken = Claim(ClaimKind.SHIPPED, Sku("a"), 1, EVERYWHERE, ChannelName(UK), "1/1")
     told = replace(told, sold=((Sku("a"), 0),), claims=(taken,))

@@ -30,6 +30,7 @@ from reconcilerd.connectors.extensiv.walk import (
 )
 from reconcilerd.connectors.port import (
     LAG_MARGIN_MS,
+    REACHES_BACK,
     Emit,
     Page,
     rejected_rows,
@@ -80,7 +81,7 @@ class Orders:
         ``poll_ms``: how long after one reading the next comes, at most.
         """
         self._account = account
-        self._overlap_ms = max(OVERLAP_MS, poll_ms + LAG_MARGIN_MS)
+        self._overlap_ms = max(OVERLAP_MS, REACHES_BACK * poll_ms + LAG_MARGIN_MS)
         self._walker = walker
         self._clock = clock
         self._channels = channels

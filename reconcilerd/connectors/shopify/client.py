@@ -7,6 +7,7 @@ from typing import Final
 
 from reconcilerd.connectors.port import (
     LAG_MARGIN_MS,
+    REACHES_BACK,
     Emit,
     Page,
     Withholding,
@@ -98,14 +99,14 @@ class Shopify:
     ) -> None:
         """``places``: location ids that are ours to write. ``order_lag_ms``: how long after its change an order may
         turn up in the list, which is filtered by the change. ``poll_ms``: how long after one reading the next comes
-        at most, which asks again for what the one before should have shown: a replica may lag without a sign.
+        at most, which asks again for what those before should have shown: a replica may lag without a sign.
         ``known``: slots as last read before this start; ``duplicates``: SKUs that several items carried then.
         """
         self._name = name
         self._clock = clock
         self._places = frozenset(places)
         self._lag = read_lag_ms
-        self._overlap_ms = max(OVERLAP_MS, poll_ms + order_lag_ms + LAG_MARGIN_MS)
+        self._overlap_ms = max(OVERLAP_MS, REACHES_BACK * poll_ms + order_lag_ms + LAG_MARGIN_MS)
         self._batch_max = batch_max
         self._graphql = GraphQL(client, name)
         self._writes = Writes(self._graphql)
