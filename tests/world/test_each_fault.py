@@ -34,7 +34,7 @@ MADE_FOR = {Fault.FOREIGN_WRITER: TUG, Fault.ZERO_NOT_PUSHED: TUG}
 """Faults that a rail is made for: struck three times at one listing they trip it, and it holds for hours, or until a
 person has found the other writer and resets it.
 """
-STRIKES = 4
+STRIKES = 2
 """A seed in which each fault strikes: writes are few, and what strikes only these has few chances."""
 LOOK_AROUND_S = 150.0
 """Long enough after the last fault for all of it to have been read."""
