@@ -539,7 +539,8 @@ class SlotTrack:
         if self.done is not None:
             self.done = *self.done[:2], min(self.done[2], now)
         if self.judged is not None:
-            self.judged = min(self.judged[0], now), *self.judged[1:]
+            # What was read since stays newer than that.
+            self.judged = min(self.judged[0], after(now, -1)), *self.judged[1:]
         self.habits.turn_back(now)
         self.not_before = min(self.not_before, now)
         if self.suspect_since is not None:

@@ -196,3 +196,15 @@ def test_what_sold_is_never_counted_nowhere(
     for what, place, units in (*happens, ("check", 0, 0)):
         shop.step(what, PLACES[place % places], units)
         assert what != "check" or shop.lost() <= 0
+
+
+def test_a_clock_that_is_set_back_while_a_write_waits_loses_no_sale() -> None:
+    shop = store(12, rate=60_000)
+    for what, place, units in UNDER_A_WRITE:
+        shop.step(what, PLACES[place], units)
+    shop.now -= 600_000
+    shop.book.turn_back(Instant(shop.now))
+    shop.step("answer", "p", 1)
+    [fall] = shop.book.slots[SlotKey(UK, "item", "p")].inferred
+    assert (fall.fall, fall.since <= fall.to <= shop.now) == (3, True)
+    assert shop.lost() <= 0
