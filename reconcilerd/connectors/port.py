@@ -69,12 +69,15 @@ def too_many_unreadable(facts: Iterable[Fact], rows: int) -> str:
     return f"{len(rejected)} orders cannot be read, the first is {rejected[0].subject}: {rejected[0].detail}"
 
 
-def too_many_aside(aside: Set[object], known: Iterable[object], rows: int) -> bool:
+def too_many_aside(
+    aside: Set[object], known: Iterable[object], rows: int, sound: Set[object] = frozenset()
+) -> bool:
     """Whether so much of what is known could not be read that the reading is not complete for the rest either.
 
-    A reading that could read nothing of it is none, however little there is.
+    A reading that could read nothing of it is none, however little there is. ``sound``: what was read, and is set
+    aside for want of something else; that throws no doubt on the rest.
     """
-    return len(aside) > may_set_aside(rows) or (bool(aside) and all(each in aside for each in known))
+    return len(aside - sound) > may_set_aside(rows) or (bool(aside) and all(each in aside for each in known))
 
 
 def strangers(known: Iterable[object], met: Collection[object], rows: int, what: str) -> str:

@@ -116,12 +116,10 @@ class Room:
         order = {slot: place for place, slot in enumerate(slots)}
         if self.beyond:
             return lambda numbers: self.fits({**shown, **dict(zip(order, numbers, strict=True))})
+        others = {slot: count for slot, count in shown.items() if slot not in order}
         shelves = [
-            (
-                shelf.left - sum(use * shown.get(slot, 0) for slot, use in shelf.use if slot not in order),
-                [(order[slot], use) for slot, use in shelf.use if slot in order],
-            )
-            for shelf in self.shelves
+            (left, [(order[slot], use) for slot, use in shelf.use if slot in order])
+            for left, shelf in zip(self._spare(others), self.shelves, strict=True)
         ]
 
         def fits(numbers: Sequence[int]) -> bool:

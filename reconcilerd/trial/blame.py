@@ -3,7 +3,7 @@
 What was sold and could not be read yet, or sells while a write is on its way, is nobody's doing who wrote.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconcilerd.connectors.port import REACHES_BACK
@@ -11,7 +11,7 @@ from reconcilerd.domain.facts import SweepRead
 from reconcilerd.domain.names import Instant, SlotKey
 from reconcilerd.domain.plan import GroupPlan
 from reconcilerd.domain.position import Position
-from reconcilerd.simulator.faults import FaultPlan
+from reconcilerd.simulator.faults import FaultPlan, Injected
 from reconcilerd.simulator.menu import Fault
 from reconcilerd.simulator.stores import Item
 from reconcilerd.trial.oracle import Oracle
@@ -51,25 +51,22 @@ class Readings:
 
     def contradicted(self, feed: str) -> bool:
         """Whether a list of orders was answered from before, and no complete reading has ended since."""
-        system, _, _ = feed.rpartition(".")
         ended = self._ended.get(feed, Instant(0))
-        for each in reversed(self.faults.done):
-            if each.at < ended:
-                return False
-            if each.system == system and each.fault in FROM_BEFORE and "rders" in each.subject:
-                return True
-        return False
+        return any(each.fault in FROM_BEFORE for each in self._of_orders(feed, ended))
 
     def _struck(self, read: SweepRead) -> set[Fault]:
         """The faults that a reading of orders met: what a store leaves out without a sign, nobody could read."""
-        found = set[Fault]()
-        system, _, feed = read.feed.rpartition(".")
+        met = self._of_orders(read.feed, Instant(read.began - TROUBLE_MS))
+        return {each.fault for each in met if read.began <= each.at <= read.ended}
+
+    def _of_orders(self, feed: str, since: Instant) -> Iterator[Injected]:
+        """What struck the lists of a feed of orders since a moment, the last first; of any other feed nothing."""
+        system, _, what = feed.rpartition(".")
         for each in reversed(self.faults.done):
-            if feed != "orders" or each.at < read.began - TROUBLE_MS:
-                break
-            if each.system == system and read.began <= each.at <= read.ended and "rders" in each.subject:
-                found.add(each.fault)
-        return found
+            if what != "orders" or each.at < since:
+                return
+            if each.system == system and "rders" in each.subject:
+                yield each
 
 
 @dataclass

@@ -160,9 +160,7 @@ class Stock:
         denied = asked.denied | await self._denied(unlikely, seen)
         aside = unread | denied.keys()
         # Rises that nothing can confirm now wait by name: whatever else was read is not in doubt for them.
-        sure = aside - self._unconfirmed
-        many = "" in denied.values() or too_many_aside(sure, self._places.keys(), count)
-        many = many or bool(aside and all(sku in aside for sku in self._places))
+        many = "" in denied.values() or too_many_aside(aside, self._places.keys(), count, self._unconfirmed)
         facts += [] if many else self._not_believed(denied)
         for sku, some in sorted(seen.items()):
             if sku in denied:
