@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from reconcilerd.assemble import Assembled
+from reconcilerd.cli.demo import run as demo
 from reconcilerd.cli.demo.run import at_hand, run_demo
+from reconcilerd.domain.facts import RailLatched
 from reconcilerd.simulator.shoppers import read_invoices
 from tests.cli.programs import COLUMNS, run
 from tests.cli.test_schemas import faults
@@ -95,6 +98,31 @@ def test_what_was_still_at_work_in_the_end_is_not_judged_and_says_so(
     assert re.search(
         "NOT CONVERGED: (it was still at work when its time was over|differences remain)\n", told
     )
+
+
+def test_a_rail_that_the_drift_trips_is_told_and_reset_as_a_person_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A foreign writer may strike one of the first of many: the rest rightly waits, and the demo has no person."""
+    read = demo._first_read
+
+    async def read_and_trip(built: Assembled) -> None:
+        await read(built)
+        desk = built.daemon.desk
+        why = "a first batch of a large change did not take"
+        await desk.take(
+            (RailLatched("canary:shop-us", True, "reconcilerd", why, desk.clock(), "written 0, read 3"),),
+            note="canary",
+        )
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "_first_read", read_and_trip)
+    code = run_demo(12, 5, orders(tmp_path), as_json=False)
+    told = capsys.readouterr().out
+    assert code == 0, told
+    assert re.search(r"canary:shop-us\s+tripped: a first batch", told), told
+    assert "reset, as a person would: canary:shop-us" in " ".join(told.split())
+    assert all(len(line) <= COLUMNS for line in told[: told.index("Next:")].splitlines())
 
 
 def test_a_bad_orders_file_is_told_with_its_line(tmp_path: Path) -> None:

@@ -21,9 +21,11 @@ from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
 from reconcilerd.daemon.audit import IN_ITS_TURN, audit_rest, stopped
+from reconcilerd.daemon.breakers import Tripped, release, tripped
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.invariants import Violation, check_history
+from reconcilerd.domain.latches import CANARY, QUARANTINE, TUG, ZEROS
 from reconcilerd.domain.names import FeedName
 from reconcilerd.errors import ReconcilerdError
 from reconcilerd.ledger.store import Ledger
@@ -37,6 +39,10 @@ LAST_LOOK_S = 60.0
 LOOK_S = 0.5
 TOLERATED_AFTER_MS = 10_000
 """Two polls and a margin: what the daemon has not called a drift by then, it will not."""
+RESET_BY_A_PERSON = frozenset({CANARY, QUARANTINE, TUG, ZEROS})
+"""Rails that what the demo puts in may trip, and that hold until a person says. The demo has to be that person."""
+LOOKED_AT_MS = 3_000
+"""For how long a rail that tripped is left to be looked at."""
 FEEDS = {
     "v1/inventory": "stock",
     "v1.1/orders": "orders",
@@ -56,6 +62,8 @@ class Watched:
     """Drifts so small that policy leaves them: the pool is sound and the daemon has nothing to do."""
     read_again: dict[str, int] = field(default_factory=dict)
     """Spoilt pages, and when their feed was next read whole."""
+    resets: list[Tripped] = field(default_factory=list)
+    """Rails that tripped and were reset."""
     truth: dict[str, Any] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
     converged: bool = False
@@ -216,10 +224,30 @@ async def _watch(built: Assembled, fetcher: Fetcher, watched: Watched, seconds: 
         with suppress(ReconcilerdError):
             watched.truth = await fetcher.get("/scene/truth")
         _note(built, watched)
+        for rail in await _reset(built):
+            watched.resets.append(rail)
+            view.tell(f"{rail.name} tripped: {rail.why} ({rail.evidence}). Reset, as a person would")
         rest = watched.truth["over"] and _at_rest(built) and not watched.open_drifts()
         quiet = quiet + LOOK_S if rest else 0.0
         view.show(built, watched, (now() - began) / 1000, seconds)
     watched.converged = True
+
+
+async def _reset(built: Assembled) -> list[Tripped]:
+    """Reset what waits for a person. Circuits and doubted readings end by themselves; a broken invariant must stay."""
+    daemon, at = built.daemon, now()
+    book, circuits = daemon.desk.book, daemon.circuits
+    found = [
+        each
+        for each in tripped(book, circuits, at)
+        if each.rail in RESET_BY_A_PERSON and at - each.since >= LOOKED_AT_MS
+    ]
+    reason = "the drift that the demo puts in"
+    facts = [fact for each in found for fact in release(each, book, circuits, "demo", reason, at)]
+    if facts:
+        await daemon.desk.take(facts, note="breaker reset")
+        daemon.desk.everybody()
+    return found
 
 
 def _note(built: Assembled, watched: Watched) -> None:
@@ -267,6 +295,9 @@ def _result(built: Assembled, watched: Watched) -> dict[str, Any]:
             for name, client in built.clients.items()
         },
         "corrections": truth["with"]["writes"],
+        "resets": [
+            {"name": each.name, "why": each.why, "evidence": each.evidence} for each in watched.resets
+        ],
         "unmapped_skus": truth["unmapped"],
         "violations": [{"invariant": v.invariant, "at": v.at, "what": v.what} for v in watched.violations],
         "converged": watched.converged,

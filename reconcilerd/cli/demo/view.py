@@ -50,6 +50,13 @@ class View:
         for line in wrap(text, self._columns, subsequent_indent=" " * LABEL) or [""]:
             click.echo(line, err=self._err)
 
+    def tell(self, text: str) -> None:
+        """The same, above the table where one is drawn."""
+        if self._live is None:
+            self.say(text)
+        else:
+            self._live.console.print(Text(text))
+
     def introduce(self, told: Sequence[tuple[str, str]]) -> None:
         for about, text in told:
             self.say(f"{about + ':':<{LABEL}}{text}")
@@ -150,6 +157,9 @@ def summary(result: dict[str, Any], config: Path) -> list[str]:
     lines.append(
         f"  time to cure: p50 {cure['p50']} s, p99 {cure['p99']} s; {result['corrections']} corrections"
     )
+    for each in result["resets"]:
+        reset = f"reset, as a person would: {each['name']}, {each['why']} ({each['evidence']})"
+        lines += wrap(reset, 78, initial_indent="  ", subsequent_indent="    ")
     for name, traffic in result["requests"].items():
         lines.append(f"  {name:<10} {traffic['sent']:>6} requests, {traffic['throttled']} throttled")
     if result["unmapped_skus"]:
