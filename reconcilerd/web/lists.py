@@ -23,6 +23,7 @@ MAPPING = {
     FindingKind.UNMAPPED_SKU: "Mapped to no SKU: map it in Extensiv, or its orders take stock that nobody subtracts.",
     FindingKind.LISTING_MAPPED_TWICE: "Mapped to several SKUs: keep one mapping in Extensiv.",
     FindingKind.DUPLICATE_SKU: "Several listings carry this SKU: keep one.",
+    FindingKind.PRODUCT_TWICE: "Several products carry this SKU, and are not alike: rename all but one in Extensiv.",
     FindingKind.SKU_CASE_COLLISION: "SKUs that differ only in case: rename one.",
     FindingKind.BLANK_SKU: "Listings without a SKU: give them one, or leave them out.",
     FindingKind.BUNDLE_LOOP: "Bundles that contain themselves: set them right in Extensiv.",

@@ -137,6 +137,71 @@ async def test_a_product_made_anew_under_its_sku_is_not_told_as_no_longer_active
     assert numbers(tenant) == {1: True, 3: True}
 
 
+KIT = {"type": "BUNDLE_KIT", "bundledItems": [{"product": {"masterSku": "M2."}, "bundledProductQuantity": 2}]}
+
+
+def called(tenant: Tenant) -> dict[str, tuple[int, bool]]:
+    """By SKU, the number of the product that was told last of it, and whether that is a bundle."""
+    return {each.sku: (each.product_id, bool(each.components)) for each in tenant.of(ProductObserved)}
+
+
+async def test_a_product_that_is_called_as_another_one_does_not_become_it() -> None:
+    """A cell in the wrong row, and the stock of one SKU would be sold as another's: who had the name before, has it."""
+    live = [row(1), row(2), row(3) | KIT]
+    tenant = catalogue(live)
+    await tenant.sweep("products")
+    assert called(tenant) == {"m1.": (1, False), "m2.": (2, False), "m3.": (3, True)}
+    live[2] = live[2] | {"masterSku": "M1."}
+    for _ in range(2):
+        assert (await tenant.sweep("products")).complete
+        assert called(tenant) == {"m1.": (1, False), "m2.": (2, False)}, (
+            "and of the other one nothing is told"
+        )
+        (found,) = tenant.findings(FindingKind.PRODUCT_TWICE)
+        assert (found.subject, "products 1, 3" in found.detail) == ("m1.", True)
+    live[2] = row(3) | KIT
+    await tenant.sweep("products")
+    assert called(tenant) == {"m1.": (1, False), "m2.": (2, False), "m3.": (3, True)}
+    assert tenant.findings(FindingKind.PRODUCT_TWICE) == []
+
+
+@pytest.mark.parametrize("first", [1, 3])
+async def test_of_two_that_nobody_knew_before_none_is_believed(first: int) -> None:
+    live = sorted(
+        [row(1), row(2), row(3) | KIT | {"masterSku": "M1."}], key=lambda each: each["productId"] != first
+    )
+    tenant = catalogue(live)
+    assert (await tenant.sweep("products")).complete
+    assert called(tenant) == {"m2.": (2, False)}
+    assert [each.subject for each in tenant.findings(FindingKind.PRODUCT_TWICE)] == ["m1."]
+    del live[[each["productId"] for each in live].index(3)]
+    await tenant.sweep("products")
+    assert called(tenant) == {"m1.": (1, False), "m2.": (2, False)}
+
+
+async def test_two_that_swap_their_names_are_two_as_before() -> None:
+    live = [row(1), row(2), row(3) | KIT]
+    tenant = catalogue(live)
+    await tenant.sweep("products")
+    live[0], live[2] = live[0] | {"masterSku": "M3."}, live[2] | {"masterSku": "M1."}
+    await tenant.sweep("products")
+    assert called(tenant) == {"m1.": (3, True), "m2.": (2, False), "m3.": (1, False)}
+
+
+@pytest.mark.parametrize("at", [0, 2])
+async def test_a_product_that_is_no_longer_active_gives_its_name_away(at: int) -> None:
+    live = [row(1), row(2)]
+    live.insert(at, row(3) | KIT | {"masterSku": "M1.", "active": False})
+    tenant = catalogue(live)
+    await tenant.sweep("products")
+    assert called(tenant) == {"m1.": (1, False), "m2.": (2, False)}
+    assert tenant.findings(FindingKind.PRODUCT_TWICE) == []
+    for each in live:
+        each["active"] = False
+    await tenant.sweep("products")
+    assert set(numbers(tenant).values()) == {False}
+
+
 @pytest.mark.parametrize(
     ("feed", "what", "twin"),
     [

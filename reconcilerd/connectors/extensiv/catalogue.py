@@ -1,6 +1,6 @@
 """Products and listings: which are there, and which went away (asked for by exact SKU, twice)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -100,6 +100,9 @@ class Catalogue:
         if feed == PRODUCTS:
             products = [entry for entry in entries.values() if isinstance(entry, ProductObserved)]
             facts += _collisions(products, began)
+            untold, doubtful, findings = _twice(products, known, began)
+            facts = [fact for fact in facts if not _of(fact, untold)] + list[Fact](findings)
+            entries = {key: each for key, each in entries.items() if not _of(each, doubtful)}
         else:
             facts += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
         await emit(Page(feed, (*facts, *(each for each in gone.values() if each is not None))))
@@ -202,6 +205,39 @@ def _mapped_twice(listings: Iterable[ListingDeclared], at: Instant) -> list[Find
         for (channel, code), skus in sorted(meant.items())
         if len(skus) > 1
     ]
+
+
+def _twice(
+    products: Sequence[ProductObserved], known: Mapping[object, Entry], at: Instant
+) -> tuple[frozenset[int], frozenset[int], list[FindingRaised]]:
+    """Of products that carry the SKU of another one: ids of those not told, and of these, those not believed.
+
+    One that is active speaks for the others. Of several that are not alike, that one which carried the SKU before;
+    what was known of the others stays.
+    """
+    carry: dict[Sku, list[ProductObserved]] = {}
+    for each in products:
+        carry.setdefault(each.sku, []).append(each)
+    untold, doubtful, findings = set[int](), set[int](), list[FindingRaised]()
+    for sku, some in sorted(carry.items()):
+        active = [each for each in some if each.active]
+        if len({(each.type, each.components) for each in active}) > 1:
+            before = [each for each in active if _called(known.get(each.product_id)) == sku]
+            doubtful |= {each.product_id for each in active if len(before) != 1 or each not in before}
+            numbers = ", ".join(str(each.product_id) for each in active)
+            detail = f"products {numbers} of Extensiv are called so, and are not alike; rename all but one"
+            findings.append(FindingRaised(FindingKind.PRODUCT_TWICE, sku, detail, at, feed=PRODUCTS))
+        if active:
+            untold |= {each.product_id for each in some if not each.active}
+    return frozenset(untold | doubtful), frozenset(doubtful), findings
+
+
+def _of(fact: Fact, products: Collection[int]) -> bool:
+    return isinstance(fact, ProductObserved) and fact.product_id in products
+
+
+def _called(entry: Entry | None) -> Sku | None:
+    return None if entry is None else entry.sku
 
 
 def _collisions(products: Sequence[ProductObserved], at: Instant) -> list[FindingRaised]:

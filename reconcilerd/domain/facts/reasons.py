@@ -44,6 +44,7 @@ class FindingKind(StrEnum):
 
     SKU_CASE_COLLISION = "sku_case_collision"
     DUPLICATE_SKU = "duplicate_sku"
+    PRODUCT_TWICE = "product_twice"
     BLANK_SKU = "blank_sku"
     UNMAPPED_SKU = "unmapped_sku"
     LISTING_MAPPED_TWICE = "listing_mapped_twice"
