@@ -13,6 +13,7 @@ import click
 
 from reconcilerd.cli import plan_text
 from reconcilerd.cli.plan import STDIO, may_be_written, write
+from reconcilerd.cli.wrapping import several
 from reconcilerd.config.load import load
 from reconcilerd.config.policy import policy_of
 from reconcilerd.domain.book import Book
@@ -62,7 +63,7 @@ def plan_against(config: Path, ledger: Path, base: Path | None, output: str | No
         click.echo(text, nl=False)
     else:
         write(Path(str(output)), text)
-        click.echo(f"{output}: {len(change.other) + len(change.dropped)} corrections")
+        click.echo(f"{output}: {several(len(change.other) + len(change.dropped), 'correction')}")
     return 3 if change.other or change.dropped else 0
 
 
@@ -129,7 +130,10 @@ def _markdown(config: Path, base: Path | None, policy: Policy, found: Inspected,
         lines += ["", *plan_text.grid(["count", "verdict", "means"], list(counts.values()), {0})]
         lines += ["", *_table(change.other)]
     if change.dropped:
-        lines += ["", f"{len(change.dropped)} corrections of the policy before are not made:"]
+        lines += [
+            "",
+            f"Not made any more, {several(len(change.dropped), 'correction')} of the policy before:",
+        ]
         lines += ["", *_table(change.dropped)]
     return "\n".join([*lines, ""])
 

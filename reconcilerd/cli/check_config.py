@@ -10,7 +10,7 @@ from reconcilerd.cli.options import print_json
 from reconcilerd.cli.render import columns_of
 from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
-from reconcilerd.cli.wrapping import fitted, wrap
+from reconcilerd.cli.wrapping import fitted, several, wrap
 from reconcilerd.config.dated import INBOUND_COLUMNS, RESERVE_COLUMNS
 from reconcilerd.config.defaults import describe
 from reconcilerd.config.load import load
@@ -34,8 +34,8 @@ def check(path: Path, *, as_json: bool) -> int:
     settings, policy = plan.settings, plan.wiring.policy
     _say(
         f"{path}: ok. environment {settings.environment}, mode {settings.limits.mode}, "
-        f"{len(settings.channels)} channels, {len(settings.pools)} pools, "
-        f"{len(policy.skus) + len(policy.offers)} rules, policy {policy.revision}{_dated(policy)}"
+        f"{several(len(settings.channels), 'channel')}, {several(len(settings.pools), 'pool')}, "
+        f"{several(len(policy.skus) + len(policy.offers), 'rule')}, policy {policy.revision}{_dated(policy)}"
     )
     for note in notes:
         _say(f"note: {note}")
@@ -48,7 +48,7 @@ def check_without_secrets(path: Path) -> int:
     policy = policy_of(settings, path.resolve().parent, now())
     _say(
         f"{path}: ok, secrets not looked for. environment {settings.environment}, mode {settings.limits.mode}, "
-        f"{len(settings.channels)} channels, policy {policy.revision}{_dated(policy)}"
+        f"{several(len(settings.channels), 'channel')}, policy {policy.revision}{_dated(policy)}"
     )
     return 0
 

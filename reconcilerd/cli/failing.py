@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -60,7 +61,7 @@ def ended(command: Callable[[], Any], *, as_json: bool) -> int:
     except click.ClickException as usage:
         if as_json:
             return _say(usage.format_message(), 2)
-        usage.show()
+        _show(usage)
         return 2
     except SystemExit:
         # Nobody reads on: click has silenced what is left to say, and calls it an error.
@@ -80,6 +81,19 @@ def ended(command: Callable[[], Any], *, as_json: bool) -> int:
     if why:
         return _tell(why, 5, as_json=as_json)
     return code if isinstance(code, int) else 0
+
+
+def _show(usage: click.ClickException) -> None:
+    """What click says of it, in lines that fit a terminal."""
+    from reconcilerd.cli.render import columns_of
+    from reconcilerd.cli.wrapping import fitted
+
+    said = StringIO()
+    usage.show(said)
+    columns = columns_of(sys.stderr)
+    complain(
+        "\n".join(part for line in said.getvalue().rstrip("\n").split("\n") for part in fitted(line, columns))
+    )
 
 
 def _no_bug(error: Exception) -> tuple[str, int] | None:

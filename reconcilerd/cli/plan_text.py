@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconcilerd.cli.render import not_read_back, number, table, where
-from reconcilerd.cli.wrapping import wrap
+from reconcilerd.cli.wall import now
+from reconcilerd.cli.wrapping import several, wrap
+from reconcilerd.domain.names import parse_instant
 from reconcilerd.domain.slot_names import names_of
 from reconcilerd.domain.visible import visible
 
@@ -54,9 +56,11 @@ def written(name: str, told: Answer, columns: int, *, markdown: bool) -> str:
     from reconcilerd.domain.plan_file import WRITTEN
 
     said = told["plan"]
-    lines = wrap(f"{name}: {len(said['entries'])} corrections, good until {said['expires_at']}", columns)
+    lines = wrap(f"{name}: {several(len(said['entries']), 'correction')}, {' '.join(_good(said))}", columns)
     lines += _waits(said, columns)
-    if not markdown and not WRITTEN.isdisjoint(said["counts"]):
+    if _expired(said):
+        lines.append("It is not applied any more: reconcilerd plan makes a new one")
+    elif not markdown and not WRITTEN.isdisjoint(said["counts"]):
         lines.append(f"Apply: reconcilerd apply {shlex.quote(name)} --reason TEXT")
     return "\n".join([*lines, *_unsure(told, columns), _exit(told["exit_code"])])
 
@@ -65,9 +69,18 @@ def _heading(said: Answer, columns: int) -> list[str]:
     scope = " ".join(f"{name} {value}" for name, value in said["scope"].items() if value) or "everything"
     about = (
         f"{scope} · mode {said['mode']} · policy {said['policy']} · ledger entry {said['ledger']['entry']}"
-        f" · made {said['made_at']} · good until {said['expires_at']}"
+        f" · made {said['made_at']} · {' '.join(_good(said))}"
     )
     return [f"Plan {said['id']}", *wrap(about, columns)]
+
+
+def _good(said: Answer) -> tuple[str, str]:
+    """Until when it may be applied, or since when no longer."""
+    return "expired at" if _expired(said) else "good until", said["expires_at"]
+
+
+def _expired(said: Answer) -> bool:
+    return parse_instant(said["expires_at"]) <= now()
 
 
 def _waits(said: Answer, columns: int) -> list[str]:
@@ -101,7 +114,7 @@ def markdown(told: Answer) -> str:
     said = told["plan"]
     about = [
         ("made", said["made_at"]),
-        ("good until", said["expires_at"]),
+        _good(said),
         ("mode", said["mode"]),
         ("policy", said["policy"]),
         ("ledger", f"entry {said['ledger']['entry']}, {said['ledger']['hash'][:12]}"),

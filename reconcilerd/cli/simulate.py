@@ -20,7 +20,7 @@ from reconcilerd.cli.faults import check_script
 from reconcilerd.cli.options import print_json, refuse
 from reconcilerd.cli.render import width
 from reconcilerd.cli.wall import now
-from reconcilerd.cli.wrapping import wrap
+from reconcilerd.cli.wrapping import several, wrap
 from reconcilerd.config.calendar import Calendar
 from reconcilerd.config.load import load
 from reconcilerd.config.policy import policy_of
@@ -235,17 +235,21 @@ def _told(ask: Ask, seeds: Sequence[int], policy: Policy) -> list[str]:
     what = f"{len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
     # A file may sell fewer.
     most = "up to " if ask.orders else ""
-    sells = f"{most}{ask.skus} SKUs on {len(policy.channels)} channels, " + (
+    sells = f"{most}{several(ask.skus, 'SKU')} on {several(len(policy.channels), 'channel')}, " + (
         f"the orders of {ask.orders}" if ask.orders else "visitors by chance"
     )
     how = f"faults {ask.faults}, mode {policy.limits.mode}, policy {ask.config or 'of its own'}."
-    lines = _fit(f"Simulating {what} of {ask.days:g} days: {sells}, {how}")
+    lines = _fit(f"Simulating {what} of {_days(ask.days)}: {sells}, {how}")
     if ask.begins not in {None, START}:
         begins = format_instant(ask.begins or START)
         lines += _fit(f"It begins at {begins}, by the clock of the policy's dates.")
     if policy.limits.mode is Mode.OBSERVE:
         lines += _fit("Mode observe writes nothing: the figures are those of doing nothing.")
     return lines
+
+
+def _days(days: float) -> str:
+    return f"{days:g} day" if days == 1 else f"{days:g} days"
 
 
 def _fit(text: str, indent: str = "") -> list[str]:
@@ -257,8 +261,8 @@ def _fit(text: str, indent: str = "") -> list[str]:
 def _one(outcome: Outcome) -> str:
     score = outcome.score
     return (
-        f"{outcome.hours:.1f} h, {score.orders} orders, {score.oversold} oversold, {score.refused} refused, "
-        f"{len(outcome.violations)} violations"
+        f"{outcome.hours:.1f} h, {several(score.orders, 'order')}, {score.oversold} oversold, {score.refused} refused, "
+        f"{several(len(outcome.violations), 'violation')}"
     )
 
 

@@ -33,6 +33,11 @@ def wrap(
     )
 
 
+def several(count: int, name: str) -> str:
+    """``1 channel``, ``2 channels``."""
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+
+
 def fitted(text: str, columns: int | None, *, indent: str = "", further: str | None = None) -> list[str]:
     """A line as it fits a terminal of so many columns, each word whole; as it is where there is none (None).
 

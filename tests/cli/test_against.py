@@ -94,7 +94,7 @@ def test_what_is_not_done_any_more_is_told_too(folder: Path, capsys: pytest.Capt
     base = changed(folder, "sales_channel_id = 102", "sales_channel_id = 102\ncap = 3", "capped.toml")
     code, text = told(capsys, folder / "base.toml", folder / "copy.db", base)
     assert code == 3
-    assert "2 corrections of the policy before are not made:" in text
+    assert "Not made any more, 2 corrections of the policy before:" in text
 
 
 def test_what_waits_for_a_person_is_told_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

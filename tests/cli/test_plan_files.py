@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from reconcilerd.cli import plan_text
 from reconcilerd.cli.plan import BadFile, carry_out, make, may_be_written, read, write
 from reconcilerd.domain.digest import canonical, digest_of
+from reconcilerd.domain.names import parse_instant
 from tests.cli.commands import PROGRAM
 
 Document = dict[str, Any]
@@ -54,6 +56,14 @@ for _ in range(800):
     DEEP = [DEEP]
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What it is o'clock: a second after the plan was made."""
+    at = [parse_instant(PLAN["made_at"]) + 1000]
+    monkeypatch.setattr(plan_text, "now", lambda: at[0])
+    return at
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "plan.json"
@@ -81,6 +91,25 @@ def test_a_plan_that_is_shown_again_is_told_as_a_new_one_is(
     file.write_text(json.dumps(sealed({**PLAN, "entries": [], "counts": {}})), "utf-8")
     assert make(file, None, {}, markdown=False, as_json=False, old=str(file)) == 0
     assert "exit 0: nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("markdown", [False, True])
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_plan_that_has_expired_says_so_and_is_not_offered_to_be_applied(
+    file: Path, clock: list[int], copied: bool, markdown: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = file.parent / "copy"
+    for late, words in ((-1, "good until"), (0, "expired at")):
+        clock[0] = parse_instant(PLAN["expires_at"]) + late
+        assert (
+            make(file, str(copy) if copied else None, {}, markdown=markdown, as_json=False, old=str(file))
+            == 3
+        )
+        said = " ".join(capsys.readouterr().out.split())
+        said += copy.read_text("utf-8") if copied and markdown else ""
+        assert words in said
+        assert ("It is not applied any more" in said) == (copied and late == 0)
+        assert ("Apply: " in said) == (copied and not markdown and late < 0)
 
 
 @pytest.mark.parametrize("markdown", [False, True])

@@ -256,6 +256,26 @@ def test_what_is_wrong_with_a_configuration_fits(
     assert too_wide(refused(LedgerFault(FAULT), monkeypatch, capsys), columns) == []
 
 
+WRONG = ["simulate", "--days", "seven-and-a-half-days-of-trade-or-so and then some more of it"]
+
+
+def test_what_is_wrong_with_a_command_line_fits(columns: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(WRONG)
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert too_wide(said, columns) == []
+    assert said.startswith("Usage: reconcilerd simulate [OPTIONS]\n")
+    assert "Error: Invalid value for '--days':" in " ".join(said.split())
+
+
+@pytest.mark.usefixtures("piped")
+def test_elsewhere_it_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(WRONG)
+    assert [line[:6] for line in capsys.readouterr().err.splitlines()] == ["Usage:", "Try 'r", "", "Error:"]
+
+
 @pytest.mark.usefixtures("piped")
 def test_elsewhere_each_fault_is_a_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

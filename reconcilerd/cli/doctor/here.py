@@ -13,6 +13,7 @@ from reconcilerd.cli.install_systemd import UNITS, files
 from reconcilerd.cli.receivers import receivers_of
 from reconcilerd.cli.render import NAMED
 from reconcilerd.cli.wall import now
+from reconcilerd.cli.wrapping import several
 from reconcilerd.config.fields import address_of
 from reconcilerd.config.settings import Settings
 from reconcilerd.domain.policy import Mode, Policy, PoolMode, Publisher
@@ -42,7 +43,7 @@ def config(scene: Scene) -> Lines:
     if scene.plan is not None:
         settings, policy = scene.plan.settings, scene.plan.wiring.policy
         yield ok(
-            f"{settings.environment}, mode {settings.limits.mode}, {len(settings.channels)} channels, "
+            f"{settings.environment}, mode {settings.limits.mode}, {several(len(settings.channels), 'channel')}, "
             f"policy {policy.revision}; every secret it names was found",
             scene.config.name,
         )
