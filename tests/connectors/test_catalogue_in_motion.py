@@ -179,6 +179,26 @@ async def test_of_two_that_nobody_knew_before_none_is_believed(first: int) -> No
     assert called(tenant) == {"m1.": (1, False), "m2.": (2, False)}
 
 
+OTHER_KIT = {
+    "type": "BUNDLE_KIT",
+    "bundledItems": [{"product": {"masterSku": "M2."}, "bundledProductQuantity": 3}],
+}
+
+
+@pytest.mark.parametrize(("one", "other"), [({}, {"type": "VIRTUAL_PRODUCT"}), (KIT, OTHER_KIT)])
+async def test_two_that_were_alike_and_are_so_no_longer_stay_as_they_were(one: Row, other: Row) -> None:
+    """Each carried the name before: nobody can say whose it is."""
+    live = [row(1) | one, row(2), row(3) | one | {"masterSku": "M1."}]
+    tenant = catalogue(live)
+    await tenant.sweep("products")
+    assert tenant.findings(FindingKind.PRODUCT_TWICE) == []
+    assert called(tenant).keys() == {"m1.", "m2."}
+    live[2] = live[2] | other
+    await tenant.sweep("products")
+    assert called(tenant) == {"m2.": (2, False)}
+    assert [each.subject for each in tenant.findings(FindingKind.PRODUCT_TWICE)] == ["m1."]
+
+
 async def test_two_that_swap_their_names_are_two_as_before() -> None:
     live = [row(1), row(2), row(3) | KIT]
     tenant = catalogue(live)
