@@ -380,8 +380,8 @@ class Book:
             return Taken(news=False, touched=frozenset({fact.sku}))
         before = 0 if old.gone else old.sellable
         derived: tuple[Fact, ...] = self._keep(STOCK_FEED, fact.about, before, old.allocated, fact.as_of)
-        # Allocated and locked are Extensiv's own; only the count itself comes from whoever counts there.
-        if old.on_hand != fact.on_hand:
+        # Only the count itself comes from whoever counts there; a row that was away for a while is no new count.
+        if old.on_hand != fact.on_hand and not (old.gone or fact.gone):
             track.before_change, track.changed = old.as_of, fact.as_of
             place = self.policy.locations.get(fact.location)
             if place is not None and place.mirror:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from reconcilerd.domain.book import Book
 from reconcilerd.domain.facts import OrderLine, OrderObserved, OrderStatus, SaleInferred
 from reconcilerd.domain.falls import buried_units
-from reconcilerd.domain.feeds import EXTENSIV_ORDERS
+from reconcilerd.domain.feeds import EXTENSIV_ORDERS, STOCK_FEED
 from reconcilerd.domain.names import ChannelName, Instant, OrderKey, Sku, after
 from reconcilerd.domain.orders import Order, Stage, stage_of, units_of
 from reconcilerd.domain.policy import AfterDark, LocationRule
@@ -67,7 +67,11 @@ def order_claims(book: Book, component: Sku, kept: OrderClaims | None = None) ->
 
 
 def _standing(book: Book, component: Sku, *, shipped: bool, awaited: bool) -> Standing:
-    rows = [(track.row.as_of, track.before_change) for track in book.tracks(component)] if shipped else []
+    rows = (
+        [(track.row.as_of, track.before_change) for track in book.tracks(component)]
+        if shipped
+        else []
+    )
     return (
         book.shape,
         book.ordered.get(component),
@@ -116,7 +120,7 @@ def _unheard(book: Book, order: Order, component: Sku) -> int:
     if order.on_channel is not None or channel not in book.policy.channels:
         return 0
     through = book.through(channel)
-    if through is None or through >= order.newest.placed:
+    if through is None or through >= min(order.newest.placed, order.newest.modified):
         return 0
     usual, found = max(1, book.orders.large_line(channel)), 0
     for line in order.newest.lines:
@@ -173,7 +177,9 @@ def _more_on_channel(
         side.status is OrderStatus.CANCELLED or not side.eligible for side in ours
     ):
         return 0
-    more = max(0, units_of(theirs.lines, code) - sum(units_of(side.lines, code) for side in ours))
+    # What Extensiv cancelled before the channel's last word is none of what it has of that.
+    heard = (s for s in ours if s.status is not OrderStatus.CANCELLED or s.modified >= theirs.modified)
+    more = max(0, units_of(theirs.lines, code) - sum(units_of(side.lines, code) for side in heard))
     fewer = (side.modified for side in ours if units_of(side.most, code))
     changed = max((theirs.modified, *fewer))
     if more and began is not None and began > changed + import_max_ms(book, order.key.channel):
@@ -276,7 +282,7 @@ def _components(book: Book, order: Order, line: OrderLine) -> set[Sku]:
 def settle_orders(book: Book, now: Instant) -> None:
     """Set aside the orders that take nothing off any shelf any more, and forget those long done.
 
-    Changes no claim: only orders without one are settled, and any news of an order takes it up again.
+    Changes no claim on stock: only orders without one are settled, and any news of an order takes it up again.
     """
     began = _extensiv_began(book)
     for order in book.orders.unsettled():
@@ -284,7 +290,9 @@ def settle_orders(book: Book, now: Instant) -> None:
         if all(
             _waits_for_no_row(book, part, now)
             if stage is Stage.ENDED
-            else stage is Stage.SHIPPED and _proven_everywhere(book, part)
+            else stage is Stage.SHIPPED
+            and _proven_everywhere(book, part)
+            and _no_copy_to_come(book, part, now)
             for part, stage in stages
         ) and not any(
             _more_on_channel(book, order, line.listing_sku, component, began)
@@ -308,12 +316,28 @@ def _waits_for_no_row(book: Book, part: Order, now: Instant) -> bool:
     return ours.status.is_over
 
 
+def _no_copy_to_come(book: Book, part: Order, now: Instant) -> bool:
+    """Whether no copy that is read later has the units of a shipped order still: none is read yet, or none any more."""
+    ours = part.in_extensiv
+    if ours is None or ours.location is None:
+        return True
+    rule = book.policy.locations.get(ours.location, LocationRule())
+    if not rule.mirror or now > after(ended(ours), rule.mirror_max_ms):
+        return True
+    components = {name for line in ours.lines for name in _components(book, part, line)}
+    return all(ours.location in book.stocked(name) for name in components)
+
+
 def _proven_everywhere(book: Book, order: Order) -> bool:
-    """Whether no component of a shipped order is still subtracted anywhere."""
+    """Whether no component of a shipped order is still subtracted anywhere.
+
+    What lies nowhere, a service or a printed card, is subtracted from nothing, once all stock was read after it.
+    """
     ours = order.in_extensiv
     components = {name for line in order.newest.lines for name in _components(book, order, line)}
     return ours is not None and all(
         shipment_proven(book, component, _lies_in(book, order, component), ended(ours))
+        or (not book.tracks(component) and book.swept_whole.get(STOCK_FEED, Instant(0)) > ended(ours))
         for component in sorted(components)
     )
 
@@ -376,6 +400,8 @@ def shipment_proven(book: Book, component: Sku, where: Locations, shipped: Insta
 
 def row_proves(track: StockTrack, rule: LocationRule, shipped: Instant) -> bool:
     """Own on hand: a row begun after the record. A copy: a refresh seen since, or the longest delay passed."""
+    if track.row.as_of <= track.turned:
+        return False
     if not rule.mirror:
         return track.row.as_of > shipped
     return track.before_change > shipped or track.row.as_of > shipped + rule.mirror_max_ms

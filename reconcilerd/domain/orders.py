@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import accumulate, takewhile
+from itertools import accumulate, chain, islice, takewhile
 
 from reconcilerd.domain.facts import (
     EXTENSIV,
@@ -31,6 +31,10 @@ _FOR_EVER = Instant(1 << 62)
 RECORD_MS = 5_000
 """How far the record of an order may be from what happened: clocks differ, and records have whole seconds."""
 LINES_KEPT = 200
+PUT_BY = 20_000
+"""Orders that are long done are kept whole, the newest so many: a customer may exchange or add something yet."""
+FORGOTTEN = 500_000
+"""And of so many before them, that they were there: a channel that sends one again changes nothing."""
 
 ANY_NUMBER = "(.*)"
 """The order key of a channel whose numbers Extensiv takes over as they are."""
@@ -337,7 +341,10 @@ class OrderBook:
     """In the order in which they were settled."""
     following: bool = False
     """Whether every open order was read once: what turns up from now on is news, however long ago it was placed."""
-    _forgotten: set[OrderKey] = field(default_factory=set)
+    _put_by: dict[OrderKey, Order] = field(default_factory=dict)
+    """Counted nowhere any more, as they were last, should they change once more; in the order in which they went."""
+    _forgotten: dict[OrderKey, None] = field(default_factory=dict)
+    """What is known no more of those before them than that they were there."""
     _heard: dict[OrderKey, Instant] = field(default_factory=dict)
     _lines: dict[ChannelName, deque[int]] = field(default_factory=dict)
     """Units of the lines of each channel's newest orders."""
@@ -351,11 +358,14 @@ class OrderBook:
 
     def take(self, seen: OrderObserved) -> frozenset[Code]:
         """Fold one reading of one order; the listing codes whose demand may have changed."""
-        if seen.key in self._forgotten:
-            if seen.source != EXTENSIV:
+        gone = self._put_by.get(seen.key)
+        before = self.orders.get(seen.key) or gone or Order(seen.key)
+        if gone is not None or seen.key in self._forgotten:
+            if before.says(seen) or (seen.source != EXTENSIV and before.on_channel is None):
+                # Sent once more; or so old that nobody knows any more whether it is.
                 return frozenset()
-            self._forgotten.discard(seen.key)
-        before = self.orders.get(seen.key, Order(seen.key))
+            self._put_by.pop(seen.key, None)
+            self._forgotten.pop(seen.key, None)
         if seen.source != EXTENSIV and before.on_channel is None:
             sizes = self._lines.setdefault(seen.key.channel, deque(maxlen=LINES_KEPT))
             sizes.extend(line.units for line in seen.lines if line.units)
@@ -444,10 +454,15 @@ class OrderBook:
             order = self.orders.pop(key)
             del self._settled[key]
             self._heard.pop(key, None)
-            self._forgotten.add(key)
+            self._put_by[key] = order
             self._unmatched[key.channel].drop(key)
             for code in _codes(order):
                 self._drop(code, key)
+        for key in list(islice(self._put_by, max(0, len(self._put_by) - PUT_BY))):
+            del self._put_by[key]
+            self._forgotten[key] = None
+        for key in list(islice(self._forgotten, max(0, len(self._forgotten) - FORGOTTEN))):
+            del self._forgotten[key]
         return len(old)
 
     def news(self, key: OrderKey) -> bool:
@@ -472,11 +487,11 @@ class OrderBook:
             self._heard[key] = after(heard, -ahead)
             for code in _codes(self.orders[key]):
                 self._taken[code].move(key, self._heard[key])
-        for key, order in self.orders.items():
+        for key, order in chain(self.orders.items(), self._put_by.items()):
             again = Order(key)
             for side in order.sides:
                 again = again.with_side(replace(side, as_of=min(side.as_of, now)))
-            self.orders[key] = again
+            (self.orders if key in self.orders else self._put_by)[key] = again
 
     def codes(self) -> Iterator[Code]:
         """Every (channel, listing code) that any kept order sells."""

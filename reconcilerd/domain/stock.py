@@ -17,6 +17,8 @@ class StockTrack:
     """How many separate readings in a row said that about so much can be sold."""
     said_at: Instant = Instant(0)
     """When the last of these began."""
+    turned: Instant = Instant(0)
+    """What the clock said when it was set back last: no reading of before tells what had left by then."""
 
     def observe(self, fact: StockObserved, gap_ms: int) -> None:
         """Fold a newer reading; readings that began within ``gap_ms`` of each other are one."""
@@ -38,8 +40,7 @@ class StockTrack:
         more_at = min(self.row.more_at, now)
         self.row = replace(self.row, as_of=min(self.row.as_of, now), age_of=Instant(0), more_at=more_at)
         self.changed, self.said_at = min(self.changed, now), min(self.said_at, now)
-        if self.before_change > now:
-            self.before_change = Instant(0)  # moved to now, it would prove shipments that it precedes
+        self.before_change, self.turned = Instant(0), now
 
 
 def first_seen(fact: StockObserved) -> StockTrack:
