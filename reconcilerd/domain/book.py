@@ -136,7 +136,8 @@ class Book:
     def _components_of(self, channel: ChannelName, code: str) -> set[Sku]:
         """What orders of this code may take: by its mapping, and by what Extensiv said of lines of it."""
         skus = {*self.skus_of_code(channel, code), *self.orders.named.get((channel, code), ())}
-        return {component for sku in skus for component, _ in self.uses(sku)}
+        renamed = self.joins().renamed
+        return {component for sku in skus for component, _ in self.uses(renamed.get(sku, sku))}
 
     def _remap(self) -> None:
         self._joins = self._codes = None
@@ -156,11 +157,7 @@ class Book:
             for slot, track in self.slots.items():
                 if track.seen is not None and not track.seen.gone:
                     self._joins.add(slot, track.seen.listing_sku)
-            for sku, loop in self._joins.loops.items():
-                detail = f"bundle contains itself: {loop}"
-                finding = FindingRaised(FindingKind.BUNDLE_LOOP, sku, detail, Instant(0))
-                if finding.about not in self.findings:
-                    self.findings[finding.about] = finding
+            self.findings.loops(self._joins.loops)
         return self._joins
 
     def take(self, fact: Fact) -> Taken:
@@ -591,7 +588,7 @@ class Book:
         return Taken(news=True, everybody=True)
 
     def uses(self, sku: Sku) -> Uses:
-        """The eaches one unit of a SKU takes; nothing for a bundle that contains itself."""
+        """The eaches one unit of a SKU takes."""
         return self.joins().uses.get(sku) or ((sku, 1),)
 
     def _skus_of_slot(self, slot: SlotKey) -> frozenset[Sku]:

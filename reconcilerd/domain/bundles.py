@@ -31,6 +31,15 @@ def explode(sku: Sku, products: Mapping[Sku, ProductObserved], kits: Collection[
     return tuple(sorted(counts.items()))
 
 
+def outside_loops(sku: Sku, products: Mapping[Sku, ProductObserved], kits: Collection[Sku] = ()) -> Uses:
+    """What a bundle that contains itself takes for certain, and one of itself: of that nothing is ever known, so it is
+    not written; its orders take the rest all the same.
+    """
+    counts: dict[Sku, int] = {sku: 1}
+    _add(sku, 1, products, kits, counts, (sku,), cut=True)
+    return tuple(sorted(counts.items()))
+
+
 def _add(
     sku: Sku,
     times: int,
@@ -38,15 +47,20 @@ def _add(
     kits: Collection[Sku],
     counts: dict[Sku, int],
     path: tuple[Sku, ...],
+    *,
+    cut: bool = False,
 ) -> None:
+    """``cut``: leave out what leads back."""
     product = products.get(sku)
     if sku in kits or product is None or product.type is not ProductType.BUNDLE or not product.components:
         counts[sku] = counts.get(sku, 0) + times
         return
     for component, count in product.components:
         if component in path or len(path) > MAX_DEPTH:
+            if cut:
+                continue
             raise BundleLoop(" > ".join((*path, component)))
-        _add(component, times * count, products, kits, counts, (*path, component))
+        _add(component, times * count, products, kits, counts, (*path, component), cut=cut)
 
 
 @dataclass(frozen=True, slots=True)

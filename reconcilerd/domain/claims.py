@@ -67,11 +67,7 @@ def order_claims(book: Book, component: Sku, kept: OrderClaims | None = None) ->
 
 
 def _standing(book: Book, component: Sku, *, shipped: bool, awaited: bool) -> Standing:
-    rows = (
-        [(track.row.as_of, track.before_change) for track in book.tracks(component)]
-        if shipped
-        else []
-    )
+    rows = [(track.row.as_of, track.before_change) for track in book.tracks(component)] if shipped else []
     return (
         book.shape,
         book.ordered.get(component),
@@ -268,6 +264,9 @@ def _eaches(book: Book, channel: ChannelName, code: str, skus: Sequence[Sku], co
 
 def _skus_of(book: Book, channel: ChannelName, line: OrderLine) -> tuple[Sku, ...]:
     """Which SKUs a line takes: the one that Extensiv says it is, else those that its code may mean."""
+    renamed = book.joins().renamed.get(line.sku) if line.sku is not None else None
+    if renamed is not None:
+        return (renamed,)
     if line.sku is None or line.sku not in book.products:
         meant = book.skus_of_code(channel, line.listing_sku)
         return meant or (() if line.sku is None else (line.sku,))

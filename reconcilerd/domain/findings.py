@@ -9,7 +9,7 @@ from typing import Final
 from typing_extensions import override
 
 from reconcilerd.domain.facts import FindingKind, FindingRaised
-from reconcilerd.domain.names import Instant
+from reconcilerd.domain.names import Instant, Sku
 
 NONE: Final[Mapping[str, FindingRaised]] = MappingProxyType({})
 
@@ -48,6 +48,19 @@ class Findings(dict[str, FindingRaised]):
         for about, finding in self.items():
             if finding.as_of > now:
                 self[about] = replace(finding, as_of=now)
+
+    def loops(self, found: Mapping[Sku, str]) -> None:
+        """Bundles that contain themselves now, and how; those that stand from before and do so no longer are over."""
+        for sku, how in found.items():
+            finding = FindingRaised(
+                FindingKind.BUNDLE_LOOP, sku, f"bundle contains itself: {how}", Instant(0)
+            )
+            old = self.get(finding.about)
+            if old is None or old.cleared:
+                self[finding.about] = finding
+        for about, finding in list(self.standing(FindingKind.BUNDLE_LOOP).items()):
+            if finding.subject not in found:
+                self[about] = replace(finding, cleared=True)
 
     def standing(self, kind: FindingKind) -> Mapping[str, FindingRaised]:
         """Those of a kind that are not cleared, in the order they came."""

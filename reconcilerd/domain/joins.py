@@ -7,7 +7,7 @@ first reading comes in, so that reading n listings costs n steps.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconcilerd.domain.bundles import BundleLoop, Groups, Uses, explode, group
+from reconcilerd.domain.bundles import BundleLoop, Groups, Uses, explode, group, outside_loops
 from reconcilerd.domain.facts import EXTENSIV, ListingDeclared, ProductObserved
 from reconcilerd.domain.names import ChannelName, Sku, SlotKey
 
@@ -26,13 +26,15 @@ class Joins:
 
     declared: Mapping[Code, tuple[ListingDeclared, ...]]
     uses: Mapping[Sku, Uses]
-    """Eaches of each component that one unit of a SKU takes; nothing for a bundle that contains itself."""
+    """Eaches of each component that one unit of a SKU takes; of one that contains itself, see ``outside_loops``."""
     loops: Mapping[Sku, str]
     """Bundles that contain themselves, and how."""
     unlisted: dict[Sku, tuple[ChannelName, ...]]
     """Channels that declare a listing of a SKU which no reading of the channel has shown yet."""
     lapsed: Mapping[Code, tuple[Sku, ...]]
     """What codes meant whose listings are no longer active: orders that name them are still to be shipped."""
+    renamed: Mapping[Sku, Sku] = field(default_factory=dict)
+    """SKUs whose product is called otherwise now, and how: its orders of before name what it was called then."""
     codes: Mapping[Code, Sku] = field(init=False)
     sku_of: dict[SlotKey, Sku] = field(default_factory=dict)
     slots_of: dict[Sku, tuple[SlotKey, ...]] = field(default_factory=dict)
@@ -149,6 +151,9 @@ def join(
             found.setdefault(code, []).append(listing)
         else:
             lapsed.setdefault(code, set()).add(listing.sku)
+    for some in found.values():
+        # Whichever came first: a start learns of them in another order.
+        some.sort(key=lambda each: (each.sku, each.listing_id))
     unlisted: dict[Sku, set[ChannelName]] = {}
     for (name, _), some in found.items():
         if name in unread:
@@ -159,14 +164,26 @@ def join(
         try:
             uses[sku] = explode(sku, products, kits)
         except BundleLoop as loop:
-            loops[sku] = str(loop)
+            loops[sku], uses[sku] = str(loop), outside_loops(sku, products, kits)
     return Joins(
         declared={code: tuple(some) for code, some in found.items()},
         uses=uses,
         loops=loops,
         lapsed={code: tuple(sorted(some)) for code, some in lapsed.items()},
         unlisted={sku: tuple(sorted(names)) for sku, names in unlisted.items()},
+        renamed=_renamed(products.values()),
     )
+
+
+def _renamed(products: Iterable[ProductObserved]) -> dict[Sku, Sku]:
+    """Nothing ends a SKU but a reading that lacks its product: one that was renamed is there still, by its number."""
+    newest: dict[int, ProductObserved] = {}
+    for each in products:
+        known = newest.get(each.product_id)
+        if known is None or (known.active, known.as_of) < (each.active, each.as_of):
+            newest[each.product_id] = each
+    now = {each.sku: newest[each.product_id].sku for each in products}
+    return {old: new for old, new in now.items() if old != new}
 
 
 def _twice(some: Collection[ListingDeclared]) -> bool:

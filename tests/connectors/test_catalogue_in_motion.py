@@ -199,6 +199,115 @@ async def test_two_that_were_alike_and_are_so_no_longer_stay_as_they_were(one: R
     assert [each.subject for each in tenant.findings(FindingKind.PRODUCT_TWICE)] == ["m1."]
 
 
+@pytest.mark.parametrize("ill", [{"type": "BUNDLE_KIT"}, {"active": "yes"}, {"masterSku": ""}])
+async def test_one_that_cannot_be_read_this_time_has_its_name_still(ill: Row) -> None:
+    live = [row(1), row(2), row(3) | KIT]
+    tenant = catalogue(live)
+    await tenant.sweep("products")
+    live[0] = live[0] | ill
+    live[2] = live[2] | {"masterSku": "M1."}
+    await tenant.sweep("products")
+    assert "m1." not in called(tenant)
+    assert [each.subject for each in tenant.findings(FindingKind.PRODUCT_TWICE)] == ["m1."]
+
+
+CHANGES: list[tuple[str, Row]] = [
+    ("products", {"type": "BUNDLE_KIT", "bundledItems": KIT["bundledItems"]}),
+    ("products", {"type": "VIRTUAL_PRODUCT"}),
+    ("products", {"masterSku": "M9."}),
+    ("listings", {"masterSku": "M2."}),
+    ("listings", {"listingSku": "other"}),
+    ("listings", {"salesChannelId": 102}),
+    ("listings", {"pushInventory": True}),
+]
+
+
+def meant(tenant: Tenant) -> list[object]:
+    products = [(e.sku, e.type, e.components) for e in tenant.of(ProductObserved) if e.active]
+    listings = [
+        (e.sku, e.listing_sku, e.sales_channel_id, e.push_inventory) for e in tenant.of(ListingDeclared)
+    ]
+    return sorted([*products, *listings], key=str)
+
+
+@pytest.mark.parametrize(("feed", "change"), CHANGES)
+async def test_what_a_row_means_changes_at_once_where_a_second_request_says_so_too(
+    feed: str, change: Row
+) -> None:
+    live = [row(1), row(2)]
+    tenant = catalogue(live)
+    await tenant.sweep(feed)
+    before = meant(tenant)
+    live[0] = live[0] | change
+    await tenant.sweep(feed)
+    after = meant(tenant)
+    assert len(after) == len(before) == 2
+    assert after != before
+
+
+@pytest.mark.parametrize(("feed", "change"), CHANGES)
+@pytest.mark.parametrize("times", [1, 2])
+async def test_one_wrong_cell_of_a_list_changes_nothing_until_the_next_list_says_it_too(
+    feed: str, change: Row, times: int
+) -> None:
+    """Every order and number of it would stand for something else."""
+    live = [row(1), row(2)]
+    tenant = catalogue(live)
+    await tenant.sweep(feed)
+    before, answer = meant(tenant), tenant.spoil
+    assert answer is not None
+
+    def lie(path: str, query: dict[str, str], body: Any) -> Any:
+        rows = answer(path, query, body)
+        asked = "sku" in query or "masterSku" in query
+        return rows if asked else [r | change if r["productId"] == 1 else r for r in rows]
+
+    tenant.spoil = lie
+    for time in range(times):
+        assert (await tenant.sweep(feed)).complete
+        told = [each for each in meant(tenant) if each not in before]
+        assert len(told) == (time > 0), "the second time it is believed"
+    tenant.spoil = answer
+    await tenant.sweep(feed)
+    assert meant(tenant) == before
+
+
+async def test_what_changed_in_each_of_two_lists_otherwise_is_said_once() -> None:
+    live = [row(1), row(2)]
+    tenant = catalogue(live)
+    await tenant.sweep("products")
+    answer, kinds = tenant.spoil, [""]
+    assert answer is not None
+
+    def lie(path: str, query: dict[str, str], body: Any) -> Any:
+        rows = answer(path, query, body)
+        asked = "sku" in query
+        return rows if asked else [r | {"type": kinds[0]} if r["productId"] == 1 else r for r in rows]
+
+    tenant.spoil = lie
+    for kind in ("VIRTUAL_PRODUCT", "PARENT_PRODUCT", "VIRTUAL_PRODUCT"):
+        kinds[:] = [kind]
+        await tenant.sweep("products")
+        assert {each.product_id for each in tenant.of(ProductObserved)} == {2}
+
+
+async def test_a_product_that_is_called_otherwise_is_told_under_its_old_name_too() -> None:
+    """As no longer active, or what was ordered by that name would be looked for there."""
+    live = [row(1), row(2)]
+    tenant = catalogue(live)
+    await tenant.sweep("products")
+    live[0] = row(1) | {"masterSku": "N1."}
+    await tenant.sweep("products")
+    told = {each.sku: (each.product_id, each.active) for each in tenant.of(ProductObserved)}
+    assert told == {"n1.": (1, True), "m1.": (1, False), "m2.": (2, True)}
+    await tenant.sweep("products")
+    assert "m1." not in {each.sku for each in tenant.of(ProductObserved)}
+    live[0] = row(1)
+    await tenant.sweep("products")
+    told = {each.sku: (each.product_id, each.active) for each in tenant.of(ProductObserved)}
+    assert told == {"m1.": (1, True), "n1.": (1, False), "m2.": (2, True)}
+
+
 async def test_two_that_swap_their_names_are_two_as_before() -> None:
     live = [row(1), row(2), row(3) | KIT]
     tenant = catalogue(live)

@@ -1,8 +1,8 @@
 """Products and listings: which are there, and which went away (asked for by exact SKU, twice)."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 
 from reconcilerd.connectors.extensiv import rows
 from reconcilerd.connectors.extensiv.walk import (
@@ -50,6 +50,8 @@ class Catalogue:
             PRODUCTS: {each.product_id: each for each in products},
             LISTINGS: {each.listing_id: each for each in listings},
         }
+        self._unsure: dict[FeedName, dict[object, object]] = {PRODUCTS: {}, LISTINGS: {}}
+        """What rows meant in the last reading that mean something else than before, where nothing else said so yet."""
         self._skus = frozenset[Sku]()
         self._virtual = frozenset[Sku]()
         self._index()
@@ -97,12 +99,19 @@ class Catalogue:
             more, again, _ = self._entries(feed, back)
             facts += more
             entries |= again
+        once = await self._said_once(feed, entries)
+        facts = [fact for fact in facts if not _is_of(fact, once)]
+        entries = {key: each for key, each in entries.items() if key not in once}
         if feed == PRODUCTS:
             products = [entry for entry in entries.values() if isinstance(entry, ProductObserved)]
             facts += _collisions(products, began)
-            untold, doubtful, findings = _twice(products, known, began)
+            # One that cannot be read this time, or was not reached, has its name still.
+            others = [each for key, each in known.items() if key not in entries and key not in gone]
+            silent = [each for each in others if isinstance(each, ProductObserved)]
+            untold, doubtful, findings = _twice([*products, *silent], known, began)
             facts = [fact for fact in facts if not _of(fact, untold)] + list[Fact](findings)
             entries = {key: each for key, each in entries.items() if not _of(each, doubtful)}
+            facts += _renamed(entries, known)
         else:
             facts += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
         await emit(Page(feed, (*facts, *(each for each in gone.values() if each is not None))))
@@ -135,6 +144,33 @@ class Catalogue:
             entries[key] = entry
             facts += (entry, *findings)
         return facts, entries, keys
+
+    async def _said_once(self, feed: FeedName, entries: Mapping[object, Entry]) -> frozenset[object]:
+        """Rows that mean something else than what is known, by this reading alone.
+
+        What a SKU is made of and what a listing sells decide what every order and number of them stand for: one wrong
+        cell would move them all. It is believed once a separate request says so too, or two readings in a row do.
+        """
+        known, before = self._last[feed], self._unsure[feed]
+        news = {
+            key: entry
+            for key, entry in entries.items()
+            if key in known and _meaning(entry) != _meaning(known[key])
+        }
+        open_ = {key: entry for key, entry in news.items() if before.get(key) != _meaning(entry)}
+        skus = sorted({entry.sku for entry in open_.values() if self._walker.spells(entry.sku)})[:MAX_CONFIRM]
+        for start in range(0, len(skus), SKUS_A_CALL):
+            walk = await self._walker.walk_skus(feed, skus[start : start + SKUS_A_CALL])
+            for key, (row, asked) in _by_key(feed, walk).items():
+                again = _read(feed, row, asked)
+                if (
+                    key in open_
+                    and not isinstance(again, Rejected)
+                    and _meaning(again[0]) == _meaning(open_[key])
+                ):
+                    del open_[key]
+        self._unsure[feed] = {key: _meaning(entry) for key, entry in open_.items()}
+        return frozenset(open_)
 
     async def _confirm(
         self, feed: FeedName, lost: dict[object, Entry]
@@ -230,6 +266,30 @@ def _twice(
         if active:
             untold |= {each.product_id for each in some if not each.active}
     return frozenset(untold | doubtful), frozenset(doubtful), findings
+
+
+def _renamed(entries: Mapping[object, Entry], known: Mapping[object, Entry]) -> Iterator[ProductObserved]:
+    """Products by the name that they no longer have, and nobody else has now."""
+    names = {
+        each.sku for each in chain(entries.values(), (e for key, e in known.items() if key not in entries))
+    }
+    for key, each in entries.items():
+        was = known.get(key)
+        if isinstance(was, ProductObserved) and was.sku not in names:
+            yield replace(was, active=False, as_of=each.as_of)
+
+
+def _meaning(entry: Entry) -> object:
+    """What decides what its orders and numbers stand for."""
+    if isinstance(entry, ProductObserved):
+        return entry.sku, entry.type, tuple(sorted(entry.components))
+    return entry.sku, entry.listing_sku.casefold(), entry.sales_channel_id, entry.push_inventory
+
+
+def _is_of(fact: Fact, keys: Collection[object]) -> bool:
+    if isinstance(fact, ProductObserved):
+        return fact.product_id in keys
+    return isinstance(fact, ListingDeclared) and fact.listing_id in keys
 
 
 def _of(fact: Fact, products: Collection[int]) -> bool:
