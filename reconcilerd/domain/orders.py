@@ -360,18 +360,18 @@ class OrderBook:
         """Fold one reading of one order; the listing codes whose demand may have changed."""
         gone = self._put_by.get(seen.key)
         before = self.orders.get(seen.key) or gone or Order(seen.key)
-        if gone is not None or seen.key in self._forgotten:
-            if before.says(seen) or (seen.source != EXTENSIV and before.on_channel is None):
-                # Sent once more; or so old that nobody knows any more whether it is.
-                return frozenset()
-            self._put_by.pop(seen.key, None)
-            self._forgotten.pop(seen.key, None)
+        done = gone is not None or seen.key in self._forgotten
+        if done and (before.says(seen) or (seen.source != EXTENSIV and before.on_channel is None)):
+            # Sent once more; or so old that nobody knows any more whether it is.
+            return frozenset()
         if seen.source != EXTENSIV and before.on_channel is None:
             sizes = self._lines.setdefault(seen.key.channel, deque(maxlen=LINES_KEPT))
             sizes.extend(line.units for line in seen.lines if line.units)
         after = before.with_side(seen)
         if after is before:
             return frozenset()
+        self._put_by.pop(seen.key, None)
+        self._forgotten.pop(seen.key, None)
         self.orders[seen.key] = after
         old, new = _codes(before), _codes(after)
         if seen.key in self._unsettled and before.says(seen) and old == new:

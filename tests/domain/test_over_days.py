@@ -107,6 +107,16 @@ def test_an_order_that_is_long_done_and_sent_once_more_changes_nothing() -> None
         assert (claimed(book, now + 20, *ClaimKind), book.orders.orders) == (0, {})
 
 
+def test_an_old_reading_of_an_order_that_is_long_done_loses_nothing_of_it() -> None:
+    book = shop_book(T)
+    swept(book, "extensiv.orders", T)
+    now = done_long_ago(book, 10)
+    book.take(order(UK, OPEN, T + 2_001, placed=T + 2_000, units=9))
+    assert claimed(book, now + 5, *ClaimKind) == 0
+    book.take(added(now + 10))
+    assert claimed(book, now + 20, ClaimKind.IN_FLIGHT) == 1, "of three, two have left"
+
+
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders, "PUT_BY", 3)

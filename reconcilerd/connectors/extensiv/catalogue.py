@@ -109,8 +109,8 @@ class Catalogue:
             others = [each for key, each in known.items() if key not in entries and key not in gone]
             silent = [each for each in others if isinstance(each, ProductObserved)]
             untold, doubtful, findings = _twice([*products, *silent], known, began)
-            facts = [fact for fact in facts if not _of(fact, untold)] + list[Fact](findings)
-            entries = {key: each for key, each in entries.items() if not _of(each, doubtful)}
+            facts = [fact for fact in facts if not _is_of(fact, untold)] + list[Fact](findings)
+            entries = {key: each for key, each in entries.items() if key not in doubtful}
             facts += _renamed(entries, known)
         else:
             facts += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
@@ -290,10 +290,6 @@ def _is_of(fact: Fact, keys: Collection[object]) -> bool:
     if isinstance(fact, ProductObserved):
         return fact.product_id in keys
     return isinstance(fact, ListingDeclared) and fact.listing_id in keys
-
-
-def _of(fact: Fact, products: Collection[int]) -> bool:
-    return isinstance(fact, ProductObserved) and fact.product_id in products
 
 
 def _called(entry: Entry | None) -> Sku | None:
