@@ -86,14 +86,11 @@ def ended(command: Callable[[], Any], *, as_json: bool) -> int:
 def _show(usage: click.ClickException) -> None:
     """What click says of it, in lines that fit a terminal."""
     from reconcilerd.cli.render import columns_of
-    from reconcilerd.cli.wrapping import fitted
+    from reconcilerd.cli.wrapping import all_fitted
 
     said = StringIO()
     usage.show(said)
-    columns = columns_of(sys.stderr)
-    complain(
-        "\n".join(part for line in said.getvalue().rstrip("\n").split("\n") for part in fitted(line, columns))
-    )
+    complain("\n".join(all_fitted(said.getvalue(), columns_of(sys.stderr))))
 
 
 def _no_bug(error: Exception) -> tuple[str, int] | None:

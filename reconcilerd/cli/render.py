@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from reconcilerd.cli.wrapping import NARROW, fitted, wrap
+from reconcilerd.cli.wrapping import NARROW, all_fitted, fitted, wrap
 from reconcilerd.domain.slot_names import Slot, names_of
 
 WIDEST = 100
@@ -45,11 +45,7 @@ def _bounded(columns: int) -> int:
 
 def refusal(message: str, columns: int | None, program: str = "reconcilerd") -> str:
     """Why a command does not do what was asked: lines that fit, each as far in as it was."""
-    lines = []
-    for line in f"{program}: {message}".splitlines():
-        indent = line[: len(line) - len(line.lstrip())]
-        lines += fitted(line.lstrip(), columns, indent=indent)
-    return "\n".join(lines)
+    return "\n".join(all_fitted(f"{program}: {message}", columns))
 
 
 def sheets(answer: dict[str, Any], columns: int) -> str:

@@ -54,6 +54,15 @@ def fitted(text: str, columns: int | None, *, indent: str = "", further: str | N
     ) or [indent.rstrip()]
 
 
+def all_fitted(text: str, columns: int | None) -> list[str]:
+    """Several lines as they fit, each as far in as it was."""
+    lines = []
+    for line in text.splitlines():
+        bare = line.lstrip()
+        lines += fitted(bare, columns, indent=line[: len(line) - len(bare)])
+    return lines
+
+
 def beside(label: str, text: str, columns: int | None, size: int) -> list[str]:
     """A label, and what is said of it in a second column that begins ``size`` in; below it where that is too narrow."""
     if columns is None:

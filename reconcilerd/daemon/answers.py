@@ -18,7 +18,7 @@ import anyio.lowlevel
 from reconcilerd.connectors.port import Channel, StockSource
 from reconcilerd.daemon.alarms import Alarms
 from reconcilerd.daemon.approvals import Archive
-from reconcilerd.daemon.breakers import matching, release, told, tripped
+from reconcilerd.daemon.breakers import matching, told, tripped
 from reconcilerd.daemon.consents import ENVELOPE_MS, limits_of, limits_told
 from reconcilerd.daemon.consents import told as half_approved
 from reconcilerd.daemon.counts import Counts
@@ -447,10 +447,7 @@ class Answers:
         if not found:
             known = ", ".join(each.name for each in held[:5]) or "nothing is tripped"
             return error(f"nothing is tripped under {name!r}; see reconcilerd breaker list ({known})", 6)
-        facts = [fact for each in found for fact in release(each, book, circuits, by, reason, now)]
-        await self._desk.take(facts, note="breaker reset")
-        self._daemon.changed(f"{by} reset {', '.join(each.name for each in found)}", {"why": reason})
-        self._desk.everybody()
+        await self._daemon.reset(found, by, reason)
         return {"reset": [each.name for each in found], "exit_code": 0}
 
     def _all(self) -> list[Sku]:

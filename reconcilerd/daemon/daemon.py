@@ -4,7 +4,7 @@ It is given everything it needs and builds nothing. The catalogue is read first,
 means nothing before its SKU is known; then everything runs at once.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
@@ -14,6 +14,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from reconcilerd.connectors.port import Channel, Source, StockSource
+from reconcilerd.daemon.breakers import Tripped, release
 from reconcilerd.daemon.circuits import Circuits
 from reconcilerd.daemon.desk import Desk
 from reconcilerd.daemon.executors import Executor
@@ -125,6 +126,14 @@ class Daemon:
         self.circuits.limits = limits
         self.windows.resize(limits.window_ms, limits.zeros_window_ms, spent)
         self.passes.changed_policy.begin_anew()
+        self.desk.everybody()
+
+    async def reset(self, found: Sequence[Tripped], by: str, reason: str) -> None:
+        """Release rails that tripped, by a person's word; everything is looked at anew."""
+        book, now = self.desk.book, self.desk.clock()
+        facts = [fact for each in found for fact in release(each, book, self.circuits, by, reason, now)]
+        await self.desk.take(facts, note="breaker reset")
+        self.changed(f"{by} reset {', '.join(each.name for each in found)}", {"why": reason})
         self.desk.everybody()
 
     @property

@@ -136,8 +136,8 @@ class Book:
     def _components_of(self, channel: ChannelName, code: str) -> set[Sku]:
         """What orders of this code may take: by its mapping, and by what Extensiv said of lines of it."""
         skus = {*self.skus_of_code(channel, code), *self.orders.named.get((channel, code), ())}
-        renamed = self.joins().renamed
-        return {component for sku in skus for component, _ in self.uses(renamed.get(sku, sku))}
+        called = {self.joins().now_called(sku) for sku in skus}
+        return {component for sku in called for component, _ in self.uses(sku)}
 
     def _remap(self) -> None:
         self._joins = self._codes = None

@@ -264,13 +264,11 @@ def _eaches(book: Book, channel: ChannelName, code: str, skus: Sequence[Sku], co
 
 def _skus_of(book: Book, channel: ChannelName, line: OrderLine) -> tuple[Sku, ...]:
     """Which SKUs a line takes: the one that Extensiv says it is, else those that its code may mean."""
-    renamed = book.joins().renamed.get(line.sku) if line.sku is not None else None
-    if renamed is not None:
-        return (renamed,)
-    if line.sku is None or line.sku not in book.products:
+    sku = None if line.sku is None else book.joins().now_called(line.sku)
+    if sku is None or sku not in book.products:
         meant = book.skus_of_code(channel, line.listing_sku)
-        return meant or (() if line.sku is None else (line.sku,))
-    return (line.sku,)
+        return meant or (() if sku is None else (sku,))
+    return (sku,)
 
 
 def _components(book: Book, order: Order, line: OrderLine) -> set[Sku]:
@@ -309,22 +307,24 @@ def _waits_for_no_row(book: Book, part: Order, now: Instant) -> bool:
     ours = part.in_extensiv
     if ours is None or ours.eligible or ours.location is None:
         return True
-    rule = book.policy.locations.get(ours.location, LocationRule())
-    if ours.status is OrderStatus.SHIPPED and rule.mirror:
-        return now > after(ended(ours), rule.mirror_max_ms)
-    return ours.status.is_over
+    return ours.status.is_over and not (ours.status is OrderStatus.SHIPPED and _copy_may_lag(book, ours, now))
 
 
 def _no_copy_to_come(book: Book, part: Order, now: Instant) -> bool:
     """Whether no copy that is read later has the units of a shipped order still: none is read yet, or none any more."""
     ours = part.in_extensiv
-    if ours is None or ours.location is None:
-        return True
-    rule = book.policy.locations.get(ours.location, LocationRule())
-    if not rule.mirror or now > after(ended(ours), rule.mirror_max_ms):
+    if ours is None or not _copy_may_lag(book, ours, now):
         return True
     components = {name for line in ours.lines for name in _components(book, part, line)}
     return all(ours.location in book.stocked(name) for name in components)
+
+
+def _copy_may_lag(book: Book, ours: OrderObserved, now: Instant) -> bool:
+    """Whether somebody else's count of where an order left from may have its units still."""
+    rule = (
+        LocationRule() if ours.location is None else book.policy.locations.get(ours.location, LocationRule())
+    )
+    return rule.mirror and now <= after(ended(ours), rule.mirror_max_ms)
 
 
 def _proven_everywhere(book: Book, order: Order) -> bool:

@@ -68,6 +68,10 @@ class Joins:
             return self.lapsed.get(code, ())
         return (active[0].sku,) if len(active) == 1 else tuple(sorted({each.sku for each in active}))
 
+    def now_called(self, sku: Sku) -> Sku:
+        """What the product of this SKU is called now."""
+        return self.renamed.get(sku, sku)
+
     def taking(self, component: Sku, named: Mapping[Sku, object]) -> tuple[Sku, ...]:
         """Which of some SKUs take a component, sold or not: itself, and bundles. Remembered for each mapping."""
         if id(named) not in self._taking:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import accumulate, chain, islice, takewhile
+from itertools import accumulate, islice, takewhile
 
 from reconcilerd.domain.facts import (
     EXTENSIV,
@@ -458,10 +458,10 @@ class OrderBook:
             self._unmatched[key.channel].drop(key)
             for code in _codes(order):
                 self._drop(code, key)
-        for key in list(islice(self._put_by, max(0, len(self._put_by) - PUT_BY))):
+        for key in _beyond(self._put_by, PUT_BY):
             del self._put_by[key]
             self._forgotten[key] = None
-        for key in list(islice(self._forgotten, max(0, len(self._forgotten) - FORGOTTEN))):
+        for key in _beyond(self._forgotten, FORGOTTEN):
             del self._forgotten[key]
         return len(old)
 
@@ -487,11 +487,12 @@ class OrderBook:
             self._heard[key] = after(heard, -ahead)
             for code in _codes(self.orders[key]):
                 self._taken[code].move(key, self._heard[key])
-        for key, order in chain(self.orders.items(), self._put_by.items()):
-            again = Order(key)
-            for side in order.sides:
-                again = again.with_side(replace(side, as_of=min(side.as_of, now)))
-            (self.orders if key in self.orders else self._put_by)[key] = again
+        for kept in (self.orders, self._put_by):
+            for key, order in kept.items():
+                again = Order(key)
+                for side in order.sides:
+                    again = again.with_side(replace(side, as_of=min(side.as_of, now)))
+                kept[key] = again
 
     def codes(self) -> Iterator[Code]:
         """Every (channel, listing code) that any kept order sells."""
@@ -525,6 +526,11 @@ class OrderBook:
         if line is None:
             return MatchRate(0, 0)
         return MatchRate(*line.newest(Instant(now - window_ms - 1), Instant(now - import_max_ms), newest))
+
+
+def _beyond(kept: Mapping[OrderKey, object], most: int) -> list[OrderKey]:
+    """Those that came first of more than so many."""
+    return list(islice(kept, max(0, len(kept) - most)))
 
 
 def _within(lines: Mapping[Code, Timeline], code: Code, since: Instant, until: Instant) -> int:

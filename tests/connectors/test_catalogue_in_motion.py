@@ -1,5 +1,6 @@
 """Products and listings that went away while nobody read, or moved while they were read."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -46,6 +47,18 @@ def row(number: int) -> Row:
         "pushInventory": False,
         "type": "CORE_PRODUCT",
     }
+
+
+def in_lists(tenant: Tenant, change: Callable[[list[Row]], list[Row]]) -> None:
+    """Pages of lists are otherwise from here on; what is asked for by SKU is as it is."""
+    answer = tenant.spoil
+    assert answer is not None
+
+    def changed(path: str, query: dict[str, str], body: Any) -> Any:
+        rows = answer(path, query, body)
+        return rows if "sku" in query or "masterSku" in query else change(rows)
+
+    tenant.spoil = changed
 
 
 def numbers(tenant: Tenant) -> dict[int, bool]:
@@ -255,14 +268,7 @@ async def test_one_wrong_cell_of_a_list_changes_nothing_until_the_next_list_says
     tenant = catalogue(live)
     await tenant.sweep(feed)
     before, answer = meant(tenant), tenant.spoil
-    assert answer is not None
-
-    def lie(path: str, query: dict[str, str], body: Any) -> Any:
-        rows = answer(path, query, body)
-        asked = "sku" in query or "masterSku" in query
-        return rows if asked else [r | change if r["productId"] == 1 else r for r in rows]
-
-    tenant.spoil = lie
+    in_lists(tenant, lambda rows: [r | change if r["productId"] == 1 else r for r in rows])
     for time in range(times):
         assert (await tenant.sweep(feed)).complete
         told = [each for each in meant(tenant) if each not in before]
@@ -276,15 +282,8 @@ async def test_what_changed_in_each_of_two_lists_otherwise_is_said_once() -> Non
     live = [row(1), row(2)]
     tenant = catalogue(live)
     await tenant.sweep("products")
-    answer, kinds = tenant.spoil, [""]
-    assert answer is not None
-
-    def lie(path: str, query: dict[str, str], body: Any) -> Any:
-        rows = answer(path, query, body)
-        asked = "sku" in query
-        return rows if asked else [r | {"type": kinds[0]} if r["productId"] == 1 else r for r in rows]
-
-    tenant.spoil = lie
+    kinds = [""]
+    in_lists(tenant, lambda rows: [r | {"type": kinds[0]} if r["productId"] == 1 else r for r in rows])
     for kind in ("VIRTUAL_PRODUCT", "PARENT_PRODUCT", "VIRTUAL_PRODUCT"):
         kinds[:] = [kind]
         await tenant.sweep("products")
@@ -349,14 +348,7 @@ async def test_what_a_cut_page_hid_is_found_fault_with_like_any_other_row(
     whole = await tenant.sweep(feed)
     found = [each.subject for each in tenant.findings(what)]
     assert len(found) == 1
-    answer = tenant.spoil
-    assert answer is not None
-
-    def cut(path: str, query: dict[str, str], body: Any) -> Any:
-        rows = answer(path, query, body)
-        return rows if "sku" in query or "masterSku" in query else rows[:-hidden]
-
-    tenant.spoil = cut
+    in_lists(tenant, lambda rows: rows[:-hidden])
     again = await tenant.sweep(feed)
     assert (again.complete, again.rows) == (True, whole.rows), again.why
     assert [each.subject for each in tenant.findings(what)] == found

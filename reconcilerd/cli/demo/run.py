@@ -21,7 +21,7 @@ from reconcilerd.cli.wall import now
 from reconcilerd.cli.wiring import Plan, wire
 from reconcilerd.config.secret import redact
 from reconcilerd.daemon.audit import IN_ITS_TURN, audit_rest, stopped
-from reconcilerd.daemon.breakers import Tripped, release, tripped
+from reconcilerd.daemon.breakers import Tripped, tripped
 from reconcilerd.daemon.health import Nobody
 from reconcilerd.daemon.logs import configure
 from reconcilerd.domain.invariants import Violation, check_history
@@ -236,17 +236,13 @@ async def _watch(built: Assembled, fetcher: Fetcher, watched: Watched, seconds: 
 async def _reset(built: Assembled) -> list[Tripped]:
     """Reset what waits for a person. Circuits and doubted readings end by themselves; a broken invariant must stay."""
     daemon, at = built.daemon, now()
-    book, circuits = daemon.desk.book, daemon.circuits
     found = [
         each
-        for each in tripped(book, circuits, at)
+        for each in tripped(daemon.desk.book, daemon.circuits, at)
         if each.rail in RESET_BY_A_PERSON and at - each.since >= LOOKED_AT_MS
     ]
-    reason = "the drift that the demo puts in"
-    facts = [fact for each in found for fact in release(each, book, circuits, "demo", reason, at)]
-    if facts:
-        await daemon.desk.take(facts, note="breaker reset")
-        daemon.desk.everybody()
+    if found:
+        await daemon.reset(found, "demo", "the drift that the demo puts in")
     return found
 
 

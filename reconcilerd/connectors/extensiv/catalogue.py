@@ -1,6 +1,6 @@
 """Products and listings: which are there, and which went away (asked for by exact SKU, twice)."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
@@ -86,7 +86,7 @@ class Catalogue:
             walk = await self._walker.walk(PAGINGS[feed])
         else:  # nobody would miss a row that moved out of sight
             walk = await self._walker.walk_till_still(PAGINGS[feed], doubt=True)
-        facts, entries, keys = self._entries(feed, walk.rows)
+        notes, entries, keys = self._entries(feed, walk.rows)
         known = self._last[feed]
         why, gone, back = walk.why, dict[object, Entry | None](), list[Row]()
         if not why:
@@ -97,24 +97,24 @@ class Catalogue:
             gone, back, why = await self._confirm(feed, lost)
             # What was missing from a page, and is there, is of this reading like any other row.
             more, again, _ = self._entries(feed, back)
-            facts += more
+            notes += more
             entries |= again
         once = await self._said_once(feed, entries)
-        facts = [fact for fact in facts if not _is_of(fact, once)]
         entries = {key: each for key, each in entries.items() if key not in once}
+        untold = frozenset[int]()
         if feed == PRODUCTS:
             products = [entry for entry in entries.values() if isinstance(entry, ProductObserved)]
-            facts += _collisions(products, began)
+            notes += _collisions(products, began)
             # One that cannot be read this time, or was not reached, has its name still.
             others = [each for key, each in known.items() if key not in entries and key not in gone]
             silent = [each for each in others if isinstance(each, ProductObserved)]
             untold, doubtful, findings = _twice([*products, *silent], known, began)
-            facts = [fact for fact in facts if not _is_of(fact, untold)] + list[Fact](findings)
             entries = {key: each for key, each in entries.items() if key not in doubtful}
-            facts += _renamed(entries, known)
+            notes += (*findings, *_renamed(entries, known))
         else:
-            facts += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
-        await emit(Page(feed, (*facts, *(each for each in gone.values() if each is not None))))
+            notes += _mapped_twice((e for e in entries.values() if isinstance(e, ListingDeclared)), began)
+        told = (each for key, each in entries.items() if key not in untold)
+        await emit(Page(feed, (*notes, *told, *(each for each in gone.values() if each is not None))))
         # What is known is what was told: a reading that breaks off before that has told nothing.
         known.update(entries)
         for key in gone:
@@ -125,8 +125,8 @@ class Catalogue:
     def _entries(
         self, feed: FeedName, read: Iterable[Row]
     ) -> tuple[list[Fact], dict[object, Entry], set[object]]:
-        """Facts of the rows, the readable ones by key, and the keys of all."""
-        facts: list[Fact] = []
+        """What is to be said of the rows, the readable ones by key, and the keys of all."""
+        notes: list[Fact] = []
         entries: dict[object, Entry] = {}
         keys: set[object] = set()
         for row, asked in read:
@@ -134,7 +134,7 @@ class Catalogue:
             keys.add(key)
             made = _read(feed, row, asked)
             if isinstance(made, Rejected):
-                facts.append(rows.rejected(feed.partition(".")[2], row, made.why, asked))
+                notes.append(rows.rejected(feed.partition(".")[2], row, made.why, asked))
                 continue
             entry, findings = made
             spelt = str(row["masterSku"]).strip()
@@ -142,8 +142,8 @@ class Catalogue:
                 self._walker.spelling[entry.sku] = spelt
             self._walker.spelling.setdefault(entry.sku, spelt)
             entries[key] = entry
-            facts += (entry, *findings)
-        return facts, entries, keys
+            notes += findings
+        return notes, entries, keys
 
     async def _said_once(self, feed: FeedName, entries: Mapping[object, Entry]) -> frozenset[object]:
         """Rows that mean something else than what is known, by this reading alone.
@@ -158,17 +158,10 @@ class Catalogue:
             if key in known and _meaning(entry) != _meaning(known[key])
         }
         open_ = {key: entry for key, entry in news.items() if before.get(key) != _meaning(entry)}
-        skus = sorted({entry.sku for entry in open_.values() if self._walker.spells(entry.sku)})[:MAX_CONFIRM]
-        for start in range(0, len(skus), SKUS_A_CALL):
-            walk = await self._walker.walk_skus(feed, skus[start : start + SKUS_A_CALL])
-            for key, (row, asked) in _by_key(feed, walk).items():
-                again = _read(feed, row, asked)
-                if (
-                    key in open_
-                    and not isinstance(again, Rejected)
-                    and _meaning(again[0]) == _meaning(open_[key])
-                ):
-                    del open_[key]
+        for key, row in (await self._find(feed, dict(islice(open_.items(), MAX_CONFIRM)))).items():
+            again = _read(feed, *row)
+            if not isinstance(again, Rejected) and _meaning(again[0]) == _meaning(open_[key]):
+                del open_[key]
         self._unsure[feed] = {key: _meaning(entry) for key, entry in open_.items()}
         return frozenset(open_)
 
@@ -203,13 +196,13 @@ class Catalogue:
         why = f"{open_} {name} of the last reading could not be found again" if open_ else ""
         return gone, list(there.values()), why
 
-    async def _find(self, feed: FeedName, lost: Mapping[object, Entry]) -> dict[object, Row]:
-        """Those of the lost rows that are there after all, as they are now. Finding nothing proves nothing here."""
-        skus = sorted({entry.sku for entry in lost.values() if self._walker.spells(entry.sku)})
+    async def _find(self, feed: FeedName, wanted: Mapping[object, Entry]) -> dict[object, Row]:
+        """Those of some rows that are there, as they are now, by their SKUs. Finding nothing proves nothing here."""
+        skus = sorted({entry.sku for entry in wanted.values() if self._walker.spells(entry.sku)})
         there: dict[object, Row] = {}
         for start in range(0, len(skus), SKUS_A_CALL):
             walk = await self._walker.walk_skus(feed, skus[start : start + SKUS_A_CALL])
-            there |= {key: each for key, each in _by_key(feed, walk).items() if key in lost}
+            there |= {key: each for key, each in _by_key(feed, walk).items() if key in wanted}
         return there
 
 
@@ -258,7 +251,7 @@ def _twice(
     for sku, some in sorted(carry.items()):
         active = [each for each in some if each.active]
         if len({(each.type, each.components) for each in active}) > 1:
-            before = [each for each in active if _called(known.get(each.product_id)) == sku]
+            before = [e for e in active if e.product_id in known and known[e.product_id].sku == sku]
             doubtful |= {each.product_id for each in active if len(before) != 1 or each not in before}
             numbers = ", ".join(str(each.product_id) for each in active)
             detail = f"products {numbers} of Extensiv are called so, and are not alike; rename all but one"
@@ -284,16 +277,6 @@ def _meaning(entry: Entry) -> object:
     if isinstance(entry, ProductObserved):
         return entry.sku, entry.type, tuple(sorted(entry.components))
     return entry.sku, entry.listing_sku.casefold(), entry.sales_channel_id, entry.push_inventory
-
-
-def _is_of(fact: Fact, keys: Collection[object]) -> bool:
-    if isinstance(fact, ProductObserved):
-        return fact.product_id in keys
-    return isinstance(fact, ListingDeclared) and fact.listing_id in keys
-
-
-def _called(entry: Entry | None) -> Sku | None:
-    return None if entry is None else entry.sku
 
 
 def _collisions(products: Sequence[ProductObserved], at: Instant) -> list[FindingRaised]:
